@@ -1,0 +1,214 @@
+"""The report, version 1: everything that a compression claims, with the numbers to check it.
+
+Imports no torch: the API serves reports and their JSON Schema without it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+Outcome = Literal["target_met", "target_not_met", "no_gain"]
+Speed = Literal["faster", "same", "slower"]
+
+
+class Section(BaseModel):
+    """A part of the report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Interval(Section):
+    """A two-sided confidence interval."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+class MetricValue(Section):
+    """The metric on held-out rows, with its interval; `per_class` where classes exist."""
+
+    name: str
+    value: float
+    interval: Interval
+    rows: int
+    higher_is_better: bool
+    per_class: dict[str, float] | None = None
+
+
+class Latency(Section):
+    """Wall time of one call in onnxruntime, interleaved with the baseline's; samples in milliseconds."""
+
+    batch_size: int
+    median_ms: float
+    samples_ms: list[float]
+    threads: int
+    provider: str
+
+
+class Measurement(Section):
+    """One model, measured: the baseline or a candidate."""
+
+    metric: MetricValue | None = Field(None, description="on the held-out rows; None where not measured")
+    validation_metric: float
+    nodes: int = Field(description="prunable nodes that the model has")
+    params: int
+    macs: int = Field(description="multiply-adds of one sample")
+    file_bytes: int
+    sha256: str
+    latency: list[Latency] = Field(default_factory=list)
+
+
+class Drop(Section):
+    """How much worse than the baseline, in the metric's own unit; paired over the same rows."""
+
+    value: float
+    interval: Interval
+    method: str = Field(description="how the interval was computed")
+
+
+class Speedup(Section):
+    """Baseline's time over the candidate's, paired sample by sample."""
+
+    batch_size: int
+    ratio: float
+    interval: Interval
+    verdict: Speed
+
+
+class Exactness(Section):
+    """Masked against cut in onnxruntime on the user's samples."""
+
+    max_abs_difference: float
+    max_abs_output: float
+    tolerance: float
+    samples: int
+
+
+class LayerWidth(Section):
+    """How many nodes a layer had and has."""
+
+    layer: str
+    before: int
+    after: int
+
+
+class CandidateEntry(Section):
+    """One compressed model of the path from wide to narrow."""
+
+    id: str
+    measurement: Measurement
+    drop: Drop | None = Field(None, description="on held-out rows; None where not measured")
+    validation_drop: float
+    speedups: list[Speedup] = Field(default_factory=list)
+    exactness: Exactness
+    widths: list[LayerWidth]
+    meets_target: bool
+    chosen: bool = False
+
+
+class TransferSpectrum(Section):
+    """|λ_out| of a transfer: before the training by original index, after it of the nodes that stay."""
+
+    transfer: str
+    before: list[float]
+    after: list[float]
+    kept: list[int] = Field(description="original indices of the nodes that stay")
+
+
+class NodeRelevance(Section):
+    """One node, by its original index in its layer."""
+
+    layer: str
+    index: int
+    eigenvalue: float = Field(description="|λ_out| when it was last trained")
+    relevance: float = Field(description="the score that ranked it when it was last ranked")
+    kept: bool
+    removed_at_step: int | None = None
+
+
+class InputRelevance(Section):
+    """|λ_in|·‖φ‖ of every feature of one input, in the input's own shape without the batch."""
+
+    input: str
+    shape: list[int]
+    values: list[float]
+    feature_names: list[str] | None = None
+
+
+class PathPoint(Section):
+    """One moment of training."""
+
+    step: int
+    epoch: float
+    nodes: int
+    params: int
+    macs: int
+    loss: float | None = None
+    validation_metric: float | None = None
+
+
+class Untouched(Section):
+    """What was not narrowed, and why."""
+
+    layer: str
+    nodes: int
+    reason: str
+
+
+class DataSummary(Section):
+    """The data as it was used."""
+
+    sha256: str
+    train_rows: int
+    validation_rows: int
+    test_rows: int
+    split: Literal["given", "random"]
+    label: str | None = None
+    classes: list[str] | None = None
+    notes: list[str] = Field(default_factory=list)
+
+
+class Provenance(Section):
+    """What made this report."""
+
+    engine_version: str
+    versions: dict[str, str]
+    seed: int
+    device: str
+    model_sha256: str
+    dataset_sha256: str
+    started_at: str
+    finished_at: str
+    training_seconds: float
+    trained_parameters: int
+
+
+class Report(Section):
+    """A compression, told whole."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    outcome: Outcome
+    outcome_reason: str
+    binding_constraint: str | None = None
+    method: str
+    recipe: dict[str, object] = Field(description="as executed: every default filled in")
+    task: str
+    baseline: Measurement
+    candidates: list[CandidateEntry] = Field(description="from wide to narrow")
+    chosen: str = Field(description="id of the chosen candidate")
+    spectra: list[TransferSpectrum]
+    relevance: list[NodeRelevance]
+    input_relevance: list[InputRelevance] = Field(default_factory=list)
+    path: list[PathPoint]
+    untouched: list[Untouched] = Field(default_factory=list)
+    data: DataSummary
+    warnings: list[str] = Field(default_factory=list)
+    provenance: Provenance
+
+    def chosen_candidate(self) -> CandidateEntry:
+        """Return the candidate that was chosen."""
+        return next(entry for entry in self.candidates if entry.id == self.chosen)
