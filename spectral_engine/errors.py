@@ -1,14 +1,14 @@
 """Errors that the engine raises, each with a stable code of the API's catalogue.
 
-    EngineError
-    ├── InvalidRequest        invalid-request        a recipe or an argument that cannot be executed
-    ├── ModelInvalid          model-invalid          bytes that are not a sound ONNX model
-    │   ├── UnsupportedOperator  unsupported-operator   a node that the engine cannot execute
-    │   └── ModelTooLarge        model-too-large        over a limit of bytes, nodes or elements
-    ├── DatasetMismatch       dataset-mismatch       data that the model cannot take
-    ├── TargetInfeasible      target-infeasible      a target that no cut of this model can meet
-    ├── NumericMismatch       numeric-mismatch       cut and masked model disagree
-    └── Diverged              diverged               training left the finite numbers
+EngineError
+├── InvalidRequest        invalid-request        a recipe or an argument that cannot be executed
+├── ModelInvalid          model-invalid          bytes that are not a sound ONNX model
+│   ├── UnsupportedOperator  unsupported-operator   a node that the engine cannot execute
+│   └── ModelTooLarge        model-too-large        over a limit of bytes, nodes or elements
+├── DatasetMismatch       dataset-mismatch       data that the model cannot take
+├── TargetInfeasible      target-infeasible      a target that no cut of this model can meet
+├── NumericMismatch       numeric-mismatch       cut and masked model disagree
+└── Diverged              diverged               training left the finite numbers
 """
 
 from __future__ import annotations

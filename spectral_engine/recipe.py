@@ -60,7 +60,9 @@ class Target(Part):
 class Training(Part):
     """How to train. Every field has a default that works."""
 
-    epochs: int = Field(30, ge=1, le=10_000, description="epochs of the whole path, cooling included")
+    epochs: int = Field(
+        30, ge=1, le=10_000, description="epochs of the whole path, cooling included"
+    )
     batch_size: int = Field(128, ge=1, le=65_536)
     learning_rate: float | None = Field(None, gt=0.0, description="found when not given")
     weight_decay: float = Field(0.0, ge=0.0)

@@ -32,6 +32,7 @@ class Transfer:
     output: str  # value that goes out, bias included
     macs_per_link: int
     norm_scale: str | None = None  # γ of a BatchNormalization directly after, the gate in its place
+    norm_bias: str | None = None  # β of that BatchNormalization
 
 
 @dataclass(frozen=True)

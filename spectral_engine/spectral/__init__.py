@@ -1,0 +1,1 @@
+"""The spectral parametrization, and the relevance that it gives to nodes."""

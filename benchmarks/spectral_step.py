@@ -1,0 +1,115 @@
+"""One training step in spectral form against the same step on plain weights, interleaved in one run.
+
+    python -m benchmarks.spectral_step [--rounds 60]
+
+Same imported module, same rows, same AdamW, same loss without a teacher; the only difference is w = (λ_in − λ_out) φ.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import rows
+from benchmarks.digits import export, perceptron
+from spectral_engine.graph.coupling import couple
+from spectral_engine.loading import load
+from spectral_engine.recipe import Spectral
+from spectral_engine.spectral.model import SpectralModel
+
+BATCH = 128
+THREADS = 2
+
+
+def small_convolutional_net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(64, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
+
+
+NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "perceptron 784-500-500-10": (lambda: perceptron((784, 500, 500, 10)), (784,)),
+    "convolutional 32-64-64": (small_convolutional_net, (1, 28, 28)),
+}
+
+
+def stepper(
+    parameters: list[nn.Parameter], forward: Callable[[], torch.Tensor], labels: torch.Tensor
+) -> Callable[[], None]:
+    """Return one whole training step."""
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(forward(), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def build(path: Path, shape: tuple[int, ...]) -> dict[str, Callable[[], None]]:
+    """Return a plain and a spectral step over the same file."""
+    x = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(BATCH) % 10
+    plain, base = load(path), load(path)
+    spectral = SpectralModel(base, couple(base), Spectral())
+    held = [item.tensor for item in spectral.trained().values()]
+    weights = [plain.initializer(name) for name in plain.trainable]
+    return {
+        "plain": stepper(weights, lambda: plain.compute({"x": x})["logits"], labels),
+        "spectral": stepper(held, lambda: spectral({"x": x})["logits"], labels),
+    }
+
+
+def compare(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Time both in turns; the ratio is the median of the pairs' ratios."""
+    for step in steps.values():
+        for _ in range(5):
+            step()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    order = np.random.default_rng(0)
+    for _ in range(rounds):
+        for name in order.permutation(list(steps)):
+            begun = time.perf_counter()
+            steps[name]()
+            seconds[name].append(time.perf_counter() - begun)
+    pairs = zip(seconds["spectral"], seconds["plain"], strict=True)
+    return {
+        "ratio": statistics.median(spectral / plain for spectral, plain in pairs),
+        "plain_ms": statistics.median(seconds["plain"]) * 1e3,
+        "spectral_ms": statistics.median(seconds["spectral"]) * 1e3,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=60)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(THREADS)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (make, shape) in NETS.items():
+            torch.manual_seed(0)
+            path = Path(folder) / "net.onnx"
+            export(make().eval(), torch.zeros(1, *shape), path)
+            row = {"net": name, "batch": BATCH, "threads": THREADS, "rounds": rounds}
+            row |= compare(build(path, shape), rounds)
+            rows.append("spectral_step", row)
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""`compress`: ONNX and data in, narrower ONNX and report out."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spectral_engine.loading import load
+from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
+from spectral_engine.methods.prune import GradualPruning, Task
+from spectral_engine.methods.ranking import floor_cost
+from spectral_engine.methods.schedule import plan_schedule
+from spectral_engine.progress import OnProgress, Progress, Stage, ignore
+from spectral_engine.recipe import Recipe
+from spectral_engine.report.build import Finished, build_report, provenance_properties
+from spectral_engine.result import Candidate, ReportFile, Result
+from spectral_engine.setup import Setup, first_rows, prepare
+from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.training.feed import Feed
+from spectral_engine.training.teacher import Teacher
+from spectral_engine.training.trainer import Trainer
+
+EXACTNESS_ROWS = 64
+TRAINING_BEGINS, TRAINING_ENDS = 0.04, 0.94  # of the whole job's progress
+
+
+def compress(
+    model: str | Path | bytes,
+    data: str | Path,
+    recipe: Recipe | dict[str, Any] | str | None = None,
+    on_progress: OnProgress = ignore,
+    work_dir: Path | None = None,
+    *,
+    label: str | None = None,
+    preprocessing: dict[str, Any] | None = None,
+) -> Result:
+    """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
+
+    `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file. With a `work_dir`, checkpoints are
+    written there, and a second call with the same arguments resumes from them and gives the same result.
+    Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
+    """
+    tell = _Clock(on_progress)
+    tell("importing", 0.0)
+    setup = prepare(model, data, Recipe.parse(recipe), label=label, preprocessing=preprocessing)
+    with _directory(work_dir) as folder:
+        started = time.time()
+        task = plan(setup, Path(folder), tell.within(TRAINING_BEGINS, TRAINING_ENDS))
+        tell("measuring_baseline", TRAINING_BEGINS / 2)
+        baseline = setup.evaluation.validation_metric(setup.original)
+        pruning = GradualPruning(task, lambda: _trainer(setup, task.feed))
+        built = pruning.run()
+        seconds = time.time() - started
+        files = [item.path.read_bytes() for item in built]
+    tell("verifying", TRAINING_ENDS)
+    report = build_report(Finished(setup, task, pruning, files, baseline, started, seconds))
+    tell("reporting", 1.0)
+    candidates = zip(report.candidates, files, strict=True)
+    return Result(tuple(Candidate(entry, file) for entry, file in candidates), ReportFile(report))
+
+
+def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
+    """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
+    recipe, coupling = setup.recipe, setup.coupling
+    start = cost_of(coupling, ~coupling.alive())
+    budget = asked_budget(recipe.target, start)
+    check_feasible(budget, floor_cost(coupling, recipe.prune.min_nodes))
+    feed = Feed(setup.splits.train, recipe.training.batch_size, setup.device)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Task(
+        recipe=recipe,
+        original=setup.original,
+        coupling=coupling,
+        start=start,
+        asked=budget,
+        end=path_end(budget, start),
+        schedule=plan_schedule(recipe.training, feed.steps_per_epoch, recipe.prune.candidates),
+        feed=feed,
+        samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,
+        metric_name=setup.evaluation.metric,
+        measure=setup.evaluation.validation_metric,
+        provenance=provenance_properties(setup),
+        work_dir=folder,
+        on_progress=on_progress,
+    )
+
+
+def _trainer(setup: Setup, feed: Feed) -> Trainer:
+    """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
+    teacher = None
+    if setup.objective.needs_teacher:
+        original = load(setup.original).to(setup.device)
+        teacher = Teacher(original, setup.objective.watch, feed)
+    model = SpectralModel(load(setup.original), setup.coupling, setup.recipe.spectral)
+    return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
+
+
+class _Clock:
+    """Tells progress: never falls, and knows how long the rest will take."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.on_progress, self.begun, self.reached = on_progress, time.monotonic(), 0.0
+        self.first: tuple[float, float] | None = None
+
+    def __call__(self, stage: Stage, fraction: float) -> None:
+        self._send(Progress(stage, fraction, step=0, total_steps=0))
+
+    def within(self, low: float, high: float) -> Callable[[Progress], None]:
+        """Return a callback whose own 0 to 1 lies between `low` and `high` of the whole."""
+
+        def scaled(progress: Progress) -> None:
+            self._send(replace(progress, fraction=low + (high - low) * progress.fraction))
+
+        return scaled
+
+    def _send(self, progress: Progress) -> None:
+        self.reached = max(self.reached, min(1.0, progress.fraction))
+        now = time.monotonic()
+        if self.first is None and progress.stage == "training":
+            self.first = (now, self.reached)
+        eta = None
+        if self.first is not None and self.reached > self.first[1]:
+            pace = (now - self.first[0]) / (self.reached - self.first[1])
+            eta = pace * (1 - self.reached)
+        self.on_progress(replace(progress, fraction=self.reached, eta_seconds=eta))
+
+
+def _directory(work_dir: Path | None) -> AbstractContextManager[str | Path]:
+    if work_dir is not None:
+        return nullcontext(work_dir)
+    return tempfile.TemporaryDirectory(prefix="eigenpress-")

@@ -1,0 +1,85 @@
+"""The metric of ONNX files on validation and held-out rows, measured in onnxruntime."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from spectral_engine.data import Split, Splits
+from spectral_engine.measure.metrics import per_class, score
+from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.statistics import metric_interval, paired_drop
+from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
+from spectral_engine.report.schema import Drop, MetricValue
+
+ONE_STANDARD_ERROR = 0.6827
+
+
+class Evaluation:
+    """Measures models against the baseline, on rows that are never trained on."""
+
+    def __init__(
+        self, metric: Metric, task: Task, original: bytes, splits: Splits, recipe: Recipe
+    ) -> None:
+        self.metric, self.task, self.original = metric, task, original
+        self.splits, self.recipe = splits, recipe
+
+    def validation_metric(self, model: bytes) -> float:
+        """Return the metric on the validation rows: what candidates are chosen by."""
+        outputs = Runner(model).predict(self.splits.validation)
+        return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
+
+    def validation_drop(self, model: bytes) -> Drop:
+        """Return the drop on the validation rows, with an interval of one standard error."""
+        return self._drop(model, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
+
+    def held_out_drop(self, model: bytes) -> Drop:
+        """Return the drop on the held-out rows, with the recipe's confidence."""
+        confidence = self.recipe.target.confidence
+        return self._drop(model, self.splits.test, self._held_out, confidence)
+
+    def held_out_metric(self, model: bytes) -> MetricValue:
+        """Return the metric on the held-out rows with its interval."""
+        outputs = Runner(model).predict(self.splits.test)
+        truth = self._truth(self.splits.test, self._held_out)
+        confidence = self.recipe.target.confidence
+        return MetricValue(
+            name=self.metric,
+            value=score(self.metric, outputs, truth),
+            interval=metric_interval(
+                self.metric, outputs, truth, confidence=confidence, seed=self.recipe.seed
+            ),
+            rows=self.splits.test.rows,
+            higher_is_better=HIGHER_IS_BETTER[self.metric],
+            per_class=self._per_class(outputs),
+        )
+
+    def _per_class(self, outputs: NDArray[Any]) -> dict[str, float] | None:
+        labels = self.splits.test.labels
+        if labels is None or self.task not in {"classification", "binary"}:
+            return None
+        return per_class(outputs, labels, self.splits.class_names)
+
+    def _drop(self, model: bytes, split: Split, baseline: NDArray[Any], confidence: float) -> Drop:
+        return paired_drop(
+            self.metric,
+            baseline,
+            Runner(model).predict(split),
+            self._truth(split, baseline),
+            confidence=confidence,
+            seed=self.recipe.seed,
+        )
+
+    def _truth(self, split: Split, baseline: NDArray[Any]) -> NDArray[Any]:
+        """Labels; where the metric is agreement, the original model's answers."""
+        return baseline if split.labels is None or self.metric == "agreement" else split.labels
+
+    @cached_property
+    def _validation(self) -> NDArray[Any]:
+        return Runner(self.original).predict(self.splits.validation)
+
+    @cached_property
+    def _held_out(self) -> NDArray[Any]:
+        return Runner(self.original).predict(self.splits.test)

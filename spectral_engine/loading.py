@@ -1,0 +1,16 @@
+"""`load`: an ONNX file as a torch module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.onnx_io.load import load_model
+
+
+def load(source: str | Path | bytes) -> OnnxModule:
+    """Return the model as a torch module: call it with inputs by name, get outputs by name.
+
+    Raises ModelInvalid for bytes that are not a sound model, UnsupportedOperator for a node that cannot be executed.
+    """
+    return OnnxModule(load_model(source))

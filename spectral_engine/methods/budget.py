@@ -1,0 +1,97 @@
+"""What a model costs, and what it may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.errors import InvalidRequest, TargetInfeasible
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.recipe import Target
+
+# How far the path goes when only the accuracy is bounded: the share of nodes at its narrow end.
+NARROWEST = 0.02
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Nodes that could be removed and are still there, multiply-adds of one sample, parameters."""
+
+    nodes: int
+    macs: int
+    params: int
+
+    def get(self, resource: str) -> int:
+        """Return one resource by name."""
+        return int(getattr(self, resource))
+
+
+def cost_of(coupling: Coupling, removed: NDArray[np.bool_]) -> Cost:
+    """Return what the model costs once these groups are gone."""
+    return Cost(
+        nodes=int((coupling.alive() & ~coupling.pinned & ~removed).sum()),
+        macs=coupling.macs(removed),
+        params=coupling.params(removed),
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Upper limits by resource; a resource that is not named is free."""
+
+    limits: dict[str, float]
+
+    def exceeded_by(self, cost: Cost) -> list[str]:
+        """Return the resources of which this cost takes too much."""
+        return [name for name, limit in self.limits.items() if cost.get(name) > limit]
+
+    def along_path(self, start: Cost, fraction: float) -> Budget:
+        """Return the budget part-way: each step of the path takes the same share of what is left."""
+        return Budget(
+            {
+                name: start.get(name) * (limit / start.get(name)) ** fraction
+                for name, limit in self.limits.items()
+            }
+        )
+
+
+def asked_budget(target: Target, start: Cost) -> Budget:
+    """Turn the target's limits into absolute amounts: a number up to 1 is a ratio to the baseline."""
+    asked = {"macs": target.max_macs, "params": target.max_params}
+    limits = {
+        name: value * start.get(name) if value <= 1 else value
+        for name, value in asked.items()
+        if value is not None
+    }
+    if target.keep_nodes is not None:
+        limits["nodes"] = target.keep_nodes * start.nodes
+    return Budget(limits)
+
+
+def path_end(budget: Budget, start: Cost) -> Budget:
+    """Return where the path ends: at the budget, or at few nodes where only accuracy is asked for."""
+    limits = {name: min(limit, start.get(name)) for name, limit in budget.limits.items()}
+    return Budget(limits or {"nodes": NARROWEST * start.nodes})
+
+
+def check_feasible(budget: Budget, floor: Cost) -> None:
+    """Refuse, before anything trains, a budget below what must stay."""
+    for name in budget.exceeded_by(floor):
+        field = "keep_nodes" if name == "nodes" else f"max_{name}"
+        raise TargetInfeasible(
+            f"{field} allows {budget.limits[name]:,.0f} {name}, but {floor.get(name):,} "
+            "stay even when every node that can go is gone",
+            pointer=f"#/recipe/target/{field}",
+        )
+
+
+def check_target(target: Target, *, higher_is_better: bool) -> None:
+    """Refuse a drop that can mean nothing: more than the whole range of a metric bounded by 1."""
+    if higher_is_better and target.max_metric_drop is not None and target.max_metric_drop > 1:
+        raise InvalidRequest(
+            f"max_metric_drop is {target.max_metric_drop:g}, in the metric's own unit: "
+            "write 0.01 for one point of accuracy",
+            pointer="#/recipe/target/max_metric_drop",
+        )

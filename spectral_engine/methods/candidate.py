@@ -1,0 +1,131 @@
+"""A finished candidate: cut, trained, exported, and proved equal to the masked original."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.surgery import mask
+from spectral_engine.measure.exactness import compare
+from spectral_engine.methods.budget import Cost
+from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.report.schema import Exactness
+from spectral_engine.spectral.model import SpectralModel
+
+
+@dataclass(frozen=True)
+class Built:
+    """A candidate on disk, with what the report needs to know of it.
+
+    `removed`, `removed_at`, `relevance` and `eigenvalues` have one entry per group of the original coupling;
+    values of removed groups are those of the moment before they went.
+    """
+
+    index: int
+    path: Path
+    cost: Cost
+    validation_metric: float
+    exactness: Exactness
+    removed: NDArray[np.bool_]
+    removed_at: NDArray[np.int64]
+    relevance: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    trained_parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the ONNX file."""
+        return {
+            "index": self.index,
+            "cost": vars(self.cost),
+            "validation_metric": self.validation_metric,
+            "exactness": self.exactness.model_dump(),
+            "removed": np.flatnonzero(self.removed).tolist(),
+            "removed_at": self.removed_at.tolist(),
+            "relevance": self.relevance.tolist(),
+            "eigenvalues": self.eigenvalues.tolist(),
+            "trained_parameters": self.trained_parameters,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> Built:
+        """Read a candidate back from beside its ONNX file."""
+        stored = json.loads(path.with_suffix(".json").read_text())
+        relevance = np.array(stored["relevance"], dtype=np.float64)
+        removed = np.zeros(len(relevance), dtype=bool)
+        removed[stored["removed"]] = True
+        return cls(
+            index=stored["index"],
+            path=path,
+            cost=Cost(**stored["cost"]),
+            validation_metric=stored["validation_metric"],
+            exactness=Exactness.model_validate(stored["exactness"]),
+            removed=removed,
+            removed_at=np.array(stored["removed_at"], dtype=np.int64),
+            relevance=relevance,
+            eigenvalues=np.array(stored["eigenvalues"], dtype=np.float64),
+            trained_parameters=stored["trained_parameters"],
+        )
+
+    def save(self) -> None:
+        """Write what is known beside the ONNX file; this file's presence says that the candidate is whole."""
+        part = self.path.with_suffix(".json.part")
+        part.write_text(json.dumps(self.to_json()))
+        part.replace(self.path.with_suffix(".json"))
+
+
+def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
+    """Fold the spectral form back and serialise the narrowed graph; |λ| must be read before."""
+    model.write_back()
+    graph = model.module.model
+    graph.metadata_props.update(provenance)
+    return to_bytes(graph)
+
+
+def widen(
+    original: bytes, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
+) -> ir.Model:
+    """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
+    wide, trained = load_model(original), load_model(narrow).graph.initializers
+    for name, value in wide.graph.initializers.items():
+        source = trained.get(name)
+        if source is None or source.const_value is None or value.const_value is None:
+            continue
+        if value.const_value.dtype.is_floating_point():
+            filled = value.const_value.numpy().copy()
+            places = _places(coupling, name, filled.shape, removed)
+            filled[np.ix_(*places)] = source.const_value.numpy()
+            value.const_value = ir.Tensor(
+                filled, dtype=value.const_value.dtype, shape=value.const_value.shape, name=name
+            )
+    return wide
+
+
+def prove_exact(
+    original: bytes,
+    coupling: Coupling,
+    removed: NDArray[np.bool_],
+    candidate: bytes,
+    samples: Mapping[str, NDArray[np.generic]],
+) -> Exactness:
+    """Run candidate and masked original in onnxruntime; raises NumericMismatch where they disagree."""
+    masked = mask(widen(original, coupling, removed, candidate), coupling, removed)
+    return compare(to_bytes(masked), candidate, samples)
+
+
+def _places(
+    coupling: Coupling, name: str, shape: tuple[int, ...], removed: NDArray[np.bool_]
+) -> list[NDArray[np.int64]]:
+    axes = coupling.axes.get(name, (None,) * len(shape))
+    return [
+        np.arange(size) if ids is None else np.flatnonzero(~removed[ids])
+        for size, ids in zip(shape, axes, strict=True)
+    ]

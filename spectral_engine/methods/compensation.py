@@ -1,0 +1,90 @@
+"""What a removed node leaves behind: its mean activation, in the biases of those that read it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_engine.graph.id_book import Ids, Transfer
+from spectral_engine.graph.surgery import compensate
+from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.training.feed import Feed
+
+CALIBRATION_ROWS = 1024
+
+
+@torch.no_grad()
+def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> None:
+    """Add Σ_removed w_ij · mean(x_j) to the bias of every transfer that reads a removed node.
+
+    Exact where the node is constant on the data; the best constant, in squared error, where it is not.
+    """
+    readers = [
+        transfer for transfer in model.coupling.transfers if _loses(model, transfer, removed)
+    ]
+    if not readers:
+        return
+    means = mean_inputs(model, readers, feed)
+    folded = model.weights()
+    for transfer in readers:
+        weight = folded.get(transfer.weight)
+        if weight is None:
+            weight = model.module.initializer(transfer.weight)
+        bias = model.module.initializer(_bias(transfer))
+        ids = model.coupling.axes[transfer.weight]
+        bias.copy_(compensate(bias, weight, transfer, ids, removed, means[transfer.name]))
+
+
+def mean_inputs(model: SpectralModel, readers: list[Transfer], feed: Feed) -> dict[str, Tensor]:
+    """Return the mean of each transfer's input over rows and positions: transfer name -> [in]."""
+    axes = {transfer.name: _node_axis(model, transfer) for transfer in readers}
+    totals: dict[str, Tensor] = {}
+    rows = 0
+    was_training = model.module.training
+    model.module.eval()
+    for batch in feed.in_order(CALIBRATION_ROWS):
+        values = model(batch.inputs, watch={transfer.source for transfer in readers})
+        rows += len(batch.rows)
+        for transfer in readers:
+            value = values[transfer.source].transpose(0, axes[transfer.name])
+            mean = value.flatten(1).mean(dim=1) * len(batch.rows)  # [in]
+            totals[transfer.name] = totals.get(transfer.name, torch.zeros_like(mean)) + mean
+    model.module.train(was_training)
+    return {name: total / rows for name, total in totals.items()}
+
+
+def _loses(model: SpectralModel, transfer: Transfer, removed: NDArray[np.bool_]) -> bool:
+    ids = _in_ids(model, transfer)
+    if ids is None or transfer.bias is None or transfer.bias not in model.module.trainable:
+        return False
+    return bool(removed[ids].any()) and _source_axis(model, transfer, ids) is not None
+
+
+def _in_ids(model: SpectralModel, transfer: Transfer) -> Ids | None:
+    if transfer.in_axis is None:
+        return None
+    return model.coupling.axes[transfer.weight][transfer.in_axis]
+
+
+def _source_axis(model: SpectralModel, transfer: Transfer, ids: Ids) -> int | None:
+    """Return the axis of the transfer's input that holds its nodes."""
+    for axis, found in enumerate(model.coupling.axes.get(transfer.source, ())):
+        if found is not None and np.array_equal(found, ids):
+            return axis
+    return None
+
+
+def _node_axis(model: SpectralModel, transfer: Transfer) -> int:
+    ids = _in_ids(model, transfer)
+    axis = None if ids is None else _source_axis(model, transfer, ids)
+    if axis is None:
+        raise ValueError(f"{transfer.name} reads no nodes")
+    return axis
+
+
+def _bias(transfer: Transfer) -> str:
+    if transfer.bias is None:
+        raise ValueError(f"{transfer.name} has no bias")
+    return transfer.bias

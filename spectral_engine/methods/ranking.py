@@ -1,0 +1,53 @@
+"""Which node groups go next: the least relevant ones, as few as a budget needs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.methods.budget import Budget, Cost, cost_of
+
+
+def protected(coupling: Coupling, scores: NDArray[np.float64], min_nodes: int) -> NDArray[np.bool_]:
+    """Mark each layer's most relevant `min_nodes` groups [count]: no layer may collapse."""
+    marked = np.zeros(coupling.count, dtype=bool)
+    alive = coupling.alive()
+    for layer in coupling.layers:
+        groups = np.unique(layer.groups[alive[layer.groups]])
+        best = groups[np.argsort(-scores[groups], kind="stable")[:min_nodes]]
+        marked[best] = True
+    return marked
+
+
+def choose_removal(
+    coupling: Coupling, scores: NDArray[np.float64], budget: Budget, min_nodes: int
+) -> NDArray[np.bool_]:
+    """Mark the groups to remove [count]: the fewest, least relevant first, that bring the model under budget.
+
+    Where the floors do not allow that, everything that can go is marked.
+    """
+    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, min_nodes)
+    order = np.flatnonzero(free)
+    order = order[np.argsort(scores[order], kind="stable")]
+
+    def first(count: int) -> NDArray[np.bool_]:
+        marked = np.zeros(coupling.count, dtype=bool)
+        marked[order[:count]] = True
+        return marked
+
+    low, high = 0, len(order)  # the answer lies in [low, high]; cost falls with the count
+    while low < high:
+        middle = (low + high) // 2
+        if budget.exceeded_by(cost_of(coupling, first(middle))):
+            low = middle + 1
+        else:
+            high = middle
+    return first(low)
+
+
+def floor_cost(coupling: Coupling, min_nodes: int) -> Cost:
+    """Return what stays when every group that can go is gone."""
+    scores = np.zeros(coupling.count)
+    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, min_nodes)
+    return cost_of(coupling, free)

@@ -1,0 +1,295 @@
+"""The report, put together from what a compression did. Held-out rows are read here, and only here."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+import spectral_engine
+from spectral_engine.graph.layers import Layer
+from spectral_engine.loading import load
+from spectral_engine.measure.latency import measure_latency, speedup
+from spectral_engine.methods.budget import Cost
+from spectral_engine.methods.candidate import Built
+from spectral_engine.methods.prune import GradualPruning, Task
+from spectral_engine.methods.selection import Option, Verdict, choose, judge
+from spectral_engine.report.schema import (
+    CandidateEntry,
+    InputRelevance,
+    Latency,
+    LayerWidth,
+    Measurement,
+    MetricValue,
+    NodeRelevance,
+    Provenance,
+    Report,
+    TransferSpectrum,
+    Untouched,
+)
+from spectral_engine.setup import Setup, first_rows
+from spectral_engine.spectral.input_relevance import input_relevance
+
+LATENCY_BATCHES = (1, 64)
+REPORTED_PACKAGES = ("torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A compression whose candidates are built and not yet judged."""
+
+    setup: Setup
+    task: Task
+    pruning: GradualPruning
+    files: Sequence[bytes]
+    baseline_metric: float
+    started: float
+    training_seconds: float
+
+    @property
+    def built(self) -> Sequence[Built]:
+        """The candidates from wide to narrow."""
+        return self.pruning.built
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The choice, made on validation rows, and what held-out rows say of it."""
+
+    chosen: int
+    entries: list[CandidateEntry]
+    baseline: Measurement
+    verdict: Verdict
+
+
+def build_report(finished: Finished) -> Report:
+    """Choose, measure on held-out rows, and tell everything."""
+    setup, task = finished.setup, finished.task
+    judged = _judge(finished)
+    chosen = finished.built[judged.chosen]
+    return Report(
+        outcome=judged.verdict.outcome,
+        outcome_reason=judged.verdict.reason,
+        binding_constraint=judged.verdict.binding,
+        method=setup.recipe.method,
+        recipe=setup.recipe.model_dump(mode="json"),
+        task=setup.objective.task,
+        baseline=judged.baseline,
+        candidates=judged.entries,
+        chosen=judged.entries[judged.chosen].id,
+        spectra=_spectra(finished, chosen),
+        relevance=_relevance(task, chosen),
+        input_relevance=_inputs(finished, judged.chosen),
+        path=finished.pruning.walk.points,
+        untouched=[
+            Untouched(layer=layer.name, nodes=len(layer.groups), reason=layer.reason or "pinned")
+            for layer in task.coupling.layers
+            if not layer.prunable
+        ],
+        data=setup.splits.summary,
+        warnings=_warnings(finished, judged),
+        provenance=_provenance(finished, chosen),
+    )
+
+
+def _judge(finished: Finished) -> Judged:
+    setup, task = finished.setup, finished.task
+    max_drop = setup.recipe.target.max_metric_drop
+    drops = [setup.evaluation.validation_drop(file) for file in finished.files]
+    options = [
+        Option(built.cost, drop.value, drop.interval.high)
+        for built, drop in zip(finished.built, drops, strict=True)
+    ]
+    index = choose(options, task.asked, max_drop)
+    latency = _latency(finished, index)
+    entries = [
+        _entry(finished, position, drop.value, latency) for position, drop in enumerate(drops)
+    ]
+    held_out = entries[index].drop
+    value = drops[index].value if held_out is None else held_out.value
+    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop)
+    baseline = _measurement(
+        setup.original,
+        task.start,
+        finished.baseline_metric,
+        setup.evaluation.held_out_metric(setup.original),
+        latency["baseline"],
+    )
+    chosen = entries[index].model_copy(
+        update={"chosen": True, "meets_target": verdict.outcome == "target_met"}
+    )
+    entries[index] = chosen
+    return Judged(index, entries, baseline, verdict)
+
+
+def _entry(
+    finished: Finished, position: int, validation_drop: float, latency: dict[str, list[Latency]]
+) -> CandidateEntry:
+    setup, task = finished.setup, finished.task
+    built, file = finished.built[position], finished.files[position]
+    own = latency.get(_name(position), [])
+    drop = setup.evaluation.held_out_drop(file)
+    verdict = judge(
+        built.cost, task.start, task.asked, drop.value, setup.recipe.target.max_metric_drop
+    )
+    return CandidateEntry(
+        id=_name(position),
+        measurement=_measurement(
+            file,
+            built.cost,
+            built.validation_metric,
+            setup.evaluation.held_out_metric(file),
+            own,
+        ),
+        drop=drop,
+        validation_drop=validation_drop,
+        speedups=[
+            speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
+        ],
+        exactness=built.exactness,
+        widths=_widths(task.coupling.layers, built),
+        meets_target=verdict.outcome == "target_met",
+    )
+
+
+def _name(position: int) -> str:
+    return f"candidate-{position + 1}"
+
+
+def _latency(finished: Finished, chosen: int) -> dict[str, list[Latency]]:
+    feeds = first_rows(finished.setup.splits.validation, max(LATENCY_BATCHES)).inputs
+    models = {"baseline": finished.setup.original, _name(chosen): finished.files[chosen]}
+    return measure_latency(models, feeds, batch_sizes=LATENCY_BATCHES)
+
+
+def _measurement(
+    content: bytes,
+    cost: Cost,
+    validation_metric: float,
+    metric: MetricValue,
+    latency: list[Latency],
+) -> Measurement:
+    return Measurement(
+        metric=metric,
+        validation_metric=validation_metric,
+        nodes=cost.nodes,
+        params=cost.params,
+        macs=cost.macs,
+        file_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        latency=latency,
+    )
+
+
+def _widths(layers: Sequence[Layer], built: Built) -> list[LayerWidth]:
+    return [
+        LayerWidth(
+            layer=layer.name,
+            before=len(layer.groups),
+            after=int((~built.removed[layer.groups]).sum()),
+        )
+        for layer in layers
+    ]
+
+
+def _spectra(finished: Finished, chosen: Built) -> list[TransferSpectrum]:
+    coupling = finished.task.coupling
+    spectra = []
+    for transfer in coupling.transfers:
+        ids = coupling.axes[transfer.weight][transfer.out_axis]
+        if ids is None:
+            continue
+        kept = np.flatnonzero(~chosen.removed[ids])
+        spectra.append(
+            TransferSpectrum(
+                transfer=transfer.name,
+                before=finished.pruning.first_eigenvalues[ids].tolist(),
+                after=chosen.eigenvalues[ids[kept]].tolist(),
+                kept=kept.tolist(),
+            )
+        )
+    return spectra
+
+
+def _relevance(task: Task, chosen: Built) -> list[NodeRelevance]:
+    return [
+        NodeRelevance(
+            layer=layer.name,
+            index=index,
+            eigenvalue=float(chosen.eigenvalues[group]),
+            relevance=float(chosen.relevance[group]),
+            kept=not chosen.removed[group],
+            removed_at_step=int(chosen.removed_at[group]) if chosen.removed[group] else None,
+        )
+        for layer in task.coupling.layers
+        if layer.prunable
+        for index, group in enumerate(layer.groups)
+    ]
+
+
+def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
+    module = load(finished.files[chosen]).to(finished.setup.device)
+    found = input_relevance(module, finished.setup.objective.head, finished.task.feed)
+    return [
+        InputRelevance(
+            input=name,
+            shape=list(values.shape),
+            values=[float(value) for value in values.flatten().cpu()],
+            feature_names=finished.setup.splits.feature_names,
+        )
+        for name, values in found.items()
+    ]
+
+
+def _warnings(finished: Finished, judged: Judged) -> list[str]:
+    found = list(finished.pruning.warnings)
+    allowed = finished.setup.recipe.target.max_metric_drop
+    drop = judged.entries[judged.chosen].drop
+    if allowed is not None and drop is not None and drop.interval.high > allowed:
+        found.append(
+            f"{finished.setup.splits.test.rows} held-out rows cannot show a drop of at most {allowed:g}: "
+            f"the interval reaches {drop.interval.high:.4g}"
+        )
+    return found
+
+
+def _provenance(finished: Finished, chosen: Built) -> Provenance:
+    setup = finished.setup
+    return Provenance(
+        engine_version=spectral_engine.__version__,
+        versions=_versions(),
+        seed=setup.recipe.seed,
+        device=str(setup.device),
+        model_sha256=setup.model_sha256,
+        dataset_sha256=setup.splits.summary.sha256,
+        started_at=_time(finished.started),
+        finished_at=_time(datetime.datetime.now(datetime.UTC).timestamp()),
+        training_seconds=finished.training_seconds,
+        trained_parameters=chosen.trained_parameters,
+    )
+
+
+def provenance_properties(setup: Setup) -> dict[str, str]:
+    """Return what is written into a candidate's own metadata: enough to find its report again."""
+    return {
+        "eigenpress.version": spectral_engine.__version__,
+        "eigenpress.method": setup.recipe.method,
+        "eigenpress.seed": str(setup.recipe.seed),
+        "eigenpress.source_sha256": setup.model_sha256,
+        "eigenpress.dataset_sha256": setup.splits.summary.sha256,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in REPORTED_PACKAGES
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")

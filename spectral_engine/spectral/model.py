@@ -1,0 +1,101 @@
+"""A model in spectral form: the imported graph, with its transfers held as eigenvalues and eigenvectors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.id_book import AxisIds, Transfer
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.recipe import Spectral
+from spectral_engine.spectral.transfer import SpectralTransfer
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A trained tensor and the node groups along its axes: what narrowing needs to know of it."""
+
+    key: str
+    tensor: nn.Parameter
+    axes: AxisIds
+
+
+class SpectralModel(nn.Module):
+    """An OnnxModule whose transfers are trained as (λ_in − λ_out) φ; biases and scales stay as they are.
+
+    A transfer with a BatchNormalization directly after it stays dense: the normalisation cancels any λ before it,
+    so that its scale γ is the node's eigenvalue instead.
+    """
+
+    def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
+        super().__init__()
+        self.module, self.coupling, self.options = module, coupling, options
+        self.spectral: dict[str, SpectralTransfer] = {}
+        self.gates: dict[str, str] = {}  # transfer's weight -> γ that stands in for its eigenvalues
+        for transfer in coupling.transfers:
+            self._hold(transfer)
+        self._list = nn.ModuleList(self.spectral.values())
+        trained = set(self.spectral)
+        self.plain = tuple(name for name in module.trainable if name not in trained)
+
+    def _hold(self, transfer: Transfer) -> None:
+        if transfer.norm_scale is not None:
+            self.gates[transfer.weight] = transfer.norm_scale
+        elif transfer.weight in self.module.trainable and transfer.weight not in self.spectral:
+            weight = self.module.initializer(transfer.weight).detach()
+            self.spectral[transfer.weight] = SpectralTransfer(
+                weight, transfer.out_axis, transfer.in_axis, two_sided=self.options.two_sided
+            )
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
+    ) -> dict[str, Tensor]:
+        """Run the graph on one batch; the result holds its outputs and every watched value."""
+        return self.module.compute(inputs, self.weights(), watch)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Fold every spectral transfer: initializer name -> weight, with gradients to λ and φ."""
+        return {name: transfer.weight() for name, transfer in self.spectral.items()}
+
+    def tracked(self) -> Iterator[Tracked]:
+        """Yield every trained tensor under a stable key."""
+        axes = self.coupling.axes
+        for name, transfer in self.spectral.items():
+            ids = axes[name]
+            yield Tracked(f"eigenvectors:{name}", transfer.eigenvectors, ids)
+            yield Tracked(
+                f"eigenvalues_out:{name}", transfer.eigenvalues_out, (ids[transfer.out_axis],)
+            )
+            if transfer.eigenvalues_in is not None and transfer.in_axis is not None:
+                yield Tracked(
+                    f"eigenvalues_in:{name}", transfer.eigenvalues_in, (ids[transfer.in_axis],)
+                )
+        for name in self.plain:
+            tensor = self.module.initializer(name)
+            yield Tracked(f"plain:{name}", tensor, axes.get(name, (None,) * tensor.dim()))
+
+    def trained(self) -> dict[str, Tracked]:
+        """Return what the recipe trains: everything, or the eigenvalues alone."""
+        held = {item.key: item for item in self.tracked()}
+        if self.options.train == "both":
+            return held
+        gates = {f"plain:{scale}" for scale in self.gates.values()}
+        return {
+            key: item for key, item in held.items() if key.startswith("eigenvalues") or key in gates
+        }
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Set trained tensors by key."""
+        for item in self.tracked():
+            if item.key in tensors:
+                item.tensor.copy_(tensors[item.key])
+
+    def write_back(self) -> None:
+        """Fold the weights and write every parameter into the graph's initializers."""
+        with torch.no_grad():
+            self.module.write_back(self.weights())

@@ -1,0 +1,146 @@
+"""Relevance of node groups, read from the eigenvalues.
+
+A group's members are the output nodes of every transfer that the graph couples: scores add up over them.
+Sources: |λ| alone, Buffoni et al., Sci. Rep. 12, 11201 (2022); |λ|·‖φ‖, Giambagli et al., NeurIPS 2023;
+first-order change of the loss, Molchanov et al., CVPR 2019, here in λ, whose derivative sums a node's whole row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_engine.graph.id_book import Ids, Transfer
+from spectral_engine.recipe import Score
+from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.transfer import node_norms
+
+MOMENTUM = 0.9  # of the running mean over steps
+
+
+class Relevance:
+    """Scores of all node groups of one model, indexed by group id; higher stays longer.
+
+    Arrays have one entry per group of the original coupling; groups that are gone, or that no transfer
+    produces, hold 0.
+    """
+
+    def __init__(self, model: SpectralModel, score: Score) -> None:
+        self.score = score
+        self.count = model.coupling.count
+        self.running: NDArray[np.float64] = np.zeros(self.count)
+        self.observed = 0
+        self.attach(model)
+
+    def attach(self, model: SpectralModel) -> None:
+        """Follow this model from now on, as after a cut."""
+        self.model = model
+        self.producers = [
+            (transfer, ids)
+            for transfer in model.coupling.transfers
+            if (ids := model.coupling.axes[transfer.weight][transfer.out_axis]) is not None
+        ]
+
+    @torch.no_grad()
+    def observe(self) -> None:
+        """Take in the gradients of one step: the running mean of |λ ∂L/∂λ + b ∂L/∂b| of each group."""
+        if self.score != "eigenvalue_taylor":
+            return
+        change = np.zeros(self.count)
+        for transfer, ids in self.producers:
+            self._add(change, ids, self._first_order(transfer))
+        self.observed += 1
+        self.running += (np.abs(change) - self.running) * (1 - MOMENTUM)
+
+    def scores(self) -> NDArray[np.float64]:
+        """Return the relevance of every group."""
+        if self.score == "eigenvalue_taylor" and self.observed:
+            return self.running / (1 - MOMENTUM**self.observed)
+        total = np.zeros(self.count)
+        for transfer, ids in self.producers:
+            self._add(total, ids, self._static(transfer) ** 2)
+        if self.score == "eigenvalue_outgoing":
+            total *= self._outgoing()
+        return np.sqrt(total)
+
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """Return |λ_out| of every group: the largest over its members."""
+        largest = np.zeros(self.count)
+        for transfer, ids in self.producers:
+            np.maximum.at(largest, ids, _array(self.magnitudes(transfer)))
+        return largest
+
+    def magnitudes(self, transfer: Transfer) -> Tensor:
+        """Return |λ_out| of one transfer's nodes [out]; |γ| where a normalisation follows directly."""
+        held = self.model.spectral.get(transfer.weight)
+        if held is not None:
+            return held.magnitudes()
+        if transfer.norm_scale is not None:
+            return self.model.module.initializer(transfer.norm_scale).detach().abs()
+        return self._norms(transfer).sqrt()
+
+    def _static(self, transfer: Transfer) -> NDArray[np.float64]:
+        if self.score == "eigenvalue" or transfer.norm_scale is not None:
+            return _array(self.magnitudes(transfer))
+        return _array(self._norms(transfer))
+
+    def _norms(self, transfer: Transfer) -> Tensor:
+        held = self.model.spectral.get(transfer.weight)
+        if held is not None:
+            return held.norms()
+        weight = self.model.module.initializer(transfer.weight).detach()
+        return node_norms(weight, transfer.out_axis)
+
+    def _outgoing(self) -> NDArray[np.float64]:
+        total = np.zeros(self.count)
+        folded = self.model.weights()
+        for transfer in self.model.coupling.transfers:
+            if transfer.in_axis is None:
+                continue
+            ids = self.model.coupling.axes[transfer.weight][transfer.in_axis]
+            if ids is None:
+                continue
+            weight = folded.get(transfer.weight)
+            if weight is None:
+                weight = self.model.module.initializer(transfer.weight)
+            self._add(total, ids, _array(node_norms(weight.detach(), transfer.in_axis)) ** 2)
+        return total
+
+    def _first_order(self, transfer: Transfer) -> NDArray[np.float64]:
+        """Return λ ∂L/∂λ + b ∂L/∂b of one transfer's nodes [out]."""
+        held = self.model.spectral.get(transfer.weight)
+        module = self.model.module
+        if held is not None:
+            change = _times_gradient(held.eigenvalues_out)
+        elif transfer.norm_scale is not None:
+            change = _times_gradient(module.initializer(transfer.norm_scale))
+        else:
+            weight = module.initializer(transfer.weight)
+            change = node_sums(_times_gradient(weight), transfer.out_axis)
+        offset = transfer.bias if transfer.norm_scale is None else transfer.norm_bias
+        if offset is not None and offset in module.trainable:
+            bias = module.initializer(offset)
+            if bias.numel() == change.numel():
+                change = change + _times_gradient(bias).flatten()
+        return _array(change)
+
+    @staticmethod
+    def _add(total: NDArray[np.float64], ids: Ids, values: NDArray[np.float64]) -> None:
+        np.add.at(total, ids, values)
+
+
+def node_sums(values: Tensor, axis: int) -> Tensor:
+    """Sum every slice along `axis`, one entry per node."""
+    return values.transpose(0, axis).flatten(1).sum(dim=1)
+
+
+def _times_gradient(tensor: Tensor) -> Tensor:
+    if tensor.grad is None:
+        return torch.zeros_like(tensor)
+    return (tensor * tensor.grad).detach()
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    return tensor.detach().cpu().double().numpy()

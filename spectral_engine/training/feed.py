@@ -1,0 +1,66 @@
+"""Rows of a split as batches of tensors, in an order that seed and epoch alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_engine.data import Split
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs by name and labels, of the same rows."""
+
+    inputs: dict[str, Tensor]
+    labels: Tensor | None
+    rows: Rows
+
+
+class Feed:
+    """Gives batches of one split on one device."""
+
+    def __init__(self, split: Split, batch_size: int, device: torch.device) -> None:
+        self.split, self.device = split, device
+        self.batch_size = min(batch_size, split.rows)
+        self._cached: tuple[tuple[int, int], Rows] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass; a last batch of fewer rows is left out of shuffled passes."""
+        return max(1, self.split.rows // self.batch_size)
+
+    def batch(self, rows: Rows) -> Batch:
+        """Fetch these rows."""
+        inputs = {name: self._tensor(array, rows) for name, array in self.split.inputs.items()}
+        labels = self.split.labels
+        return Batch(inputs, None if labels is None else self._tensor(labels, rows), rows)
+
+    def at_step(self, step: int, seed: int) -> Batch:
+        """Fetch the batch of one training step, counted over all epochs; stateless, so that it can resume."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = self._order(epoch, seed)
+        start = position * self.batch_size
+        return self.batch(order[start : start + self.batch_size])
+
+    def in_order(self, limit: int | None = None) -> Iterator[Batch]:
+        """Yield the first rows, as they stand."""
+        end = self.split.rows if limit is None else min(limit, self.split.rows)
+        for start in range(0, end, self.batch_size):
+            yield self.batch(np.arange(start, min(start + self.batch_size, end)))
+
+    def _order(self, epoch: int, seed: int) -> Rows:
+        if self._cached is None or self._cached[0] != (epoch, seed):
+            order = np.random.default_rng([seed, epoch]).permutation(self.split.rows)
+            self._cached = ((epoch, seed), order)
+        return self._cached[1]
+
+    def _tensor(self, array: NDArray[np.generic], rows: Rows) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array[rows])).to(self.device)

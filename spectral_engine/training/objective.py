@@ -1,0 +1,165 @@
+"""What training minimises, inferred from the model's outputs and the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_engine.errors import InvalidRequest
+from spectral_engine.graph.node import Node
+from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
+
+SQUASHING = {"Softmax": "classification", "LogSoftmax": "classification", "Sigmoid": "binary"}
+SMALLEST_VARIANCE = 1e-12
+DEFAULT_METRIC: dict[Task, Metric] = {
+    "classification": "accuracy",
+    "binary": "accuracy",
+    "multilabel": "accuracy",
+    "regression": "r2",
+    "distillation": "agreement",
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the model answers: `value` is what the loss reads, before a final softmax or sigmoid."""
+
+    output: str
+    value: str
+    squashed_by: str | None
+
+
+def find_head(nodes: list[Node], output: str) -> Head:
+    """Look behind the first output for its logits."""
+    producers = {name: node for node in nodes for name in node.outputs}
+    node = producers.get(output)
+    while node is not None and node.op_type in {"Identity", "Cast"}:
+        node = producers.get(node.input(0))
+    if node is not None and node.op_type in SQUASHING:
+        return Head(output, node.input(0), node.op_type)
+    return Head(output, output, None)
+
+
+def infer_task(
+    requested: Task | None, head: Head, columns: int, labels: NDArray[np.generic] | None
+) -> Task:
+    """Say what kind of answer the model gives; `columns` is the width of its first output."""
+    if requested is not None:
+        return requested
+    if labels is None:
+        return "distillation"
+    if np.issubdtype(labels.dtype, np.floating):
+        return "regression"
+    if columns == 1:
+        return "binary" if len(np.unique(labels)) == 2 else "regression"
+    return "multilabel" if labels.ndim > 1 else "classification"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of one batch: labels where there are any, and the original model as the teacher."""
+
+    task: Task
+    head: Head
+    distill: float
+    temperature: float
+    scale: float  # variance of the targets: regression losses come out near 1
+    others: tuple[
+        str, ...
+    ] = ()  # further float outputs: held to the original's, no labels speak of them
+
+    @property
+    def watch(self) -> tuple[str, ...]:
+        """Values that the loss needs."""
+        return (self.head.value, *self.others)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """True when the original's values enter the loss."""
+        return self.distill > 0 or self.task == "distillation" or bool(self.others)
+
+    def loss(
+        self, values: Mapping[str, Tensor], labels: Tensor | None, teacher: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
+        answer = values[self.head.value]
+        if labels is None:
+            loss = self._towards(answer, teacher[self.head.value])
+        else:
+            loss = self._against(answer, labels)
+            if self.distill > 0:
+                towards = self._towards(answer, teacher[self.head.value])
+                loss = (1 - self.distill) * loss + self.distill * towards
+        for name in self.others:
+            loss = loss + relative_error(values[name], teacher[name])
+        return loss
+
+    def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
+        if self.task == "classification":
+            return F.cross_entropy(answer.flatten(2) if answer.dim() > 2 else answer, labels.long())
+        target = labels.to(answer.dtype).view(answer.shape)
+        if self.task in {"binary", "multilabel"}:
+            return F.binary_cross_entropy_with_logits(answer, target)
+        return F.mse_loss(answer, target) / self.scale
+
+    def _towards(self, answer: Tensor, teacher: Tensor) -> Tensor:
+        t = self.temperature
+        if self.task == "classification" or self.head.squashed_by in {"Softmax", "LogSoftmax"}:
+            # Hinton et al. 2015, eq. 4: T² keeps the gradient's size when the temperature changes.
+            return (
+                t
+                * t
+                * F.kl_div(
+                    F.log_softmax(answer.flatten(1) / t, 1),
+                    F.log_softmax(teacher.flatten(1) / t, 1),
+                    log_target=True,
+                    reduction="batchmean",
+                )
+            )
+        if self.task in {"binary", "multilabel"}:
+            return F.binary_cross_entropy_with_logits(answer, torch.sigmoid(teacher))
+        return F.mse_loss(answer, teacher) / self.scale
+
+
+def build_objective(
+    recipe: Recipe,
+    head: Head,
+    columns: int,
+    labels: NDArray[np.generic] | None,
+    answers: NDArray[np.generic],
+    others: tuple[str, ...] = (),
+) -> Objective:
+    """Choose the loss; `labels` are the training rows', `answers` some of the original's outputs."""
+    task = infer_task(recipe.task, head, columns, labels)
+    if labels is None and recipe.metric not in {None, "agreement"}:
+        raise InvalidRequest(
+            f"metric {recipe.metric!r} needs labels, and the data set has none",
+            pointer="#/recipe/metric",
+        )
+    spread = float(np.var(labels)) if labels is not None and task == "regression" else 0.0
+    if labels is None:
+        spread = float(np.var(answers))
+    scale = spread if spread > SMALLEST_VARIANCE else 1.0
+    training = recipe.training
+    return Objective(task, head, training.distill, training.temperature, scale, others)
+
+
+def choose_metric(recipe: Recipe, task: Task, *, labelled: bool) -> Metric:
+    """Return the metric that is asked for, or the task's usual one."""
+    return recipe.metric or (DEFAULT_METRIC[task] if labelled else "agreement")
+
+
+def drop(metric: Metric, baseline: float, candidate: float) -> float:
+    """Return how much worse the candidate is, in the metric's own unit."""
+    return baseline - candidate if HIGHER_IS_BETTER[metric] else candidate - baseline
+
+
+def relative_error(values: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean squared error over the teacher's variance."""
+    return F.mse_loss(values, teacher) / teacher.var().clamp_min(SMALLEST_VARIANCE)

@@ -1,0 +1,36 @@
+"""The original model's answers on the training rows: what distillation aims at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.training.feed import Batch, Feed
+
+KEPT_BYTES = 512 * 2**20
+
+
+class Teacher:
+    """Gives the original's watched values for a batch: kept from one pass where they fit, else run again."""
+
+    def __init__(self, module: OnnxModule, watch: tuple[str, ...], feed: Feed) -> None:
+        self.module, self.watch = module.eval().requires_grad_(False), watch
+        first = self._run(next(iter(feed.in_order(1))))
+        row_bytes = sum(value.numel() * value.element_size() for value in first.values())
+        self.kept: dict[str, Tensor] | None = None
+        if row_bytes * feed.split.rows <= KEPT_BYTES:
+            parts = [self._run(batch) for batch in feed.in_order()]
+            self.kept = {name: torch.cat([part[name] for part in parts]) for name in watch}
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the original's values for this batch."""
+        if self.kept is None:
+            return self._run(batch)
+        rows = torch.from_numpy(batch.rows).to(next(iter(self.kept.values())).device)
+        return {name: value[rows] for name, value in self.kept.items()}
+
+    @torch.no_grad()
+    def _run(self, batch: Batch) -> dict[str, Tensor]:
+        values = self.module.compute(batch.inputs, watch=self.watch)
+        return {name: values[name] for name in self.watch}

@@ -1,0 +1,64 @@
+"""The steps of the path from wide to narrow."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectral_engine.errors import InvalidRequest, TargetInfeasible
+from spectral_engine.methods.budget import (
+    Budget,
+    Cost,
+    asked_budget,
+    check_feasible,
+    check_target,
+    path_end,
+)
+from spectral_engine.methods.schedule import plan_schedule
+from spectral_engine.recipe import Target, Training
+
+
+@given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 16))
+def test_every_candidate_gets_its_level_and_the_path_ends_at_the_budget(epochs, steps, candidates):
+    schedule = plan_schedule(Training(epochs=epochs), steps, candidates)
+    levels = [event.level for event in schedule.events if event.level is not None]
+    assert levels == list(range(candidates))
+    assert schedule.events[-1].fraction == 1.0
+    assert schedule.events[-1].step <= schedule.trunk_steps
+    moments = [event.step for event in schedule.events]
+    assert moments == sorted(moments)
+
+
+def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():
+    schedule = plan_schedule(Training(epochs=10), 50, 8)
+    assert schedule.trunk_steps + schedule.cooling_steps == 500
+
+
+def test_rates_warm_up_stay_and_cool_to_zero():
+    schedule = plan_schedule(Training(epochs=10, learning_rate=0.1), 50, 4)
+    assert schedule.trunk_rate(0) < schedule.trunk_rate(10) < schedule.trunk_rate(200) == 0.1
+    assert schedule.cooling_rate(0) == pytest.approx(0.1)
+    assert schedule.cooling_rate(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_budget_up_to_one_is_a_ratio_and_above_an_amount():
+    start = Cost(nodes=1000, macs=10_000, params=20_000)
+    budget = asked_budget(Target(max_macs=0.5, max_params=3000, keep_nodes=0.1), start)
+    assert budget.limits == {"macs": 5000, "params": 3000, "nodes": 100}
+
+
+def test_the_path_leads_from_the_start_to_the_budget_in_equal_shares():
+    start = Cost(nodes=1000, macs=10_000, params=20_000)
+    end = path_end(Budget({"nodes": 10}), start)
+    assert end.along_path(start, 0.5).limits["nodes"] == pytest.approx(100)
+    assert end.along_path(start, 1.0).limits["nodes"] == pytest.approx(10)
+
+
+def test_a_budget_below_what_must_stay_is_refused_by_field():
+    with pytest.raises(TargetInfeasible) as caught:
+        check_feasible(Budget({"macs": 5}), Cost(nodes=8, macs=60, params=70))
+    assert caught.value.pointer == "#/recipe/target/max_macs"
+
+
+def test_a_drop_written_in_percent_is_refused():
+    with pytest.raises(InvalidRequest, match=r"0\.01"):
+        check_target(Target(max_metric_drop=5), higher_is_better=True)
