@@ -1,5 +1,6 @@
 """MNIST's 5,000-image sample, and perceptrons trained on it: the starting models of the benchmarks."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def write_data(path: Path, seed: int) -> dict[str, np.ndarray]:
 def perceptron(widths: tuple[int, ...], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     """Return a dense net with an activation between its layers."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers[:-1])
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Method = Literal["prune", "retrain", "sparse"]
+Method = Literal["prune"]
 Metric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
 ]
@@ -79,7 +79,6 @@ class Spectral(Part):
 
     train: Literal["both", "eigenvalues"] = "both"
     two_sided: bool = Field(False, description="train λ_in as well as λ_out")
-    init: Literal["pretrained", "fresh"] = "pretrained"
 
 
 class Prune(Part):
@@ -110,12 +109,12 @@ class Recipe(Part):
     prune: Prune = Field(default_factory=Prune)
     seed: int = Field(0, ge=0, lt=2**31)
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, **data: Any) -> None:  # lets type checkers accept plain dicts as parts
         super().__init__(**data)
 
     @model_validator(mode="after")
     def _fill_target(self) -> Self:
-        if self.method == "prune" and self.target.is_empty:
+        if self.target.is_empty:
             # Asked for nothing in particular: the smallest model within one point of the metric.
             object.__setattr__(self, "target", Target(max_metric_drop=0.01))
         return self

@@ -1,0 +1,1 @@
+"""Training: rows in, loss out, steps and cuts between; checkpoints that resume exactly."""

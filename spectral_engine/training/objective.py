@@ -47,7 +47,7 @@ def find_head(nodes: list[Node], output: str) -> Head:
 
 
 def infer_task(
-    requested: Task | None, head: Head, columns: int, labels: NDArray[np.generic] | None
+    requested: Task | None, columns: int, labels: NDArray[np.generic] | None
 ) -> Task:
     """Say what kind of answer the model gives; `columns` is the width of its first output."""
     if requested is not None:
@@ -136,7 +136,7 @@ def build_objective(
     others: tuple[str, ...] = (),
 ) -> Objective:
     """Choose the loss; `labels` are the training rows', `answers` some of the original's outputs."""
-    task = infer_task(recipe.task, head, columns, labels)
+    task = infer_task(recipe.task, columns, labels)
     if labels is None and recipe.metric not in {None, "agreement"}:
         raise InvalidRequest(
             f"metric {recipe.metric!r} needs labels, and the data set has none",

@@ -1,0 +1,213 @@
+"""`compress`: ONNX and data in, narrower ONNX and report out."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import spectral_engine as se
+from spectral_engine.errors import DatasetMismatch, InvalidRequest, TargetInfeasible
+from tests.support.digits import save_digits, save_model, splits, trained
+
+QUICK = {"epochs": 6}
+
+
+def recipe(**target):
+    return se.Recipe(target=target, training=QUICK, prune={"candidates": 3}, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("digits")
+    save_digits(place / "digits.npz")
+    for kind in ("perceptron", "convolutional"):
+        save_model(place / f"{kind}.onnx", kind)
+    return place
+
+
+@pytest.fixture(scope="module", params=["perceptron", "convolutional"])
+def result(request, folder):
+    target = recipe(keep_nodes=0.4)
+    return se.compress(folder / f"{request.param}.onnx", folder / "digits.npz", target)
+
+
+def accuracy(model: bytes) -> float:
+    session = onnxruntime.InferenceSession(model)
+    logits = session.run(None, {"x": splits()["x_test"]})[0]
+    return float((logits.argmax(1) == splits()["y_test"]).mean())
+
+
+def test_the_model_that_comes_back_is_narrower_and_still_knows_the_digits(result):
+    chosen = result.chosen
+    before, after = result.report.data.baseline, chosen.entry.measurement
+    assert result.outcome == "target_met"
+    assert after.nodes <= 0.4 * before.nodes
+    assert after.params < before.params
+    assert after.macs < before.macs
+    assert after.file_bytes < before.file_bytes
+    assert accuracy(chosen.model_bytes) > 0.9
+
+
+def test_every_figure_of_the_report_is_that_of_the_file(result):
+    entry = result.chosen.entry
+    assert entry.measurement.metric.value == pytest.approx(accuracy(result.chosen.model_bytes))
+    assert entry.measurement.file_bytes == len(result.chosen.model_bytes)
+    weights = onnx.load_from_string(result.chosen.model_bytes).graph.initializer
+    floats = [w for w in weights if w.data_type == onnx.TensorProto.FLOAT]
+    assert entry.measurement.params == sum(int(np.prod(w.dims)) for w in floats)
+
+
+def test_inputs_and_outputs_keep_names_types_and_free_batch_size(result):
+    before = result.report.data.provenance.model_sha256
+    session = onnxruntime.InferenceSession(result.chosen.model_bytes)
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ("x", "tensor(float)", ["batch", 64])
+    ]
+    assert [o.name for o in session.get_outputs()] == ["logits"]
+    for batch in (1, 7):
+        assert session.run(None, {"x": np.zeros((batch, 64), np.float32)})[0].shape == (batch, 10)
+    properties = {p.key: p.value for p in onnx.load_from_string(result.chosen.model_bytes).metadata_props}
+    assert properties["eigenpress.source_sha256"] == before
+
+
+def test_candidates_run_from_wide_to_narrow_and_each_is_proved_exact(result):
+    nodes = [candidate.entry.measurement.nodes for candidate in result.candidates]
+    assert nodes == sorted(nodes, reverse=True)
+    assert len(set(nodes)) == 3
+    for candidate in result.candidates:
+        exactness = candidate.entry.exactness
+        assert exactness.max_abs_difference <= 1e-5 * max(1.0, exactness.max_abs_output)
+
+
+def test_relevance_speaks_of_every_node_by_its_original_index(result):
+    report = result.report.data
+    widths = {width.layer: width for width in result.chosen.entry.widths}
+    layers = {row.layer for row in report.relevance}
+    assert layers
+    for layer in layers:
+        rows = [row for row in report.relevance if row.layer == layer]
+        assert [row.index for row in rows] == list(range(widths[layer].before))
+        assert sum(row.kept for row in rows) == widths[layer].after
+    assert {row.kept for row in report.relevance} == {True, False}
+
+
+def test_the_same_seed_gives_the_same_bits(folder):
+    runs = [
+        se.compress(folder / "perceptron.onnx", folder / "digits.npz", recipe(keep_nodes=0.5))
+        for _ in range(2)
+    ]
+    assert runs[0].chosen.model_bytes == runs[1].chosen.model_bytes
+
+
+class Stopped(Exception):
+    """The process that ran the job is gone."""
+
+
+@pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
+def test_a_run_that_was_stopped_resumes_and_gives_the_same_bits(folder, tmp_path, kind):
+    model, data, asked = folder / f"{kind}.onnx", folder / "digits.npz", recipe(keep_nodes=0.5)
+    whole = se.compress(model, data, asked)
+
+    for stop_at in (0.3, 0.6):
+
+        def stop(progress, stop_at=stop_at):
+            if progress.fraction > stop_at:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            se.compress(model, data, asked, stop, tmp_path / "work")
+    told = []
+    resumed = se.compress(model, data, asked, told.append, tmp_path / "work")
+    assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
+    trained_again = [p.step for p in told if p.stage in {"training", "fine_tuning"}]
+    assert min(trained_again) > 0.25 * max(p.total_steps for p in told)
+
+
+def test_progress_never_falls_and_announces_candidates_that_are_saved(folder, tmp_path):
+    told = []
+    se.compress(
+        folder / "perceptron.onnx", folder / "digits.npz", recipe(keep_nodes=0.5), told.append, tmp_path
+    )
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    files = [progress.candidate for progress in told if progress.candidate]
+    assert [file.index for file in files] == [0, 1, 2]
+    stages = list(dict.fromkeys(progress.stage for progress in told))
+    assert stages[0] == "importing"
+    assert stages[-1] == "reporting"
+
+
+def test_a_target_that_no_cut_can_meet_is_refused_before_training(folder):
+    told = []
+    with pytest.raises(TargetInfeasible) as caught:
+        se.compress(
+            folder / "perceptron.onnx", folder / "digits.npz", recipe(max_macs=0.001), told.append
+        )
+    assert caught.value.pointer == "#/recipe/target/max_macs"
+    assert all(progress.stage != "training" for progress in told)
+
+
+def test_a_drop_that_no_candidate_keeps_is_said_and_the_best_is_given(folder):
+    found = se.compress(
+        folder / "perceptron.onnx",
+        folder / "digits.npz",
+        se.Recipe(
+            target={"max_metric_drop": 0.0, "keep_nodes": 0.1},
+            training={"epochs": 1},
+            prune={"candidates": 1},
+        ),
+    )
+    assert found.outcome == "target_not_met"
+    assert found.report.data.binding_constraint == "max_metric_drop"
+    assert found.chosen.model_bytes
+
+
+def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
+    nothing = {f"y_{part}": None for part in ("train", "val", "test")}
+    data = save_digits(tmp_path / "unlabelled.npz", **nothing)
+    found = se.compress(folder / "perceptron.onnx", data, recipe(keep_nodes=0.5))
+    assert found.chosen.entry.measurement.metric.name == "agreement"
+    assert found.chosen.entry.measurement.metric.value > 0.85
+
+
+def test_a_metric_that_needs_labels_is_refused_without_them(folder, tmp_path):
+    nothing = {f"y_{part}": None for part in ("train", "val", "test")}
+    data = save_digits(tmp_path / "unlabelled.npz", **nothing)
+    with pytest.raises(InvalidRequest) as caught:
+        se.compress(folder / "perceptron.onnx", data, {"metric": "accuracy"})
+    assert caught.value.pointer == "#/recipe/metric"
+
+
+def test_labels_beyond_the_outputs_are_refused(folder, tmp_path):
+    labels = splits()["y_train"].copy()
+    labels[0] = 12
+    data = save_digits(tmp_path / "labels.npz", y_train=labels)
+    with pytest.raises(DatasetMismatch):
+        se.compress(folder / "perceptron.onnx", data, recipe(keep_nodes=0.5))
+
+
+def test_report_and_model_are_saved_by_the_names_ending(result, tmp_path):
+    result.chosen.save(tmp_path / "out.onnx")
+    onnx.checker.check_model(str(tmp_path / "out.onnx"))
+    for ending in ("json", "html", "csv"):
+        result.report.save(tmp_path / f"report.{ending}")
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["chosen"] == result.chosen.id
+    assert "<html" in (tmp_path / "report.html").read_text()
+
+
+def test_importing_the_engine_loads_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, spectral_engine; spectral_engine.Recipe(); print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+
+
+def test_the_bytes_of_a_model_do_as_well_as_its_path(folder):
+    found = se.compress(trained(), folder / "digits.npz", recipe(keep_nodes=0.5))
+    assert found.outcome == "target_met"
