@@ -1,0 +1,1 @@
+"""ONNX files: untrusted bytes in, checked graphs out, and back."""

@@ -1,1 +1,106 @@
-"""TODO."""
+"""Activations: a function of each node alone, and the softmaxes, which look along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
+    "Relu": torch.relu,
+    "Sigmoid": torch.sigmoid,
+    "Tanh": torch.tanh,
+    "Softplus": F.softplus,
+    "Softsign": F.softsign,
+    "Mish": F.mish,
+    "HardSwish": F.hardswish,
+}
+
+
+@operator(*PLAIN)
+def plain(node: Node, mode: Mode) -> Function:
+    """An activation without parameters."""
+    return PLAIN[node.op_type]
+
+
+@operator("LeakyRelu")
+def leaky_relu(node: Node, mode: Mode) -> Function:
+    """Slope `alpha` below zero."""
+    alpha = node.get("alpha", 0.01)
+    return lambda x: F.leaky_relu(x, alpha)
+
+
+@operator("PRelu")
+def prelu(node: Node, mode: Mode) -> Function:
+    """A slope below zero that is learned, broadcast from the right."""
+    return lambda x, slope: torch.where(x < 0, x * slope, x)
+
+
+@operator("Elu")
+def elu(node: Node, mode: Mode) -> Function:
+    """alpha · (exp(x) − 1) below zero."""
+    alpha = node.get("alpha", 1.0)
+    return lambda x: F.elu(x, alpha)
+
+
+@operator("Celu")
+def celu(node: Node, mode: Mode) -> Function:
+    """alpha · (exp(x/alpha) − 1) below zero."""
+    alpha = node.get("alpha", 1.0)
+    return lambda x: F.celu(x, alpha)
+
+
+@operator("Selu")
+def selu(node: Node, mode: Mode) -> Function:
+    """Elu, scaled by gamma."""
+    alpha, gamma = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813232421875)
+    return lambda x: gamma * F.elu(x, alpha)
+
+
+@operator("Gelu")
+def gelu(node: Node, mode: Mode) -> Function:
+    """Exact, or by tanh where the node says so."""
+    approximate = node.get("approximate", "none")
+    return lambda x: F.gelu(x, approximate=approximate)
+
+
+@operator("HardSigmoid")
+def hard_sigmoid(node: Node, mode: Mode) -> Function:
+    """max(0, min(1, alpha · x + beta))."""
+    alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
+    return lambda x: torch.clamp(alpha * x + beta, 0.0, 1.0)
+
+
+@operator("ThresholdedRelu")
+def thresholded_relu(node: Node, mode: Mode) -> Function:
+    """Zero up to alpha."""
+    alpha = node.get("alpha", 1.0)
+    return lambda x: torch.where(x > alpha, x, torch.zeros_like(x))
+
+
+@operator("Swish")
+def swish(node: Node, mode: Mode) -> Function:
+    """x · sigmoid(alpha · x)."""
+    alpha = node.get("alpha", 1.0)
+    return lambda x: x * torch.sigmoid(alpha * x)
+
+
+@operator("Softmax", "LogSoftmax")
+def softmax(node: Node, mode: Mode) -> Function:
+    """Along one axis since opset 13; before it, over all axes from `axis` on."""
+    squash = torch.softmax if node.op_type == "Softmax" else torch.log_softmax
+    if node.opset >= 13:
+        axis = node.get("axis", -1)
+        return lambda x: squash(x, dim=axis)
+    first = node.get("axis", 1)
+
+    def flattened(x: Tensor) -> Tensor:
+        start = first % x.dim()
+        return squash(x.flatten(start), dim=start).view(x.shape)
+
+    return flattened

@@ -1,1 +1,58 @@
-"""TODO."""
+"""Normalisations."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+
+@operator("BatchNormalization")
+def batch_normalization(node: Node, mode: Mode) -> Function:
+    """With the stored statistics; while a module trains, with the batch's, and the stored ones follow.
+
+    ONNX's momentum is the share that the stored value keeps, torch's the share that the batch gives.
+    """
+    if node.get("training_mode", 0) or len([name for name in node.outputs if name]) > 1:
+        raise node.unsupported("training outputs are not supported: export the model for inference")
+    if node.get("spatial", 1) != 1:
+        raise node.unsupported("spatial=0 is not supported")
+    epsilon, momentum = node.get("epsilon", 1e-5), 1.0 - node.get("momentum", 0.9)
+
+    def function(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        training = mode.training and x.shape[0] > 1
+        # Statistics are followed, not trained: torch updates them in place.
+        return F.batch_norm(
+            x, mean.detach(), variance.detach(), scale, bias, training, momentum, epsilon
+        )
+
+    return function
+
+
+@operator("InstanceNormalization")
+def instance_normalization(node: Node, mode: Mode) -> Function:
+    """Each sample's channels by their own statistics."""
+    epsilon = node.get("epsilon", 1e-5)
+    return lambda x, scale, bias: F.instance_norm(x, weight=scale, bias=bias, eps=epsilon)
+
+
+@operator("LayerNormalization")
+def layer_normalization(node: Node, mode: Mode) -> Function:
+    """Over all axes from `axis` on; its mean and inverse deviation too where they are asked for."""
+    axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
+    alone = len([name for name in node.outputs if name]) == 1
+
+    def function(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        shape = x.shape[axis % x.dim() :]
+        bias = None if bias is None else bias.expand(shape)
+        y = F.layer_norm(x, shape, scale.expand(shape), bias, epsilon)
+        if alone:
+            return y
+        over = tuple(range(axis % x.dim(), x.dim()))
+        variance, mean = torch.var_mean(x, dim=over, correction=0, keepdim=True)
+        return y, mean, (variance + epsilon).rsqrt()
+
+    return function

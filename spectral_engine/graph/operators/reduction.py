@@ -1,1 +1,75 @@
-"""TODO."""
+"""Reductions along axes; the axes are an attribute in older opsets, an input in newer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+
+def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
+    for axis in sorted((axis % x.dim() for axis in axes), reverse=True):
+        x = x.prod(dim=axis, keepdim=keep)
+    return x
+
+
+def _extreme(x: Tensor, axes: list[int], keep: bool, *, largest: bool) -> Tensor:
+    if x.numel():
+        return x.amax(axes, keepdim=keep) if largest else x.amin(axes, keepdim=keep)
+    info = torch.finfo(x.dtype) if x.is_floating_point() else torch.iinfo(x.dtype)
+    worst = float("-inf" if largest else "inf") if x.is_floating_point() else (info.min if largest else info.max)
+    return torch.full_like(x.sum(axes, keepdim=keep), worst)
+
+
+REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
+    "ReduceMean": lambda x, axes, keep: x.mean(axes, keepdim=keep),
+    "ReduceSum": lambda x, axes, keep: x.sum(axes, keepdim=keep, dtype=x.dtype),
+    "ReduceMax": lambda x, axes, keep: _extreme(x, axes, keep, largest=True),
+    "ReduceMin": lambda x, axes, keep: _extreme(x, axes, keep, largest=False),
+    "ReduceProd": _product,
+    "ReduceL1": lambda x, axes, keep: x.abs().sum(axes, keepdim=keep, dtype=x.dtype),
+    "ReduceL2": lambda x, axes, keep: x.square().sum(axes, keepdim=keep, dtype=x.dtype).sqrt(),
+    "ReduceSumSquare": lambda x, axes, keep: x.square().sum(axes, keepdim=keep, dtype=x.dtype),
+    "ReduceLogSumExp": lambda x, axes, keep: torch.logsumexp(x, axes, keepdim=keep),
+    "ReduceLogSum": lambda x, axes, keep: x.sum(axes, keepdim=keep).log(),
+}
+
+
+@operator(*REDUCTIONS)
+def reduction(node: Node, mode: Mode) -> Function:
+    """All axes where none are given, unless the node says that this means none."""
+    reduce, keep = REDUCTIONS[node.op_type], bool(node.get("keepdims", 1))
+    stated = node.constant_ints(1, "axes")
+    nothing = bool(node.get("noop_with_empty_axes", 0))
+
+    def function(x: Tensor, axes: Tensor | None = None) -> Tensor:
+        chosen = stated if axes is None or stated is not None else [int(a) for a in axes]
+        if not chosen:
+            if nothing:
+                return x
+            chosen = list(range(x.dim()))
+        return reduce(x, chosen, keep)
+
+    return function
+
+
+@operator("ArgMax", "ArgMin")
+def arg(node: Node, mode: Mode) -> Function:
+    """The place of the largest or smallest along an axis."""
+    axis, keep = node.get("axis", 0), bool(node.get("keepdims", 1))
+    last = bool(node.get("select_last_index", 0))
+    find: Any = torch.argmax if node.op_type == "ArgMax" else torch.argmin
+
+    def function(x: Tensor) -> Tensor:
+        if not last:
+            found: Tensor = find(x, dim=axis, keepdim=keep)
+            return found
+        flipped: Tensor = find(x.flip(axis), dim=axis, keepdim=keep)
+        return x.shape[axis] - 1 - flipped
+
+    return function

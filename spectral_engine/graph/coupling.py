@@ -1,0 +1,226 @@
+"""Node coupling: which places of which tensors must be removed together.
+
+Every index of every axis that could be narrowed gets an integer id; the rules of the operators say
+which ids are the same node; the node groups are the connected components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from spectral_engine.graph.cost import ProductSum
+from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, ShapeFact, Transfer
+from spectral_engine.graph.layers import Layer, find_layers
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators import find_rule
+from spectral_engine.graph.trace import trace_shapes
+from spectral_engine.onnx_io.nodes import graph_nodes
+
+Mark = NDArray[np.bool_]
+TRACED_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The node groups of a model, and where their indices stand.
+
+    `axes` gives the group of every index of every axis, by value name; groups are numbered
+    0..count-1. `sizes` holds the shapes of the initializers that count as parameters.
+    """
+
+    axes: dict[str, AxisIds]
+    count: int
+    pinned: Mark  # [count]
+    reasons: dict[int, str]
+    transfers: tuple[Transfer, ...]
+    facts: tuple[ShapeFact, ...]
+    layers: tuple[Layer, ...]
+    sizes: dict[str, tuple[int, ...]]
+
+    def without(self, removed: Mark) -> Coupling:
+        """Return the coupling of the cut model, with the same numbering of groups."""
+        check_removable(self, removed)
+        return replace(
+            self,
+            axes={name: _filter(axes, removed) for name, axes in self.axes.items()},
+            layers=tuple(layer.without(removed) for layer in self.layers),
+            transfers=tuple(self._fewer_positions(t, removed) for t in self.transfers),
+            sizes={
+                name: narrowed_shape(shape, self.axes.get(name), removed)
+                for name, shape in self.sizes.items()
+            },
+        )
+
+    def alive(self) -> Mark:
+        """Mark the groups that still stand somewhere [count]."""
+        return self._alive.copy()
+
+    def macs(self, removed: Mark | None = None) -> int:
+        """Return the multiply-adds of one sample in all transfers, once these groups are gone."""
+        return self._macs.count(removed)
+
+    def params(self, removed: Mark | None = None) -> int:
+        """Return the elements of all float initializers, once these groups are gone."""
+        return self._params.count(removed)
+
+    @cached_property
+    def _alive(self) -> Mark:
+        alive = np.zeros(self.count, dtype=bool)
+        for axes in self.axes.values():
+            for ids in axes:
+                if ids is not None:
+                    alive[ids] = True
+        return alive
+
+    @cached_property
+    def _macs(self) -> ProductSum:
+        return ProductSum(self._links(transfer) for transfer in self.transfers)
+
+    @cached_property
+    def _params(self) -> ProductSum:
+        return ProductSum(_elements(shape, self.axes.get(n)) for n, shape in self.sizes.items())
+
+    def _links(self, transfer: Transfer) -> tuple[int, list[Ids]]:
+        """Return a transfer's multiply-adds as a factor and the id arrays whose lengths multiply it."""
+        axes, sizes = self.axes[transfer.weight], self.sizes[transfer.weight]
+        ends = [axis for axis in (transfer.out_axis, transfer.in_axis) if axis is not None]
+        factor = transfer.macs_per_link * prod(sizes[axis] for axis in ends if axes[axis] is None)
+        ids = [found for axis in ends if (found := axes[axis]) is not None]
+        positions = self._position_ids(transfer)
+        return factor // prod(len(found) for found in positions), ids + positions
+
+    def _position_ids(self, transfer: Transfer) -> list[Ids]:
+        """Return the ids along axes of the output that are positions to this transfer, nodes to others."""
+        out = self.axes[transfer.weight][transfer.out_axis]
+        found = [ids for ids in self.axes.get(transfer.output, ()) if ids is not None]
+        return [ids for ids in found if out is None or not np.array_equal(ids, out)]
+
+    def _fewer_positions(self, transfer: Transfer, removed: Mark) -> Transfer:
+        macs = transfer.macs_per_link
+        for ids in self._position_ids(transfer):
+            macs = macs * int((~removed[ids]).sum()) // len(ids)
+        return replace(transfer, macs_per_link=macs)
+
+
+def couple(module: OnnxModule) -> Coupling:
+    """Find the node groups of a model."""
+    nodes = graph_nodes(module.model)
+    shapes = trace_shapes(module, TRACED_BATCH)
+    initializers = frozenset(module.model.graph.initializers)
+    book = IdBook(shapes, initializers, batch=TRACED_BATCH, readers=_readers(nodes))
+    book_nodes(book, nodes, module.input_names, module.output_names)
+    floats = {
+        name: shapes[name]
+        for name, value in module.model.graph.initializers.items()
+        if value.dtype is not None and value.dtype.is_floating_point()
+    }
+    return close_book(book, floats)
+
+
+def book_nodes(
+    book: IdBook, nodes: Iterable[Node], inputs: Iterable[str], outputs: Iterable[str]
+) -> None:
+    """Run every node's coupling rule, in the order of the graph."""
+    for name in inputs:
+        if len(book.shapes[name]) > 1:
+            channels = book.fresh_pinned(book.shapes[name][1], "graph input")
+            book.write(name, (None, channels, *(None,) * (len(book.shapes[name]) - 2)))
+    for node in nodes:
+        rule = find_rule(node)
+        if rule is None:
+            _pin_around(node, book)
+        else:
+            rule(node, book)
+    for name in outputs:
+        book.pin_value(name, "graph output")
+
+
+def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
+    """Turn unifications into groups; `sizes` are the shapes of the float initializers."""
+    count, labels = _components(book)
+    pinned = np.zeros(count, dtype=bool)
+    reasons: dict[int, str] = {}
+    for ids, reason in book.pins:
+        groups = np.unique(labels[ids])
+        reasons.update(dict.fromkeys(groups[~pinned[groups]].tolist(), reason))
+        pinned[groups] = True
+    axes = {
+        name: tuple(None if ids is None else labels[ids] for ids in found)
+        for name, found in book.axes.items()
+    }
+    layers = find_layers(book.transfers, axes, pinned, reasons)
+    return Coupling(
+        axes, count, pinned, reasons, tuple(book.transfers), tuple(book.facts), layers, dict(sizes)
+    )
+
+
+def check_removable(coupling: Coupling, removed: Mark) -> None:
+    """Refuse to remove a pinned group, or all nodes of an axis."""
+    if removed.shape != (coupling.count,):
+        raise ValueError(f"removed has shape {removed.shape}, expected ({coupling.count},)")
+    wrong = np.flatnonzero(removed & coupling.pinned)
+    if wrong.size:
+        group = int(wrong[0])
+        raise ValueError(f"group {group} must stay: {coupling.reasons[group]}")
+    for layer in coupling.layers:
+        if layer.groups.size and removed[layer.groups].all():
+            raise ValueError(f"layer {layer.name!r} would lose all of its nodes")
+
+
+def narrowed_shape(shape: tuple[int, ...], axes: AxisIds | None, removed: Mark) -> tuple[int, ...]:
+    """Return the shape of a value once these groups are gone."""
+    if axes is None:
+        return shape
+    return tuple(
+        size if ids is None else int((~removed[ids]).sum())
+        for size, ids in zip(shape, axes, strict=True)
+    )
+
+
+def _components(book: IdBook) -> tuple[int, Ids]:
+    empty = np.empty(0, dtype=np.int64)
+    left = np.concatenate([*(a for a, _ in book.edges), empty])
+    right = np.concatenate([*(b for _, b in book.edges), empty])
+    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(book.size, book.size))
+    count, labels = connected_components(links, directed=False)
+    return int(count), labels.astype(np.int64)
+
+
+def _pin_around(node: Node, book: IdBook) -> None:
+    reason = f"operator {node.op_type} has no coupling rule"
+    for name in node.inputs:
+        if name is None:
+            continue
+        if name in book.initializers:
+            book.freeze(name, reason)
+        else:
+            book.pin_value(name, reason)
+
+
+def _readers(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            if name is not None:
+                readers.setdefault(name, []).append(node)
+    return readers
+
+
+def _filter(axes: AxisIds, removed: Mark) -> AxisIds:
+    return tuple(None if ids is None else ids[~removed[ids]] for ids in axes)
+
+
+def _elements(shape: tuple[int, ...], axes: AxisIds | None) -> tuple[int, list[Ids]]:
+    """Return an initializer's size as a factor and the id arrays whose lengths multiply it."""
+    known = axes or (None,) * len(shape)
+    fixed = prod(size for size, ids in zip(shape, known, strict=True) if ids is None)
+    return fixed, [ids for ids in known if ids is not None]

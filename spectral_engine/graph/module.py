@@ -1,0 +1,189 @@
+"""An ONNX graph as a torch module: one Parameter per float initializer, under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators import Mode
+from spectral_engine.graph.operators.shape import TORCH_TYPES
+from spectral_engine.graph.plan import as_tensor, make_plan
+from spectral_engine.onnx_io.nodes import graph_nodes
+
+HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+# Inputs that hold weights, by operator. Whatever only passes a weight on counts as a reader of weights too.
+WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
+    "Gemm": (0, 1, 2),
+    "MatMul": (0, 1),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "BatchNormalization": (1, 2),
+    "PRelu": (1,),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
+    **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
+}
+
+
+class OnnxModule(nn.Module):
+    """The graph, trainable. Call it with inputs by name; it returns outputs by name.
+
+    float16 and bfloat16 models compute in float32 and are written back in their own type. A batch size frozen to one
+    runs batched all the same.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        super().__init__()
+        _check_types(model)
+        self.model = model
+        self.input_names = tuple(value.name or "" for value in model.graph.inputs)
+        self.output_names = tuple(value.name or "" for value in model.graph.outputs)
+        self._parameters_by_name = self._hold_parameters()
+        self.mode = Mode()
+        nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model))
+        self.nodes = nodes
+        sources = [*self.input_names, *self._parameters_by_name]
+        self.plan = make_plan(nodes, sources, self._constants(), self.mode)
+        self._constants_on: dict[torch.device, dict[str, Tensor]] = {}
+        self.trainable = self._find_trainable(nodes)
+        self.train(False)
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        """Return the graph's outputs by name."""
+        return self.compute(inputs)
+
+    def compute(
+        self,
+        inputs: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
+        watch: Collection[str] = (),
+    ) -> dict[str, Tensor]:
+        """Run the graph; `weights` replaces initializers by name, `watch` adds intermediate values to the result."""
+        values: dict[str, Tensor] = {**self._constants_for(inputs), **self._parameters_by_name}
+        values.update((name, _widened(inputs[name])) for name in self.input_names)
+        if weights:
+            values.update(weights)
+        return self.plan.run(values, {*self.output_names, *watch})
+
+    def initializer(self, name: str) -> nn.Parameter:
+        """Return the parameter that holds this initializer."""
+        return self._parameters_by_name[name]
+
+    def train(self, mode: bool = True) -> OnnxModule:
+        """Let BatchNormalization use the batch's statistics, and keep its running ones up to date."""
+        super().train(mode)
+        self.mode.training = mode
+        return self
+
+    @torch.no_grad()
+    def write_back(self, tensors: Mapping[str, Tensor] | None = None) -> None:
+        """Write parameters into the graph's initializers, those in `tensors` instead where given."""
+        given = tensors or {}
+        for name, parameter in self._parameters_by_name.items():
+            array = given.get(name, parameter).detach().cpu().float().numpy().copy()
+            array[np.abs(array) < SMALLEST_NORMAL] = 0.0  # subnormals slow every later run down
+            value = self.model.graph.initializers[name]
+            kind = value.dtype or ir.DataType.FLOAT
+            value.const_value = ir.Tensor(array.astype(kind.numpy()), dtype=kind, name=name)
+
+    def _hold_parameters(self) -> dict[str, nn.Parameter]:
+        held = {}
+        for name, value in self.model.graph.initializers.items():
+            tensor = value.const_value
+            if tensor is not None and tensor.dtype.is_floating_point():
+                held[name] = nn.Parameter(_widened(as_tensor(_plain(tensor))))
+                attach(self, name, held[name])
+        return held
+
+    def _constants(self) -> dict[str, Tensor]:
+        return {
+            name: as_tensor(value.const_value.numpy())
+            for name, value in self.model.graph.initializers.items()
+            if value.const_value is not None and name not in self._parameters_by_name
+        }
+
+    def _constants_for(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        device = next((value.device for value in inputs.values()), torch.device("cpu"))
+        if device not in self._constants_on:
+            self._constants_on[device] = {
+                # Integers stay on the CPU: they state shapes and indices, which Python reads.
+                name: value.to(device) if value.is_floating_point() else value
+                for name, value in self.plan.known.items()
+            }
+        return self._constants_on[device]
+
+    def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
+        read_as_weights = {
+            name
+            for node in nodes
+            for position in WEIGHT_INPUTS.get(node.op_type, ())
+            if position < len(node.inputs) and (name := node.inputs[position]) is not None
+        }
+        return tuple(
+            name
+            for name, parameter in self._parameters_by_name.items()
+            if name in read_as_weights and parameter.numel() > 1
+        )
+
+
+def _check_types(model: ir.Model) -> None:
+    """Refuse, by name, values of types that torch cannot compute with."""
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        if value.dtype is not None and int(value.dtype) not in TORCH_TYPES:
+            raise ModelInvalid(f"{value.name!r} holds {value.dtype.name}, which is not supported")
+
+
+def attach(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Register a parameter under a dotted name, so that named_parameters() gives the very same name."""
+    *scopes, leaf = name.split(".")
+    try:
+        home = module
+        for scope in scopes:
+            if scope not in home._modules:
+                home.add_module(scope, nn.Module())
+            home = home.get_submodule(scope)
+        home.register_parameter(leaf, parameter)
+    except (KeyError, AttributeError, TypeError):
+        module._parameters[name] = parameter  # a name that torch refuses, as "a..b" or "forward"
+
+
+def unfreeze_batch(nodes: list[Node], frozen: int | None) -> list[Node]:
+    """Let reshapes that bake a frozen batch size in take any: the first entry becomes −1, or 0 for 'as it comes'."""
+    if frozen is None:
+        return nodes
+    return [_unfrozen(node, frozen) for node in nodes]
+
+
+def _unfrozen(node: Node, frozen: int) -> Node:
+    shape = node.constants.get(1)
+    if node.op_type != "Reshape" or shape is None or shape.ndim != 1 or len(shape) < 2:
+        return node
+    if int(shape[0]) != frozen:
+        return node
+    free = shape.copy()
+    free[0] = 0 if (shape == -1).any() else -1
+    return replace(node, attributes={**node.attributes, "frozen_shape": free.tolist()})
+
+
+def _frozen_batch(model: ir.Model) -> int | None:
+    shapes = [value.shape for value in model.graph.inputs if value.shape is not None]
+    sizes = {shape[0] for shape in shapes if len(shape) > 0}
+    only = sizes.pop() if len(sizes) == 1 else None
+    return only if isinstance(only, int) else None
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
+
+
+def _plain(tensor: Any) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.asarray(tensor.numpy())
+    return array.astype(np.float32) if tensor.dtype in HALF else array

@@ -1,0 +1,124 @@
+"""What coupling rules share: axes that meet, and constants that state widths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, Origin
+from spectral_engine.graph.node import Node
+
+
+def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
+    """Couple operands that are broadcast against each other.
+
+    An axis of size 1 leaves the others' ids alone; where it holds a node itself, that node must stay,
+    for it acts on all of them.
+    """
+    shape = book.shapes[output]
+    axes = tuple(_meet_axis(operands, axis - len(shape), size, book) for axis, size in enumerate(shape))
+    book.write(output, axes)
+    for name in operands:
+        if name in book.initializers:
+            rank = len(book.shapes[name])
+            own = book.shapes[name]
+            found = axes[len(axes) - rank :]
+            book.claim(name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True)))
+
+
+def _meet_axis(operands: Sequence[str], axis: int, size: int, book: IdBook) -> Ids | None:
+    """Return the ids along one axis of the output, counted from the right."""
+    full: list[Ids | None] = []
+    for name in operands:
+        own = book.shapes[name]
+        if -axis > len(own) or name in book.initializers:
+            continue  # absent, or follows the others
+        ids = book.axis(name, axis)
+        if own[axis] == size:
+            full.append(ids)
+        else:
+            book.pin(ids, "one node is broadcast over many")
+    if not full:
+        return _constants_alone(operands, axis, size, book)
+    ids = full[0]
+    for other in full[1:]:
+        ids = book.join(ids, other)
+    return ids
+
+
+def _constants_alone(operands: Sequence[str], axis: int, size: int, book: IdBook) -> Ids | None:
+    """Return ids for an axis that only initializers have: those that one of them holds, or new ones."""
+    sized = [
+        name
+        for name in operands
+        if name in book.initializers
+        and -axis <= len(book.shapes[name])
+        and book.shapes[name][axis] == size
+    ]
+    if size == 1 or not sized:
+        return None
+    held = (book.axis(name, axis) for name in sized if name in book.axes)
+    return next((ids for ids in held if ids is not None), None) or _new(size, book)
+
+
+def _new(size: int, book: IdBook) -> Ids:
+    return book.fresh_pinned(size, "comes from constants alone")
+
+
+def follow(node: Node, book: IdBook) -> None:
+    """Pass ids, constants and origins of numbers from the first input to the first output."""
+    source, target = node.input(0), node.outputs[0]
+    book.pass_on(source, target, held_ids(source, book))
+    constant = book.constant(source)
+    if constant is not None:
+        book.aliases[target] = constant
+    if source in book.origins or 0 in node.constants:
+        book.origins[target] = origins_of(node, 0, book)
+
+
+def held_ids(value: str, book: IdBook) -> AxisIds:
+    """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
+    if value in book.initializers and value not in book.axes and _is_float(value, book):
+        shape = book.shapes[value]
+        book.write(value, tuple(book.fresh(n) if n > 1 else None for n in shape))
+    return book.ids(value)
+
+
+def _is_float(value: str, book: IdBook) -> bool:
+    return value in book.float_initializers
+
+
+def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, ...]:
+    """Return where each number of an integer vector stands in a constant, None where it is computed."""
+    if position in node.constants:
+        count = node.constants[position].size
+        return tuple((node.outputs[0], position, entry) for entry in range(count))
+    value = node.input(position)
+    shape = book.shapes[value]
+    return book.origins.get(value, (None,) * (shape[0] if shape else 1))
+
+
+def state_width_at(origin: Origin | None, ids: Ids, book: IdBook) -> None:
+    """Record that a constant's number counts these ids; a number computed at run time follows by itself."""
+    if origin is not None:
+        node, position, entry = origin
+        book.state_width(node, ids, input=position, entry=entry)
+
+
+def normal(axis: int, rank: int) -> int:
+    """Return an axis counted from the left."""
+    return axis + rank if axis < 0 else axis
+
+
+def pin_axes(node: Node, book: IdBook, axes: Sequence[int], reason: str) -> None:
+    """Pin the nodes along these axes of the first input."""
+    for axis in axes:
+        book.pin(book.axis(node.input(0), axis), reason)
+
+
+def channels_only(node: Node, book: IdBook) -> None:
+    """Pass on the ids along the channel axis, and none along space."""
+    found = book.axis(node.input(0), 1)
+    for output in node.outputs:
+        if output:
+            rank = len(book.shapes[output])
+            book.write(output, (None, found, *(None,) * (rank - 2)))

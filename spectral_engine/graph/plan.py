@@ -1,0 +1,134 @@
+"""The graph as a flat list of bound functions: what runs when a module is called.
+
+Every value has a slot. A step reads slots, calls one function, fills slots, and empties those that nothing reads any more.
+Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, when the plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_engine.errors import EngineError, ModelInvalid
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators import Mode, find_build
+from spectral_engine.graph.operators.registry import Function
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call: slots in, slots out, slots that are free afterwards."""
+
+    node: Node
+    function: Function
+    reads: tuple[int, ...]  # -1 for an input that is left out
+    writes: tuple[int, ...]
+    frees: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in order, and the slot of every value."""
+
+    steps: tuple[Step, ...]
+    slots: Mapping[str, int]
+    known: Mapping[str, Tensor]  # values that were worked out when the plan was made
+
+    def run(self, values: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+        """Run all steps on these values and return the wanted ones."""
+        cells: list[Any] = [None] * (len(self.slots) + 1)  # the last cell stays None, for inputs left out
+        for name, value in values.items():
+            cells[self.slots[name]] = value
+        kept = {self.slots[name] for name in wanted}
+        for step in self.steps:
+            result = step.function(*[cells[slot] for slot in step.reads])
+            if len(step.writes) == 1:
+                cells[step.writes[0]] = result[0] if isinstance(result, tuple) else result
+            else:
+                for slot, value in zip(step.writes, result, strict=False):
+                    cells[slot] = value
+            for slot in step.frees:
+                if slot not in kept:
+                    cells[slot] = None
+        return {name: cells[self.slots[name]] for name in wanted}
+
+
+def make_plan(
+    nodes: list[Node], sources: Iterable[str], constants: Mapping[str, Tensor], mode: Mode
+) -> Plan:
+    """Bind every node; raises UnsupportedOperator by name, ModelInvalid for a value that nothing produces."""
+    known = dict(constants)
+    slots = {name: slot for slot, name in enumerate([*sources, *known])}
+    bound: list[tuple[Node, Function]] = []
+    for node in nodes:
+        node = _with_known(node, known)  # noqa: PLW2901  # the same node, better known
+        function = find_build(node)(node, mode)
+        _check_inputs(node, slots)
+        for name in node.outputs:
+            slots.setdefault(name, len(slots))
+        if node.inputs and all(name is None or name in known for name in node.inputs):
+            _work_out(node, function, known)
+        else:
+            bound.append((node, function))
+    return Plan(tuple(_steps(bound, slots)), slots, known)
+
+
+def _with_known(node: Node, known: Mapping[str, Tensor]) -> Node:
+    constants = {
+        position: known[name].numpy()
+        for position, name in enumerate(node.inputs)
+        if name is not None and name in known
+    }
+    return replace(node, constants=constants)
+
+
+def _check_inputs(node: Node, slots: Mapping[str, int]) -> None:
+    for name in node.inputs:
+        if name is not None and name not in slots:
+            raise ModelInvalid(f"node {node.name!r} reads {name!r}, which nothing produces", node=node.ref)
+
+
+def _work_out(node: Node, function: Function, known: dict[str, Tensor]) -> None:
+    try:
+        result = function(*[None if name is None else known[name] for name in node.inputs])
+    except EngineError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise ModelInvalid(f"node {node.name!r} ({node.op_type}): {error}", node=node.ref) from error
+    results = result if isinstance(result, tuple) else (result,)
+    known.update(zip(node.outputs, results, strict=False))
+
+
+def _steps(bound: list[tuple[Node, Function]], slots: Mapping[str, int]) -> list[Step]:
+    last_read = {
+        name: position
+        for position, (node, _) in enumerate(bound)
+        for name in node.inputs
+        if name is not None
+    }
+    produced = {name for node, _ in bound for name in node.outputs}
+    nothing = len(slots)
+    return [
+        Step(
+            node=node,
+            function=function,
+            reads=tuple(nothing if name is None else slots[name] for name in node.inputs),
+            writes=tuple(slots[name] for name in node.outputs),
+            frees=tuple(
+                slots[name]
+                for name in {*node.inputs} - {None}
+                if name in produced and last_read[name] == position
+            ),
+        )
+        for position, (node, function) in enumerate(bound)
+    ]
+
+
+def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """Copy an ONNX constant into a tensor."""
+    return torch.from_numpy(np.array(array, copy=True))

@@ -1,0 +1,120 @@
+"""Untrusted bytes in, a checked graph out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+from onnx.inliner import inline_local_functions
+from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
+
+from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
+from spectral_engine.onnx_io.quantized import refuse_quantized
+
+OLDEST_OPSET = 7
+# From here on initializers need not be graph inputs as well.
+FREE_INITIALIZERS_IR_VERSION = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a model may be."""
+
+    max_bytes: int = 2 * 2**30
+    max_nodes: int = 100_000
+    max_elements: int = 2**31
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> ir.Model:
+    """Parse and check a model.
+
+    Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
+    inputs are initializers alone. Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
+    """
+    proto = _parse(source, limits)
+    _check_size(proto, limits)
+    refuse_quantized(proto)
+    _check_opset(proto)
+    _check_sound(proto)
+    if proto.functions:
+        proto = inline_local_functions(proto)
+    model = ir.from_proto(proto)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    RemoveInitializersFromInputsPass()(model)
+    model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
+    return model
+
+
+def _parse(source: str | Path | bytes, limits: Limits) -> onnx.ModelProto:
+    size = len(source) if isinstance(source, bytes) else _file_size(Path(source))
+    if size == 0:
+        raise ModelInvalid("the model file is empty")
+    if size > limits.max_bytes:
+        raise ModelTooLarge(f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed")
+    try:
+        if isinstance(source, bytes):
+            proto = onnx.load_from_string(source)
+        else:
+            proto = onnx.load(str(source), load_external_data=True)
+    except DecodeError as error:
+        raise ModelInvalid("the file is not an ONNX model: it cannot be decoded") from error
+    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
+        raise ModelInvalid(f"the model's external data cannot be read: {error}") from error
+    if isinstance(source, bytes):
+        _refuse_external(proto)
+    return proto
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ModelInvalid(f"the model file cannot be read: {error}") from error
+
+
+def _refuse_external(proto: onnx.ModelProto) -> None:
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise ModelInvalid(
+                f"initializer {tensor.name!r} lies in an external file: upload the model in one file"
+            )
+
+
+def _check_size(proto: onnx.ModelProto, limits: Limits) -> None:
+    if proto.ir_version == 0 or not proto.graph.node or not proto.graph.output:
+        raise ModelInvalid("the file holds no ONNX graph: no version, no nodes or no outputs")
+    if len(proto.graph.node) > limits.max_nodes:
+        raise ModelTooLarge(
+            f"the graph has {len(proto.graph.node):,} nodes; at most {limits.max_nodes:,} are allowed"
+        )
+    for tensor in proto.graph.initializer:
+        elements = 1
+        for dim in tensor.dims:
+            if dim < 0:
+                raise ModelInvalid(f"initializer {tensor.name!r} has a negative dimension")
+            elements *= dim
+        if elements > limits.max_elements:
+            raise ModelTooLarge(f"initializer {tensor.name!r} declares {elements:,} elements")
+
+
+def _check_opset(proto: onnx.ModelProto) -> None:
+    for opset in proto.opset_import:
+        if opset.domain in {"", "ai.onnx"} and opset.version < OLDEST_OPSET:
+            raise UnsupportedOperator(
+                f"the model uses opset {opset.version}; {OLDEST_OPSET} and later are supported"
+            )
+
+
+def _check_sound(proto: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        raise ModelInvalid(f"the model is not sound: {str(error).splitlines()[0]}") from error
+    except ValueError:
+        return  # over protobuf's 2 GiB: the checker cannot take it in memory

@@ -1,0 +1,79 @@
+"""The nodes of a graph as plain Python values, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.node import Node
+
+DEFAULT_DOMAINS = {"", "ai.onnx"}
+
+
+def named_nodes(model: ir.Model) -> list[tuple[str, ir.Node]]:
+    """Return the nodes, sorted so that each runs after what it reads, each with a name of its own."""
+    taken: set[str] = set()
+    found = []
+    for position, node in enumerate(_sorted(model)):
+        name = node.name or f"{node.op_type}_{position}"
+        while name in taken:
+            name = f"{name}_{position}"
+        taken.add(name)
+        found.append((name, node))
+    return found
+
+
+def graph_nodes(model: ir.Model) -> list[Node]:
+    """Return every node decoded."""
+    constants = integer_constants(model)
+    return [_decode(name, node, model, constants) for name, node in named_nodes(model)]
+
+
+def integer_constants(model: ir.Model) -> dict[str, NDArray[Any]]:
+    """Return initializers that hold no floats, by name: shapes, axes, indices, flags."""
+    return {
+        name: value.const_value.numpy()
+        for name, value in model.graph.initializers.items()
+        if value.const_value is not None and not value.const_value.dtype.is_floating_point()
+    }
+
+
+def _sorted(model: ir.Model) -> list[ir.Node]:
+    try:
+        model.graph.sort()
+    except ValueError as error:
+        raise ModelInvalid("the graph has a cycle") from error
+    return list(model.graph)
+
+
+def _decode(
+    name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDArray[Any]]
+) -> Node:
+    inputs = tuple(value.name if value is not None else None for value in node.inputs)
+    domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
+    version = node.version or model.opset_imports.get(node.domain) or 1
+    return Node(
+        name=name,
+        op_type=node.op_type,
+        domain=domain,
+        opset=version,
+        inputs=inputs,
+        outputs=tuple(value.name or "" for value in node.outputs),
+        attributes={key: _attribute(value) for key, value in node.attributes.items()},
+        constants={
+            position: constants[value]
+            for position, value in enumerate(inputs)
+            if value is not None and value in constants
+        },
+    )
+
+
+def _attribute(attribute: ir.Attr) -> Any:
+    value = attribute.value
+    if attribute.type == ir.AttributeType.TENSOR:
+        return np.asarray(value.numpy())
+    return list(value) if isinstance(value, tuple) else value
