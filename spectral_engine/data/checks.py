@@ -1,0 +1,100 @@
+"""Arrays against what the model takes: fitted where that is safe, refused by name where it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.spec import InputSpec
+from spectral_engine.errors import DatasetMismatch
+
+Array = NDArray[Any]
+CHECKED_ROWS = 65_536  # looked at together when searching for NaN
+
+
+def fit(
+    array: Array, spec: InputSpec, field: str, preprocessing: Preprocessing | None, notes: list[str]
+) -> Array:
+    """Return an array in the model's type and shape; raises DatasetMismatch at `#/field`."""
+    if array.ndim == 0 or len(array) == 0:
+        raise DatasetMismatch(f"{field!r} is empty", pointer=f"#/{field}")
+    if array.dtype.kind not in "fiub":
+        raise DatasetMismatch(
+            f"{field!r} holds {array.dtype}, and the model takes numbers", pointer=f"#/{field}"
+        )
+    if preprocessing is not None and spec.dtype.kind == "f":
+        array = preprocessing.apply(array, spec)
+    array = _retyped(array, spec, field, notes)
+    array = _reshaped(array, spec, field, notes)
+    check_finite(array, field)
+    return array
+
+
+def check_finite(array: Array, field: str, columns: list[str] | None = None) -> None:
+    """Refuse NaN and infinity, by row and column."""
+    if array.dtype.kind != "f":
+        return
+    for start in range(0, len(array), CHECKED_ROWS):
+        bad = ~np.isfinite(array[start : start + CHECKED_ROWS])
+        if not bad.any():
+            continue
+        place = np.argwhere(bad)[0]
+        row = start + int(place[0])
+        what = "NaN" if np.isnan(array[(row, *place[1:])]) else "an infinite value"
+        column = ", ".join(str(int(i)) for i in place[1:])
+        if columns is not None and len(place) == 2:
+            column = repr(columns[int(place[1])])
+        raise DatasetMismatch(
+            f"{field!r} has {what} in row {row}" + (f", column {column}" if column else ""),
+            pointer=f"#/{field}/{row}",
+        )
+
+
+def _retyped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Array:
+    if array.dtype == spec.dtype:
+        return array
+    if spec.dtype.kind == "f":
+        if array.dtype == np.uint8:
+            raise DatasetMismatch(
+                f"{field!r} holds unsigned bytes, and input {spec.name!r} takes {spec.dtype.name}: state the "
+                'preprocessing, for example {"scale": 0.00392156862745098} for pixels in 0..1',
+                pointer=f"#/{field}",
+            )
+        if array.dtype.kind != "f":
+            note(notes, f"{field}: {array.dtype.name} taken as {spec.dtype.name}")
+        return array.astype(spec.dtype)
+    if array.dtype.kind == "f" or not np.can_cast(array.dtype, spec.dtype, "same_kind"):
+        raise DatasetMismatch(
+            f"{field!r} holds {array.dtype.name}, and input {spec.name!r} takes {spec.dtype.name}",
+            pointer=f"#/{field}",
+        )
+    return array.astype(spec.dtype)
+
+
+def _reshaped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Array:
+    wanted = spec.row_shape
+    if _matches(array.shape[1:], wanted):
+        return array
+    elements = spec.row_elements
+    if elements is not None and int(np.prod(array.shape[1:])) == elements:
+        note(notes, f"{field}: rows of shape {list(array.shape[1:])} taken as {list(wanted)}")
+        return array.reshape(len(array), *[int(size or 0) for size in wanted])
+    raise DatasetMismatch(
+        f"{field!r} has rows of shape {list(array.shape[1:])}, and input {spec.name!r} takes {spec.describe()}",
+        pointer=f"#/{field}",
+    )
+
+
+def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        size is None or size == found for found, size in zip(shape, wanted, strict=True)
+    )
+
+
+def note(notes: list[str], text: str) -> None:
+    """Say a thing once."""
+    if text not in notes:
+        notes.append(text)

@@ -1,0 +1,80 @@
+"""Rows to train on, rows to choose by, rows held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.errors import DatasetMismatch
+from spectral_engine.report.schema import DataSummary
+
+Array = NDArray[Any]
+TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.15
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs by name and labels, row by row; arrays may lie on disk."""
+
+    inputs: dict[str, Array]
+    labels: Array | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(next(iter(self.inputs.values())))
+
+    def take(self, indices: NDArray[np.int64]) -> Split:
+        """Return these rows."""
+        inputs = {name: array[indices] for name, array in self.inputs.items()}
+        return Split(inputs, None if self.labels is None else self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, and what the report says of it."""
+
+    train: Split
+    validation: Split
+    test: Split
+    summary: DataSummary
+    feature_names: list[str] | None = None
+    class_names: list[str] | None = None
+
+
+def random_parts(
+    rows: int, classes: Array | None, shares: tuple[float, ...], seed: int
+) -> list[NDArray[np.int64]]:
+    """Return row numbers of each part, shuffled by seed; every class is spread over the parts by its share.
+
+    The last part takes what is left. Raises DatasetMismatch where a part would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.arange(rows)]
+    if classes is not None:
+        groups = [np.flatnonzero(classes == value) for value in np.unique(classes)]
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
+    for group in groups:
+        order = rng.permutation(group)
+        ends = _ends(len(order), shares, rng)
+        for part, chunk in zip(parts, np.split(order, ends), strict=True):
+            part.append(chunk)
+    found = [rng.permutation(np.concatenate(part)) for part in parts]
+    if any(len(part) == 0 for part in found):
+        raise DatasetMismatch(
+            f"{rows} rows are too few to train on, choose by and hold out", pointer="#/x"
+        )
+    return found
+
+
+def _ends(count: int, shares: tuple[float, ...], rng: np.random.Generator) -> list[int]:
+    """Return where a class is cut; a class of three rows or more stands in every part."""
+    sizes = [round(count * share) for share in shares]
+    if count >= len(shares) + 1:
+        sizes = [max(1, size) for size in sizes]
+        while sum(sizes) >= count:
+            sizes[int(np.argmax(sizes))] -= 1
+    return np.cumsum(sizes).tolist()

@@ -1,0 +1,127 @@
+"""Latency in onnxruntime: all models in one loop, in shuffled order, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from spectral_engine.measure.runtime import PROVIDER, open_session
+from spectral_engine.report.schema import Interval, Latency, Speed, Speedup
+
+WARM_UP_CALLS = 5
+MOST_SAMPLES = 200
+SAMPLE_SECONDS = 1e-3  # a sample repeats the call until it takes about this long
+SAME_WITHIN = 0.02
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class _Timed:
+    session: onnxruntime.InferenceSession
+    feeds: dict[str, NDArray[Any]]
+    repeats: int
+
+    def sample(self) -> float:
+        """Return milliseconds per call."""
+        begun = time.perf_counter()
+        for _ in range(self.repeats):
+            self.session.run(None, self.feeds)
+        return (time.perf_counter() - begun) / self.repeats * 1e3
+
+
+def measure_latency(
+    models: Mapping[str, bytes],
+    feeds: Mapping[str, NDArray[Any]],
+    *,
+    batch_sizes: Sequence[int] = (1, 64),
+    threads: int = 1,
+    seconds: float = 4.0,
+) -> dict[str, list[Latency]]:
+    """Return each model's latency at each batch size; samples of all models are taken in turns.
+
+    `feeds` holds rows to run on, repeated where they are fewer than a batch. A batch size that a model's file does
+    not take is left out for all.
+    """
+    sessions = {name: open_session(model, threads) for name, model in models.items()}
+    found: dict[str, list[Latency]] = {name: [] for name in models}
+    for batch in usable_batches(sessions, batch_sizes):
+        samples = _interleave(sessions, _rows(feeds, batch), seconds / len(batch_sizes))
+        for name, values in samples.items():
+            found[name].append(
+                Latency(
+                    batch_size=batch,
+                    median_ms=float(np.median(values)),
+                    samples_ms=values,
+                    threads=threads,
+                    provider=PROVIDER,
+                )
+            )
+    return found
+
+
+def usable_batches(
+    sessions: Mapping[str, onnxruntime.InferenceSession], batch_sizes: Sequence[int]
+) -> list[int]:
+    """Return the batch sizes that all files take; the frozen one where there is one."""
+    frozen = {
+        value.shape[0]
+        for session in sessions.values()
+        for value in session.get_inputs()
+        if value.shape and isinstance(value.shape[0], int)
+    }
+    return sorted(frozen)[:1] if frozen else list(batch_sizes)
+
+
+def speedup(baseline: Latency, candidate: Latency, seed: int = 0) -> Speedup:
+    """Return baseline's median over the candidate's, with a bootstrap interval over paired samples."""
+    before, after = np.array(baseline.samples_ms), np.array(candidate.samples_ms)
+    count = min(len(before), len(after))
+    rows = np.random.default_rng(seed).integers(0, count, size=(2000, count))
+    ratios = np.median(before[rows], axis=1) / np.median(after[rows], axis=1)
+    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Speedup(
+        batch_size=baseline.batch_size,
+        ratio=baseline.median_ms / candidate.median_ms,
+        interval=Interval(low=float(low), high=float(high), confidence=CONFIDENCE),
+        verdict=_verdict(float(low), float(high)),
+    )
+
+
+def _verdict(low: float, high: float) -> Speed:
+    if low > 1 + SAME_WITHIN:
+        return "faster"
+    return "slower" if high < 1 - SAME_WITHIN else "same"
+
+
+def _interleave(
+    sessions: Mapping[str, onnxruntime.InferenceSession],
+    feeds: dict[str, NDArray[Any]],
+    seconds: float,
+) -> dict[str, list[float]]:
+    timed = {name: _prepare(session, feeds) for name, session in sessions.items()}
+    samples: dict[str, list[float]] = {name: [] for name in sessions}
+    order, names = np.random.default_rng(0), list(sessions)
+    ends = time.monotonic() + seconds
+    while len(samples[names[0]]) < MOST_SAMPLES:
+        for place in order.permutation(len(names)):
+            samples[names[place]].append(timed[names[place]].sample())
+        if time.monotonic() > ends:
+            break
+    return samples
+
+
+def _prepare(session: onnxruntime.InferenceSession, feeds: dict[str, NDArray[Any]]) -> _Timed:
+    once = _Timed(session, feeds, repeats=1)
+    calls = [once.sample() for _ in range(WARM_UP_CALLS)]
+    repeats = max(1, round(SAMPLE_SECONDS * 1e3 / max(min(calls), 1e-6)))
+    return _Timed(session, feeds, repeats)
+
+
+def _rows(feeds: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[Any]]:
+    return {name: np.resize(rows, (batch, *rows.shape[1:])) for name, rows in feeds.items()}

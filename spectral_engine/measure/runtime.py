@@ -1,0 +1,103 @@
+"""ONNX files in onnxruntime: what they take, and what they answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+)
+
+from spectral_engine.data.spec import InputSpec
+from spectral_engine.data.split import Split
+from spectral_engine.errors import ModelInvalid
+
+FAILURES = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+PROVIDER = "CPUExecutionProvider"
+NUMPY_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int16)": np.int16,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+
+
+def open_session(model: bytes | str | Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
+    except FAILURES as error:
+        raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
+
+
+def input_specs(model: bytes | str | Path) -> list[InputSpec]:
+    """Return what the model takes, in its own order."""
+    return [_spec(value) for value in open_session(model).get_inputs()]
+
+
+def _spec(value: Any) -> InputSpec:
+    dtype = NUMPY_TYPES.get(value.type)
+    if dtype is None:
+        raise ModelInvalid(f"input {value.name!r} takes {value.type}, which is not supported")
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return InputSpec(value.name, np.dtype(dtype), shape)
+
+
+class Runner:
+    """Answers of one model, in batches; a batch size frozen in the file is kept to."""
+
+    def __init__(self, model: bytes | str | Path, threads: int = 1) -> None:
+        self.session = open_session(model, threads)
+        shapes = [value.shape for value in self.session.get_inputs()]
+        frozen = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
+        self.frozen_batch: int | None = frozen[0] if frozen else None
+
+    def predict(
+        self, split: Split, batch_size: int = 256, output: str | None = None
+    ) -> NDArray[Any]:
+        """Return one output, the first by default, for every row; raises ModelInvalid where the model fails."""
+        name = output or self.session.get_outputs()[0].name
+        size = self.frozen_batch or batch_size
+        parts = [
+            self._run(name, split, start, min(start + size, split.rows), size)
+            for start in range(0, split.rows, size)
+        ]
+        return np.concatenate(parts)
+
+    def _run(self, output: str, split: Split, start: int, end: int, size: int) -> NDArray[Any]:
+        feeds = {name: array[start:end] for name, array in split.inputs.items()}
+        if self.frozen_batch is not None and end - start < size:
+            feeds = {name: _padded(array, size) for name, array in feeds.items()}
+        try:
+            answer = np.asarray(self.session.run([output], feeds)[0])
+        except FAILURES as error:
+            raise ModelInvalid(f"the model fails on rows {start} to {end - 1}: {error}") from error
+        if answer.ndim == 0 or len(answer) < end - start:
+            raise ModelInvalid(
+                f"output {output!r} gives {answer.shape} for {end - start} rows, not one answer a row"
+            )
+        return answer[: end - start]
+
+
+def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Repeat the last row up to a frozen batch size."""
+    return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
