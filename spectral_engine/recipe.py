@@ -34,7 +34,7 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
 class Part(BaseModel):
     """A part of the recipe: unknown fields are refused, values do not change once validated."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Target(Part):

@@ -1,0 +1,74 @@
+"""The API as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.api import openapi
+from service.api.body_limit import BodyLimit
+from service.api.candidates.endpoints import router as candidates
+from service.api.context import Context
+from service.api.datasets.endpoints import router as datasets
+from service.api.events.endpoints import router as events
+from service.api.health.endpoints import router as health
+from service.api.health.service import count_jobs
+from service.api.jobs.endpoints import router as jobs
+from service.api.middleware import RequestContext
+from service.api.models.endpoints import router as models
+from service.api.problems import handlers
+from service.api.problems.pages import router as problem_pages
+from service.api.reports.endpoints import router as reports
+from service.doorbell import Doorbell
+from service.settings import Settings
+from service.store.artifacts.blobs import ArtifactStore
+from service.store.database import Database
+
+DESCRIPTION = "ONNX in, narrower ONNX out: upload a model and data, submit a job, download both."
+MAX_BODY_BYTES = 1 << 20
+ROUTERS = (models, datasets, jobs, events, candidates, reports, health, problem_pages)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the API for `settings`, or for those of the environment."""
+    context = make_context(settings or Settings())
+    app = FastAPI(
+        title="Eigenpress",
+        version=version("eigenpress"),
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        generate_unique_id_function=openapi.operation_id,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.context = context
+    app.add_middleware(
+        BodyLimit, max_bytes=MAX_BODY_BYTES, streamed=(models.prefix, datasets.prefix)
+    )
+    app.add_middleware(RequestContext, metrics=context.metrics)
+    handlers.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    openapi.install(app)
+    return app
+
+
+def make_context(settings: Settings) -> Context:
+    """Return the parts that the endpoints work with."""
+    context = Context(
+        settings=settings,
+        database=Database(settings.database_url),
+        artifacts=ArtifactStore(settings.artifacts_url),
+        doorbell=Doorbell(settings.broker_url),
+    )
+    context.metrics.watch_jobs(lambda: count_jobs(context))
+    return context
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.context.closing = True

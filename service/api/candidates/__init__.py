@@ -1,0 +1,1 @@
+"""The compressed models that a job made."""

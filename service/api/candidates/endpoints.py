@@ -1,0 +1,65 @@
+"""`/v1/jobs/{id}/candidates` and the chosen model."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api import openapi
+from service.api.candidates import service
+from service.api.candidates.schemas import CandidateList
+from service.api.context import Here
+from service.api.downloads.respond import respond_with_file
+from service.api.json_text import json_response
+
+router = APIRouter(prefix="/v1/jobs", tags=["results"])
+MEDIA_TYPE = "application/octet-stream"
+
+
+@router.get(
+    "/{job_id}/candidates",
+    operation_id="listCandidates",
+    summary="List the compressed models of a job",
+    response_model=CandidateList,
+    responses=openapi.problems("not-found", "invalid-request"),
+)
+def list_candidates(job_id: str, here: Here) -> Response:
+    """Return every candidate so far, from wide to narrow; a running job's list grows."""
+    return json_response(service.page(here, job_id), headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/{job_id}/candidates/{candidate_id}/model",
+    operation_id="downloadCandidate",
+    summary="Download one compressed model",
+    response_class=Response,
+    responses=openapi.ranged("the ONNX file", MEDIA_TYPE)
+    | openapi.problems("not-found", "invalid-request"),
+)
+def download_candidate(job_id: str, candidate_id: str, request: Request, here: Here) -> Response:
+    """Return a candidate as ONNX."""
+    candidate = service.get(here, job_id, candidate_id)
+    return respond_with_file(
+        request,
+        here.artifacts,
+        candidate.sha256,
+        media_type=MEDIA_TYPE,
+        file_name=f"{candidate.id}.onnx",
+    )
+
+
+@router.get(
+    "/{job_id}/model",
+    operation_id="downloadModel",
+    summary="Download the chosen model",
+    response_class=Response,
+    responses=openapi.ranged("the ONNX file", MEDIA_TYPE)
+    | openapi.problems("not-found", "result-not-ready", "invalid-request"),
+)
+def download_model(job_id: str, request: Request, here: Here) -> Response:
+    """Return the candidate that the job chose, as ONNX."""
+    candidate, file_name = service.chosen(here, job_id)
+    return respond_with_file(
+        request, here.artifacts, candidate.sha256, media_type=MEDIA_TYPE, file_name=file_name
+    )

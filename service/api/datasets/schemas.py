@@ -1,0 +1,50 @@
+"""Data sets as they are given and shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from service.api.models.schemas import FileLinks
+from service.api.schemas import Request, Resource, Timestamp
+from service.api.text import Metadata, Name
+
+Numbers = Annotated[list[float], Field(min_length=1, max_length=4096)]
+
+
+class Preprocessing(Request):
+    """What is done to every sample before the model sees it."""
+
+    scale: float | Numbers | None = Field(None, description="multiplied with every value")
+    mean: float | Numbers | None = Field(None, description="subtracted, of all or by channel")
+    std: float | Numbers | None = Field(None, description="divided by, of all or by channel")
+    layout: Literal["as_is", "nchw", "nhwc"] | None = None
+    reshape: Annotated[list[int], Field(min_length=1, max_length=8)] | None = Field(
+        None, description="shape of one sample"
+    )
+
+
+class DatasetFields(Request):
+    """What a data set may be given besides its bytes."""
+
+    name: Name | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    label: Name | None = Field(None, description="the column that holds the labels")
+    preprocessing: Preprocessing | None = None
+
+
+class Dataset(Resource):
+    """An uploaded data set."""
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    name: str | None
+    file_name: str | None = Field(description="as the client called it; for display only")
+    sha256: str
+    size_bytes: int
+    label: str | None
+    preprocessing: dict[str, Any] | None
+    metadata: dict[str, str]
+    created_at: Timestamp
+    links: FileLinks

@@ -1,0 +1,1 @@
+"""Files that go out: digests, ranges and conditional requests."""

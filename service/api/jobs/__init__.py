@@ -1,0 +1,1 @@
+"""Compression jobs: create, watch, list, cancel."""

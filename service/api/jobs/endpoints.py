@@ -1,0 +1,120 @@
+"""`/v1/jobs`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api import openapi
+from service.api.context import Here
+from service.api.idempotency import Key
+from service.api.jobs import service
+from service.api.jobs.long_poll import read_job
+from service.api.jobs.schemas import Job, JobCreate, JobValidation, Status
+from service.api.jobs.show import show
+from service.api.json_text import json_response
+from service.api.pagination import CursorQuery, page
+from service.api.query import metadata_filter, refuse_unknown
+from service.api.schemas import Page
+
+MAX_WAIT_SECONDS = 60.0
+RETRY_AFTER_SECONDS = "2"
+NO_STORE = {"Cache-Control": "no-store"}
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.post(
+    "",
+    operation_id="createJob",
+    summary="Submit a compression job",
+    status_code=202,
+    response_model=Job,
+    responses={
+        200: {"model": JobValidation, "description": "with `validate_only`: nothing was submitted"},
+        **openapi.problems(
+            "invalid-request",
+            "idempotency-key-reused",
+            "idempotency-in-progress",
+            "request-too-large",
+        ),
+    },
+    dependencies=[Depends(refuse_unknown)],
+)
+def create_job(
+    body: JobCreate,
+    request: Request,
+    here: Here,
+    key: Key,
+    validate_only: Annotated[bool, Query(description="check the request, submit nothing")] = False,
+) -> Response:
+    """Queue a job. With an Idempotency-Key, a request that is sent again finds the same job."""
+    if validate_only:
+        return json_response(service.validate(here, body), headers=NO_STORE)
+    job, replayed = service.create(here, body, key, str(request.base_url))
+    headers = {
+        "Location": job["links"]["self"],
+        "Retry-After": RETRY_AFTER_SECONDS,
+        **({"Idempotent-Replayed": "true"} if replayed else {}),
+        **NO_STORE,
+    }
+    return json_response(job, 202, headers)
+
+
+@router.get(
+    "",
+    operation_id="listJobs",
+    summary="List jobs",
+    response_model=Page[Job],
+    responses=openapi.problems("invalid-request"),
+    dependencies=[Depends(refuse_unknown)],
+    openapi_extra={"parameters": [openapi.METADATA_FILTER]},
+)
+def list_jobs(
+    request: Request,
+    here: Here,
+    cursor: CursorQuery,
+    status: Annotated[Status | None, Query()] = None,
+    model: Annotated[str | None, Query(max_length=64, description="id of a model")] = None,
+) -> Response:
+    """Return one page of jobs, the latest first unless asked otherwise."""
+    rows = service.find(here, cursor, status, model, metadata_filter(request))
+    base_url = str(request.base_url)
+    return page(request, cursor, rows, lambda job: show(job, base_url))
+
+
+@router.get(
+    "/{job_id}",
+    operation_id="getJob",
+    summary="Get a job",
+    response_model=Job,
+    responses=openapi.problems("not-found", "invalid-request"),
+)
+async def get_job(
+    job_id: str,
+    request: Request,
+    here: Here,
+    wait: Annotated[
+        float,
+        Query(ge=0, description="seconds to wait for the job's end before answering; at most 60"),
+    ] = 0.0,
+) -> Response:
+    """Return a job's state. With `wait` the answer comes when the job has ended, or in time."""
+    body = await read_job(here, job_id, str(request.base_url), min(wait, MAX_WAIT_SECONDS))
+    return json_response(body, headers=NO_STORE)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    operation_id="cancelJob",
+    summary="Cancel a job",
+    response_model=Job,
+    responses=openapi.problems("not-found", "job-terminal", "invalid-request"),
+)
+def cancel_job(job_id: str, request: Request, here: Here) -> Response:
+    """Stop a job, in seconds where it runs; what it has found so far stays. Idempotent."""
+    job = service.cancel(here, job_id)
+    return json_response(show(job, str(request.base_url)), headers=NO_STORE)

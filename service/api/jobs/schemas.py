@@ -1,0 +1,108 @@
+"""Jobs as they are asked for and as they are shown."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.api.problems.schemas import Problem
+from service.api.schemas import Request, Resource, Timestamp
+from service.api.text import Metadata
+from spectral_engine.recipe import Recipe
+
+Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class JobLimits(Request):
+    """When to give a job up."""
+
+    max_runtime_seconds: int | None = Field(None, ge=1, le=30 * 86_400)
+
+
+class JobCreate(Request):
+    """What to compress, with what data, how."""
+
+    model: str = Field(max_length=64, description="id of an uploaded model")
+    dataset: str = Field(max_length=64, description="id of an uploaded data set")
+    recipe: Recipe = Field(default_factory=Recipe)
+    metadata: Metadata = Field(default_factory=dict)
+    priority: int = Field(0, ge=-100, le=100, description="higher runs earlier")
+    limits: JobLimits = Field(default_factory=JobLimits)
+
+
+class JobValidation(Resource):
+    """A job that would be accepted, with every default of its recipe filled in."""
+
+    object: Literal["job.validation"] = "job.validation"
+    model: str
+    dataset: str
+    recipe: dict[str, Any]
+    priority: int
+    limits: dict[str, Any]
+    metadata: dict[str, str]
+
+
+class JobProgress(Resource):
+    """How far a job is."""
+
+    fraction: float = Field(description="0 to 1 over the whole job")
+    step: int | None = None
+    total_steps: int | None = None
+    eta_seconds: float | None = None
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    queue_position: int | None = Field(None, description="1 is next; only while queued")
+
+
+class JobLinks(Resource):
+    """Where to go from a job; paths on this server."""
+
+    self: str
+    events: str
+    cancel: str
+    candidates: str
+    model: str
+    report: str
+
+
+class JobUsage(Resource):
+    """What a job has cost so far."""
+
+    cpu_seconds: float | None = None
+    gpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Job(Resource):
+    """A compression job."""
+
+    id: str
+    object: Literal["job"] = "job"
+    status: Status = Field(description="extensible")
+    status_reason: str | None
+    stage: str | None = Field(description="where inside running")
+    outcome: str | None = Field(description="`target_met`, `target_not_met` or `no_gain`")
+    model: str
+    dataset: str
+    recipe: dict[str, Any]
+    metadata: dict[str, str]
+    priority: int
+    limits: dict[str, Any]
+    attempt: int
+    progress: JobProgress
+    result: dict[str, Any] | None
+    chosen_candidate: str | None
+    error: Problem | None
+    usage: JobUsage
+    created_at: Timestamp
+    queued_at: Timestamp | None
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    cancel_requested_at: Timestamp | None
+    links: JobLinks
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when the state will not change any more."""
+        return self.status in TERMINAL

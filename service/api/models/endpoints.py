@@ -1,0 +1,83 @@
+"""`/v1/models`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.api import openapi
+from service.api.context import Here
+from service.api.downloads.respond import respond_with_file
+from service.api.idempotency import Key
+from service.api.json_text import json_response
+from service.api.models import service
+from service.api.models.schemas import Model, ModelFields
+from service.api.pagination import CursorQuery, page
+from service.api.query import refuse_unknown
+from service.api.schemas import Page
+from service.api.uploads.receive import receive
+from service.api.uploads.respond import created
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+MEDIA_TYPE = "application/octet-stream"
+
+
+@router.post(
+    "",
+    operation_id="createModel",
+    summary="Upload an ONNX model",
+    status_code=201,
+    response_model=Model,
+    responses=openapi.UPLOAD_PROBLEMS,
+    openapi_extra=openapi.upload(ModelFields, "the ONNX file"),
+)
+async def create_model(request: Request, here: Here, key: Key) -> Response:
+    """Stream a model to the store. The same bytes are stored once, however often they come."""
+    limit = here.settings.max_upload_bytes
+    received = await receive(request, here.artifacts, ModelFields, limit)
+    body, replayed = await run_in_threadpool(service.create, here, received, key)
+    return created(body, replayed)
+
+
+@router.get(
+    "",
+    operation_id="listModels",
+    summary="List models",
+    response_model=Page[Model],
+    responses=openapi.problems("invalid-request"),
+    dependencies=[Depends(refuse_unknown)],
+)
+def list_models(request: Request, here: Here, cursor: CursorQuery) -> Response:
+    """Return one page of models, the latest first unless asked otherwise."""
+    return page(request, cursor, service.find(here, cursor), service.show)
+
+
+@router.get(
+    "/{model_id}",
+    operation_id="getModel",
+    summary="Get a model",
+    response_model=Model,
+    responses=openapi.problems("not-found", "invalid-request"),
+)
+def get_model(model_id: str, here: Here) -> Response:
+    """Return what is known of a model."""
+    return json_response(service.show(service.get(here, model_id)))
+
+
+@router.get(
+    "/{model_id}/file",
+    operation_id="downloadModelFile",
+    summary="Download an uploaded model",
+    response_class=Response,
+    responses=openapi.ranged("the uploaded file", MEDIA_TYPE)
+    | openapi.problems("not-found", "invalid-request"),
+)
+def download_model_file(model_id: str, request: Request, here: Here) -> Response:
+    """Return the bytes as they were uploaded."""
+    model = service.get(here, model_id)
+    file_name = model.file_name or f"{model.id}.onnx"
+    return respond_with_file(
+        request, here.artifacts, model.sha256, media_type=MEDIA_TYPE, file_name=file_name
+    )

@@ -1,0 +1,181 @@
+"""The OpenAPI document: what FastAPI cannot see from the code is added here."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.api.datasets.schemas import DatasetFields
+from service.api.models.schemas import ModelFields
+from service.api.problems.render import MEDIA_TYPE
+from service.api.problems.schemas import Problem
+from service.api.uploads.fields import JSON_FIELDS
+from service.errors import CATALOGUE
+
+OCTETS = "application/octet-stream"
+REF = "#/components/schemas/{model}"
+TAGS = [
+    {"name": "models", "description": "Uploaded ONNX models."},
+    {"name": "datasets", "description": "Uploaded data sets."},
+    {"name": "jobs", "description": "Compression jobs."},
+    {"name": "results", "description": "Candidates, the chosen model and the report."},
+    {"name": "health", "description": "Liveness, readiness, metrics."},
+    {"name": "problems", "description": "What each problem type means."},
+]
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*codes: str) -> Responses:
+    """Document the problems that an operation may answer with, by status."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(CATALOGUE[code][0], []).append(code)
+    return {
+        status: {
+            "description": ", ".join(f"`{code}`" for code in named),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
+        }
+        for status, named in by_status.items()
+    }
+
+
+UPLOAD_PROBLEMS = problems(
+    "invalid-request",
+    "idempotency-key-reused",
+    "digest-mismatch",
+    "request-too-large",
+    "unsupported-media-type",
+)
+METADATA_FILTER: dict[str, Any] = {
+    "name": "metadata",
+    "in": "query",
+    "style": "deepObject",
+    "explode": True,
+    "description": "`metadata[key]=value`: only those with this pair",
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+
+def binary(description: str, *media_types: str) -> dict[str, Any]:
+    """Document an answer that is a file, with its digest headers."""
+    return {
+        "description": description,
+        "headers": {
+            name: {"schema": {"type": "string"}}
+            for name in ("ETag", "Repr-Digest", "Content-Disposition")
+        },
+        "content": {media_type: {"schema": _schema_of(media_type)} for media_type in media_types},
+    }
+
+
+def _schema_of(media_type: str) -> dict[str, Any]:
+    if media_type == "application/json":
+        return {"type": "object", "additionalProperties": True}
+    if media_type.startswith("text/"):
+        return {"type": "string"}
+    return {"type": "string", "format": "binary"}
+
+
+def ranged(description: str, *media_types: str) -> Responses:
+    """Document a download that can be asked for in part or only if it changed."""
+    return {
+        200: binary(description, *media_types),
+        206: binary("the range that was asked for", OCTETS),
+        304: {"description": "not modified"},
+        **problems("range-not-satisfiable"),
+    }
+
+
+def upload(fields: type[BaseModel], what: str) -> dict[str, Any]:
+    """Document the two forms of an upload: a multipart form, or raw bytes with a query."""
+    schema = fields.model_json_schema(ref_template=REF)
+    described = schema["properties"]
+    file = {"type": "string", "format": "binary", "description": what}
+    form = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": file, **described},
+        "additionalProperties": False,
+    }
+    encoding = {
+        name: {"contentType": "application/json"} for name in described if name in JSON_FIELDS
+    }
+    return {
+        "parameters": [_query(name, described[name]) for name in described],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form, "encoding": encoding},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+    }
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+    if name in JSON_FIELDS:
+        return parameter | {"content": {"application/json": {"schema": schema}}}
+    return parameter | {"schema": schema}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the id that the route names; without one the application does not start."""
+    if route.operation_id is None:
+        raise ValueError(f"{route.path} has no operation_id")
+    return route.operation_id
+
+
+def install(app: FastAPI) -> None:
+    """Make `app.openapi()` return the finished document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description,
+        routes=app.routes,
+        tags=TAGS,
+        servers=[{"url": "/", "description": "this server"}],
+    )
+    # Used by reference where FastAPI does not look: in problem answers and in forms read by hand.
+    schema["components"]["schemas"].update(_definitions([Problem, ModelFields, DatasetFields]))
+    return schema
+
+
+def _definitions(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REF)
+    found: dict[str, Any] = schema["$defs"]
+    return found
+
+
+def main() -> None:
+    """Print the document."""
+    from service.api.app import create_app
+    from service.settings import Settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        document = create_app(Settings(data_dir=Path(folder))).openapi()
+    print(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

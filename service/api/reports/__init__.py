@@ -1,0 +1,1 @@
+"""The report of a job, as JSON, HTML or CSV."""

@@ -1,0 +1,41 @@
+"""The API under uvicorn, stopping in seconds also while streams are open."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from service.api.app import create_app
+from service.api.context import Context
+from service.settings import Settings
+
+GRACE_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """Tells open event streams and long polls to end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self._context = context
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: first the streams, then the connections."""
+        self._context.closing = True
+        await super().shutdown(sockets)
+
+
+def make_server(settings: Settings) -> Server:
+    """Return a server for `settings`; `server.run()` serves until SIGINT or SIGTERM."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        access_log=False,
+        server_header=False,
+        log_level=settings.log_level.lower(),
+    )
+    return Server(config, app.state.context)

@@ -1,0 +1,95 @@
+"""Models and data sets, seen from a client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from service.api.datasets.schemas import Dataset
+from service.api.models.schemas import Model
+from service.api.schemas import Page
+from service.client.files import OnBytes, download, upload
+from service.client.transport import Transport
+
+
+class Models:
+    """Uploaded ONNX models."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> Model:
+        """Upload a model; its name is the file's where none is given."""
+        file = Path(path)
+        fields = {"name": name or file.name, "metadata": _json(metadata)}
+        answer = upload(self._transport, "/v1/models", file, fields, on_bytes)
+        return Model.model_validate_json(answer.content)
+
+    def get(self, model_id: str) -> Model:
+        """Return one model."""
+        answer = self._transport.request("GET", f"/v1/models/{model_id}")
+        return Model.model_validate_json(answer.content)
+
+    def list(self, **query: Any) -> Page[Model]:
+        """Return one page of models; `limit`, `after`, `order`."""
+        answer = self._transport.request("GET", "/v1/models", params=query)
+        return Page[Model].model_validate_json(answer.content)
+
+    def download(self, model_id: str, path: str | Path) -> Path:
+        """Write the uploaded file to `path`."""
+        return download(self._transport, f"/v1/models/{model_id}/file", Path(path))
+
+
+class Datasets:
+    """Uploaded data sets."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        path: str | Path,
+        *,
+        label: str | None = None,
+        preprocessing: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> Dataset:
+        """Upload a data set; its name is the file's where none is given."""
+        file = Path(path)
+        fields = {
+            "name": name or file.name,
+            "metadata": _json(metadata),
+            "label": label,
+            "preprocessing": _json(preprocessing),
+        }
+        answer = upload(self._transport, "/v1/datasets", file, fields, on_bytes)
+        return Dataset.model_validate_json(answer.content)
+
+    def get(self, dataset_id: str) -> Dataset:
+        """Return one data set."""
+        answer = self._transport.request("GET", f"/v1/datasets/{dataset_id}")
+        return Dataset.model_validate_json(answer.content)
+
+    def list(self, **query: Any) -> Page[Dataset]:
+        """Return one page of data sets; `limit`, `after`, `order`."""
+        answer = self._transport.request("GET", "/v1/datasets", params=query)
+        return Page[Dataset].model_validate_json(answer.content)
+
+    def download(self, dataset_id: str, path: str | Path) -> Path:
+        """Write the uploaded file to `path`."""
+        return download(self._transport, f"/v1/datasets/{dataset_id}/file", Path(path))
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(dict(value))

@@ -1,0 +1,99 @@
+"""A fuzzer reads the OpenAPI document and tries to make the API break its word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+from service.settings import Settings
+from support.hand import Hand
+from support.running_api import NO_BROKER, RunningApi, running_api
+
+from service.api.app import make_context
+
+EXAMPLES = 12  # of each operation; with coverage cases on top: about half a minute in all
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+schema = schemathesis.openapi.from_path(Path(__file__).parents[3] / "docs" / "openapi.json")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, and the ids of what exists there: half of the requests are to find something."""
+
+    url: str
+    known: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with running_api(tmp_path_factory.mktemp("fuzzed"), max_upload_bytes=1 << 20) as server:
+        yield Target(server.url, ended_job(server))
+
+
+def ended_job(server: RunningApi) -> dict[str, str]:
+    with httpx2.Client(base_url=server.url) as http:
+        model = http.post("/v1/models", content=b"m", headers=RAW).json()["id"]
+        dataset = http.post("/v1/datasets", content=b"d", headers=RAW).json()["id"]
+        job = http.post("/v1/jobs", json={"model": model, "dataset": dataset}).json()["id"]
+    here = make_context(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
+    hand = Hand(here, job).claim()
+    chosen = hand.candidate(b"small", 3)
+    hand.succeed(chosen, report_json_sha256=hand.store(b"{}"))
+    return {"model_id": model, "dataset_id": dataset, "job_id": job, "candidate_id": chosen}
+
+
+fuzzing = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@schema.parametrize()
+@fuzzing
+def test_the_api_keeps_its_word_whatever_it_is_sent(case: Case, target: Target) -> None:
+    _keep_short(case)
+    case.call_and_validate(base_url=target.url, checks=CHECKS)
+
+
+@schema.parametrize()
+@fuzzing
+def test_the_api_keeps_its_word_about_what_exists(case: Case, target: Target) -> None:
+    _keep_short(case)
+    for name, value in target.known.items():
+        if name in (case.path_parameters or {}):
+            case.path_parameters[name] = value
+    if isinstance(case.body, dict) and {"model", "dataset"} <= case.body.keys():
+        case.body |= {"model": target.known["model_id"], "dataset": target.known["dataset_id"]}
+    case.call_and_validate(base_url=target.url, checks=CHECKS)
+
+
+def _keep_short(case: Case) -> None:
+    # Waiting for a job that never ends is right, and takes a minute each time.
+    if case.query and "wait" in case.query:
+        case.query["wait"] = 0
