@@ -85,7 +85,7 @@ class Prune(Part):
     """How nodes are removed."""
 
     when: Literal["gradual"] = "gradual"
-    score: Score = "eigenvalue_norm"
+    score: Score = "eigenvalue_taylor"
     candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
     min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
     compensate: Literal["none", "mean"] = Field(

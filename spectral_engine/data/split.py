@@ -77,4 +77,4 @@ def _ends(count: int, shares: tuple[float, ...], rng: np.random.Generator) -> li
         sizes = [max(1, size) for size in sizes]
         while sum(sizes) >= count:
             sizes[int(np.argmax(sizes))] -= 1
-    return np.cumsum(sizes).tolist()
+    return [int(end) for end in np.cumsum(sizes)]

@@ -41,7 +41,9 @@ class Transfer:
     norm_scale: str | None = None  # γ of a BatchNormalization directly after, the gate in its place
     norm_bias: str | None = None  # β of that BatchNormalization
     norm_mean: str | None = None  # running mean of that BatchNormalization
-    gain: float = 1.0  # what a constant input leaves, over the kernel's sum: 1/stride where it spreads
+    gain: float = (
+        1.0  # what a constant input leaves, over the kernel's sum: 1/stride where it spreads
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class IdBook:
             raise ValueError(f"cannot unify {left.shape} with {right.shape}")
         self.edges.append((left, right))
 
-    def join(self, left: Ids | None, right: Ids | None, reason: str = UNKNOWN_PARTNER) -> Ids | None:
+    def join(
+        self, left: Ids | None, right: Ids | None, reason: str = UNKNOWN_PARTNER
+    ) -> Ids | None:
         """Unify two axes that meet, and return their ids; ids that meet an unknown axis must stay."""
         if left is not None and right is not None:
             if left is not right:
@@ -185,9 +189,17 @@ class IdBook:
         return self.transfers[self.made_by[value]]
 
     def state_width(
-        self, node: Node, ids: Ids, *, input: int | None = None, attribute: str | None = None, entry: int | None = None
+        self,
+        node: Node,
+        ids: Ids,
+        *,
+        input: int | None = None,
+        attribute: str | None = None,
+        entry: int | None = None,
     ) -> None:
         """Record that a number in the graph counts these ids."""
-        counter = f"{node.outputs[0]}#{len(self.facts)}"  # a value of this book only, not of the graph
+        counter = (
+            f"{node.outputs[0]}#{len(self.facts)}"  # a value of this book only, not of the graph
+        )
         self.write(counter, (ids,))
         self.facts.append(ShapeFact(counter, 0, node.outputs[0], input, attribute, entry))

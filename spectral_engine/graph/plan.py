@@ -41,7 +41,9 @@ class Plan:
 
     def run(self, values: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
         """Run all steps on these values and return the wanted ones."""
-        cells: list[Any] = [None] * (len(self.slots) + 1)  # the last cell stays None, for inputs left out
+        cells: list[Any] = [None] * (
+            len(self.slots) + 1
+        )  # the last cell stays None, for inputs left out
         for name, value in values.items():
             cells[self.slots[name]] = value
         kept = {self.slots[name] for name in wanted}
@@ -90,7 +92,9 @@ def _with_known(node: Node, known: Mapping[str, Tensor]) -> Node:
 def _check_inputs(node: Node, slots: Mapping[str, int]) -> None:
     for name in node.inputs:
         if name is not None and name not in slots:
-            raise ModelInvalid(f"node {node.name!r} reads {name!r}, which nothing produces", node=node.ref)
+            raise ModelInvalid(
+                f"node {node.name!r} reads {name!r}, which nothing produces", node=node.ref
+            )
 
 
 def _work_out(node: Node, function: Function, known: dict[str, Tensor]) -> None:
@@ -99,7 +103,9 @@ def _work_out(node: Node, function: Function, known: dict[str, Tensor]) -> None:
     except EngineError:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise ModelInvalid(f"node {node.name!r} ({node.op_type}): {error}", node=node.ref) from error
+        raise ModelInvalid(
+            f"node {node.name!r} ({node.op_type}): {error}", node=node.ref
+        ) from error
     results = result if isinstance(result, tuple) else (result,)
     known.update(zip(node.outputs, results, strict=False))
 

@@ -27,9 +27,7 @@ def trace_shapes(module: OnnxModule, batch: int = TRACED_BATCH) -> dict[str, tup
         raise ModelInvalid(f"the model does not run on a batch of {batch}: {error}") from error
     finally:
         module.train(was_training)
-    return {
-        name: tuple(value.shape) for name, value in values.items() if isinstance(value, Tensor)
-    }
+    return {name: tuple(value.shape) for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def example_input(value: ir.Value, batch: int) -> Tensor:

@@ -35,16 +35,17 @@ def correct(outputs: Array, labels: Array, threshold: float | None = None) -> Fl
         right = (outputs > limit) == (labels > 0.5)
     else:
         right = predicted(outputs, threshold) == labels
-    return np.asarray(right, dtype=np.float64).reshape(len(labels), -1).mean(axis=1)
+    return _row_means(right)
 
 
 def agrees(outputs: Array, teacher: Array) -> Floats:
     """Return 1 where two models answer alike [rows]."""
-    return (
-        np.asarray(predicted(outputs) == predicted(teacher), dtype=np.float64)
-        .reshape(len(outputs), -1)
-        .mean(axis=1)
-    )
+    return _row_means(np.asarray(predicted(outputs) == predicted(teacher)))
+
+
+def _row_means(right: Array) -> Floats:
+    means: Floats = right.astype(np.float64).reshape(len(right), -1).mean(axis=1)
+    return means
 
 
 def score(metric: Metric, outputs: Array, labels: Array, threshold: float | None = None) -> float:

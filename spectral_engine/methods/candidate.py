@@ -103,9 +103,7 @@ def widen(
             filled = value.const_value.numpy().copy()
             places = _places(coupling, name, filled.shape, removed)
             filled[np.ix_(*places)] = source.const_value.numpy()
-            value.const_value = ir.Tensor(
-                filled, dtype=value.const_value.dtype, shape=value.const_value.shape, name=name
-            )
+            value.const_value = ir.Tensor(filled, dtype=value.const_value.dtype, name=name)
     return wide
 
 

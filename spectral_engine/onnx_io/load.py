@@ -56,7 +56,9 @@ def _parse(source: str | Path | bytes, limits: Limits) -> onnx.ModelProto:
     if size == 0:
         raise ModelInvalid("the model file is empty")
     if size > limits.max_bytes:
-        raise ModelTooLarge(f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed")
+        raise ModelTooLarge(
+            f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed"
+        )
     try:
         if isinstance(source, bytes):
             proto = onnx.load_from_string(source)

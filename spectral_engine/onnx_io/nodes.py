@@ -50,9 +50,7 @@ def _sorted(model: ir.Model) -> list[ir.Node]:
     return list(model.graph)
 
 
-def _decode(
-    name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDArray[Any]]
-) -> Node:
+def _decode(name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDArray[Any]]) -> Node:
     inputs = tuple(value.name if value is not None else None for value in node.inputs)
     domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
     version = node.version or model.opset_imports.get(node.domain) or 1

@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
 
@@ -52,7 +51,9 @@ class Latency(Section):
 class Measurement(Section):
     """One model, measured: the baseline or a candidate."""
 
-    metric: MetricValue | None = Field(None, description="on the held-out rows; None where not measured")
+    metric: MetricValue | None = Field(
+        None, description="on the held-out rows; None where not measured"
+    )
     validation_metric: float
     nodes: int = Field(description="prunable nodes that the model has")
     params: int
@@ -190,7 +191,7 @@ class Provenance(Section):
 class Report(Section):
     """A compression, told whole."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = "1.0"
     outcome: Outcome
     outcome_reason: str
     binding_constraint: str | None = None

@@ -21,7 +21,8 @@ def along(vector: Tensor, axis: int, dims: int) -> Tensor:
 
 def node_norms(weight: Tensor, axis: int) -> Tensor:
     """Return ‖w_i‖₂ of every slice along `axis`, one entry per node."""
-    return weight.transpose(0, axis).flatten(1).norm(dim=1)  # [nodes]
+    norms: Tensor = torch.linalg.vector_norm(weight.transpose(0, axis).flatten(1), dim=1)  # [nodes]
+    return norms
 
 
 class SpectralTransfer(nn.Module):

@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]  # untyped library
+        with safe_open(path, framework="pt") as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             numbers: dict[str, Any] = json.loads(file.metadata()["numbers"])
     except (SafetensorError, KeyError, json.JSONDecodeError):

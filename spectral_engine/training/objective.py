@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,9 +47,7 @@ def find_head(nodes: list[Node], output: str) -> Head:
     return Head(output, output, None)
 
 
-def infer_task(
-    requested: Task | None, columns: int, labels: NDArray[np.generic] | None
-) -> Task:
+def infer_task(requested: Task | None, columns: int, labels: NDArray[Any] | None) -> Task:
     """Say what kind of answer the model gives; `columns` is the width of its first output."""
     if requested is not None:
         return requested
@@ -131,8 +130,8 @@ def build_objective(
     recipe: Recipe,
     head: Head,
     columns: int,
-    labels: NDArray[np.generic] | None,
-    answers: NDArray[np.generic],
+    labels: NDArray[Any] | None,
+    answers: NDArray[Any],
     others: tuple[str, ...] = (),
 ) -> Objective:
     """Choose the loss; `labels` are the training rows', `answers` some of the original's outputs."""

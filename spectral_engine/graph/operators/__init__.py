@@ -35,3 +35,5 @@ __all__ = [
     "shape",
     "supported_operators",
 ]
+
+from spectral_engine.graph.operators import interim  # noqa

@@ -58,7 +58,10 @@ def celu(node: Node, mode: Mode) -> Function:
 @operator("Selu")
 def selu(node: Node, mode: Mode) -> Function:
     """Elu, scaled by gamma."""
-    alpha, gamma = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813232421875)
+    alpha, gamma = (
+        node.get("alpha", 1.67326319217681884765625),
+        node.get("gamma", 1.05070102214813232421875),
+    )
     return lambda x: gamma * F.elu(x, alpha)
 
 

@@ -15,14 +15,18 @@ def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
     for it acts on all of them.
     """
     shape = book.shapes[output]
-    axes = tuple(_meet_axis(operands, axis - len(shape), size, book) for axis, size in enumerate(shape))
+    axes = tuple(
+        _meet_axis(operands, axis - len(shape), size, book) for axis, size in enumerate(shape)
+    )
     book.write(output, axes)
     for name in operands:
         if name in book.initializers:
             rank = len(book.shapes[name])
             own = book.shapes[name]
             found = axes[len(axes) - rank :]
-            book.claim(name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True)))
+            book.claim(
+                name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True))
+            )
 
 
 def _meet_axis(operands: Sequence[str], axis: int, size: int, book: IdBook) -> Ids | None:

@@ -41,7 +41,10 @@ def convolution(node: Node, mode: Mode) -> Function:
 @operator("ConvTranspose")
 def transposed_convolution(node: Node, mode: Mode) -> Function:
     """The gradient of a convolution, as a layer; only pads that are stated."""
-    if node.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"} or "output_shape" in node.attributes:
+    if (
+        node.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}
+        or "output_shape" in node.attributes
+    ):
         raise node.unsupported("auto_pad and output_shape are not supported")
     strides, dilations = node.get("strides", None), node.get("dilations", None)
     extra, group = node.get("output_padding", None), node.get("group", 1)
@@ -51,7 +54,9 @@ def transposed_convolution(node: Node, mode: Mode) -> Function:
         stride, dilation = strides or [1] * spatial, dilations or [1] * spatial
         pads = node.get("pads", [0] * (2 * spatial))
         y = TRANSPOSED[spatial](x, weight, bias, stride, 0, extra or 0, group, dilation)
-        crop = [-pad for axis in reversed(range(spatial)) for pad in (pads[axis], pads[axis + spatial])]
+        crop = [
+            -pad for axis in reversed(range(spatial)) for pad in (pads[axis], pads[axis + spatial])
+        ]
         return F.pad(y, crop) if any(crop) else y
 
     return function

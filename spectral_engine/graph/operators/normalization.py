@@ -45,7 +45,9 @@ def layer_normalization(node: Node, mode: Mode) -> Function:
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
     alone = len([name for name in node.outputs if name]) == 1
 
-    def function(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+    def function(
+        x: Tensor, scale: Tensor, bias: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         shape = x.shape[axis % x.dim() :]
         bias = None if bias is None else bias.expand(shape)
         y = F.layer_norm(x, shape, scale.expand(shape), bias, epsilon)

@@ -34,7 +34,9 @@ def max_pool(node: Node, mode: Mode) -> Function:
     def function(x: Tensor) -> Tensor:
         pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
         inside, outside = split_pads(pads)
-        if outside is None and all(2 * pad <= size for pad, size in zip(inside, kernel, strict=True)):
+        if outside is None and all(
+            2 * pad <= size for pad, size in zip(inside, kernel, strict=True)
+        ):
             return MAX_POOLS[spatial](x, kernel, strides, inside, dilations, ceil)
         x = F.pad(x, outside or _around(inside), value=float("-inf"))
         return MAX_POOLS[spatial](x, kernel, strides, 0, dilations, ceil)
@@ -55,7 +57,9 @@ def average_pool(node: Node, mode: Mode) -> Function:
     def function(x: Tensor) -> Tensor:
         pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], kernel, strides)
         inside, outside = split_pads(pads)
-        if outside is None and all(2 * pad <= size for pad, size in zip(inside, kernel, strict=True)):
+        if outside is None and all(
+            2 * pad <= size for pad, size in zip(inside, kernel, strict=True)
+        ):
             return AVERAGE_POOLS[spatial](x, kernel, strides, inside, ceil, counted)
         return _padded_average(x, kernel, strides, outside or _around(inside), ceil, counted)
 

@@ -22,7 +22,11 @@ def _extreme(x: Tensor, axes: list[int], keep: bool, *, largest: bool) -> Tensor
     if x.numel():
         return x.amax(axes, keepdim=keep) if largest else x.amin(axes, keepdim=keep)
     info = torch.finfo(x.dtype) if x.is_floating_point() else torch.iinfo(x.dtype)
-    worst = float("-inf" if largest else "inf") if x.is_floating_point() else (info.min if largest else info.max)
+    worst = (
+        float("-inf" if largest else "inf")
+        if x.is_floating_point()
+        else (info.min if largest else info.max)
+    )
     return torch.full_like(x.sum(axes, keepdim=keep), worst)
 
 
@@ -70,6 +74,6 @@ def arg(node: Node, mode: Mode) -> Function:
             found: Tensor = find(x, dim=axis, keepdim=keep)
             return found
         flipped: Tensor = find(x.flip(axis), dim=axis, keepdim=keep)
-        return x.shape[axis] - 1 - flipped
+        return (x.shape[axis] - 1 - flipped).long()
 
     return function

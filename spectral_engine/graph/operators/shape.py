@@ -33,9 +33,14 @@ PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 @operator("Identity", "Dropout")
 def identity(node: Node, mode: Mode) -> Function:
     """Dropout of an inference graph does nothing."""
-    if len([name for name in node.outputs if name]) > 1:
-        return lambda x, *_: (x, torch.ones_like(x, dtype=torch.bool))
-    return lambda x, *_: x
+    masked = len([name for name in node.outputs if name]) > 1
+
+    def function(x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None) -> Any:
+        if training is not None and bool(training):
+            raise node.unsupported("training_mode is not supported: export the model for inference")
+        return (x, torch.ones_like(x, dtype=torch.bool)) if masked else x
+
+    return function
 
 
 @operator("Cast")
@@ -60,12 +65,16 @@ def reshape(node: Node, mode: Mode) -> Function:
     zero_copies = not node.get("allowzero", 0)
 
     def function(x: Tensor, shape: Tensor | None = None) -> Tensor:
-        sizes = stated if stated is not None or shape is None else shape.tolist()
+        sizes = (stated or []) if shape is None or stated is not None else _ints(shape)
         if zero_copies and 0 in sizes:
             sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(sizes)]
         return x.reshape(sizes)
 
     return function
+
+
+def _ints(numbers: Tensor) -> list[int]:
+    return [int(number) for number in numbers]
 
 
 @operator("Flatten")
@@ -108,8 +117,8 @@ def unsqueeze(node: Node, mode: Mode) -> Function:
 
     def function(x: Tensor, axes: Tensor | None = None) -> Tensor:
         chosen = stated if stated is not None or axes is None else axes.tolist()
-        rank = x.dim() + len(chosen)
-        for axis in sorted(axis % rank for axis in chosen):
+        rank = x.dim() + len(chosen or [])
+        for axis in sorted(axis % rank for axis in chosen or []):
             x = x.unsqueeze(axis)
         return x
 
@@ -203,10 +212,12 @@ def pad(node: Node, mode: Mode) -> Function:
     stated, axes = node.constant_ints(1, "pads"), node.constant_ints(3)
     fill = node.get("value", 0.0)
 
-    def function(x: Tensor, pads: Tensor | None = None, value: Any = None, given: Any = None) -> Tensor:
+    def function(
+        x: Tensor, pads: Tensor | None = None, value: Any = None, given: Any = None
+    ) -> Tensor:
         sizes = stated if stated is not None or pads is None else pads.tolist()
         chosen = axes if axes is not None else (range(x.dim()) if given is None else given.tolist())
-        around = _pads_of_all(x.dim(), list(chosen), sizes)
+        around = _pads_of_all(x.dim(), list(chosen), sizes or [])
         if kind == "constant":
             return F.pad(x, around, value=float(fill if value is None else value))
         spatial = around[: 2 * max(0, x.dim() - 2)]
@@ -229,7 +240,7 @@ def _pads_of_all(rank: int, axes: list[int], sizes: list[int]) -> list[int]:
 @operator("Expand")
 def expand(node: Node, mode: Mode) -> Function:
     """Broadcast to a shape, or further where the input is wider."""
-    return lambda x, shape: x.expand(torch.broadcast_shapes(x.shape, tuple(shape.tolist())))
+    return lambda x, shape: x.expand(np.broadcast_shapes(tuple(x.shape), tuple(shape.tolist())))
 
 
 @operator("Tile")

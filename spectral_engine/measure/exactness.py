@@ -1,0 +1,44 @@
+"""Masked against cut, in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.split import Split
+from spectral_engine.errors import NumericMismatch
+from spectral_engine.measure.runtime import Runner
+from spectral_engine.report.schema import Exactness
+
+TOLERANCE = 1e-5
+
+
+def compare(
+    masked: bytes,
+    cut: bytes,
+    samples: Mapping[str, NDArray[Any]],
+    tolerance: float = TOLERANCE,
+) -> Exactness:
+    """Return the largest difference over all outputs; raises NumericMismatch where it is above the tolerance.
+
+    The tolerance is relative to the largest output, and absolute where that is below 1.
+    """
+    rows = Split(dict(samples), None)
+    runners = Runner(masked), Runner(cut)
+    difference = largest = 0.0
+    for output in runners[0].session.get_outputs():
+        left, right = (runner.predict(rows, output=output.name) for runner in runners)
+        if left.dtype.kind != "f":
+            continue
+        difference = max(difference, float(np.abs(left - right).max(initial=0.0)))
+        largest = max(largest, float(np.abs(left).max(initial=0.0)))
+    if not difference <= tolerance * max(1.0, largest):
+        raise NumericMismatch(
+            f"masked and cut model differ by {difference:.3g}, with outputs up to {largest:.3g}"
+        )
+    return Exactness(
+        max_abs_difference=difference, max_abs_output=largest, tolerance=tolerance, samples=rows.rows
+    )
