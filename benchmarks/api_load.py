@@ -12,21 +12,23 @@ import argparse
 import json
 import os
 import platform
+import re
+import selectors
+import socket
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+CONTENT_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 ROWS = ROOT / "benchmarks" / "rows" / "api_load.jsonl"
 
 
@@ -58,12 +60,12 @@ def parse() -> argparse.Namespace:
 @contextmanager
 def running_job(folder: Path) -> Iterator[tuple[str, str]]:
     """Serve from `folder` and keep one job running, reporting progress twice a second."""
-    from service.settings import Settings
     from support.hand import Hand
     from support.running_api import NO_BROKER, running_api
 
     from service.api.app import make_context
     from service.client import Client
+    from service.settings import Settings
 
     (folder / "file").write_bytes(b"content")
     with running_api(folder) as server, Client(server.url) as client:
@@ -89,12 +91,7 @@ def heartbeat(hand: object, done: threading.Event) -> None:
 
 
 def measure(url: str, job: str, arguments: argparse.Namespace) -> dict[str, object]:
-    # Two processes of clients, so that the clients are not what is measured.
-    processes = 2
-    share = arguments.connections // processes
-    with ProcessPoolExecutor(processes) as pool:
-        parts = [pool.submit(hammer, url, job, share, arguments.seconds) for _ in range(processes)]
-        samples = [sample for part in parts for sample in part.result()]
+    samples = hammer(url, job, arguments.connections, arguments.seconds)
     return row(samples, arguments)
 
 
@@ -116,28 +113,50 @@ def row(samples: list[float], arguments: argparse.Namespace) -> dict[str, object
 
 
 def hammer(url: str, job: str, connections: int, seconds: float) -> list[float]:
-    """Ask again and again over `connections` connections; return the seconds of each answer."""
-    samples: list[float] = []
+    """Ask again and again over `connections` connections; return the seconds of each answer.
+
+    Sockets and one selector instead of an HTTP library, which would cost more than the server does.
+    """
+    request = f"GET /v1/jobs/{job} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n\r\n".encode()
+    selector = selectors.DefaultSelector()
+    callers = [Caller(url, request) for _ in range(connections)]
+    for caller in callers:
+        selector.register(caller.connection, selectors.EVENT_READ, caller)
+        caller.ask()
     until = time.perf_counter() + seconds
-    threads = [
-        threading.Thread(target=ask, args=(url, job, until, samples)) for _ in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return samples
+    while time.perf_counter() < until:
+        for key, _ in selector.select(timeout=1):
+            key.data.hear()
+    for caller in callers:
+        caller.connection.close()
+    return [sample for caller in callers for sample in caller.samples]
 
 
-def ask(url: str, job: str, until: float, samples: list[float]) -> None:
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
-    while (started := time.perf_counter()) < until:
-        connection.request("GET", f"/v1/jobs/{job}")
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"the server answered {answer.status}")
-        samples.append(time.perf_counter() - started)
+class Caller:
+    """One connection that asks as soon as it was answered."""
+
+    def __init__(self, url: str, request: bytes) -> None:
+        parts = urlsplit(url)
+        self.connection = socket.create_connection((parts.hostname or "", parts.port or 80))
+        self.request = request
+        self.heard = b""
+        self.asked = 0.0
+        self.samples: list[float] = []
+
+    def ask(self) -> None:
+        self.heard = b""
+        self.asked = time.perf_counter()
+        self.connection.sendall(self.request)
+
+    def hear(self) -> None:
+        self.heard += self.connection.recv(65_536)
+        head, end, body = self.heard.partition(b"\r\n\r\n")
+        if not end or len(body) < int(CONTENT_LENGTH.search(head)[1]):  # type: ignore[index]
+            return
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"the server answered {head[:40]!r}")
+        self.samples.append(time.perf_counter() - self.asked)
+        self.ask()
 
 
 if __name__ == "__main__":

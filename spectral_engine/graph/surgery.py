@@ -20,7 +20,12 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
         if axes is None or t is None or all(a is None for a in axes):
             continue
         arr = t.numpy()
-        keep = np.ix_(*[np.arange(n) if a is None else np.flatnonzero(~removed[a]) for n, a in zip(arr.shape, axes, strict=True)])
+        keep = np.ix_(
+            *[
+                np.arange(n) if a is None else np.flatnonzero(~removed[a])
+                for n, a in zip(arr.shape, axes, strict=True)
+            ]
+        )
         value.const_value = ir.Tensor(np.ascontiguousarray(arr[keep]), dtype=t.dtype, name=name)
         value.shape = ir.Shape(value.const_value.shape)
     by = {node.outputs[0].name: node for node in new.graph}
@@ -31,9 +36,16 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
             node.attributes[f.attribute] = ir.AttrInt64(f.attribute, n)
         else:
             old = node.inputs[f.input]
-            arr = old.const_value.numpy().copy(); arr[f.entry] = n
-            v = ir.Value(name=f"{old.name}_{f.node}", type=old.type, shape=old.shape, const_value=ir.Tensor(arr, name=f"{old.name}_{f.node}"))
-            new.graph.register_initializer(v); node.replace_input_with(f.input, v)
+            arr = old.const_value.numpy().copy()
+            arr[f.entry] = n
+            v = ir.Value(
+                name=f"{old.name}_{f.node}",
+                type=old.type,
+                shape=old.shape,
+                const_value=ir.Tensor(arr, name=f"{old.name}_{f.node}"),
+            )
+            new.graph.register_initializer(v)
+            node.replace_input_with(f.input, v)
     for node in new.graph:
         for o in node.outputs:
             if not o.is_graph_output():
@@ -67,5 +79,9 @@ def narrow(tensor: Tensor, axes: AxisIds, removed: NDArray[np.bool_]) -> Tensor:
 
 def compensate(bias, weight, transfer: Transfer, ids: AxisIds, removed, mean: Tensor) -> Tensor:
     gone = torch.from_numpy(removed[ids[transfer.in_axis]]).to(weight.device)
-    w = weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).flatten(2) if weight.dim() > 2 else weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).unsqueeze(2)
+    w = (
+        weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).flatten(2)
+        if weight.dim() > 2
+        else weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).unsqueeze(2)
+    )
     return bias + (w.sum(2)[:, gone] @ mean[gone])

@@ -40,5 +40,8 @@ def compare(
             f"masked and cut model differ by {difference:.3g}, with outputs up to {largest:.3g}"
         )
     return Exactness(
-        max_abs_difference=difference, max_abs_output=largest, tolerance=tolerance, samples=rows.rows
+        max_abs_difference=difference,
+        max_abs_output=largest,
+        tolerance=tolerance,
+        samples=rows.rows,
     )
