@@ -1,0 +1,103 @@
+"""Waking workers. A message carries a job's id and no truth: one that is lost is sent again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import kombu as untyped_kombu
+
+log = logging.getLogger("eigenpress.doorbell")
+
+# Kombu marks itself as typed and leaves its functions bare.
+kombu: Any = untyped_kombu
+
+TASK = "eigenpress.run_job"
+QUEUES = ("gpu", "cpu")
+ALIVE = "eigenpress:alive:"
+TIMEOUT_SECONDS = 2.0
+TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": TIMEOUT_SECONDS,
+    "socket_timeout": TIMEOUT_SECONDS,
+    "max_retries": 0,
+}
+
+
+class Doorbell:
+    """Rings workers through the broker at `broker_url`, or at the one that `url_file` names."""
+
+    def __init__(self, broker_url: str | None, url_file: Path | None = None) -> None:
+        self._broker_url = broker_url
+        self._url_file = url_file
+
+    @property
+    def broker_url(self) -> str | None:
+        """Where the broker listens, as far as that is known."""
+        if self._broker_url is None and self._url_file is not None and self._url_file.exists():
+            return self._url_file.read_text().strip() or None
+        return self._broker_url
+
+    def ring(self, job_id: str, queue: str) -> bool:
+        """Wake a worker of `queue`. False when the broker did not take it: a reaper rings later."""
+        try:
+            with self._connect() as connection:
+                _publish(connection, job_id, queue)
+        except Exception as error:
+            log.warning("could not ring for %s: %s", job_id, error)
+            return False
+        return True
+
+    def reachable(self) -> bool:
+        """Say whether the broker answers."""
+        return self.workers_alive() is not None
+
+    def workers_alive(self) -> int | None:
+        """Return how many workers have lately said that they live; None without a broker."""
+        try:
+            with self._connect() as connection:
+                client = connection.default_channel.client
+                return sum(1 for _ in client.scan_iter(match=f"{ALIVE}*"))
+        except Exception:
+            return None
+
+    def tell_alive(self, worker: str, seconds: float) -> None:
+        """Say that a worker lives; forgotten after so many seconds. Raises when the broker is away."""
+        with self._connect() as connection:
+            client = connection.default_channel.client
+            client.set(f"{ALIVE}{worker}", "1", px=int(seconds * 1000))
+
+    def tell_gone(self, worker: str) -> None:
+        """Say that a worker has stopped. Raises when the broker is away."""
+        with self._connect() as connection:
+            connection.default_channel.client.delete(f"{ALIVE}{worker}")
+
+    def _connect(self) -> Any:
+        url = self.broker_url
+        if url is None:
+            raise ConnectionError("no broker is running yet")
+        return kombu.Connection(url, transport_options=TRANSPORT_OPTIONS)
+
+
+def _publish(connection: Any, job_id: str, queue: str) -> None:
+    # The message as Celery's protocol 2 has it, so that no sender needs Celery.
+    headers = {
+        "lang": "py",
+        "task": TASK,
+        "id": job_id,
+        "root_id": job_id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "ignore_result": True,
+    }
+    exchange = kombu.Exchange(queue, type="direct")
+    kombu.Producer(connection, serializer="json").publish(
+        [[job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}],
+        exchange=exchange,
+        routing_key=queue,
+        declare=[kombu.Queue(queue, exchange, routing_key=queue)],
+        headers=headers,
+        correlation_id=job_id,
+        retry=False,
+    )

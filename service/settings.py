@@ -1,0 +1,76 @@
+"""Every setting of the service, read from `EIGENPRESS_…` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "EIGENPRESS_"
+
+
+class Settings(BaseSettings):
+    """Where things are kept, what is allowed, and how patient workers are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", validate_default=True
+    )
+
+    data_dir: Path = Field(
+        Path.home() / ".local" / "share" / "eigenpress",
+        description="folder of everything that is kept on this machine",
+    )
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy URL of the records; default `sqlite:///{data_dir}/eigenpress.db`",
+    )
+    broker_url: str | None = Field(
+        None, description="`redis://` URL of the queue; without it an embedded Valkey is used"
+    )
+    artifacts_url: str = Field(
+        "", description="`file://` or `s3://bucket/prefix`; default `file://{data_dir}/artifacts`"
+    )
+    max_upload_bytes: int = Field(4 * 2**30, gt=0, description="size limit of one upload")
+    lease_seconds: float = Field(
+        30, gt=0, description="how long a job stays with a worker that is silent"
+    )
+    heartbeat_seconds: float = Field(
+        5, gt=0, description="how often a worker renews its lease and looks for a cancel"
+    )
+    reaper_seconds: float = Field(
+        10, gt=0, description="how often a worker looks for lost jobs and lost messages"
+    )
+    max_attempts: int = Field(3, ge=1, description="how often a job is started at most")
+    cancel_grace_seconds: float = Field(
+        5, ge=0, description="time between SIGTERM and SIGKILL for a job that is stopped"
+    )
+    progress_interval_seconds: float = Field(
+        0.5, ge=0, description="shortest time between two records of a job's progress"
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    host: str = Field("127.0.0.1", description="address on which the API listens")
+    port: int = Field(8000, ge=0, le=65535, description="port on which the API listens")
+
+    @model_validator(mode="after")
+    def _fill_in_places(self) -> Settings:
+        self.data_dir = self.data_dir.expanduser().absolute()
+        self.database_url = self.database_url or f"sqlite:///{self.data_dir / 'eigenpress.db'}"
+        self.artifacts_url = self.artifacts_url or f"file://{self.data_dir / 'artifacts'}"
+        if self.heartbeat_seconds >= self.lease_seconds:
+            raise ValueError("heartbeat_seconds must be less than lease_seconds")
+        return self
+
+    @property
+    def broker_url_file(self) -> Path:
+        """The file in which an embedded broker says where it listens."""
+        return self.data_dir / "broker.url"
+
+    def scratch_dir(self, job_id: str) -> Path:
+        """Return the folder in which a job works; it stays between attempts."""
+        return self.data_dir / "scratch" / job_id
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process these settings."""
+        values = self.model_dump(exclude_none=True)
+        return {PREFIX + name.upper(): str(value) for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""Records, artifacts and their repositories: what API and workers share."""

@@ -1,0 +1,1 @@
+"""Compressed models of a job."""

@@ -1,0 +1,65 @@
+"""All SQL on events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from service.store.base import now
+from service.store.events.records import EventRecord
+from service.store.ids import new_id
+from service.store.jobs.records import JobRecord
+
+
+class EventRepository:
+    """What happened to jobs; only ever appended to."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def append(
+        self,
+        job_id: str,
+        type: str,
+        level: str = "info",
+        message: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> EventRecord:
+        """Append an event with the job's next sequence."""
+        record = EventRecord(
+            id=new_id("evt_"),
+            job_id=job_id,
+            sequence=self._next_sequence(job_id),
+            type=type,
+            level=level,
+            message=message,
+            data=dict(data or {}),
+            created_at=now(),
+        )
+        self.session.add(record)
+        self.session.flush()
+        return record
+
+    def _next_sequence(self, job_id: str) -> int:
+        # Counting in the job's own row makes concurrent writers wait for each other.
+        count = (
+            update(JobRecord)
+            .where(JobRecord.id == job_id)
+            .values(last_sequence=JobRecord.last_sequence + 1)
+            .returning(JobRecord.last_sequence)
+            .execution_options(synchronize_session=False)
+        )
+        return self.session.execute(count).scalar_one()
+
+    def list(self, job_id: str, after_sequence: int = 0, limit: int = 100) -> Sequence[EventRecord]:
+        """Return the events that follow a sequence, in order."""
+        query = (
+            select(EventRecord)
+            .where(EventRecord.job_id == job_id, EventRecord.sequence > after_sequence)
+            .order_by(EventRecord.sequence)
+            .limit(limit)
+        )
+        return self.session.scalars(query).all()

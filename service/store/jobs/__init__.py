@@ -1,0 +1,1 @@
+"""Compression jobs: the rows are the truth."""

@@ -1,0 +1,58 @@
+"""The jobs table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.store.base import Base
+
+STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+HELD = ("running", "cancelling")
+
+
+class JobRecord(Base):
+    """A compression job. `fence` counts its claims: whoever writes must hold the latest."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATUSES}", name="status"),
+        Index(None, "status", "queue", "priority", "id"),
+        Index(None, "status", "lease_until"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    status_reason: Mapped[str | None] = mapped_column(Text)
+    stage: Mapped[str | None] = mapped_column(String(32))
+    outcome: Mapped[str | None] = mapped_column(String(32))
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    recipe: Mapped[dict[str, Any]]
+    metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
+    priority: Mapped[int]
+    limits: Mapped[dict[str, Any]]
+    queue: Mapped[str] = mapped_column(String(16))
+    attempt: Mapped[int] = mapped_column(default=0)
+    error: Mapped[dict[str, Any] | None]
+    progress: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    usage: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    owner: Mapped[str | None] = mapped_column(String(200))
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    last_sequence: Mapped[int] = mapped_column(default=0)
+    chosen_candidate_id: Mapped[str | None] = mapped_column(String(64))
+    report_json_sha256: Mapped[str | None] = mapped_column(String(64))
+    report_html_sha256: Mapped[str | None] = mapped_column(String(64))
+    report_csv_sha256: Mapped[str | None] = mapped_column(String(64))

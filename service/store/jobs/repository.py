@@ -1,0 +1,143 @@
+"""All SQL on jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+
+from service.errors import JobTerminal, NotFound
+from service.store.base import now
+from service.store.events.repository import EventRepository
+from service.store.ids import new_id
+from service.store.jobs.leases import Lease, Leases
+from service.store.jobs.records import STATUSES, JobRecord
+from service.store.paging import Order, page
+
+__all__ = ["JobRepository", "Lease"]
+
+
+class JobRepository(Leases):
+    """Compression jobs."""
+
+    def create(
+        self,
+        *,
+        model_id: str,
+        dataset_id: str,
+        recipe: dict[str, Any],
+        metadata: dict[str, str] | None = None,
+        priority: int = 0,
+        limits: dict[str, Any] | None = None,
+        queue: str = "cpu",
+    ) -> JobRecord:
+        """Queue a job."""
+        moment = now()
+        record = JobRecord(
+            id=new_id("job_"),
+            status="queued",
+            model_id=model_id,
+            dataset_id=dataset_id,
+            recipe=recipe,
+            metadata_=metadata or {},
+            priority=priority,
+            limits=limits or {},
+            queue=queue,
+            attempt=0,
+            fence=0,
+            last_sequence=0,
+            created_at=moment,
+            queued_at=moment,
+            rung_at=moment,
+        )
+        self.session.add(record)
+        self.session.flush()
+        EventRepository(self.session).append(record.id, "job.queued")
+        return record
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """Return a job, or None."""
+        return self.session.get(JobRecord, job_id)
+
+    def get_many(self, job_ids: Collection[str]) -> Sequence[JobRecord]:
+        """Return those of the jobs that exist."""
+        return self.session.scalars(select(JobRecord).where(JobRecord.id.in_(job_ids))).all()
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        model_id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        after: str | None = None,
+        limit: int = 20,
+        order: Order = "desc",
+    ) -> Sequence[JobRecord]:
+        """Return the jobs that follow `after` and match every filter."""
+        query = select(JobRecord)
+        if status is not None:
+            query = query.where(JobRecord.status == status)
+        if model_id is not None:
+            query = query.where(JobRecord.model_id == model_id)
+        for key, value in (metadata or {}).items():
+            query = query.where(JobRecord.metadata_[key].as_string() == value)
+        return self.session.scalars(page(query, JobRecord.id, after, limit, order)).all()
+
+    def queue_position(self, job: JobRecord) -> int | None:
+        """Return how many jobs of its queue start before this one, plus one; None if not queued."""
+        if job.status != "queued":
+            return None
+        same_priority = and_(JobRecord.priority == job.priority, JobRecord.id < job.id)
+        earlier = or_(JobRecord.priority > job.priority, same_priority)
+        query = (
+            select(func.count())
+            .select_from(JobRecord)
+            .where(JobRecord.status == "queued", JobRecord.queue == job.queue, earlier)
+        )
+        return self.session.execute(query).scalar_one() + 1
+
+    def next_queued(self, queues: Sequence[str]) -> str | None:
+        """Return the id of the job that is to start next: highest priority, then oldest."""
+        query = (
+            select(JobRecord.id)
+            .where(JobRecord.status == "queued", JobRecord.queue.in_(queues))
+            .order_by(JobRecord.priority.desc(), JobRecord.id)
+            .limit(1)
+        )
+        return self.session.execute(query).scalar_one_or_none()
+
+    def count_by_status(self) -> dict[str, int]:
+        """Return how many jobs there are in every status."""
+        query = select(JobRecord.status, func.count()).group_by(JobRecord.status)
+        counts = dict(row.tuple() for row in self.session.execute(query))
+        return {status: counts.get(status, 0) for status in STATUSES}
+
+    def oldest_queued_at(self) -> datetime | None:
+        """Return since when the job that waits longest has waited."""
+        query = (
+            select(JobRecord.queued_at)
+            .where(JobRecord.status == "queued")
+            .order_by(JobRecord.queued_at)
+            .limit(1)
+        )
+        return self.session.execute(query).scalar_one_or_none()
+
+    def request_cancel(self, job_id: str) -> JobRecord:
+        """Cancel a queued job at once, ask for a running one to stop. Idempotent.
+
+        Raises JobTerminal when the job has ended otherwise, NotFound when there is none.
+        """
+        moment = now()
+        queued = [JobRecord.id == job_id, JobRecord.status == "queued"]
+        running = [JobRecord.id == job_id, JobRecord.status == "running"]
+        if not self._end(queued, job_id, "cancelled", cancel_requested_at=moment):
+            self._update(running, status="cancelling", cancel_requested_at=moment)
+        job = self.get(job_id)
+        if job is None:
+            raise NotFound(f"There is no job {job_id!r}.")
+        self.session.refresh(job)
+        if job.status in ("succeeded", "failed"):
+            raise JobTerminal(f"{job_id} has ended as {job.status}.")
+        return job
