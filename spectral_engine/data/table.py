@@ -88,9 +88,10 @@ def _label_column(names: list[str], label: str | None, feature_count: int | None
                 pointer="#/label",
             )
         return label
-    if feature_count == len(names):
+    usual = next((name for name in USUAL_LABELS if name in names), None)
+    if usual is None and feature_count == len(names):
         return None
-    return next((name for name in USUAL_LABELS if name in names), names[-1])
+    return usual or names[-1]
 
 
 def _numbers(column: Any, name: str) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from scipy.stats import rankdata
 
 from spectral_engine.recipe import Metric
@@ -92,8 +93,8 @@ def _auc(outputs: Array, labels: Array) -> float:
         return _binary_auc(flat[:, 0], labels > 0)
     if flat.shape[1] == 2:
         return _binary_auc(flat[:, 1] - flat[:, 0], labels == 1)
-    flat = np.exp(flat - flat.max(axis=1, keepdims=True)) if flat.min() < 0 else flat
-    flat = flat / flat.sum(axis=1, keepdims=True)
+    if not np.allclose(flat.sum(axis=1), 1.0):  # logits: one class against the rest needs shares
+        flat = softmax(flat, axis=1)
     classes = [k for k in range(flat.shape[1]) if 0 < (labels == k).sum() < len(labels)]
     return float(np.mean([_binary_auc(flat[:, k], labels == k) for k in classes]))
 

@@ -68,7 +68,9 @@ def test_inputs_and_outputs_keep_names_types_and_free_batch_size(result):
     assert [o.name for o in session.get_outputs()] == ["logits"]
     for batch in (1, 7):
         assert session.run(None, {"x": np.zeros((batch, 64), np.float32)})[0].shape == (batch, 10)
-    properties = {p.key: p.value for p in onnx.load_from_string(result.chosen.model_bytes).metadata_props}
+    properties = {
+        p.key: p.value for p in onnx.load_from_string(result.chosen.model_bytes).metadata_props
+    }
     assert properties["eigenpress.source_sha256"] == before
 
 
@@ -128,7 +130,11 @@ def test_a_run_that_was_stopped_resumes_and_gives_the_same_bits(folder, tmp_path
 def test_progress_never_falls_and_announces_candidates_that_are_saved(folder, tmp_path):
     told = []
     se.compress(
-        folder / "perceptron.onnx", folder / "digits.npz", recipe(keep_nodes=0.5), told.append, tmp_path
+        folder / "perceptron.onnx",
+        folder / "digits.npz",
+        recipe(keep_nodes=0.5),
+        told.append,
+        tmp_path,
     )
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions)
