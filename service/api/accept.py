@@ -4,9 +4,13 @@ from __future__ import annotations
 
 
 def prefers(accept: str | None, media_type: str, *, over: str) -> bool:
-    """Say whether an Accept header ranks `media_type` strictly above `over`."""
+    """Say whether an Accept header ranks `media_type` above `over`.
+
+    At the same weight what is named outright is wanted more than what a wildcard lets pass.
+    """
     ranked = _weights(accept or "*/*")
-    return _weight(ranked, media_type) > _weight(ranked, over)
+    wanted = _rank(ranked, media_type)
+    return wanted[0] > 0 and wanted > _rank(ranked, over)
 
 
 def _weights(accept: str) -> dict[str, float]:
@@ -27,9 +31,9 @@ def _quality(parameters: list[str]) -> float:
     return 1.0
 
 
-def _weight(weights: dict[str, float], media_type: str) -> float:
+def _rank(weights: dict[str, float], media_type: str) -> tuple[float, int]:
     family = media_type.split("/", maxsplit=1)[0] + "/*"
-    for name in (media_type, family, "*/*"):
+    for outright, name in ((2, media_type), (1, family), (0, "*/*")):
         if name in weights:
-            return weights[name]
-    return 0.0
+            return weights[name], outright
+    return 0.0, 0

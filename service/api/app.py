@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -17,6 +18,8 @@ from service.api.events.endpoints import router as events
 from service.api.health.endpoints import router as health
 from service.api.health.service import count_jobs
 from service.api.jobs.endpoints import router as jobs
+from service.api.jobs.reader import BatchReader
+from service.api.jobs.service import read_many
 from service.api.middleware import RequestContext
 from service.api.models.endpoints import router as models
 from service.api.problems import handlers
@@ -58,11 +61,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def make_context(settings: Settings) -> Context:
     """Return the parts that the endpoints work with."""
+    database = Database(settings.database_url)
     context = Context(
         settings=settings,
-        database=Database(settings.database_url),
+        database=database,
+        job_reader=BatchReader(partial(read_many, database)),
         artifacts=ArtifactStore(settings.artifacts_url),
-        doorbell=Doorbell(settings.broker_url),
+        doorbell=Doorbell(settings.broker_url, settings.broker_url_file),
     )
     context.metrics.watch_jobs(lambda: count_jobs(context))
     return context
@@ -72,3 +77,4 @@ def make_context(settings: Settings) -> Context:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.context.closing = True
+    app.state.context.database.close()

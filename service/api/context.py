@@ -9,10 +9,20 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from service.api.health.metrics import Metrics
+from service.api.jobs.reader import BatchReader
 from service.doorbell import Doorbell
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
+from service.store.jobs.records import JobRecord
+
+
+@dataclass(frozen=True)
+class ReadJob:
+    """A job's row and its place in the queue."""
+
+    job: JobRecord
+    queue_position: int | None
 
 
 @dataclass
@@ -23,6 +33,7 @@ class Context:
     database: Database
     artifacts: ArtifactStore
     doorbell: Doorbell
+    job_reader: BatchReader[ReadJob]
     metrics: Metrics = field(default_factory=Metrics)
     closing: bool = False
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.api.context import Context
@@ -48,16 +49,25 @@ def once(
     Key and result are committed together, so there is no moment at which one exists without the
     other. Raises IdempotencyKeyReused when the key came with another payload.
     """
-    fingerprint = hashlib.sha256(encode([operation, payload])).hexdigest()
-    with here.database.begin() as session:
-        if key is None:
+    if key is None:
+        with here.database.begin() as session:
             return make(session), False
+    fingerprint = hashlib.sha256(encode([operation, payload])).hexdigest()
+    try:
+        return _once(here, key, fingerprint, make)
+    except IntegrityError:
+        # The same request came twice at the same time, and the other one was first.
+        return _once(here, key, fingerprint, make)
+
+
+def _once(here: Context, key: str, fingerprint: str, make: Make) -> tuple[dict[str, Any], bool]:
+    with here.database.begin() as session:
         kept = IdempotencyRepository(session)
         earlier = kept.get(key)
-        if earlier is not None:
-            if earlier.fingerprint != fingerprint:
-                raise IdempotencyKeyReused(f"The key {key!r} came with another request before.")
-            return earlier.response, True
-        made = make(session)
-        kept.add(key, fingerprint, made)
-        return made, False
+        if earlier is None:
+            made = make(session)
+            kept.add(key, fingerprint, made)
+            return made, False
+        if earlier.fingerprint != fingerprint:
+            raise IdempotencyKeyReused(f"The key {key!r} came with another request before.")
+        return earlier.response, True

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from service.api.context import Context
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
 from service.store.jobs.repository import JobRepository
-
-from service.api.context import Context
 
 LEASE_SECONDS = 60
 
@@ -21,6 +20,7 @@ class Hand:
     here: Context
     job_id: str
     fence: int = 0
+    candidates: int = 0
 
     def claim(self) -> Hand:
         """Take the job."""
@@ -44,10 +44,11 @@ class Hand:
     def candidate(self, content: bytes, nodes: int) -> str:
         """Store a compressed model; return its id."""
         sha256 = self.store(content)
+        self.candidates += 1
         with self.here.database.begin() as session:
             row = CandidateRepository(session).add(
                 job_id=self.job_id,
-                index=nodes,
+                index=self.candidates,
                 sha256=sha256,
                 size_bytes=len(content),
                 nodes=nodes,

@@ -10,15 +10,20 @@ from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
 
-Numbers = Annotated[list[float], Field(min_length=1, max_length=4096)]
+Positive = Annotated[float, Field(gt=0)]
+Channels = Field(min_length=1, max_length=4096)
 
 
 class Preprocessing(Request):
     """What is done to every sample before the model sees it."""
 
-    scale: float | Numbers | None = Field(None, description="multiplied with every value")
-    mean: float | Numbers | None = Field(None, description="subtracted, of all or by channel")
-    std: float | Numbers | None = Field(None, description="divided by, of all or by channel")
+    scale: float | None = Field(None, description="multiplied with every value")
+    mean: float | Annotated[list[float], Channels] | None = Field(
+        None, description="subtracted, one of all or one of each channel"
+    )
+    std: Positive | Annotated[list[Positive], Channels] | None = Field(
+        None, description="divided by, one of all or one of each channel"
+    )
     layout: Literal["as_is", "nchw", "nhwc"] | None = None
     reshape: Annotated[list[int], Field(min_length=1, max_length=8)] | None = Field(
         None, description="shape of one sample"

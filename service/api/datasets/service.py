@@ -24,7 +24,8 @@ def create(
 ) -> tuple[dict[str, Any], bool]:
     """Record a stored file as a data set; return it as shown, and whether it is an old answer."""
     fields = received.fields
-    preprocessing = fields.preprocessing
+    given = fields.preprocessing
+    preprocessing = given.model_dump(exclude_none=True) if given else None
 
     def make(session: Session) -> dict[str, Any]:
         record = DatasetRepository(session).add(
@@ -34,7 +35,7 @@ def create(
             size_bytes=received.size_bytes,
             metadata=fields.metadata,
             label=fields.label,
-            preprocessing=preprocessing and preprocessing.model_dump(exclude_none=True),
+            preprocessing=preprocessing,
         )
         return show(record)
 

@@ -29,9 +29,12 @@ class Workers(Resource):
     any_alive: bool
 
 
+ReadinessStatus = Literal["ready", "degraded", "unavailable"]
+
+
 class Readiness(Resource):
     """`degraded`: requests are taken, but jobs may wait for the queue or for a worker."""
 
-    status: Literal["ready", "degraded", "unavailable"]
+    status: ReadinessStatus
     checks: dict[str, Check]
     workers: Workers

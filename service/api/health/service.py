@@ -3,43 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from sqlalchemy import text
+from typing import get_args
 
 from service.api.context import Context
 from service.api.health.metrics import JobCounts
-from service.api.health.schemas import Check, Readiness, Workers
+from service.api.health.schemas import Check, Readiness, ReadinessStatus, Workers
+from service.api.jobs.schemas import Status
+from service.store.base import now
+from service.store.jobs.repository import JobRepository
+
+NEEDED = ("database", "artifacts")  # without these no request can be answered
+NO_ARTIFACT = "0" * 64
 
 
 def readiness(here: Context) -> Readiness:
     """Check every part; a part that fails says why."""
+    alive = here.doorbell.workers_alive()
+    broker = Check(ok=True) if alive is not None else Check(ok=False, detail="does not answer")
     checks = {
-        "database": _check(lambda: _ask_database(here)),
-        "artifacts": _check(lambda: here.artifacts.exists("0" * 64)),
-        "broker": _check(lambda: _ask_broker(here)),
+        "database": _check(lambda: count_jobs(here)),
+        "artifacts": _check(lambda: here.artifacts.exists(NO_ARTIFACT)),
+        "broker": broker,
     }
-    workers = Workers(alive=None, any_alive=False)
-    return Readiness(status="ready", checks=checks, workers=workers)
+    workers = Workers(alive=alive, any_alive=bool(alive))
+    return Readiness(status=_status(checks, workers), checks=checks, workers=workers)
+
+
+def _status(checks: dict[str, Check], workers: Workers) -> ReadinessStatus:
+    if not all(checks[name].ok for name in NEEDED):
+        return "unavailable"
+    return "ready" if checks["broker"].ok and workers.any_alive else "degraded"
 
 
 def _check(ask: Callable[[], object]) -> Check:
     try:
         ask()
     except Exception as error:
+        # The kind of error only: its text may hold addresses and passwords.
         return Check(ok=False, detail=type(error).__name__)
     return Check(ok=True)
 
 
-def _ask_database(here: Context) -> None:
-    with here.database.read() as session:
-        session.execute(text("SELECT 1"))
-
-
-def _ask_broker(here: Context) -> None:
-    if not here.doorbell.reachable():
-        raise ConnectionError("the broker does not answer")
-
-
 def count_jobs(here: Context) -> JobCounts:
     """Count the jobs by status, and find the age of the oldest that waits."""
-    return JobCounts({}, 0.0)
+    with here.database.read() as session:
+        jobs = JobRepository(session)
+        found, oldest = jobs.count_by_status(), jobs.oldest_queued_at()
+    by_status = {status: found.get(status, 0) for status in get_args(Status)}
+    return JobCounts(by_status, (now() - oldest).total_seconds() if oldest else 0.0)

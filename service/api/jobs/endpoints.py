@@ -92,6 +92,7 @@ def list_jobs(
     summary="Get a job",
     response_model=Job,
     responses=openapi.problems("not-found", "invalid-request"),
+    dependencies=[Depends(refuse_unknown)],
 )
 async def get_job(
     job_id: str,

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 from anyio import sleep
-from starlette.concurrency import run_in_threadpool
 
 from service.api.context import Context
 from service.api.jobs import service
 from service.api.jobs.schemas import TERMINAL
+from service.api.jobs.show import show
 
 POLL_SECONDS = 0.5
 
@@ -21,8 +21,10 @@ async def read_job(
     """Return the job as shown; hold neither thread nor connection while waiting."""
     until = time.monotonic() + wait_seconds
     while True:
-        body = await run_in_threadpool(service.read, here, job_id, base_url)
+        found = await here.job_reader.read(job_id)
+        if found is None:
+            raise service.not_found(job_id)
         left = until - time.monotonic()
-        if body["status"] in TERMINAL or left <= 0 or here.is_closing():
-            return body
+        if found.job.status in TERMINAL or left <= 0 or here.is_closing():
+            return show(found.job, base_url, found.queue_position)
         await sleep(min(POLL_SECONDS, left))

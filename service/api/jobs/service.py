@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.api.context import Context
+from service.api.context import Context, ReadJob
 from service.api.idempotency import once
 from service.api.jobs.schemas import TERMINAL, JobCreate
 from service.api.jobs.show import show
 from service.api.pagination import Cursor
 from service.api.text import require_storable
 from service.errors import InvalidRequest, NotFound, ResultNotReady, ServiceError
+from service.store.database import Database
 from service.store.datasets.repository import DatasetRepository
 from service.store.ids import is_id
 from service.store.jobs.records import JobRecord
@@ -66,13 +67,14 @@ def queue_of(body: JobCreate) -> str:
     return "gpu" if body.recipe.training.device.startswith("cuda") else "cpu"
 
 
-def read(here: Context, job_id: str, base_url: str) -> dict[str, Any]:
-    """Return one job as shown: one SELECT by primary key, and one more while it waits."""
-    with here.database.read() as session:
+def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob]:
+    """Return jobs by id: one SELECT by primary key, and one more for each that waits."""
+    with database.read() as session:
         jobs = JobRepository(session)
-        job = require(session, job_id)
-        position = jobs.queue_position(job) if job.status == "queued" else None
-        return show(job, base_url, position)
+        return {
+            job.id: ReadJob(job, jobs.queue_position(job) if job.status == "queued" else None)
+            for job in jobs.get_many([one for one in job_ids if is_id(one, "job_")])
+        }
 
 
 def find(
@@ -107,8 +109,13 @@ def require(session: Session, job_id: str) -> JobRecord:
     """Return a job. Raises NotFound."""
     job = JobRepository(session).get(job_id) if is_id(job_id, "job_") else None
     if job is None:
-        raise NotFound(f"There is no job {job_id!r}.")
+        raise not_found(job_id)
     return job
+
+
+def not_found(job_id: str) -> NotFound:
+    """Return the error of asking for a job that there is not."""
+    return NotFound(f"There is no job {job_id!r}.")
 
 
 def _require_inputs(session: Session, body: JobCreate) -> None:

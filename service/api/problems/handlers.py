@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.problems.render import problem_response
+from service.api.problems.render import problem_response, request_id
 from service.errors import ServiceError
 
+log = logging.getLogger("eigenpress.api")
 CODE_OF_STATUS = {
     400: "invalid-request",
     404: "not-found",
@@ -28,6 +31,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(OperationalError, _on_database_error)
 
 
 async def _on_service_error(request: Request, error: Exception) -> Response:
@@ -59,6 +63,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     status = None if error.status_code == 400 else error.status_code
     detail = _http_detail(request, error)
     return problem_response(request, code, detail, status=status, headers=error.headers)
+
+
+async def _on_database_error(request: Request, error: Exception) -> Response:
+    log.error("request %s: the records do not answer: %s", request_id(request), error)
+    detail = "The records do not answer at the moment."
+    return problem_response(
+        request, "unavailable", detail, retryable=True, headers={"Retry-After": "5"}
+    )
 
 
 def _http_detail(request: Request, error: HTTPException) -> str:

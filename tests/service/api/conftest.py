@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service.settings import Settings
 from starlette.testclient import TestClient
 from support.hand import Hand
 from support.running_api import NO_BROKER
 
 from service.api.app import create_app
+from service.settings import Settings
 
 RAW = {"Content-Type": "application/octet-stream"}
 

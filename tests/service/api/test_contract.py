@@ -19,11 +19,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from service.settings import Settings
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
+from service.settings import Settings
 
 EXAMPLES = 12  # of each operation; with coverage cases on top: about half a minute in all
 CHECKS = [

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from service.errors import CATALOGUE
 from starlette.testclient import TestClient
 
 from service.api.problems.schemas import Problem
+from service.errors import CATALOGUE
 
 
 @pytest.mark.parametrize(

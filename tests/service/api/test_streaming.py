@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from service.settings import Settings
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
+from service.settings import Settings
 
 MEBIBYTE = 1 << 20
 RAW = {"Content-Type": "application/octet-stream"}

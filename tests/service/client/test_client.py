@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from service.settings import Settings
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.api.context import Context
 from service.client import ApiError, Client, ConnectionFailed, DigestError, Job, JobFailed
+from service.settings import Settings
 from spectral_engine.recipe import Recipe
 
 SMALL = b"a smaller model"
