@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from service.cli.compress import AsJson, InputFile
+from service.cli.compress import AsJson, ModelFile
 from service.cli.output import engine_errors
 
 
-def analyze(model: InputFile, as_json: AsJson = False) -> None:
+def analyze(model: ModelFile, as_json: AsJson = False) -> None:
     """Show MODEL's layers of nodes, what is coupled, what stays untouched and why."""
     with engine_errors(as_json):
         import spectral_engine

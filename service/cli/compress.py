@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from spectral_engine.result import Result
 
 REPORT_SUFFIXES = {".html", ".htm", ".json", ".csv"}
-InputFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+ModelFile = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="MODEL", help=".onnx")
+]
+DataFile = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, dir_okay=False, readable=True, metavar="DATA", help=".npz, .csv or .parquet"
+    ),
+]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the model goes.")
 ]
@@ -29,8 +37,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for
 
 
 def compress(
-    model: InputFile,
-    data: InputFile,
+    model: ModelFile,
+    data: DataFile,
     output: Output,
     method: options.Method = None,
     max_metric_drop: options.MaxMetricDrop = None,
@@ -45,7 +53,7 @@ def compress(
     report: ReportOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compress MODEL (.onnx) with DATA (.npz, .csv, .parquet) on this machine.
+    """Compress MODEL with DATA on this machine.
 
     Ends with 0 when the target is met, 3 when it is not (the best candidate is written all the same),
     2 for wrong use, 1 when it failed.

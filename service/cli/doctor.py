@@ -93,8 +93,11 @@ def _disk() -> str:
 
 
 def _existing(path: Path) -> Path:
-    """Return the nearest folder that is already there."""
-    return next(folder for folder in (path, *path.resolve().parents) if folder.is_dir())
+    """Return the nearest folder that is already there; raises NotADirectoryError for a file in the way."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file")
+    return there
 
 
 def _gpu() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import recipe_options as options
-from service.cli.compress import AsJson, InputFile
+from service.cli.compress import AsJson, DataFile, ModelFile
 from service.cli.output import Exit, client_errors, exit_of, fail, print_json, say
 from service.cli.progress import StageBar
 
@@ -24,8 +24,8 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
 
 
 def submit(
-    model: InputFile,
-    data: InputFile,
+    model: ModelFile,
+    data: DataFile,
     method: options.Method = None,
     max_metric_drop: options.MaxMetricDrop = None,
     max_macs: options.MaxMacs = None,

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar in a terminal, a line per stage anywhere else."""
+"""Progress on stderr: a bar in a terminal, a line per tenth anywhere else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StageBar:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=1.0, note="")
-        self._stage = ""
+        self._told = -1  # tenths
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -55,9 +55,9 @@ class StageBar:
     ) -> None:
         """Move the bar to `fraction` in 0..1."""
         words = stage.replace("_", " ")
-        if stage != self._stage and not self.console.is_terminal:
-            self.console.print(f"{words} ({fraction:.0%})", highlight=False)
-        self._stage = stage
+        if int(fraction * 10) > self._told and not self.console.is_terminal:
+            self._told = int(fraction * 10)
+            self.console.print(f"{fraction:4.0%} {words}", highlight=False)
         note = " ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items())
         if eta_seconds is not None:
             note = f"{_left(eta_seconds)} left  {note}"

@@ -1,0 +1,78 @@
+"""The command line as a whole."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "onnx", "onnxruntime", "fastapi", "sqlalchemy", "celery", "pydantic", "numpy")
+
+
+def test_help_loads_nothing_heavy():
+    code = f"import sys, service.cli.main; print([m for m in {HEAVY!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compress",
+        "analyze",
+        "serve",
+        "worker",
+        "submit",
+        "jobs",
+        "watch",
+        "cancel",
+        "download",
+        "doctor",
+        "migrate",
+    ],
+)
+def test_every_command_is_listed_and_explains_itself(run, command):
+    assert f" {command} " in run("--help").stdout
+    told = run(command, "--help")
+    assert told.returncode == 0
+    assert "Usage:" in told.stdout
+
+
+def test_the_version_is_the_distributions(run):
+    from importlib.metadata import version
+
+    assert run("--version").stdout == f"eigenpress {version('eigenpress')}\n"
+
+
+def test_no_such_command_is_wrong_use(run):
+    assert run("comprss").returncode == 2
+
+
+def test_doctor_looks_at_everything_that_a_job_needs(run):
+    ended = run("doctor", "--json")
+    told = json.loads(ended.stdout)
+    assert ended.returncode == 0, told
+    names = [check["name"] for check in told["checks"]]
+    assert names == ["python", "torch", "onnxruntime", "queue", "disk", "gpu"]
+
+
+def test_doctor_fails_where_nothing_can_be_written(run, tmp_path):
+    taken = tmp_path / "a-file"
+    taken.write_text("")
+    ended = run("doctor", "--json", EIGENPRESS_DATA_DIR=str(taken))
+    disk = next(c for c in json.loads(ended.stdout)["checks"] if c["name"] == "disk")
+    assert not disk["ok"]
+    assert ended.returncode == 1
+
+
+def test_a_server_that_is_not_there_is_named_in_one_sentence(run):
+    ended = run("jobs", "--server", "http://127.0.0.1:1")
+    assert ended.returncode == 1
+    assert "eigenpress serve" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_analyze_tells_the_layers_that_can_be_narrowed(run, model):
+    ended = run("analyze", model, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["layers"]
