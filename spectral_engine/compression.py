@@ -69,7 +69,8 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
     recipe, coupling = setup.recipe, setup.coupling
     start = cost_of(coupling, ~coupling.alive())
     budget = asked_budget(recipe.target, start)
-    check_feasible(budget, floor_cost(coupling, recipe.prune.min_nodes))
+    floor = floor_cost(coupling, recipe.prune.min_nodes)
+    check_feasible(budget, floor)
     feed = Feed(setup.splits.train, recipe.training.batch_size, setup.device)
     folder.mkdir(parents=True, exist_ok=True)
     return Task(
@@ -78,7 +79,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
         coupling=coupling,
         start=start,
         asked=budget,
-        end=path_end(budget, start),
+        end=path_end(budget, start, floor),
         schedule=plan_schedule(recipe.training, feed.steps_per_epoch, recipe.prune.candidates),
         feed=feed,
         samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,

@@ -59,7 +59,7 @@ def random_parts(
     parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
     for group in groups:
         order = rng.permutation(group)
-        ends = _ends(len(order), shares, rng)
+        ends = _ends(len(order), shares)
         for part, chunk in zip(parts, np.split(order, ends), strict=True):
             part.append(chunk)
     found = [rng.permutation(np.concatenate(part)) for part in parts]
@@ -70,7 +70,7 @@ def random_parts(
     return found
 
 
-def _ends(count: int, shares: tuple[float, ...], rng: np.random.Generator) -> list[int]:
+def _ends(count: int, shares: tuple[float, ...]) -> list[int]:
     """Return where a class is cut; a class of three rows or more stands in every part."""
     sizes = [round(count * share) for share in shares]
     if count >= len(shares) + 1:

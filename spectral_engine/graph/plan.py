@@ -1,6 +1,6 @@
 """The graph as a flat list of bound functions: what runs when a module is called.
 
-Every value has a slot. A step reads slots, calls one function, fills slots, and empties those that nothing reads any more.
+Every value has a slot. A step reads slots, calls one function, fills slots, and empties those not read again.
 Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, when the plan is made.
 """
 

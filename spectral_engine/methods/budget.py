@@ -51,7 +51,7 @@ class Budget:
         """Return the budget part-way: each step of the path takes the same share of what is left."""
         return Budget(
             {
-                name: start.get(name) * (limit / start.get(name)) ** fraction
+                name: start.get(name) * (limit / max(1, start.get(name))) ** fraction
                 for name, limit in self.limits.items()
             }
         )
@@ -70,10 +70,10 @@ def asked_budget(target: Target, start: Cost) -> Budget:
     return Budget(limits)
 
 
-def path_end(budget: Budget, start: Cost) -> Budget:
+def path_end(budget: Budget, start: Cost, floor: Cost) -> Budget:
     """Return where the path ends: at the budget, or at few nodes where only accuracy is asked for."""
     limits = {name: min(limit, start.get(name)) for name, limit in budget.limits.items()}
-    return Budget(limits or {"nodes": NARROWEST * start.nodes})
+    return Budget(limits or {"nodes": max(NARROWEST * start.nodes, floor.nodes)})
 
 
 def check_feasible(budget: Budget, floor: Cost) -> None:

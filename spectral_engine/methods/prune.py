@@ -129,8 +129,8 @@ class GradualPruning:
                 return
             self._narrow(event)
             self.walk.events_done += 1
-            if event.level is not None:
-                self._branch(event.level)
+            if event.level is not None and self._is_new():
+                self._branch(len(self.built))
                 self._save()
 
     def _narrow(self, event: Event) -> None:
@@ -162,6 +162,10 @@ class GradualPruning:
                 loss=self.walk.loss,
             )
         )
+
+    def _is_new(self) -> bool:
+        """Say whether anything went since the last candidate: at the floor nothing does."""
+        return not self.built or bool((self.removed != self.built[-1].removed).any())
 
     def _branch(self, level: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""

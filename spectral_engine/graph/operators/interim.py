@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from spectral_engine.graph.id_book import IdBook, Ids, Transfer
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.id_book import Transfer
 from spectral_engine.graph.operators import registry
 
 
@@ -196,16 +194,39 @@ def registry_unknown(node, book):
 
 
 TABLE = {
-    **dict.fromkeys("Add Sub Mul Div Pow Max Min Sum Where".split(), meet),
+    **dict.fromkeys(["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Where"], meet),
     **dict.fromkeys(
-        "Relu Sigmoid Tanh LeakyRelu Elu Selu Celu Gelu HardSigmoid HardSwish Softplus Softsign Mish Clip Identity Dropout Cast Erf Sqrt Exp Neg Abs".split(),
+        [
+            "Relu",
+            "Sigmoid",
+            "Tanh",
+            "LeakyRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Gelu",
+            "HardSigmoid",
+            "HardSwish",
+            "Softplus",
+            "Softsign",
+            "Mish",
+            "Clip",
+            "Identity",
+            "Dropout",
+            "Cast",
+            "Erf",
+            "Sqrt",
+            "Exp",
+            "Neg",
+            "Abs",
+        ],
         keep,
     ),
     "Gemm": gemm,
     "MatMul": gemm,
     "Conv": conv,
     "BatchNormalization": bn,
-    **dict.fromkeys("MaxPool AveragePool GlobalAveragePool GlobalMaxPool".split(), channels),
+    **dict.fromkeys(["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"], channels),
     "Flatten": flat,
     "Reshape": flat,
     "Concat": concat,

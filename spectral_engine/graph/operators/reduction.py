@@ -19,15 +19,18 @@ def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
 
 
 def _extreme(x: Tensor, axes: list[int], keep: bool, *, largest: bool) -> Tensor:
+    """Of no elements the largest is the type's smallest, and the other way round."""
     if x.numel():
         return x.amax(axes, keepdim=keep) if largest else x.amin(axes, keepdim=keep)
-    info = torch.finfo(x.dtype) if x.is_floating_point() else torch.iinfo(x.dtype)
-    worst = (
-        float("-inf" if largest else "inf")
-        if x.is_floating_point()
-        else (info.min if largest else info.max)
-    )
-    return torch.full_like(x.sum(axes, keepdim=keep), worst)
+    return torch.full_like(x.sum(axes, keepdim=keep), _worst(x.dtype, largest), dtype=x.dtype)
+
+
+def _worst(dtype: torch.dtype, largest: bool) -> float:
+    if dtype == torch.bool:
+        return float(not largest)
+    if dtype.is_floating_point:
+        return float("-inf") if largest else float("inf")
+    return torch.iinfo(dtype).min if largest else torch.iinfo(dtype).max
 
 
 REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {

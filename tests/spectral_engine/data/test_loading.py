@@ -58,7 +58,9 @@ class TestAccepted:
         assert splits.summary.split == "given"
 
     def test_a_given_test_part_is_never_cut_for_validation(self, tmp_path):
-        path = write(tmp_path / "d.npz", x_train=X[:45], y_train=Y[:45], x_test=X[45:], y_test=Y[45:])
+        path = write(
+            tmp_path / "d.npz", x_train=X[:45], y_train=Y[:45], x_test=X[45:], y_test=Y[45:]
+        )
         splits = load_splits(path, [ROWS], seed=0)
         np.testing.assert_array_equal(splits.test.inputs["features"], X[45:])
         assert splits.train.rows + splits.validation.rows == 45
@@ -76,7 +78,9 @@ class TestAccepted:
 
     def test_unsigned_bytes_are_scaled_as_the_preprocessing_says(self, tmp_path):
         path = write(tmp_path / "d.npz", x=np.full((60, 6), 255, np.uint8), y=Y)
-        splits = load_splits(path, [ROWS], seed=0, preprocessing={"scale": 1 / 255, "mean": 0.5, "std": 0.5})
+        splits = load_splits(
+            path, [ROWS], seed=0, preprocessing={"scale": 1 / 255, "mean": 0.5, "std": 0.5}
+        )
         np.testing.assert_allclose(splits.train.inputs["features"], 1.0, rtol=1e-6)
 
     def test_labels_that_are_words_become_classes_with_names(self, tmp_path):
@@ -107,7 +111,9 @@ class TestAccepted:
         assert splits.feature_names == [f"f{i}" for i in range(6)]
         assert splits.summary.label == label
         assert set(splits.train.labels) == {0, 1, 2}
-        rows = np.concatenate([p.inputs["features"] for p in (splits.train, splits.validation, splits.test)])
+        rows = np.concatenate(
+            [p.inputs["features"] for p in (splits.train, splits.validation, splits.test)]
+        )
         np.testing.assert_allclose(np.sort(rows[:, 2]), np.sort(X[:, 2]), rtol=1e-5)
 
     def test_a_named_label_column_may_stand_anywhere(self, tmp_path):
@@ -164,7 +170,10 @@ class TestRefused:
         assert error.pointer == "#/y"
 
     def test_fewer_rows_than_classes_need(self, tmp_path):
-        assert "60 classes in 60 rows" in refused(write(tmp_path / "d.npz", x=X, y=np.arange(60))).detail
+        assert (
+            "60 classes in 60 rows"
+            in refused(write(tmp_path / "d.npz", x=X, y=np.arange(60))).detail
+        )
 
     def test_unsigned_bytes_without_preprocessing(self, tmp_path):
         error = refused(write(tmp_path / "d.npz", x=X.astype(np.uint8), y=Y))
@@ -186,7 +195,10 @@ class TestRefused:
     def test_too_few_feature_columns(self, tmp_path):
         table = columns()
         del table["f5"]
-        assert "5 feature columns" in refused(write_table(tmp_path / "t.csv", {**table, "label": Y})).detail
+        assert (
+            "5 feature columns"
+            in refused(write_table(tmp_path / "t.csv", {**table, "label": Y})).detail
+        )
 
     def test_python_objects_are_never_unpickled(self, tmp_path):
         path = tmp_path / "d.npz"

@@ -112,7 +112,11 @@ def test_latencies_are_paired_and_judged_by_their_interval():
     def latency(ms, seed):
         samples = (ms * np.random.default_rng(seed).normal(1, 0.02, 100)).tolist()
         return Latency(
-            batch_size=1, median_ms=float(np.median(samples)), samples_ms=samples, threads=1, provider="x"
+            batch_size=1,
+            median_ms=float(np.median(samples)),
+            samples_ms=samples,
+            threads=1,
+            provider="x",
         )
 
     assert speedup(latency(2.0, 0), latency(1.0, 1)).verdict == "faster"

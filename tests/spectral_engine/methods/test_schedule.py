@@ -48,7 +48,7 @@ def test_a_budget_up_to_one_is_a_ratio_and_above_an_amount():
 
 def test_the_path_leads_from_the_start_to_the_budget_in_equal_shares():
     start = Cost(nodes=1000, macs=10_000, params=20_000)
-    end = path_end(Budget({"nodes": 10}), start)
+    end = path_end(Budget({"nodes": 10}), start, Cost(nodes=4, macs=10, params=10))
     assert end.along_path(start, 0.5).limits["nodes"] == pytest.approx(100)
     assert end.along_path(start, 1.0).limits["nodes"] == pytest.approx(10)
 

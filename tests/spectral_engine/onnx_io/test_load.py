@@ -1,0 +1,134 @@
+"""Untrusted bytes: what is no sound model is refused in words, and nothing else happens."""
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
+from spectral_engine.onnx_io.load import Limits, load_model
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.digits import trained
+
+
+def parse(text, opset=17):
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {text}')
+
+
+def test_empty_bytes_are_no_model():
+    with pytest.raises(ModelInvalid, match="empty"):
+        load_model(b"")
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(keep):
+    content = trained()
+    with pytest.raises(ModelInvalid):
+        load_model(content[: int(len(content) * keep)])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_garbage_is_refused_and_never_crashes(seed):
+    rng = np.random.default_rng(seed)
+    content = bytearray(trained())
+    for place in rng.integers(0, 600, 12):
+        content[place] = rng.integers(256)
+    try:
+        load_model(bytes(content))
+    except ModelInvalid as error:
+        assert error.detail
+
+
+def test_a_graph_without_nodes_is_refused():
+    empty = helper.make_model(helper.make_graph([], "g", [], []))
+    with pytest.raises(ModelInvalid, match="no ONNX graph"):
+        load_model(empty.SerializeToString())
+
+
+def test_a_tensor_that_declares_too_much_is_refused_before_it_is_made():
+    model = onnx.load_from_string(trained())
+    model.graph.initializer[0].dims[:] = [2**20, 2**20]
+    with pytest.raises(ModelTooLarge, match=model.graph.initializer[0].name):
+        load_model(model.SerializeToString())
+
+
+def test_limits_of_bytes_and_nodes_are_kept():
+    with pytest.raises(ModelTooLarge, match="bytes"):
+        load_model(trained(), Limits(max_bytes=100))
+    with pytest.raises(ModelTooLarge, match="nodes"):
+        load_model(trained(), Limits(max_nodes=2))
+
+
+def test_a_cycle_and_a_missing_value_are_refused():
+    cycle = parse("g (float[N] x) => (float[N] y) { y = Add(x, z)  z = Relu(y) }")
+    missing = parse("g (float[N] x) => (float[N] y) { y = Add(x, z) }")
+    for model in (cycle, missing):
+        with pytest.raises(ModelInvalid):
+            load_model(model.SerializeToString())
+
+
+def test_an_old_opset_is_refused_by_number():
+    with pytest.raises(UnsupportedOperator, match="opset 6"):
+        load_model(
+            parse("g (float[N] x) => (float[N] y) { y = Relu(x) }", opset=6).SerializeToString()
+        )
+
+
+def test_a_quantized_graph_asks_for_the_float_model():
+    model = parse(
+        "g (float[N] x, float s, uint8 z) => (uint8[N] y) { y = QuantizeLinear(x, s, z) }"
+    )
+    with pytest.raises(UnsupportedOperator, match="upload the float model"):
+        load_model(model.SerializeToString())
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link"])
+def test_external_data_cannot_leave_the_models_folder(tmp_path, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"\0" * 64)
+    (folder / "link").symlink_to(tmp_path / "secret")
+    path = folder / "model.onnx"
+    path.write_bytes(external_model(location).SerializeToString())
+    with pytest.raises(ModelInvalid):
+        load_model(path)
+
+
+def test_external_data_beside_the_model_are_read(tmp_path):
+    (tmp_path / "weights").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(external_model("weights").SerializeToString())
+    found = load_model(path).graph.initializers["w"].const_value.numpy()
+    np.testing.assert_array_equal(found, np.arange(4))
+
+
+def test_external_data_of_bytes_are_refused_by_initializer():
+    with pytest.raises(ModelInvalid, match="'w'"):
+        load_model(external_model("weights").SerializeToString())
+
+
+def test_names_opset_metadata_and_doc_strings_stay():
+    before = onnx.load_from_string(trained())
+    before.doc_string = "as it came"
+    before.graph.doc_string = "graph"
+    before.metadata_props.add(key="owner", value="us")
+    after = onnx.load_from_string(to_bytes(load_model(before.SerializeToString())))
+    assert (after.doc_string, after.graph.doc_string) == ("as it came", "graph")
+    assert {p.key: p.value for p in after.metadata_props} == {"owner": "us"}
+    assert after.graph.input == before.graph.input
+    assert after.graph.output == before.graph.output
+    assert [(o.domain, o.version) for o in after.opset_import] == [
+        (o.domain, o.version) for o in before.opset_import
+    ]
+    assert [n.name for n in after.graph.node] == [n.name for n in before.graph.node]
+
+
+def external_model(location):
+    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    model = parse("g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, w) }")
+    model.graph.initializer.append(tensor)
+    return model

@@ -1,0 +1,221 @@
+"""The report's forms: the same numbers in each, whole by themselves, and safe whatever names they hold."""
+
+import csv
+import io
+import json
+import os
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import spectral_engine as se
+from spectral_engine.report import numbers
+from spectral_engine.report.csv import relevance_csv
+from spectral_engine.report.html import render
+from spectral_engine.report.json_schema import json_schema
+from spectral_engine.report.schema import InputRelevance, NodeRelevance
+from spectral_engine.report.terminal import render_terminal
+from tests.support.digits import save_digits, trained
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    data = save_digits(tmp_path_factory.mktemp("report") / "digits.npz")
+    recipe = se.Recipe(target={"keep_nodes": 0.5}, training={"epochs": 4}, prune={"candidates": 3})
+    return se.compress(trained(), data, recipe).report.data
+
+
+@pytest.fixture(scope="module")
+def bare(report):
+    """As little as a report may hold: no labels, one candidate, no latency, nothing of the inputs."""
+    chosen = report.chosen_candidate()
+    measurement = chosen.measurement.model_copy(update={"metric": None, "latency": []})
+    only = chosen.model_copy(update={"drop": None, "speedups": [], "measurement": measurement})
+    baseline = report.baseline.model_copy(update={"metric": None, "latency": []})
+    nothing = dict.fromkeys(
+        ("spectra", "relevance", "input_relevance", "path", "untouched", "warnings"), []
+    )
+    return report.model_copy(update={"candidates": [only], "baseline": baseline, **nothing})
+
+
+class Page(HTMLParser):
+    """What a page holds: its text, its elements, and every address that it names."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.tags, self.addresses = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.addresses += [value for name, value in attributes if name in {"src", "href"}]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def test_the_page_states_the_reports_own_numbers(report):
+    words = Page(render(report)).words
+    chosen = report.chosen_candidate()
+    for expected in (
+        numbers.measured(report.baseline.metric),
+        numbers.measured(chosen.measurement.metric),
+        numbers.count(chosen.measurement.macs),
+        numbers.size(chosen.measurement.file_bytes),
+        report.provenance.model_sha256,
+        chosen.measurement.sha256,
+    ):
+        assert expected in words
+
+
+def test_the_page_needs_nothing_from_elsewhere(report):
+    page = Page(render(report))
+    assert all(address.startswith("data:image/png") for address in page.addresses)
+    policy = next(
+        a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe-inline" not in policy
+
+
+def test_headings_are_in_order_and_pictures_have_words(report):
+    page = Page(render(report))
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3"}]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    for tag, attributes in page.tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden")
+
+
+def test_the_embedded_json_is_the_report(report):
+    html = render(report)
+    start = html.index('id="report">') + len('id="report">')
+    assert json.loads(html[start : html.index("</script>", start)]) == json.loads(
+        report.model_dump_json()
+    )
+
+
+def test_hostile_names_are_inert(report):
+    node = NodeRelevance(layer=HOSTILE, index=0, eigenvalue=1.0, relevance=1.0, kept=True)
+    spectra = [item.model_copy(update={"transfer": HOSTILE}) for item in report.spectra]
+    features = InputRelevance(
+        input=HOSTILE, shape=[2], values=[1.0, 0.5], feature_names=[HOSTILE, "b"]
+    )
+    hostile = report.model_copy(
+        update={
+            "relevance": [node],
+            "spectra": spectra,
+            "input_relevance": [features],
+            "warnings": [HOSTILE],
+            "outcome_reason": HOSTILE,
+        }
+    )
+    page = Page(render(hostile))
+    assert not [tag for tag, attributes in page.tags if "onerror" in attributes]
+    assert [tag for tag, _ in page.tags].count("script") == 2
+
+
+def test_a_report_with_as_little_as_possible_still_makes_a_page(bare):
+    words = Page(render(bare)).words
+    assert "not measured" in words
+    assert "Spectra" not in words
+
+
+def test_a_table_s_features_are_named_bars_and_images_are_pictures(report):
+    page = Page(render(report))
+    assert any(tag == "img" for tag, _ in page.tags)  # 64 pixels: a square
+    features = InputRelevance(
+        input="x", shape=[2], values=[0.2, 0.9], feature_names=["age", "income"]
+    )
+    words = Page(render(report.model_copy(update={"input_relevance": [features]}))).words
+    looks_at = words[words.index("What the model looks at") :]
+    assert looks_at.index("income") < looks_at.index("age ")
+
+
+def test_ten_thousand_nodes_stay_a_light_page(report):
+    nodes = [
+        NodeRelevance(
+            layer=f"layer {i // 2500}", index=i % 2500, eigenvalue=1.0, relevance=i, kept=i % 7 == 0
+        )
+        for i in range(10_000)
+    ]
+    html = render(report.model_copy(update={"relevance": nodes}))
+    assert len(html) < 3_000_000
+    assert "further nodes stand in the CSV" in html
+
+
+def test_the_csv_holds_every_node_and_no_formula(report):
+    nodes = [node.model_copy(update={"layer": f"={node.layer}"}) for node in report.relevance]
+    rows = list(
+        csv.DictReader(io.StringIO(relevance_csv(report.model_copy(update={"relevance": nodes}))))
+    )
+    assert len(rows) == len(report.relevance)
+    assert all(row["layer"].startswith("'=") for row in rows)
+    assert [int(row["index"]) for row in rows] == [node.index for node in report.relevance]
+    assert sum(row["kept"] == "True" for row in rows) == report.chosen_candidate().measurement.nodes
+
+
+def test_the_terminal_shows_before_and_after(report):
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=140)
+    render_terminal(report, console)
+    shown = console.file.getvalue()
+    assert "target met" in shown
+    assert numbers.count(report.baseline.macs) in shown
+
+
+def test_the_published_schema_is_the_codes_and_takes_the_report(report):
+    published = json.loads(Path("docs/report.schema.json").read_text())
+    assert published == json.loads(json.dumps(json_schema()))
+    jsonschema.validate(json.loads(report.model_dump_json()), published)
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium on this machine")
+def test_a_browser_shows_the_page_offline_and_sorts_its_tables(report, tmp_path):
+    sync = pytest.importorskip("playwright.sync_api")
+    path = tmp_path / "report.html"
+    path.write_text(render(report))
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=CHROMIUM_FLAGS,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        page = browser.new_context(offline=True).new_page()
+        troubles, requests = [], []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        page.locator("summary").first.click()
+        page.get_by_role("button", name="relevance").first.click()
+        cells = page.locator("details[open] tbody tr td:nth-child(3)").evaluate_all(
+            "cells => cells.map(cell => Number(cell.dataset.value))"
+        )
+        browser.close()
+    assert troubles == []
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+    assert cells == sorted(cells, reverse=True)
