@@ -30,10 +30,14 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
+        if exchange.is_head:
+            # Whatever can be got can be asked about: the same answer, stopped before its body.
+            scope = {**scope, "method": "GET"}
         try:
             await self.app(scope, receive, exchange.send)
-        except ClientDisconnect:
-            log.info("client went away: %s %s", scope["method"], scope["path"])
+        except (ClientDisconnect, HeadSent):
+            if not exchange.is_head:
+                log.info("client went away: %s %s", scope["method"], scope["path"])
         except Exception:
             log.exception("request %s failed", exchange.request_id)
             if exchange.status:
@@ -44,8 +48,12 @@ class RequestContext:
             await answer(scope, receive, exchange.send)
         finally:
             self.metrics.observe(
-                scope["method"], _template(scope), exchange.status, exchange.seconds
+                exchange.method, _template(scope), exchange.status, exchange.seconds
             )
+
+
+class HeadSent(OSError):
+    """The answer to a HEAD is complete. An OSError, so that streams take it for a hang-up."""
 
 
 class _Exchange:
@@ -54,6 +62,8 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._started = time.perf_counter()
+        self.method: str = scope["method"]
+        self.is_head = self.method == "HEAD"
         self.request_id = _request_id(scope)
         self.status = 0
         self.seconds = 0.0
@@ -70,6 +80,9 @@ class _Exchange:
                 (b"x-content-type-options", b"nosniff"),
             ]
         await self._send(message)
+        if self.is_head and message["type"] == "http.response.start":
+            await self._send({"type": "http.response.body", "body": b""})
+            raise HeadSent
 
 
 def _request_id(scope: Scope) -> str:

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -176,3 +177,44 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
     while not true():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.05)
+
+
+def test_one_request_sent_many_times_at_once_is_one_job(
+    server: RunningApi, http: httpx2.Client, job: dict[str, Any]
+) -> None:
+    body = {"model": job["model"], "dataset": job["dataset"], "metadata": {"race": "1"}}
+    headers = {"Idempotency-Key": "race"}
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(http.post, "/v1/jobs", json=body, headers=headers) for _ in range(8)]
+        answers = [one.result() for one in sent]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    found = http.get("/v1/jobs", params={"metadata[race]": "1"}).json()["data"]
+    assert len(found) == 1
+
+
+def test_what_can_be_got_can_be_asked_about(http: httpx2.Client, job: dict[str, Any]) -> None:
+    file = http.get(f"/v1/models/{job['model']}").json()["links"]["file"]
+
+    asked, got = http.head(file), http.get(file)
+
+    assert (asked.status_code, asked.content) == (200, b"")
+    for header in ("content-length", "etag", "repr-digest", "content-disposition"):
+        assert asked.headers[header] == got.headers[header]
+    stream = http.head(job["links"]["events"], headers={"Accept": "text/event-stream"}, timeout=3)
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert http.head("/v1/nowhere").status_code == 404
+    assert http.head(job["links"]["cancel"]).status_code == 405
+
+
+def test_a_file_that_grows_over_the_limit_is_refused_on_the_way(tmp_path: Path) -> None:
+    with (
+        running_api(tmp_path, max_upload_bytes=MEBIBYTE) as server,
+        httpx2.Client(base_url=server.url, timeout=30) as http,
+    ):
+        answer = http.post("/v1/models", content=blocks(8, b"grows"), headers=RAW)
+
+        assert answer.status_code == 413
+        assert server.stored_files() == []
