@@ -11,7 +11,7 @@ from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
 
 Positive = Annotated[float, Field(gt=0)]
-Channels = Field(min_length=1, max_length=4096)
+Channels = Field(min_length=1, max_length=1024)
 
 
 class Preprocessing(Request):
