@@ -62,7 +62,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     # A body that cannot be read as JSON is as invalid as one that says the wrong thing.
     status = None if error.status_code == 400 else error.status_code
     detail = _http_detail(request, error)
-    return problem_response(request, code, detail, status=status, headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem_response(request, code, detail, status=status, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    # Each method is a route of its own, and the router knows only the one that it came upon.
+    path = getattr(request.scope.get("route"), "path_format", "")
+    methods = {method.upper() for method in request.app.openapi()["paths"].get(path, {})}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:

@@ -84,3 +84,10 @@ def test_a_request_id_is_made_where_none_or_a_bad_one_is_given(api: TestClient) 
 
     assert len(made) == 32
     assert len(replaced) == 32
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/v1/jobs", "GET, HEAD, POST"), ("/v1/jobs/job_x/cancel", "POST")]
+)
+def test_a_wrong_method_is_told_the_right_ones(api: TestClient, path: str, allowed: str) -> None:
+    assert api.put(path).headers["allow"] == allowed
