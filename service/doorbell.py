@@ -61,6 +61,11 @@ class Doorbell:
         except Exception:
             return None
 
+    def pending(self, queue: str) -> int:
+        """Return how many messages lie in a queue. Raises when the broker is away."""
+        with self._connect() as connection:
+            return int(connection.default_channel.client.llen(queue))
+
     def tell_alive(self, worker: str, seconds: float) -> None:
         """Say that a worker lives; forgotten after so many seconds. Raises when the broker is away."""
         with self._connect() as connection:
@@ -91,12 +96,11 @@ def _publish(connection: Any, job_id: str, queue: str) -> None:
         "retries": 0,
         "ignore_result": True,
     }
-    exchange = kombu.Exchange(queue, type="direct")
+    # The nameless exchange delivers to the queue that the routing key names: no binding to lose.
     kombu.Producer(connection, serializer="json").publish(
         [[job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}],
-        exchange=exchange,
+        exchange="",
         routing_key=queue,
-        declare=[kombu.Queue(queue, exchange, routing_key=queue)],
         headers=headers,
         correlation_id=job_id,
         retry=False,

@@ -32,7 +32,7 @@ class CandidateRepository:
         metrics: dict[str, Any] | None = None,
     ) -> CandidateRecord:
         """Record a candidate; one that an earlier attempt recorded at this index is replaced."""
-        record = self._at(job_id, index)
+        record = self.at(job_id, index)
         if record is None:
             record = CandidateRecord(
                 id=new_id("cand_"), job_id=job_id, index=index, chosen=False, created_at=now()
@@ -44,7 +44,8 @@ class CandidateRepository:
         self.session.flush()
         return record
 
-    def _at(self, job_id: str, index: int) -> CandidateRecord | None:
+    def at(self, job_id: str, index: int) -> CandidateRecord | None:
+        """Return the candidate at this index of the job's path, or None."""
         query = select(CandidateRecord).where(
             CandidateRecord.job_id == job_id, CandidateRecord.index == index
         )

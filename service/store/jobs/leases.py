@@ -69,6 +69,15 @@ class Leases:
         held = self._update(_held(job_id, fence), stage=stage, progress=dict(progress))
         return held is not None
 
+    def add_usage(self, job_id: str, fence: int, usage: Mapping[str, float]) -> bool:
+        """Add what an attempt has cost; False when the lease is lost, and nothing was written."""
+        held = self._update(_held(job_id, fence), fence=fence)
+        if held is None:
+            return False
+        return (
+            self._update(_held(job_id, fence), usage=_summed(held.usage or {}, usage)) is not None
+        )
+
     def finish(
         self,
         job_id: str,
@@ -79,7 +88,6 @@ class Leases:
         outcome: str | None = None,
         result: dict[str, Any] | None = None,
         error: dict[str, Any] | None = None,
-        usage: dict[str, Any] | None = None,
         chosen_candidate_id: str | None = None,
         report_json_sha256: str | None = None,
         report_html_sha256: str | None = None,
@@ -95,7 +103,6 @@ class Leases:
             "report_json_sha256": report_json_sha256,
             "report_html_sha256": report_html_sha256,
             "report_csv_sha256": report_csv_sha256,
-            **({"usage": usage} if usage is not None else {}),
         }
         if not self._end(_held(job_id, fence), job_id, status, **values):
             return False
@@ -128,7 +135,8 @@ class Leases:
         }
         requeued = []
         for job in self.expired():
-            if self._retry(_expired(job), job.id, max_attempts, error) and self._waits(job.id):
+            written = self._retry(_expired(job), job.id, max_attempts, error)
+            if written and self.status(job.id) == "queued":
                 requeued.append(job.id)
         return requeued
 
@@ -138,21 +146,21 @@ class Leases:
         return list(self.session.scalars(query))
 
     def stale_queued(self, older_than: float) -> list[tuple[str, str]]:
-        """Return (id, queue) of the jobs that wait and were not rung for so many seconds."""
-        moment = now()
-        quiet = JobRecord.rung_at < moment - timedelta(seconds=older_than)
+        """Return (id, queue) of the jobs that have waited for more than so many seconds."""
         query = (
-            update(JobRecord)
-            .where(JobRecord.status == "queued", quiet)
-            .values(rung_at=moment)
-            .returning(JobRecord.id, JobRecord.queue)
-            .execution_options(synchronize_session=False)
+            select(JobRecord.id, JobRecord.queue)
+            .where(
+                JobRecord.status == "queued",
+                JobRecord.queued_at < now() - timedelta(seconds=older_than),
+            )
+            .order_by(JobRecord.priority.desc(), JobRecord.id)
         )
         return [(row.id, row.queue) for row in self.session.execute(query)]
 
-    def _waits(self, job_id: str) -> bool:
+    def status(self, job_id: str) -> str:
+        """Return a job's status as it is now."""
         query = select(JobRecord.status).where(JobRecord.id == job_id)
-        return self.session.execute(query).scalar_one() == "queued"
+        return self.session.execute(query).scalar_one()
 
     def _retry(
         self,
@@ -172,7 +180,7 @@ class Leases:
         self, where: list[ColumnElement[bool]], job_id: str, reason: str, attempt: int = 0
     ) -> bool:
         moment = now()
-        values = {"queued_at": moment, "rung_at": moment, "status_reason": reason, **FREE}
+        values = {"queued_at": moment, "status_reason": reason, **FREE}
         count = JobRecord.attempt + attempt
         if self._update(where, status="queued", attempt=count, **values) is None:
             return False
@@ -216,3 +224,12 @@ def _held(job_id: str, fence: int) -> list[ColumnElement[bool]]:
 def _expired(job: JobRecord) -> list[ColumnElement[bool]]:
     # The lease is looked at again: its worker may have come back since the row was read.
     return [*_held(job.id, job.fence), JobRecord.lease_until < now()]
+
+
+def _summed(before: Mapping[str, Any], usage: Mapping[str, float]) -> dict[str, Any]:
+    """Add seconds, and take the higher peak."""
+    total = dict(before)
+    for name, value in usage.items():
+        earlier = total.get(name) or 0
+        total[name] = max(earlier, value) if name.startswith("peak_") else earlier + value
+    return total

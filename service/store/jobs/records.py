@@ -47,7 +47,6 @@ class JobRecord(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
-    rung_at: Mapped[datetime | None]
     owner: Mapped[str | None] = mapped_column(String(200))
     fence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]

@@ -50,7 +50,6 @@ class JobRepository(Leases):
             last_sequence=0,
             created_at=moment,
             queued_at=moment,
-            rung_at=moment,
         )
         self.session.add(record)
         self.session.flush()
@@ -111,7 +110,7 @@ class JobRepository(Leases):
     def count_by_status(self) -> dict[str, int]:
         """Return how many jobs there are in every status."""
         query = select(JobRecord.status, func.count()).group_by(JobRecord.status)
-        counts = dict(row.tuple() for row in self.session.execute(query))
+        counts = {row[0]: row[1] for row in self.session.execute(query)}
         return {status: counts.get(status, 0) for status in STATUSES}
 
     def oldest_queued_at(self) -> datetime | None:

@@ -1,0 +1,170 @@
+"""A small engine that really writes files, resumes from its checkpoint, and misbehaves when told to.
+
+The recipe tells it what to do: `steps`, `seconds` a step, `journal` (a file that gets one line for each thing
+that happens), and `act`: what to do at step `at`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spectral_engine.errors import ModelInvalid
+from spectral_engine.progress import CandidateFile, OnProgress, Progress
+from spectral_engine.report.schema import (
+    CandidateEntry,
+    DataSummary,
+    Exactness,
+    Interval,
+    Measurement,
+    MetricValue,
+    Provenance,
+    Report,
+)
+from spectral_engine.result import Candidate, ReportFile, Result
+
+
+def compress(
+    model: str,
+    data: str,
+    recipe: dict[str, Any],
+    on_progress: OnProgress,
+    work_dir: Path,
+    *,
+    label: str | None,
+    preprocessing: dict[str, Any] | None,
+) -> Result:
+    """Count to `steps`, a checkpoint each; the candidates are the model with a number appended."""
+    tell = _journal(recipe.get("journal"))
+    checkpoint = work_dir / "step"
+    start = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    tell(f"start {start}")
+    steps, content = recipe.get("steps", 4), Path(model).read_bytes()
+    assert Path(data).stat().st_size > 0
+    for step in range(start, steps):
+        on_progress(
+            Progress("training", step / steps, step, steps, metrics={"loss": 1.0 / (step + 1)})
+        )
+        if step == recipe.get("at", 1):
+            _act(recipe.get("act"), work_dir)
+        time.sleep(recipe.get("seconds", 0.01))
+        tell(f"step {step}")
+        checkpoint.write_text(str(step + 1))
+        on_progress(_announce(step, content, work_dir, steps))
+    tell("end")
+    files = [content + bytes([step]) for step in range(steps)]
+    return _result(files, hashlib.sha256(content).hexdigest())
+
+
+def _journal(path: str | None) -> Callable[[str], None]:
+    def tell(what: str) -> None:
+        if path:
+            with Path(path).open("a") as file:
+                file.write(f"{what}\n")
+
+    return tell
+
+
+def _act(act: str | None, work_dir: Path) -> None:
+    marker = work_dir / "acted"
+    once = act is not None and act.endswith("-once")
+    if once and marker.exists():
+        return
+    marker.touch()
+    deeds: dict[str, Callable[[], object]] = {
+        "crash": lambda: os._exit(3),
+        "bug": lambda: 1 // 0,
+        "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "hang": _hang,
+        "invalid": _refuse,
+    }
+    if act is not None:
+        deeds[act.removesuffix("-once")]()
+
+
+def _hang() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def _refuse() -> None:
+    raise ModelInvalid("the model is made of cheese", pointer="#/model")
+
+
+def _announce(step: int, content: bytes, work_dir: Path, steps: int) -> Progress:
+    path = work_dir / f"{step}.onnx"
+    path.write_bytes(content + bytes([step]))
+    size = steps - step
+    candidate = CandidateFile(step, path, size, size * 10, size * 100, "accuracy", 0.9)
+    return Progress("exporting", (step + 1) / steps, step, steps, candidate=candidate)
+
+
+def _measurement(file: bytes, nodes: int, value: float) -> Measurement:
+    interval = Interval(low=value - 0.1, high=min(value + 0.1, 1.0), confidence=0.95)
+    metric = MetricValue(
+        name="accuracy", value=value, interval=interval, rows=10, higher_is_better=True
+    )
+    return Measurement(
+        metric=metric,
+        validation_metric=value,
+        nodes=nodes,
+        params=nodes * 10,
+        macs=nodes * 100,
+        file_bytes=len(file),
+        sha256=hashlib.sha256(file).hexdigest(),
+    )
+
+
+def _result(files: list[bytes], model_sha256: str) -> Result:
+    exactness = Exactness(max_abs_difference=0, max_abs_output=1, tolerance=1e-5, samples=1)
+    entries = [
+        CandidateEntry(
+            id=f"candidate-{index + 1}",
+            measurement=_measurement(file, len(files) - index, 0.8),
+            validation_drop=0.1,
+            exactness=exactness,
+            widths=[],
+            meets_target=True,
+            chosen=index == len(files) - 1,
+        )
+        for index, file in enumerate(files)
+    ]
+    report = Report(
+        outcome="target_met",
+        outcome_reason="it was easy",
+        method="prune",
+        recipe={},
+        task="classification",
+        baseline=_measurement(files[0][:-1], len(files) + 1, 0.9),
+        candidates=entries,
+        chosen=entries[-1].id,
+        spectra=[],
+        relevance=[],
+        path=[],
+        data=DataSummary(
+            sha256=model_sha256,
+            train_rows=8,
+            validation_rows=1,
+            test_rows=1,
+            split="random",
+        ),
+        provenance=Provenance(
+            engine_version="0",
+            versions={},
+            seed=0,
+            device="cpu",
+            model_sha256=model_sha256,
+            dataset_sha256=model_sha256,
+            started_at="",
+            finished_at="",
+            training_seconds=0,
+            trained_parameters=0,
+        ),
+    )
+    candidates = (Candidate(entry, file) for entry, file in zip(entries, files, strict=True))
+    return Result(tuple(candidates), ReportFile(report))

@@ -1,0 +1,158 @@
+"""Real workers in processes of their own, and the records that they work on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.doorbell import Doorbell
+from service.settings import Settings
+from service.store.artifacts.blobs import ArtifactStore
+from service.store.candidates.records import CandidateRecord
+from service.store.candidates.repository import CandidateRepository
+from service.store.database import Database
+from service.store.datasets.repository import DatasetRepository
+from service.store.events.repository import EventRepository
+from service.store.jobs.records import TERMINAL, JobRecord
+from service.store.jobs.repository import JobRepository
+from service.store.models.repository import ModelRepository
+
+FAKE_ENGINE = "tests.support.fake_engine:compress"
+MODEL, DATA = b"a model", b"x,y\n1,0\n"
+
+
+def impatient(data_dir: Path, **more: Any) -> Settings:
+    """Return settings under which everything happens within seconds."""
+    given: dict[str, Any] = {
+        "data_dir": data_dir,
+        "lease_seconds": 3,
+        "heartbeat_seconds": 0.3,
+        "reaper_seconds": 0.5,
+        "cancel_grace_seconds": 1,
+        "progress_interval_seconds": 0.05,
+        "log_level": "DEBUG",
+    }
+    return Settings(**(given | more))
+
+
+@dataclass
+class Shop:
+    """Records, artifacts and a doorbell: what an API has at hand."""
+
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.settings.database_url)
+        self.artifacts = ArtifactStore(self.settings.artifacts_url)
+        self.doorbell = Doorbell(self.settings.broker_url, self.settings.broker_url_file)
+
+    def submit(self, ring: bool = True, limits: dict[str, Any] | None = None, **recipe: Any) -> str:
+        """Queue a job; return its id."""
+        with self.database.begin() as session:
+            model = ModelRepository(session).add(
+                name=None, file_name="m.onnx", **self._stored(MODEL)
+            )
+            dataset = DatasetRepository(session).add(
+                name=None, file_name="d.csv", **self._stored(DATA)
+            )
+            job = JobRepository(session).create(
+                model_id=model.id, dataset_id=dataset.id, recipe=recipe, limits=limits
+            )
+        if ring:
+            assert self.doorbell.ring(job.id, job.queue)
+        return job.id
+
+    def _stored(self, content: bytes) -> dict[str, Any]:
+        sha256, size_bytes = self.artifacts.put_bytes(content)
+        return {"sha256": sha256, "size_bytes": size_bytes}
+
+    def job(self, job_id: str) -> JobRecord:
+        with self.database.read() as session:
+            job = JobRepository(session).get(job_id)
+        assert job is not None
+        return job
+
+    def candidates(self, job_id: str) -> list[CandidateRecord]:
+        with self.database.read() as session:
+            return list(CandidateRepository(session).list(job_id))
+
+    def events(self, job_id: str) -> list[str]:
+        with self.database.read() as session:
+            return [event.type for event in EventRepository(session).list(job_id, 0, 1000)]
+
+    def cancel(self, job_id: str) -> JobRecord:
+        with self.database.begin() as session:
+            return JobRepository(session).request_cancel(job_id)
+
+    def read(self, sha256: str | None) -> bytes:
+        assert sha256 is not None
+        return b"".join(self.artifacts.open(sha256))
+
+    def ended(self, job_id: str, seconds: float = 40) -> JobRecord:
+        """Wait for a job's end."""
+        wait_until(lambda: self.job(job_id).status in TERMINAL, seconds)
+        return self.job(job_id)
+
+    def at_work(self, job_id: str, seconds: float = 30) -> JobRecord:
+        """Wait until the engine is at work on a job and has announced a candidate."""
+        wait_until(lambda: len(self.candidates(job_id)) > 0, seconds)
+        return self.job(job_id)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@dataclass
+class RunningWorker:
+    """A worker's main process."""
+
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """End it as an operator does; return its exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextmanager
+def running_worker(settings: Settings, engine: str = FAKE_ENGINE) -> Iterator[RunningWorker]:
+    """Run a worker until the block ends."""
+    env = {**os.environ, **settings.environment(), "EIGENPRESS_ENGINE": engine}
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "--queues", "gpu,cpu"],
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    worker = RunningWorker(process)
+    try:
+        yield worker
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

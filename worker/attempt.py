@@ -1,0 +1,119 @@
+"""One attempt at a job: the engine's process from its start to its end, and why it ended."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from worker.claimed import Claimed, Stores
+from worker.engine_process import EngineProcess
+from worker.heartbeat import Heartbeat
+from worker.messages import Message
+from worker.recorder import Recorder
+
+POLL_SECONDS = 0.1
+KILLED = -9
+Reason = Literal["done", "error", "crash", "lost", "cancelled", "drained"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why an attempt ended, and what it brought."""
+
+    reason: Reason
+    error: dict[str, Any] | None = None
+    summary: dict[str, Any] | None = None
+
+
+class Attempt:
+    """Runs the engine on a claimed job until it ends or has to be stopped."""
+
+    def __init__(
+        self, stores: Stores, claimed: Claimed, heartbeat: Heartbeat, draining: Callable[[], bool]
+    ) -> None:
+        self._stores, self._claimed = stores, claimed
+        self._heartbeat, self._draining = heartbeat, draining
+        self._recorder = Recorder(stores, claimed)
+        self._last: Message = {}
+        self._started = time.monotonic()
+
+    def run(self, engine: str, lock: int) -> Ending:
+        """Run the engine; return how it ended."""
+        process = EngineProcess(self._request(engine), self._claimed.workspace.log, [lock])
+        try:
+            return self._watch(process)
+        finally:
+            process.close()
+
+    def _request(self, engine: str) -> dict[str, Any]:
+        claimed, workspace = self._claimed, self._claimed.workspace
+        model, data = workspace.prepare(self._stores.artifacts, claimed.model, claimed.dataset)
+        return {
+            "engine": engine,
+            "model": str(model),
+            "data": str(data),
+            "recipe": claimed.job.recipe,
+            "label": claimed.dataset.label,
+            "preprocessing": claimed.dataset.preprocessing,
+            "work_dir": str(workspace.checkpoints),
+            "output": str(workspace.output),
+        }
+
+    def _watch(self, process: EngineProcess) -> Ending:
+        while not process.ended:
+            self._take(process.messages(POLL_SECONDS))
+            self._recorder.flush_if_due()
+            stop = self._reason_to_stop()
+            if stop is not None and not process.ended:
+                # What it had announced before it was stopped stays.
+                self._take(process.stop(self._stores.settings.cancel_grace_seconds))
+                return stop
+        self._recorder.flush()
+        return self._judge(process.wait())
+
+    def _take(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message["kind"] == "progress":
+                self._recorder.take(message)
+            else:
+                self._last = message
+
+    def _reason_to_stop(self) -> Ending | None:
+        if self._heartbeat.lost or self._recorder.lost:
+            return Ending("lost")
+        if self._heartbeat.cancel_requested:
+            return Ending("cancelled")
+        limit = self._claimed.job.limits.get("max_runtime_seconds")
+        if limit is not None and time.monotonic() - self._started > limit:
+            detail = f"The job ran longer than its limit of {limit} seconds."
+            return Ending("error", {"code": "timeout", "detail": detail, "retryable": False})
+        return Ending("drained") if self._draining() else None
+
+    def _judge(self, exit_code: int) -> Ending:
+        if self._recorder.lost:
+            return Ending("lost")
+        if exit_code == 0 and self._last.get("kind") == "done":
+            return Ending("done", summary=self._last["summary"])
+        if exit_code == 0 and self._last.get("kind") == "error":
+            return Ending("error", self._last["error"])
+        if exit_code == KILLED:
+            # Nobody else kills the engine so: the kernel does, when memory runs out.
+            detail = "The engine was killed; most likely memory ran out."
+            return Ending("error", {"code": "out-of-memory", "detail": detail, "retryable": False})
+        told = self._last.get("detail") or f"exit code {exit_code}"
+        detail = f"The engine crashed: {told}"
+        return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})
+
+    def usage(self) -> dict[str, float]:
+        """Return what the attempt has cost. The pool process has run no other child."""
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        usage = {
+            "cpu_seconds": round(spent.ru_utime + spent.ru_stime, 3),
+            "peak_memory_bytes": spent.ru_maxrss * 1024,
+        }
+        if self._claimed.job.queue == "gpu":
+            usage["gpu_seconds"] = round(time.monotonic() - self._started, 3)
+        return usage

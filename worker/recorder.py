@@ -1,0 +1,98 @@
+"""Writes what a running engine tells into the records, not more often than the settings allow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from service.store.events.repository import EventRepository
+from service.store.jobs.repository import JobRepository
+from worker.candidates import announced_values, record_candidate
+from worker.claimed import Claimed, Stores
+from worker.messages import Message
+
+PROGRESS = ("fraction", "step", "total_steps", "eta_seconds", "metrics")
+
+
+class Recorder:
+    """Keeps the record of one attempt; `lost` when the lease was gone at a write."""
+
+    def __init__(self, stores: Stores, claimed: Claimed) -> None:
+        self.lost = False
+        self._stores, self._claimed = stores, claimed
+        self._waiting: Message | None = None
+        self._stage: str | None = None
+        self._told_percent = 0
+        self._written = 0.0
+
+    def take(self, message: Message) -> None:
+        """Note progress: at once where it is more than a number, else when it is due."""
+        if message.get("candidate"):
+            self._candidate(message["candidate"])
+        if message.get("warning"):
+            self._tell("job.warning", "warn", str(message["warning"]), {})
+        self._waiting = message
+        if message["stage"] != self._stage:
+            self.flush()
+
+    def flush_if_due(self) -> None:
+        """Write the latest progress when the last write is long enough ago."""
+        interval = self._stores.settings.progress_interval_seconds
+        if time.monotonic() - self._written >= interval:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the latest progress, if there is any."""
+        message, self._waiting = self._waiting, None
+        if message is None or self.lost:
+            return
+        progress = {key: message[key] for key in PROGRESS}
+        with self._stores.database.begin() as session:
+            jobs = JobRepository(session)
+            if not jobs.progress(self._claimed.id, self._claimed.fence, message["stage"], progress):
+                self.lost = True
+                return
+            for event in self._news(message, progress):
+                EventRepository(session).append(self._claimed.id, *event)
+        self._written = time.monotonic()
+
+    def _news(
+        self, message: Message, progress: dict[str, Any]
+    ) -> list[tuple[str, str, str, dict[str, Any]]]:
+        news = []
+        if message["stage"] != self._stage:
+            data = {"stage": message["stage"], "from": self._stage}
+            news.append(("job.stage_changed", "info", message["stage"], data))
+            self._stage = message["stage"]
+        percent = int(100 * progress["fraction"])
+        if percent > self._told_percent or message["message"]:
+            news.append(("job.progress", "info", message["message"], progress))
+            self._told_percent = percent
+        if message["metrics"]:
+            data = {"step": message["step"], **message["metrics"]}
+            news.append(("job.metrics", "info", "", data))
+        return news
+
+    def _candidate(self, candidate: dict[str, Any]) -> None:
+        sha256, size_bytes = self._stores.artifacts.put_file(Path(candidate["path"]))
+        values = announced_values(candidate)
+        with self._stores.database.begin() as session:
+            if not JobRepository(session).holds(self._claimed.id, self._claimed.fence):
+                self.lost = True
+                return
+            record_candidate(
+                session,
+                self._claimed.id,
+                candidate["index"],
+                sha256=sha256,
+                size_bytes=size_bytes,
+                **values,
+            )
+
+    def _tell(self, kind: str, level: str, message: str, data: dict[str, Any]) -> None:
+        with self._stores.database.begin() as session:
+            if not JobRepository(session).holds(self._claimed.id, self._claimed.fence):
+                self.lost = True
+                return
+            EventRepository(session).append(self._claimed.id, kind, level, message, data)

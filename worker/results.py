@@ -1,0 +1,101 @@
+"""The end of a job that went well: everything under its lease, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.store.jobs.repository import JobRepository
+from worker.candidates import final_values, record_candidate
+from worker.child import REPORTS
+from worker.claimed import Claimed, Stores
+
+File = tuple[str, int]  # SHA-256, bytes
+
+
+def finish_with_result(
+    stores: Stores, claimed: Claimed, summary: dict[str, Any], usage: Mapping[str, float]
+) -> bool:
+    """Store candidates and reports and end the job; False when the lease was lost."""
+    # Artifacts first: under their digests they do no harm if the lease turns out to be lost.
+    output = claimed.workspace.output
+    count = len(summary["candidates"])
+    models = [stores.artifacts.put_file(output / f"{index}.onnx") for index in range(count)]
+    reports = {name: stores.artifacts.put_file(output / name) for name in REPORTS}
+    with stores.database.begin() as session:
+        jobs = JobRepository(session)
+        if not jobs.add_usage(claimed.id, claimed.fence, usage):
+            return False
+        chosen, entry = _record(session, claimed.id, summary, models)
+        return jobs.finish(
+            claimed.id,
+            claimed.fence,
+            "succeeded",
+            status_reason=summary["outcome_reason"],
+            outcome=summary["outcome"],
+            result=_result(chosen, entry, summary, reports),
+            chosen_candidate_id=chosen["id"],
+            report_json_sha256=reports["report.json"][0],
+            report_html_sha256=reports["report.html"][0],
+            report_csv_sha256=reports["report.csv"][0],
+        )
+
+
+def _record(
+    session: Session, job_id: str, summary: dict[str, Any], models: list[File]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Record every candidate; return the chosen one's file, and its entry in the report."""
+    found: tuple[dict[str, Any], dict[str, Any]] | None = None
+    for index, (entry, (sha256, size_bytes)) in enumerate(
+        zip(summary["candidates"], models, strict=True)
+    ):
+        values = final_values(entry, metric_name(summary))
+        file = {"sha256": sha256, "size_bytes": size_bytes}
+        record = record_candidate(session, job_id, index, **file, **values)
+        if entry["chosen"]:
+            found = {"id": record.id, **file}, entry
+    if found is None:
+        raise ValueError("the engine has chosen no candidate")
+    return found
+
+
+def metric_name(summary: dict[str, Any]) -> str:
+    """Return the name of the metric in which the report speaks."""
+    measured = [summary["baseline"], *(entry["measurement"] for entry in summary["candidates"])]
+    names = [one["metric"]["name"] for one in measured if one["metric"] is not None]
+    return str(names[0]) if names else "metric"
+
+
+def _result(
+    chosen: dict[str, Any],
+    entry: dict[str, Any],
+    summary: dict[str, Any],
+    reports: dict[str, File],
+) -> dict[str, Any]:
+    name = metric_name(summary)
+    baseline = _numbers(summary["baseline"], name)
+    compressed = _numbers(entry["measurement"], name)
+    delta = {key: compressed[key] - baseline[key] for key in baseline if key in compressed}
+    files = [
+        {"name": name, "sha256": file[0], "size_bytes": file[1]} for name, file in reports.items()
+    ]
+    return {
+        "candidate": chosen["id"],
+        "outcome_reason": summary["outcome_reason"],
+        "binding_constraint": summary["binding_constraint"],
+        "metrics": {"baseline": baseline, "compressed": compressed, "delta": delta},
+        "artifacts": [
+            {"name": "model.onnx", **{key: chosen[key] for key in ("sha256", "size_bytes")}},
+            *files,
+        ],
+    }
+
+
+def _numbers(measurement: dict[str, Any], name: str) -> dict[str, float]:
+    numbers = {key: measurement[key] for key in ("nodes", "params", "macs", "file_bytes")}
+    numbers[f"validation_{name}"] = measurement["validation_metric"]
+    if measurement["metric"] is not None:
+        numbers[name] = measurement["metric"]["value"]
+    return numbers

@@ -1,0 +1,109 @@
+"""Runs jobs: claim, heartbeat, engine, and one fenced write at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+
+from service.doorbell import Doorbell
+from service.settings import Settings
+from service.store.artifacts.blobs import ArtifactStore
+from service.store.database import Database
+from service.store.jobs.records import TERMINAL
+from service.store.jobs.repository import JobRepository
+from worker.attempt import Attempt, Ending
+from worker.claimed import Claimed, Stores, claim_next
+from worker.drain import Drain
+from worker.heartbeat import Heartbeat
+from worker.options import WorkerOptions
+from worker.results import finish_with_result
+from worker.workspace import WorkspaceBusyError
+
+log = logging.getLogger("eigenpress.worker")
+
+
+class Runner:
+    """Runs the jobs of some queues, one at a time."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        doorbell: Doorbell,
+        drain: Drain,
+        engine: str,
+        queues: Sequence[str],
+    ) -> None:
+        self._stores, self._doorbell, self._drain = stores, doorbell, drain
+        self._engine, self._queues = engine, queues
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    @classmethod
+    def from_environment(cls, drain: Drain) -> Runner:
+        """Return the runner that the settings of the environment describe."""
+        settings, options = Settings(), WorkerOptions()
+        stores = Stores(
+            settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
+        )
+        doorbell = Doorbell(settings.broker_url, settings.broker_url_file)
+        return cls(stores, doorbell, drain, options.engine, options.queues)
+
+    def run_next(self) -> str | None:
+        """Run the job that is next; return its id, or None where nothing waited."""
+        claimed = claim_next(self._stores, self._owner, self._queues)
+        if claimed is None:
+            return None
+        log.info("%s: attempt %d", claimed.id, claimed.job.attempt)
+        settings = self._stores.settings
+        with Heartbeat(settings, self._stores.database, claimed.id, claimed.fence) as heartbeat:
+            status = self._run(claimed, heartbeat)
+        log.info("%s: %s", claimed.id, status or "lease lost")
+        if status == "queued":
+            self._doorbell.ring(claimed.id, claimed.job.queue)
+        return claimed.id
+
+    def _run(self, claimed: Claimed, heartbeat: Heartbeat) -> str | None:
+        """Run a job; return its status afterwards, or None when the lease was lost."""
+        attempt = Attempt(self._stores, claimed, heartbeat, lambda: self._drain.requested)
+        try:
+            with claimed.workspace.locked(self._stores.settings.lease_seconds) as lock:
+                ending = attempt.run(self._engine, lock)
+                status = self._conclude(claimed, ending, attempt.usage())
+                if status in TERMINAL:
+                    claimed.workspace.remove()
+                return status
+        except WorkspaceBusyError:
+            return self._conclude(claimed, _internal("Another process is at work on the job."), {})
+        except Exception as error:
+            log.exception("%s: could not be run", claimed.id)
+            return self._conclude(claimed, _internal(f"{type(error).__name__}: {error}"), {})
+
+    def _conclude(self, claimed: Claimed, ending: Ending, usage: Mapping[str, float]) -> str | None:
+        """Write the end of an attempt under the lease; return the job's status, None if lost."""
+        if ending.reason == "lost":
+            return None
+        if ending.summary is not None:
+            done = finish_with_result(self._stores, claimed, ending.summary, usage)
+            return "succeeded" if done else None
+        with self._stores.database.begin() as session:
+            jobs = JobRepository(session)
+            held = jobs.add_usage(claimed.id, claimed.fence, usage)
+            if not (held and self._write(jobs, claimed, ending)):
+                return None
+            return jobs.status(claimed.id)
+
+    def _write(self, jobs: JobRepository, claimed: Claimed, ending: Ending) -> bool:
+        key = claimed.id, claimed.fence
+        if ending.reason == "cancelled":
+            return jobs.finish(*key, "cancelled")
+        if ending.reason == "drained":
+            return jobs.release(*key)
+        assert ending.error is not None
+        if ending.reason == "crash":
+            return jobs.retry(*key, self._stores.settings.max_attempts, ending.error)
+        return jobs.finish(*key, "failed", error=ending.error)
+
+
+def _internal(detail: str) -> Ending:
+    return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})
