@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from spectral_engine.graph.coupling import couple
 from torch import nn
 
 from benchmarks import rows
 from benchmarks.digits import export, perceptron
+from spectral_engine.graph.coupling import couple
 from spectral_engine.loading import load
 from spectral_engine.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel

@@ -116,9 +116,12 @@ def _with_broker(settings: Settings, running: ExitStack) -> Settings:
     """Start the embedded queue where no other is named."""
     if settings.broker_url is not None:
         return settings
-    from worker.embedded import embedded_broker
+    from worker.embedded import BrokerUnavailableError, embedded_broker
 
-    url = running.enter_context(embedded_broker(settings))
+    try:
+        url = running.enter_context(embedded_broker(settings))
+    except BrokerUnavailableError as error:
+        fail(str(error))
     return settings.model_copy(update={"broker_url": url})
 
 

@@ -13,13 +13,12 @@ def worker(
     ] = "cpu",
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at a time.")] = 1,
 ) -> None:
-    """Run jobs from the queue at EIGENPRESS_BROKER_URL until stopped."""
+    """Run jobs until stopped: from the queue at EIGENPRESS_BROKER_URL, or the one of the data directory."""
+    from service.settings import Settings
     from worker.main import run_worker
 
-    from service.settings import Settings
-
     names = [name.strip() for name in queues.split(",") if name.strip()]
-    run_worker(Settings(), queues=names, concurrency=concurrency)
+    raise typer.Exit(run_worker(Settings(), queues=names, concurrency=concurrency))
 
 
 def migrate() -> None:

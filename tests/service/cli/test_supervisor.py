@@ -44,10 +44,10 @@ def test_a_command_that_dies_is_started_again_and_stop_leaves_nothing(tmp_path):
     os.kill(started(log)[0][0], signal.SIGKILL)
     until(lambda: len(started(log)) == 2)
     first, second = started(log)
-    assert not any(lives(number) for number in first)
+    until(lambda: not any(lives(number) for number in first))
     assert all(lives(number) for number in second)
     supervised.stop(grace_seconds=5)
-    assert not any(lives(number) for number in second)
+    until(lambda: not any(lives(number) for number in second))
 
 
 def test_stop_before_the_command_ever_ran_again_does_not_start_it(tmp_path):

@@ -1,0 +1,165 @@
+"""Import: what onnxruntime computes, the imported module computes, and its gradients are the original's."""
+
+import io
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from spectral_engine.graph.trace import trace_shapes
+from spectral_engine.loading import load
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.zoo import EXPORTERS, NETS, export, settle, specimen
+
+ALL = pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
+
+
+def in_onnxruntime(model, inputs):
+    session = onnxruntime.InferenceSession(model)
+    return session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+
+
+def relative(left, right):
+    return float(np.abs(left - right).max() / np.abs(right).max())
+
+
+@ALL
+def test_the_module_computes_what_onnxruntime_computes(name, exporter):
+    found = specimen(name, exporter)
+    module = load(found.model)
+    for batch in (1, 5):
+        inputs = found.sample(batch)
+        with torch.no_grad():
+            (output,) = module(**inputs).values()
+        assert relative(output.numpy(), in_onnxruntime(found.model, inputs)) <= 1e-4
+
+
+@ALL
+def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
+    """Exporters rename, turn and fold weights; every weight that kept its values must have kept its gradient."""
+    found = specimen(name, exporter)
+    module, inputs = load(found.model), found.sample(6)
+    original = {key: p for key, p in found.net.named_parameters()}
+    found.net.zero_grad()
+    target = torch.randn(6, 5, generator=torch.Generator().manual_seed(2))
+    nn.functional.mse_loss(found.net(*inputs.values()), target).backward()
+    nn.functional.mse_loss(next(iter(module(**inputs).values())), target).backward()
+    compared = 0
+    for key, parameter in module.named_parameters():
+        twin = twin_of(key, parameter, original)
+        if twin is None or key not in module.trainable:
+            continue
+        expected = twin.grad if twin.shape == parameter.shape else twin.grad.T
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-3, atol=1e-6)
+        compared += 1
+    folded = sum(isinstance(m, nn.BatchNorm2d) for m in found.net.modules())
+    assert compared >= len(original) - 4 * folded
+
+
+def twin_of(key, parameter, original):
+    for turned in (False, True):
+        for name, candidate in original.items():
+            values = candidate.T if turned and candidate.dim() == 2 else candidate
+            if values.shape == parameter.shape and torch.equal(values, parameter):
+                return original[name]
+    return None
+
+
+@ALL
+def test_parameters_bear_the_initializers_names(name, exporter):
+    found = specimen(name, exporter)
+    names = {n for n, _ in load(found.model).named_parameters()}
+    floats = {
+        t.name for t in onnx.load_from_string(found.model).graph.initializer if t.data_type == 1
+    }
+    assert floats <= names
+
+
+@pytest.mark.parametrize("name", ["residual", "without_bias", "depthwise"])
+def test_what_is_trained_is_written_back_into_the_graph_that_came_in(name):
+    found = specimen(name)
+    module, inputs = load(found.model), found.sample(4)
+    with torch.no_grad():
+        for key in module.trainable:
+            module.initializer(key).mul_(1.1).add_(0.01)
+        (expected,) = module(**inputs).values()
+    module.write_back()
+    written = to_bytes(module.model)
+    assert relative(in_onnxruntime(written, inputs), expected.numpy()) <= 1e-4
+    before, after = onnx.load_from_string(found.model).graph, onnx.load_from_string(written).graph
+    assert (after.input, after.output) == (before.input, before.output)
+
+
+def test_weights_can_be_replaced_for_one_call_and_gradients_flow_to_them():
+    found = specimen("perceptron_relu")
+    module, inputs = load(found.model), found.sample(3)
+    name = module.trainable[0]
+    weight = torch.zeros_like(module.initializer(name)).requires_grad_()
+    replaced = module.compute(inputs, {name: weight})
+    next(iter(replaced.values())).sum().backward()
+    assert weight.grad is not None
+    assert module.initializer(name).grad is None
+
+
+def test_batch_statistics_are_used_and_followed_while_a_module_trains():
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 5, 8), nn.Flatten())
+    settle(net, ((3, 8, 8),))
+    module = load(export(net, ((3, 8, 8),), ("in0",), "torchscript"))
+    (mean_name,) = [n for n, _ in module.named_parameters() if "mean" in n]
+    before, x = module.initializer(mean_name).detach().clone(), torch.randn(8, 3, 8, 8)
+    net.train()
+    module.train()
+    (output,) = module(in0=x).values()
+    torch.testing.assert_close(output, net(x), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(module.initializer(mean_name), before)
+    torch.testing.assert_close(module.initializer(mean_name).detach(), net[0].running_mean)
+
+
+def test_a_batch_size_frozen_to_one_runs_batched_all_the_same():
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4 * 36, 5)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.conv(x)).reshape(1, 144))
+
+    net, file = Frozen().eval(), io.BytesIO()
+    torch.onnx.export(net, (torch.zeros(1, 1, 8, 8),), file, input_names=["x"], dynamo=False)
+    module, x = load(file.getvalue()), torch.randn(7, 1, 8, 8)
+    with torch.no_grad():
+        (together,) = module(x=x).values()
+        alone = torch.cat([net(row[None]) for row in x])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_models_train_in_single_and_are_written_back_in_half():
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float16[N, 3] x) => (float16[N, 2] y) { y = MatMul(x, w) }'
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((3, 2), np.float16), "w"))
+    module = load(model.SerializeToString())
+    assert module.initializer("w").dtype == torch.float32
+    module.write_back({"w": torch.full((3, 2), 1e-42)})
+    written = onnx.load_from_string(to_bytes(module.model)).graph.initializer[0]
+    assert written.data_type == onnx.TensorProto.FLOAT16
+
+
+def test_numbers_too_small_to_be_normal_are_written_as_zero():
+    module = load(specimen("perceptron_relu").model)
+    name = module.trainable[0]
+    module.write_back({name: torch.full_like(module.initializer(name), 1e-40)})
+    assert not module.model.graph.initializers[name].const_value.numpy().any()
+
+
+def test_shapes_of_all_values_are_known_from_one_run():
+    found = specimen("inception")
+    module = load(found.model)
+    shapes = trace_shapes(module, batch=3)
+    assert shapes[module.output_names[0]] == (3, 5)
+    assert shapes["in0"] == (3, 3, 8, 8)
