@@ -15,18 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 from spectral_engine.graph.cost import ProductSum
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, ShapeFact, Transfer
+from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, Mix, Product, ShapeFact, Transfer
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
-from spectral_engine.graph.trace import trace_shapes
+from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
-TRACED_BATCH = 2
+UNMADE = "no transfer makes it"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Coupling:
     reasons: dict[int, str]
     transfers: tuple[Transfer, ...]
     facts: tuple[ShapeFact, ...]
+    mixes: tuple[Mix, ...]
+    products: tuple[Product, ...]
     layers: tuple[Layer, ...]
     sizes: dict[str, tuple[int, ...]]
 
@@ -54,6 +57,9 @@ class Coupling:
             axes={name: _filter(axes, removed) for name, axes in self.axes.items()},
             layers=tuple(layer.without(removed) for layer in self.layers),
             transfers=tuple(self._fewer_positions(t, removed) for t in self.transfers),
+            facts=tuple(replace(fact, ids=_kept(fact.ids, removed)) for fact in self.facts),
+            mixes=tuple(replace(mix, ids=_kept(mix.ids, removed)) for mix in self.mixes),
+            products=tuple(_fewer(product, removed) for product in self.products),
             sizes={
                 name: narrowed_shape(shape, self.axes.get(name), removed)
                 for name, shape in self.sizes.items()
@@ -65,7 +71,7 @@ class Coupling:
         return self._alive.copy()
 
     def macs(self, removed: Mark | None = None) -> int:
-        """Return the multiply-adds of one sample in all transfers, once these groups are gone."""
+        """Return the multiply-adds of one sample in all transfers and products, once these groups are gone."""
         return self._macs.count(removed)
 
     def params(self, removed: Mark | None = None) -> int:
@@ -83,7 +89,8 @@ class Coupling:
 
     @cached_property
     def _macs(self) -> ProductSum:
-        return ProductSum(self._links(transfer) for transfer in self.transfers)
+        links = [self._links(transfer) for transfer in self.transfers]
+        return ProductSum([*links, *((item.factor, list(item.ids)) for item in self.products)])
 
     @cached_property
     def _params(self) -> ProductSum:
@@ -111,29 +118,29 @@ class Coupling:
         return replace(transfer, macs_per_link=macs)
 
 
-def couple(module: OnnxModule) -> Coupling:
-    """Find the node groups of a model."""
-    nodes = graph_nodes(module.model)
-    shapes = trace_shapes(module, TRACED_BATCH)
-    initializers = frozenset(module.model.graph.initializers)
-    book = IdBook(shapes, initializers, batch=TRACED_BATCH, readers=_readers(nodes))
-    book_nodes(book, nodes, module.input_names, module.output_names)
+def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
+    """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
+    traced = trace_shapes(module, TRACED_BATCH, shapes)
+    nodes = [_with_known(node, module.plan.known) for node in graph_nodes(module.model)]
     floats = {
-        name: shapes[name]
+        name: traced[name]
         for name, value in module.model.graph.initializers.items()
         if value.dtype is not None and value.dtype.is_floating_point()
     }
+    book = IdBook(
+        traced,
+        frozenset(module.model.graph.initializers),
+        frozenset(floats),
+        batch=TRACED_BATCH,
+        readers=_readers(nodes),
+        varying=_varying(nodes, module.input_names),
+    )
+    book_nodes(book, nodes, module.output_names)
     return close_book(book, floats)
 
 
-def book_nodes(
-    book: IdBook, nodes: Iterable[Node], inputs: Iterable[str], outputs: Iterable[str]
-) -> None:
+def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
-    for name in inputs:
-        if len(book.shapes[name]) > 1:
-            channels = book.fresh_pinned(book.shapes[name][1], "graph input")
-            book.write(name, (None, channels, *(None,) * (len(book.shapes[name]) - 2)))
     for node in nodes:
         rule = find_rule(node)
         if rule is None:
@@ -142,6 +149,25 @@ def book_nodes(
             rule(node, book)
     for name in outputs:
         book.pin_value(name, "graph output")
+
+
+def _with_known(node: Node, known: Mapping[str, Tensor]) -> Node:
+    """Give a node the integers that are worked out before anything runs, not only those that stand in the file."""
+    found = {
+        position: known[name].numpy()
+        for position, name in enumerate(node.inputs)
+        if name is not None and name in known and not known[name].is_floating_point()
+    }
+    return replace(node, constants={**found, **node.constants})
+
+
+def _varying(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
+    """Return the values that change with what the model is given, and not with its shape alone."""
+    varying = set(inputs)
+    for node in nodes:
+        if node.op_type not in {"Shape", "Size"} and varying.intersection(node.inputs):
+            varying.update(node.outputs)
+    return frozenset(varying)
 
 
 def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
@@ -153,13 +179,30 @@ def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
         groups = np.unique(labels[ids])
         reasons.update(dict.fromkeys(groups[~pinned[groups]].tolist(), reason))
         pinned[groups] = True
+    unmade = np.ones(count, dtype=bool)
+    for item in book.transfers:
+        made = book.axes[item.weight][item.out_axis]
+        if made is not None:
+            unmade[labels[made]] = False
+    reasons.update(dict.fromkeys(np.flatnonzero(unmade & ~pinned).tolist(), UNMADE))
+    pinned |= unmade
     axes = {
         name: tuple(None if ids is None else labels[ids] for ids in found)
         for name, found in book.axes.items()
     }
-    layers = find_layers(book.transfers, axes, pinned, reasons)
     return Coupling(
-        axes, count, pinned, reasons, tuple(book.transfers), tuple(book.facts), layers, dict(sizes)
+        axes=axes,
+        count=count,
+        pinned=pinned,
+        reasons=reasons,
+        transfers=tuple(book.transfers),
+        facts=tuple(replace(fact, ids=labels[fact.ids]) for fact in book.facts),
+        mixes=tuple(replace(mix, ids=labels[mix.ids]) for mix in book.mixes),
+        products=tuple(
+            replace(item, ids=tuple(labels[ids] for ids in item.ids)) for item in book.products
+        ),
+        layers=find_layers(book.transfers, axes, pinned, reasons),
+        sizes=dict(sizes),
     )
 
 
@@ -215,8 +258,16 @@ def _readers(nodes: Iterable[Node]) -> dict[str, list[Node]]:
     return readers
 
 
+def _kept(ids: Ids, removed: Mark) -> Ids:
+    return ids[~removed[ids]]
+
+
+def _fewer(product: Product, removed: Mark) -> Product:
+    return replace(product, ids=tuple(_kept(ids, removed) for ids in product.ids))
+
+
 def _filter(axes: AxisIds, removed: Mark) -> AxisIds:
-    return tuple(None if ids is None else ids[~removed[ids]] for ids in axes)
+    return tuple(None if ids is None else _kept(ids, removed) for ids in axes)
 
 
 def _elements(shape: tuple[int, ...], axes: AxisIds | None) -> tuple[int, list[Ids]]:

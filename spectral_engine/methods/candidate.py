@@ -13,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.surgery import mask
+from spectral_engine.graph.masking import mask
 from spectral_engine.measure.exactness import compare
 from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.load import load_model

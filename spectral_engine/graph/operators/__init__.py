@@ -35,5 +35,3 @@ __all__ = [
     "shape",
     "supported_operators",
 ]
-
-from spectral_engine.graph.operators import interim  # noqa

@@ -1,4 +1,4 @@
-"""What coupling rules share: axes that meet, and constants that state widths."""
+"""What coupling rules share: axes that meet, constants that state widths, values that only pass ids on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
     book.write(output, axes)
     for name in operands:
         if name in book.initializers:
-            rank = len(book.shapes[name])
             own = book.shapes[name]
-            found = axes[len(axes) - rank :]
+            found = axes[len(axes) - len(own) :]
             book.claim(
                 name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True))
             )
@@ -54,18 +53,15 @@ def _constants_alone(operands: Sequence[str], axis: int, size: int, book: IdBook
     sized = [
         name
         for name in operands
-        if name in book.initializers
+        if name in book.float_initializers
         and -axis <= len(book.shapes[name])
         and book.shapes[name][axis] == size
     ]
     if size == 1 or not sized:
         return None
     held = (book.axis(name, axis) for name in sized if name in book.axes)
-    return next((ids for ids in held if ids is not None), None) or _new(size, book)
-
-
-def _new(size: int, book: IdBook) -> Ids:
-    return book.fresh_pinned(size, "comes from constants alone")
+    found = next((ids for ids in held if ids is not None), None)
+    return book.fresh(size) if found is None else found
 
 
 def follow(node: Node, book: IdBook) -> None:
@@ -75,27 +71,28 @@ def follow(node: Node, book: IdBook) -> None:
     constant = book.constant(source)
     if constant is not None:
         book.aliases[target] = constant
-    if source in book.origins or 0 in node.constants:
-        book.origins[target] = origins_of(node, 0, book)
+    follow_origins(node, book)
+
+
+def follow_origins(node: Node, book: IdBook) -> None:
+    """Pass on where the numbers of an integer vector stand."""
+    if node.input(0) in book.origins or 0 in node.constants:
+        book.origins[node.outputs[0]] = origins_of(node, 0, book)
 
 
 def held_ids(value: str, book: IdBook) -> AxisIds:
     """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
-    if value in book.initializers and value not in book.axes and _is_float(value, book):
+    if value in book.float_initializers and value not in book.axes:
         shape = book.shapes[value]
         book.write(value, tuple(book.fresh(n) if n > 1 else None for n in shape))
     return book.ids(value)
-
-
-def _is_float(value: str, book: IdBook) -> bool:
-    return value in book.float_initializers
 
 
 def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, ...]:
     """Return where each number of an integer vector stands in a constant, None where it is computed."""
     if position in node.constants:
         count = node.constants[position].size
-        return tuple((node.outputs[0], position, entry) for entry in range(count))
+        return tuple(Origin(node, position, entry) for entry in range(count))
     value = node.input(position)
     shape = book.shapes[value]
     return book.origins.get(value, (None,) * (shape[0] if shape else 1))
@@ -104,8 +101,7 @@ def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, 
 def state_width_at(origin: Origin | None, ids: Ids, book: IdBook) -> None:
     """Record that a constant's number counts these ids; a number computed at run time follows by itself."""
     if origin is not None:
-        node, position, entry = origin
-        book.state_width(node, ids, input=position, entry=entry)
+        book.state_width(origin.node, ids, input=origin.input, entry=origin.entry)
 
 
 def normal(axis: int, rank: int) -> int:

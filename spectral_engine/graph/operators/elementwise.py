@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": torch.abs,
@@ -116,3 +119,36 @@ def clip(node: Node, mode: Mode) -> Function:
 def _clip_to_tensors(x: Tensor, least: Any, most: Any) -> Tensor:
     x = x if least is None else torch.maximum(x, torch.as_tensor(least, dtype=x.dtype))
     return x if most is None else torch.minimum(x, torch.as_tensor(most, dtype=x.dtype))
+
+
+@coupling(*UNARY, "Clip")
+def unary_coupling(node: Node, book: IdBook) -> None:
+    """Every node alone."""
+    follow(node, book)
+
+
+@coupling(*(BINARY.keys() - {"Add"}), *FOLDS, "Div", "Pow", "Mean", "Where", "Mod", "BitShift")
+def elementwise_coupling(node: Node, book: IdBook) -> None:
+    """Operands meet node by node."""
+    meet([name for name in node.inputs if name is not None], node.outputs[0], book)
+
+
+@coupling("Add")
+def add_coupling(node: Node, book: IdBook) -> None:
+    """Operands meet; a constant of one entry per node, added directly after a transfer, is its bias."""
+    elementwise_coupling(node, book)
+    for value, constant in ((0, 1), (1, 0)):
+        transfer = book.transfer_before(node.input(value))
+        if transfer is None or transfer.bias is not None:
+            continue
+        name = node.input(constant)
+        nodes = book.shapes[transfer.weight][transfer.out_axis]
+        ids = book.axes.get(name, ()) if name in book.float_initializers else ()
+        held = [found for found in ids if found is not None]
+        if len(held) == 1 and len(held[0]) == nodes and _entries(name, book) == nodes:
+            book.extend_transfer(node.input(value), bias=name, output=node.outputs[0])
+            return
+
+
+def _entries(name: str, book: IdBook) -> int:
+    return prod(book.shapes[name])

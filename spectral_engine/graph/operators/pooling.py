@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
@@ -91,3 +93,9 @@ def global_average_pool(node: Node, mode: Mode) -> Function:
 def global_max_pool(node: Node, mode: Mode) -> Function:
     """The largest over all positions, which stay as axes of length 1."""
     return lambda x: x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+@coupling("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def pool_coupling(node: Node, book: IdBook) -> None:
+    """Every channel alone, over its positions."""
+    channels_only(node, book)

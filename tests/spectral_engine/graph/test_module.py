@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
     """Exporters rename, turn and fold weights; every weight that kept its values must have kept its gradient."""
     found = specimen(name, exporter)
     module, inputs = load(found.model), found.sample(6)
-    original = {key: p for key, p in found.net.named_parameters()}
+    original = dict(found.net.named_parameters())
     found.net.zero_grad()
     target = torch.randn(6, 5, generator=torch.Generator().manual_seed(2))
     nn.functional.mse_loss(found.net(*inputs.values()), target).backward()
@@ -63,10 +63,10 @@ def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
 
 def twin_of(key, parameter, original):
     for turned in (False, True):
-        for name, candidate in original.items():
+        for candidate in original.values():
             values = candidate.T if turned and candidate.dim() == 2 else candidate
             if values.shape == parameter.shape and torch.equal(values, parameter):
-                return original[name]
+                return candidate
     return None
 
 
