@@ -77,6 +77,7 @@ def arg(node: Node, mode: Mode) -> Function:
             found: Tensor = find(x, dim=axis, keepdim=keep)
             return found
         flipped: Tensor = find(x.flip(axis), dim=axis, keepdim=keep)
-        return (x.shape[axis] - 1 - flipped).long()
+        counted: Tensor = x.shape[axis] - 1 - flipped
+        return counted
 
     return function
