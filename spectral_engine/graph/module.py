@@ -11,10 +11,10 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from spectral_engine.errors import ModelInvalid
+from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode
-from spectral_engine.graph.operators.shape import TORCH_TYPES
+from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.graph.plan import as_tensor, make_plan
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -48,11 +48,11 @@ class OnnxModule(nn.Module):
         self.output_names = tuple(value.name or "" for value in model.graph.outputs)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode()
-        nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model))
+        nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model), self.input_names)
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
-        self._constants_on: dict[torch.device, dict[str, Tensor]] = {}
+        self._constants_on: dict[torch.device, dict[str, Any]] = {}
         self.trainable = self._find_trainable(nodes)
         self.train(False)
 
@@ -67,8 +67,12 @@ class OnnxModule(nn.Module):
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
         """Run the graph; `weights` replaces initializers by name, `watch` adds intermediate values to the result."""
-        values: dict[str, Tensor] = {**self._constants_for(inputs), **self._parameters_by_name}
-        values.update((name, _widened(inputs[name])) for name in self.input_names)
+        values: dict[str, Any] = {**self._constants_for(inputs), **self._parameters_by_name}
+        for name in self.input_names:
+            if name not in inputs:
+                raise DatasetMismatch(f"input {name!r} is missing", pointer=f"/{name}")
+            values[name] = _widened(inputs[name])
+        self.mode.batch = _first_size(values, self.input_names)
         if weights:
             values.update(weights)
         return self.plan.run(values, {*self.output_names, *watch})
@@ -110,12 +114,12 @@ class OnnxModule(nn.Module):
             if value.const_value is not None and name not in self._parameters_by_name
         }
 
-    def _constants_for(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _constants_for(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         device = next((value.device for value in inputs.values()), torch.device("cpu"))
         if device not in self._constants_on:
             self._constants_on[device] = {
                 # Integers stay on the CPU: they state shapes and indices, which Python reads.
-                name: value.to(device) if value.is_floating_point() else value
+                name: on_device(value, device)
                 for name, value in self.plan.known.items()
             }
         return self._constants_on[device]
@@ -137,8 +141,17 @@ class OnnxModule(nn.Module):
 def _check_types(model: ir.Model) -> None:
     """Refuse, by name, values of types that torch cannot compute with."""
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+            raise ModelInvalid(
+                f"{value.name!r} is a sequence or an optional, which is not supported"
+            )
         if value.dtype is not None and int(value.dtype) not in TORCH_TYPES:
             raise ModelInvalid(f"{value.name!r} holds {value.dtype.name}, which is not supported")
+    for value in model.graph.outputs:
+        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+            raise ModelInvalid(
+                f"output {value.name!r} is a sequence or an optional, which is not supported"
+            )
 
 
 def attach(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -155,11 +168,21 @@ def attach(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         module._parameters[name] = parameter  # a name that torch refuses, as "a..b" or "forward"
 
 
-def unfreeze_batch(nodes: list[Node], frozen: int | None) -> list[Node]:
+def unfreeze_batch(nodes: list[Node], frozen: int | None, inputs: tuple[str, ...]) -> list[Node]:
     """Let reshapes that bake a frozen batch size in take any: the first entry becomes −1, or 0 for 'as it comes'."""
     if frozen is None:
         return nodes
-    return [_unfrozen(node, frozen) for node in nodes]
+    carrying = _with_batch(nodes, inputs)
+    return [_unfrozen(n, frozen) if n.inputs and n.inputs[0] in carrying else n for n in nodes]
+
+
+def _with_batch(nodes: list[Node], inputs: tuple[str, ...]) -> set[str | None]:
+    """Return the values that are made of the inputs' entries, not of their shapes alone."""
+    carrying: set[str | None] = {*inputs}
+    for node in nodes:
+        if node.op_type not in {"Shape", "Size"} and carrying.intersection(node.inputs):
+            carrying.update(node.outputs)
+    return carrying - {None}
 
 
 def _unfrozen(node: Node, frozen: int) -> Node:
@@ -170,7 +193,9 @@ def _unfrozen(node: Node, frozen: int) -> Node:
         return node
     free = shape.copy()
     free[0] = 0 if (shape == -1).any() else -1
-    return replace(node, attributes={**node.attributes, "frozen_shape": free.tolist()})
+    return replace(
+        node, attributes={**node.attributes, "free_shape": free.tolist(), "frozen": frozen}
+    )
 
 
 def _frozen_batch(model: ir.Model) -> int | None:
@@ -182,6 +207,18 @@ def _frozen_batch(model: ir.Model) -> int | None:
 
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
+
+
+def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    first = values[names[0]] if names else None
+    return len(first) if isinstance(first, Tensor) and first.dim() else 0
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """Move a constant of floats; a sequence or an absent optional stays as it is."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.to(device)
+    return value
 
 
 def _plain(tensor: Any) -> np.ndarray[Any, Any]:

@@ -16,8 +16,9 @@ from spectral_engine.errors import NodeRef, UnsupportedOperator
 class Node:
     """A node with its attributes decoded.
 
-    `inputs` holds None for an optional input that is left out. `constants` maps an input's position
-    to its value where that is known before anything runs (integer initializers, Constant nodes).
+    `inputs` holds None for an optional input that is left out, and ends with the values of outer graphs that
+    subgraphs of this node read, `captured`. `constants` maps an input's position to its value where that is known
+    before anything runs (integer initializers, Constant nodes).
     """
 
     name: str
@@ -28,6 +29,7 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[int, NDArray[Any]] = field(default_factory=dict)
+    captured: tuple[str, ...] = ()
 
     @property
     def ref(self) -> NodeRef:
@@ -63,3 +65,19 @@ class Node:
         return UnsupportedOperator(
             f"node {self.name!r}: {domain}{self.op_type} (opset {self.opset}): {why}", node=self.ref
         )
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """The body of a control flow node, decoded; its nodes may read values of the graphs around it."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, NDArray[Any]]
+
+    def captured(self) -> tuple[str, ...]:
+        """Return the names that it reads but does not produce."""
+        own = {*self.inputs, *self.constants, *(name for n in self.nodes for name in n.outputs)}
+        read = [name for n in self.nodes for name in n.inputs if name is not None]
+        return tuple(dict.fromkeys(name for name in (*read, *self.outputs) if name not in own))

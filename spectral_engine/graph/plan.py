@@ -1,13 +1,13 @@
 """The graph as a flat list of bound functions: what runs when a module is called.
 
-Every value has a slot. A step reads slots, calls one function, fills slots, and empties those not read again.
+Every value has a slot. A step reads slots, calls one function, fills slots, and frees those not read again.
 Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, when the plan is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from spectral_engine.errors import EngineError, ModelInvalid
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode, find_build
 from spectral_engine.graph.operators.registry import Function
+from spectral_engine.graph.straight import MISFITS, Runner, misfit, write_runner
 
 
 @dataclass(frozen=True)
@@ -37,34 +38,23 @@ class Plan:
 
     steps: tuple[Step, ...]
     slots: Mapping[str, int]
-    known: Mapping[str, Tensor]  # values that were worked out when the plan was made
+    known: Mapping[str, Any]  # values that were worked out when the plan was made
+    _runners: dict[frozenset[str], Runner] = field(default_factory=dict, compare=False)
 
-    def run(self, values: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-        """Run all steps on these values and return the wanted ones."""
-        cells: list[Any] = [None] * (
-            len(self.slots) + 1
-        )  # the last cell stays None, for inputs left out
-        for name, value in values.items():
-            cells[self.slots[name]] = value
-        kept = {self.slots[name] for name in wanted}
-        for step in self.steps:
-            result = step.function(*[cells[slot] for slot in step.reads])
-            if len(step.writes) == 1:
-                cells[step.writes[0]] = result[0] if isinstance(result, tuple) else result
-            else:
-                for slot, value in zip(step.writes, result, strict=False):
-                    cells[slot] = value
-            for slot in step.frees:
-                if slot not in kept:
-                    cells[slot] = None
-        return {name: cells[self.slots[name]] for name in wanted}
+    def run(self, values: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+        """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run."""
+        key = frozenset(wanted)
+        runner = self._runners.get(key)
+        if runner is None:
+            runner = self._runners[key] = write_runner(self.steps, self.slots, wanted)
+        return runner(values)
 
 
 def make_plan(
     nodes: list[Node], sources: Iterable[str], constants: Mapping[str, Tensor], mode: Mode
 ) -> Plan:
     """Bind every node; raises UnsupportedOperator by name, ModelInvalid for a value that nothing produces."""
-    known = dict(constants)
+    known: dict[str, Any] = dict(constants)
     slots = {name: slot for slot, name in enumerate([*sources, *known])}
     bound: list[tuple[Node, Function]] = []
     for node in nodes:
@@ -73,20 +63,25 @@ def make_plan(
         _check_inputs(node, slots)
         for name in node.outputs:
             slots.setdefault(name, len(slots))
-        if node.inputs and all(name is None or name in known for name in node.inputs):
+        if _is_constant(node) and all(name is None or name in known for name in node.inputs):
             _work_out(node, function, known)
         else:
             bound.append((node, function))
     return Plan(tuple(_steps(bound, slots)), slots, known)
 
 
-def _with_known(node: Node, known: Mapping[str, Tensor]) -> Node:
+def _with_known(node: Node, known: Mapping[str, Any]) -> Node:
     constants = {
-        position: known[name].numpy()
+        position: value.numpy()
         for position, name in enumerate(node.inputs)
-        if name is not None and name in known
+        if name is not None and isinstance(value := known.get(name), Tensor)
     }
     return replace(node, constants=constants)
+
+
+def _is_constant(node: Node) -> bool:
+    """Tell whether a node without unknown inputs gives the same at every call."""
+    return bool(node.inputs) or node.op_type == "Constant"
 
 
 def _check_inputs(node: Node, slots: Mapping[str, int]) -> None:
@@ -97,16 +92,14 @@ def _check_inputs(node: Node, slots: Mapping[str, int]) -> None:
             )
 
 
-def _work_out(node: Node, function: Function, known: dict[str, Tensor]) -> None:
+def _work_out(node: Node, function: Function, known: dict[str, Any]) -> None:
     try:
         result = function(*[None if name is None else known[name] for name in node.inputs])
     except EngineError:
         raise
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise ModelInvalid(
-            f"node {node.name!r} ({node.op_type}): {error}", node=node.ref
-        ) from error
-    results = result if isinstance(result, tuple) else (result,)
+    except MISFITS as error:
+        raise misfit(node, error) from error
+    results = result if len(node.outputs) > 1 else (result,)
     known.update(zip(node.outputs, results, strict=False))
 
 
@@ -118,12 +111,11 @@ def _steps(bound: list[tuple[Node, Function]], slots: Mapping[str, int]) -> list
         if name is not None
     }
     produced = {name for node, _ in bound for name in node.outputs}
-    nothing = len(slots)
     return [
         Step(
             node=node,
             function=function,
-            reads=tuple(nothing if name is None else slots[name] for name in node.inputs),
+            reads=tuple(-1 if name is None else slots[name] for name in node.inputs),
             writes=tuple(slots[name] for name in node.outputs),
             frees=tuple(
                 slots[name]
@@ -137,4 +129,6 @@ def _steps(bound: list[tuple[Node, Function]], slots: Mapping[str, int]) -> list
 
 def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
     """Copy an ONNX constant into a tensor."""
+    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
+        array = array.astype(np.float32)  # half precision computes in single
     return torch.from_numpy(np.array(array, copy=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,20 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.node import Node, Subgraph
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
 
 
 def named_nodes(model: ir.Model) -> list[tuple[str, ir.Node]]:
     """Return the nodes, sorted so that each runs after what it reads, each with a name of its own."""
+    return _named(_sorted(model))
+
+
+def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
     taken: set[str] = set()
     found = []
-    for position, node in enumerate(_sorted(model)):
+    for position, node in enumerate(nodes):
         name = node.name or f"{node.op_type}_{position}"
         while name in taken:
             name = f"{name}_{position}"
@@ -54,14 +59,17 @@ def _decode(name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDAr
     inputs = tuple(value.name if value is not None else None for value in node.inputs)
     domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
     version = node.version or model.opset_imports.get(node.domain) or 1
+    attributes = {key: _attribute(key, value, model) for key, value in node.attributes.items()}
+    captured = _captured(attributes)
     return Node(
         name=name,
         op_type=node.op_type,
         domain=domain,
         opset=version,
-        inputs=inputs,
-        outputs=tuple(value.name or "" for value in node.outputs),
-        attributes={key: _attribute(value) for key, value in node.attributes.items()},
+        inputs=(*inputs, *captured),
+        outputs=_outputs(node),
+        attributes=attributes,
+        captured=captured,
         constants={
             position: constants[value]
             for position, value in enumerate(inputs)
@@ -70,8 +78,41 @@ def _decode(name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDAr
     )
 
 
-def _attribute(attribute: ir.Attr) -> Any:
+def _outputs(node: ir.Node) -> tuple[str, ...]:
+    """Return the names of the outputs, without those at the end that are left out."""
+    names = [value.name or "" for value in node.outputs]
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return tuple(names)
+
+
+def _attribute(key: str, attribute: ir.Attr, model: ir.Model) -> Any:
+    if attribute.is_ref():
+        raise ModelInvalid(
+            f"attribute {key!r} refers to one of a function, outside of any function"
+        )
     value = attribute.value
     if attribute.type == ir.AttributeType.TENSOR:
         return np.asarray(value.numpy())
+    if attribute.type == ir.AttributeType.GRAPH:
+        return _subgraph(value, model)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _subgraph(graph: ir.Graph, model: ir.Model) -> Subgraph:
+    constants = {
+        name: value.const_value.numpy()
+        for name, value in graph.initializers.items()
+        if value.const_value is not None
+    }
+    return Subgraph(
+        inputs=tuple(value.name or "" for value in graph.inputs),
+        outputs=tuple(value.name or "" for value in graph.outputs),
+        nodes=tuple(_decode(name, node, model, constants) for name, node in _named(graph)),
+        constants=constants,
+    )
+
+
+def _captured(attributes: dict[str, Any]) -> tuple[str, ...]:
+    bodies = [value for value in attributes.values() if isinstance(value, Subgraph)]
+    return tuple(dict.fromkeys(name for body in bodies for name in body.captured()))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -44,26 +46,104 @@ def convolution(node: Node, mode: Mode) -> Function:
 
 @operator("ConvTranspose")
 def transposed_convolution(node: Node, mode: Mode) -> Function:
-    """The gradient of a convolution, as a layer; only pads that are stated."""
-    if (
-        node.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}
-        or "output_shape" in node.attributes
-    ):
-        raise node.unsupported("auto_pad and output_shape are not supported")
+    """The gradient of a convolution, as a layer; pads crop what it makes."""
     strides, dilations = node.get("strides", None), node.get("dilations", None)
     extra, group = node.get("output_padding", None), node.get("group", 1)
 
     def function(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         spatial = x.dim() - 2
         stride, dilation = strides or [1] * spatial, dilations or [1] * spatial
-        pads = node.get("pads", [0] * (2 * spatial))
-        y = TRANSPOSED[spatial](x, weight, bias, stride, 0, extra or 0, group, dilation)
-        crop = [
-            -pad for axis in reversed(range(spatial)) for pad in (pads[axis], pads[axis + spatial])
-        ]
-        return F.pad(y, crop) if any(crop) else y
+        added = extra or [0] * spatial
+        begins, ends = _cropped(node, x, weight, stride, dilation, added)
+        if begins == ends:
+            return TRANSPOSED[spatial](x, weight, bias, stride, begins, added, group, dilation)
+        # What is added at the end is part of the full result, so that it can also be cropped or padded.
+        y = TRANSPOSED[spatial](x, weight, bias, stride, 0, added, group, dilation)
+        crops = zip(reversed(begins), reversed(ends), strict=True)
+        return F.pad(y, [-pad for pair in crops for pad in pair])
 
     return function
+
+
+def _cropped(
+    node: Node,
+    x: Tensor,
+    weight: Tensor,
+    strides: list[int],
+    dilations: list[int],
+    added: list[int],
+) -> tuple[list[int], list[int]]:
+    """Return what to cut off at the beginnings and the ends: stated, or what the size of the output leaves."""
+    spatial = len(strides)
+    kind = node.get("auto_pad", "NOTSET")
+    wanted = node.get("output_shape", None)
+    if wanted is None and kind in {"SAME_UPPER", "SAME_LOWER"}:
+        wanted = [size * stride for size, stride in zip(x.shape[2:], strides, strict=True)]
+    if wanted is None:
+        pads = explicit_pads(node, spatial) or [0] * (2 * spatial)
+        return list(pads[:spatial]), list(pads[spatial:])
+    sizes = zip(x.shape[2:], weight.shape[2:], strides, dilations, added, strict=True)
+    full = [(n - 1) * s + d * (k - 1) + 1 + a for n, k, s, d, a in sizes]
+    totals = [have - want for have, want in zip(full, wanted[-spatial:], strict=True)]
+    halves = [total // 2 for total in totals]
+    rests = [total - half for total, half in zip(totals, halves, strict=True)]
+    return (halves, rests) if kind == "SAME_UPPER" else (rests, halves)
+
+
+@operator("DeformConv")
+def deformable_convolution(node: Node, mode: Mode) -> Function:
+    """A convolution in two dimensions whose samples lie where `offset` says, weighed by `mask`."""
+    strides, dilations = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
+    pads, group = node.get("pads", [0, 0, 0, 0]), node.get("group", 1)
+    offset_groups = node.get("offset_group", 1)
+
+    def function(
+        x: Tensor, weight: Tensor, offset: Tensor, bias: Any = None, mask: Any = None
+    ) -> Tensor:
+        if x.dim() != 4:
+            raise node.unsupported("only two dimensions are supported")
+        batch, (high, wide) = x.shape[0], offset.shape[2:]
+        kernel = list(weight.shape[2:])
+        places = offset.view(batch * offset_groups, kernel[0] * kernel[1], 2, high, wide)
+        grid = places + _regular(kernel, (high, wide), strides, dilations, pads).to(x)
+        sampled = _sample(x.reshape(batch * offset_groups, -1, *x.shape[2:]), grid)
+        if mask is not None:
+            sampled = sampled * mask.view(batch * offset_groups, 1, -1, high, wide)
+        columns = sampled.reshape(batch, group, -1, high * wide)
+        rows = weight.reshape(group, weight.shape[0] // group, -1)
+        y = (rows @ columns).reshape(batch, -1, high, wide)
+        return y if bias is None else y + bias.view(1, -1, 1, 1)
+
+    return function
+
+
+def _regular(
+    kernel: list[int],
+    out: tuple[int, int],
+    strides: list[int],
+    dilations: list[int],
+    pads: list[int],
+) -> Tensor:
+    """Return where each tap of the kernel reads, without offsets [taps, 2, high, wide]."""
+    rows = torch.arange(out[0]) * strides[0] - pads[0]
+    columns = torch.arange(out[1]) * strides[1] - pads[1]
+    taps = [
+        torch.stack(
+            torch.meshgrid(rows + i * dilations[0], columns + j * dilations[1], indexing="ij")
+        )
+        for i in range(kernel[0])
+        for j in range(kernel[1])
+    ]
+    return torch.stack(taps)
+
+
+def _sample(x: Tensor, places: Tensor) -> Tensor:
+    """Interpolate at (row, column) places [b, taps, 2, high, wide]; outside is zero. Gives [b, c, taps, high, wide]."""
+    sizes = torch.tensor(x.shape[2:], device=x.device).view(2, 1, 1)
+    unit = 2 * places / (sizes - 1).clamp(min=1) - 1
+    grid = unit.flip(2).movedim(2, -1).flatten(1, 2)  # [b, taps · high, wide, (column, row)]
+    found = F.grid_sample(x, grid, padding_mode="zeros", align_corners=True)
+    return found.view(*x.shape[:2], *places.shape[1:2], *places.shape[3:])
 
 
 @coupling("Conv")

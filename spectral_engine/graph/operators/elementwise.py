@@ -7,6 +7,7 @@ from functools import reduce
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.wide import WIDE, from_numpy, with_numpy
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": torch.abs,
@@ -31,24 +33,37 @@ UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Erf": torch.erf,
     "Not": torch.logical_not,
     "IsNaN": torch.isnan,
+    "Tan": torch.tan,
+    "Asin": torch.asin,
+    "Acos": torch.acos,
+    "Atan": torch.atan,
+    "Sinh": torch.sinh,
+    "Cosh": torch.cosh,
+    "Asinh": torch.asinh,
+    "Acosh": torch.acosh,
+    "Atanh": torch.atanh,
+    "Det": torch.linalg.det,
 }
-BINARY: dict[str, Callable[[Any, Any], Tensor]] = {
-    "Add": torch.add,
-    "Sub": torch.sub,
-    "Mul": torch.mul,
-    "Equal": torch.eq,
-    "Greater": torch.gt,
-    "GreaterOrEqual": torch.ge,
-    "Less": torch.lt,
-    "LessOrEqual": torch.le,
+BINARY: dict[str, Callable[..., Any]] = {
+    "Add": with_numpy(torch.add, np.add),
+    "Sub": with_numpy(torch.sub, np.subtract),
+    "Mul": with_numpy(torch.mul, np.multiply),
+    "Equal": with_numpy(torch.eq, np.equal),
+    "Greater": with_numpy(torch.gt, np.greater),
+    "GreaterOrEqual": with_numpy(torch.ge, np.greater_equal),
+    "Less": with_numpy(torch.lt, np.less),
+    "LessOrEqual": with_numpy(torch.le, np.less_equal),
     "And": torch.logical_and,
     "Or": torch.logical_or,
     "Xor": torch.logical_xor,
+    "BitwiseAnd": torch.bitwise_and,
+    "BitwiseOr": torch.bitwise_or,
+    "BitwiseXor": torch.bitwise_xor,
 }
 FOLDS: dict[str, Callable[[Any, Any], Tensor]] = {
     "Sum": torch.add,
-    "Max": torch.maximum,
-    "Min": torch.minimum,
+    "Max": with_numpy(torch.maximum, np.maximum),
+    "Min": with_numpy(torch.minimum, np.minimum),
 }
 
 
@@ -71,6 +86,8 @@ def divide(node: Node, mode: Mode) -> Function:
     def function(left: Tensor, right: Tensor) -> Tensor:
         if left.is_floating_point():
             return left / right
+        if left.dtype in WIDE:
+            return from_numpy(np.floor_divide, left, right)
         return torch.div(left, right, rounding_mode="trunc")
 
     return function
@@ -79,7 +96,50 @@ def divide(node: Node, mode: Mode) -> Function:
 @operator("Pow")
 def power(node: Node, mode: Mode) -> Function:
     """The result has the base's type."""
-    return lambda base, exponent: torch.pow(base, exponent.to(base.dtype)).to(base.dtype)
+
+    def function(base: Tensor, exponent: Tensor) -> Tensor:
+        if base.is_floating_point():
+            return torch.pow(base, exponent.to(base.dtype))
+        if exponent.is_floating_point():
+            return torch.pow(base.double(), exponent.double()).to(base.dtype)
+        return torch.pow(base, exponent.to(base.dtype))
+
+    return function
+
+
+@operator("Mod")
+def modulo(node: Node, mode: Mode) -> Function:
+    """With the divisor's sign, or with the dividend's where `fmod` is 1."""
+    if node.get("fmod", 0):
+        return with_numpy(torch.fmod, np.fmod)
+    return with_numpy(torch.remainder, np.mod)
+
+
+@operator("BitwiseNot")
+def bitwise_not(node: Node, mode: Mode) -> Function:
+    """All bits turned."""
+    return with_numpy(torch.bitwise_not, np.bitwise_not)
+
+
+@operator("BitShift")
+def bit_shift(node: Node, mode: Mode) -> Function:
+    """Left or right; only unsigned integers."""
+    if node.get("direction", "") == "LEFT":
+        return with_numpy(torch.bitwise_left_shift, np.left_shift)
+    return with_numpy(torch.bitwise_right_shift, np.right_shift)
+
+
+@operator("IsInf")
+def is_infinite(node: Node, mode: Mode) -> Function:
+    """Of either sign, or of one where the node says so."""
+    below, above = bool(node.get("detect_negative", 1)), bool(node.get("detect_positive", 1))
+
+    def function(x: Tensor) -> Tensor:
+        found = torch.zeros_like(x, dtype=torch.bool)
+        found = found | torch.isneginf(x) if below else found
+        return found | torch.isposinf(x) if above else found
+
+    return function
 
 
 @operator(*FOLDS)
@@ -109,19 +169,22 @@ def clip(node: Node, mode: Mode) -> Function:
     def function(x: Tensor, least: Tensor | None = None, most: Tensor | None = None) -> Tensor:
         least = low if least is None else least
         most = high if most is None else most
-        if isinstance(least, Tensor) or isinstance(most, Tensor):
-            return _clip_to_tensors(x, least, most)
-        return x if least is None and most is None else torch.clamp(x, least, most)
+        if least is None and most is None:
+            return x
+        if x.dtype in WIDE:
+            return from_numpy(np.clip, x, *_limits(x, least, most))
+        return torch.clamp(x, least, most)
 
     return function
 
 
-def _clip_to_tensors(x: Tensor, least: Any, most: Any) -> Tensor:
-    x = x if least is None else torch.maximum(x, torch.as_tensor(least, dtype=x.dtype))
-    return x if most is None else torch.minimum(x, torch.as_tensor(most, dtype=x.dtype))
+def _limits(x: Tensor, least: Tensor | None, most: Tensor | None) -> tuple[Tensor, Tensor]:
+    range_ = torch.iinfo(x.dtype)
+    low = torch.tensor(range_.min, dtype=x.dtype) if least is None else least
+    return low, torch.tensor(range_.max, dtype=x.dtype) if most is None else most
 
 
-@coupling(*UNARY, "Clip")
+@coupling(*(UNARY.keys() - {"Det"}), "Clip", "BitwiseNot", "IsInf")
 def unary_coupling(node: Node, book: IdBook) -> None:
     """Every node alone."""
     follow(node, book)

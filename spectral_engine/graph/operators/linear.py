@@ -1,4 +1,4 @@
-"""Gemm and MatMul."""
+"""Gemm, MatMul and Einsum."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def gemm(node: Node, mode: Mode) -> Function:
 def matmul(node: Node, mode: Mode) -> Function:
     """As numpy's matmul."""
     return torch.matmul
+
+
+@operator("Einsum")
+def einsum(node: Node, mode: Mode) -> Function:
+    """A sum of products, spelled by letters."""
+    equation = node.get("equation", "").replace(" ", "")
+    return lambda *values: torch.einsum(equation, *values)
 
 
 @coupling("Gemm")

@@ -62,6 +62,32 @@ def layer_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
+@operator("RMSNormalization")
+def rms_normalization(node: Node, mode: Mode) -> Function:
+    """Divided by the root of the mean square over all axes from `axis` on."""
+    axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
+
+    def function(x: Tensor, scale: Tensor) -> Tensor:
+        shape = x.shape[axis % x.dim() :]
+        return F.rms_norm(x, shape, scale.expand(shape), epsilon)
+
+    return function
+
+
+@operator("GroupNormalization")
+def group_normalization(node: Node, mode: Mode) -> Function:
+    """Each sample's groups of channels by their own statistics; before opset 21 scale and bias were the groups'."""
+    groups, epsilon = node.get("num_groups", 1), node.get("epsilon", 1e-5)
+
+    def function(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        if node.opset < 21:
+            width = x.shape[1] // groups
+            scale, bias = scale.repeat_interleave(width), bias.repeat_interleave(width)
+        return F.group_norm(x, groups, scale, bias, epsilon)
+
+    return function
+
+
 @coupling("BatchNormalization", "InstanceNormalization")
 def channel_norm_coupling(node: Node, book: IdBook) -> None:
     """Every channel by its own statistics; γ directly after a transfer takes the place of its eigenvalues."""

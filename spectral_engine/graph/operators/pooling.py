@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.types import numbers
 
 MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
@@ -24,24 +27,74 @@ AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
 
 @operator("MaxPool")
 def max_pool(node: Node, mode: Mode) -> Function:
-    """Padding never wins; the indices output is not supported."""
-    if len([name for name in node.outputs if name]) > 1:
-        raise node.unsupported("the output of indices is not supported")
+    """Padding never wins; where they are asked for, the places in the whole tensor too."""
     kernel: list[int] = node.get("kernel_shape", [])
     spatial = len(kernel)
     strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
-    ceil = bool(node.get("ceil_mode", 0))
+    ceil, placed = bool(node.get("ceil_mode", 0)), len(node.outputs) > 1
     extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
 
-    def function(x: Tensor) -> Tensor:
+    def function(x: Tensor) -> Any:
+        if not x.is_floating_point():
+            found = function(x.double())
+            return (found[0].to(x.dtype), found[1]) if placed else found.to(x.dtype)
         pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
         inside, outside = split_pads(pads)
-        if outside is None and all(
-            2 * pad <= size for pad, size in zip(inside, kernel, strict=True)
-        ):
+        halves = all(2 * pad <= size for pad, size in zip(inside, kernel, strict=True))
+        if not placed and outside is None and halves:
             return MAX_POOLS[spatial](x, kernel, strides, inside, dilations, ceil)
-        x = F.pad(x, outside or _around(inside), value=float("-inf"))
-        return MAX_POOLS[spatial](x, kernel, strides, 0, dilations, ceil)
+        around = F.pad(x, outside or _around(inside), value=float("-inf"))
+        values = MAX_POOLS[spatial](
+            around, kernel, strides, 0, dilations, ceil, return_indices=placed
+        )
+        if not placed:
+            return values
+        begins = pads[:spatial]
+        order = bool(node.get("storage_order", 0))
+        return values[0], _places_in_all(values[1], around.shape, x.shape, begins, order)
+
+    return function
+
+
+def _places_in_all(
+    places: Tensor, padded: Sequence[int], shape: Sequence[int], begins: list[int], by_column: bool
+) -> Tensor:
+    """Turn places within one padded channel into places within the whole tensor."""
+    coordinates = []
+    for size, begin in zip(reversed(padded[2:]), reversed(begins), strict=True):
+        coordinates.append(places % size - begin)
+        places = places // size
+    sizes = list(shape[2:])
+    if by_column:
+        pairs = list(zip(sizes, reversed(coordinates), strict=True))[::-1]
+    else:
+        pairs = list(zip(sizes, reversed(coordinates), strict=True))
+    flat = torch.zeros_like(places)
+    for size, place in pairs:
+        flat = flat * size + place
+    channels = torch.arange(shape[0] * shape[1], device=places.device)
+    return flat + channels.view(shape[0], shape[1], *[1] * len(sizes)) * math.prod(sizes)
+
+
+@operator("MaxUnpool")
+def max_unpool(node: Node, mode: Mode) -> Function:
+    """Values put back where a MaxPool took them from; the rest is zero."""
+    kernel = node.get("kernel_shape", [])
+    strides = node.get("strides", [1] * len(kernel))
+    pads = node.get("pads", [0] * (2 * len(kernel)))
+
+    def function(x: Tensor, places: Tensor, shape: Tensor | None = None) -> Tensor:
+        spatial = [
+            (n - 1) * s + k - pads[i] - pads[i + len(kernel)]
+            for i, (n, s, k) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
+        ]
+        small = [*x.shape[:2], *spatial]
+        flat = x.new_zeros(math.prod(small)).scatter(0, places.flatten(), x.flatten()).view(small)
+        wanted = numbers(shape)
+        if wanted is None:
+            return flat
+        ends = zip(reversed(wanted), reversed(small), strict=True)
+        return F.pad(flat, [pad for want, have in ends for pad in (0, want - have)])
 
     return function
 
@@ -53,12 +106,18 @@ def average_pool(node: Node, mode: Mode) -> Function:
     spatial = len(kernel)
     strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
     ceil, counted = bool(node.get("ceil_mode", 0)), bool(node.get("count_include_pad", 0))
-    if any(d != 1 for d in dilations):
-        raise node.unsupported("dilations are not supported")
+    extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    dilated = any(d != 1 for d in dilations)
 
     def function(x: Tensor) -> Tensor:
-        pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], kernel, strides)
+        pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
         inside, outside = split_pads(pads)
+        if dilated:
+            around = outside or _around(inside)
+            total = windows(F.pad(x, around), kernel, strides, dilations, ceil)
+            share = F.pad(torch.ones_like(x[:1, :1]), around, value=float(counted))
+            count = windows(share, kernel, strides, dilations, ceil)
+            return total.flatten(2 + spatial).sum(-1) / count.flatten(2 + spatial).sum(-1)
         if outside is None and all(
             2 * pad <= size for pad, size in zip(inside, kernel, strict=True)
         ):
@@ -66,6 +125,43 @@ def average_pool(node: Node, mode: Mode) -> Function:
         return _padded_average(x, kernel, strides, outside or _around(inside), ceil, counted)
 
     return function
+
+
+@operator("LpPool")
+def lp_pool(node: Node, mode: Mode) -> Function:
+    """The p-norm of each window."""
+    kernel: list[int] = node.get("kernel_shape", [])
+    spatial = len(kernel)
+    strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
+    ceil, p = bool(node.get("ceil_mode", 0)), node.get("p", 2)
+    extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+
+    def function(x: Tensor) -> Tensor:
+        pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
+        inside, outside = split_pads(pads)
+        found = windows(F.pad(x, outside or _around(inside)), kernel, strides, dilations, ceil)
+        norm: Tensor = torch.linalg.vector_norm(found.flatten(2 + spatial), p, dim=-1)
+        return norm
+
+    return function
+
+
+def windows(
+    x: Tensor, kernel: list[int], strides: list[int], dilations: list[int], ceil: bool
+) -> Tensor:
+    """Return every window of a padded tensor [n, c, positions..., kernel...]; with `ceil`, those that reach beyond."""
+    spatial = len(kernel)
+    extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    if ceil:
+        gaps = [
+            -(size - extent) % stride
+            for size, extent, stride in zip(x.shape[2:], extents, strides, strict=True)
+        ]
+        x = F.pad(x, [pad for gap in reversed(gaps) for pad in (0, gap)])
+    for axis in range(spatial):
+        x = x.unfold(2 + axis, extents[axis], strides[axis])
+    places: tuple[Any, ...] = (..., *(slice(None, None, dilation) for dilation in dilations))
+    return x[places]
 
 
 def _padded_average(
@@ -93,6 +189,13 @@ def global_average_pool(node: Node, mode: Mode) -> Function:
 def global_max_pool(node: Node, mode: Mode) -> Function:
     """The largest over all positions, which stay as axes of length 1."""
     return lambda x: x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+@operator("GlobalLpPool")
+def global_lp_pool(node: Node, mode: Mode) -> Function:
+    """The p-norm over all positions, which stay as axes of length 1."""
+    p = node.get("p", 2)
+    return lambda x: torch.linalg.vector_norm(x, p, dim=tuple(range(2, x.dim())), keepdim=True)
 
 
 @coupling("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")

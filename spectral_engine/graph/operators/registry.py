@@ -16,9 +16,10 @@ Function = Callable[..., Any]
 
 @dataclass
 class Mode:
-    """What differs between training and inference; one object shared by all functions of a module."""
+    """What differs between calls; one object shared by all functions of a module."""
 
     training: bool = False
+    batch: int = 0  # the first input's first size
 
 
 Build = Callable[["Node", Mode], Function]

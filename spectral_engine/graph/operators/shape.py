@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,30 +24,23 @@ from spectral_engine.graph.operators.axes import (
 )
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.regrouping import regroup
-
-# float16 and bfloat16 models compute in float32.
-TORCH_TYPES: dict[int, torch.dtype] = {
-    TensorProto.FLOAT: torch.float32,
-    TensorProto.FLOAT16: torch.float32,
-    TensorProto.BFLOAT16: torch.float32,
-    TensorProto.DOUBLE: torch.float64,
-    TensorProto.UINT8: torch.uint8,
-    TensorProto.INT8: torch.int8,
-    TensorProto.INT16: torch.int16,
-    TensorProto.INT32: torch.int32,
-    TensorProto.INT64: torch.int64,
-    TensorProto.BOOL: torch.bool,
-}
-PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
+from spectral_engine.graph.operators.types import HALVES, check_size, numbers, torch_type
 
 
-@operator("Identity", "Dropout")
+@operator("Identity")
 def identity(node: Node, mode: Mode) -> Function:
-    """Dropout of an inference graph does nothing."""
-    masked = len([name for name in node.outputs if name]) > 1
+    """The value itself."""
+    return lambda x: x
+
+
+@operator("Dropout")
+def dropout(node: Node, mode: Mode) -> Function:
+    """Of an inference graph it does nothing, and its mask is full."""
+    masked = len(node.outputs) > 1
 
     def function(x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None) -> Any:
-        if training is not None and bool(training):
+        drops = ratio is None or float(ratio) != 0.0
+        if drops and training is not None and bool(training):
             raise node.unsupported("training_mode is not supported: export the model for inference")
         return (x, torch.ones_like(x, dtype=torch.bool)) if masked else x
 
@@ -55,10 +49,11 @@ def identity(node: Node, mode: Mode) -> Function:
 
 @operator("Cast")
 def cast(node: Node, mode: Mode) -> Function:
-    """To another type."""
-    dtype = TORCH_TYPES.get(node.get("to", TensorProto.FLOAT))
-    if dtype is None:
-        raise node.unsupported("this type is not supported")
+    """To another type; to half precision rounds, and goes on in single."""
+    to = node.get("to", TensorProto.FLOAT)
+    dtype, half = torch_type(node, to), HALVES.get(to)
+    if half is not None:
+        return lambda x: x.to(half).to(dtype)
     return lambda x: x.to(dtype)
 
 
@@ -76,12 +71,18 @@ def pass_coupling(node: Node, book: IdBook) -> None:
 
 @operator("Reshape")
 def reshape(node: Node, mode: Mode) -> Function:
-    """0 copies the input's size and −1 is worked out, unless `allowzero` takes 0 as it stands."""
-    stated = node.get("frozen_shape", None) or node.constant_ints(1, "shape")
+    """0 copies the input's size and −1 is worked out, unless `allowzero` takes 0 as it stands.
+
+    `free_shape` holds for every batch other than the one that the shape was frozen to.
+    """
+    stated, free = node.constant_ints(1, "shape"), node.get("free_shape", None)
+    frozen = node.get("frozen", None)
     zero_copies = not node.get("allowzero", 0)
 
     def function(x: Tensor, shape: Tensor | None = None) -> Tensor:
         sizes = (stated or []) if shape is None or stated is not None else _ints(shape)
+        if free is not None and mode.batch != frozen:
+            sizes = free
         if zero_copies and 0 in sizes:
             sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(sizes)]
         return x.reshape(sizes)
@@ -232,7 +233,7 @@ def split(node: Node, mode: Mode) -> Function:
             return torch.split(x, -(-x.shape[axis] // count), dim=axis)
         return torch.split(x, chosen, dim=axis)
 
-    return function
+    return function if count > 1 else lambda *values: function(*values)[0]
 
 
 @coupling("Split")
@@ -382,27 +383,55 @@ def gather_coupling(node: Node, book: IdBook) -> None:
 
 @operator("Pad")
 def pad(node: Node, mode: Mode) -> Function:
-    """Constant, reflected, or by repeating the edge; negative pads crop."""
-    kind = PAD_MODES.get(node.get("mode", "constant"))
-    if kind is None:
-        raise node.unsupported(f"mode {node.get('mode', '')!r} is not supported")
+    """Constant, reflected, wrapped round, or by repeating the edge; negative pads crop."""
+    kind = node.get("mode", "constant")
+    if kind not in {"constant", *FOLDED}:
+        raise node.unsupported(f"mode {kind!r} is not supported")
     stated, axes = node.constant_ints(1, "pads"), node.constant_ints(3)
     fill = node.get("value", 0.0)
 
     def function(
         x: Tensor, pads: Tensor | None = None, value: Any = None, given: Any = None
     ) -> Tensor:
-        sizes = stated if stated is not None or pads is None else pads.tolist()
-        chosen = axes if axes is not None else (range(x.dim()) if given is None else given.tolist())
-        around = _pads_of_all(x.dim(), list(chosen), sizes or [])
-        if kind == "constant":
-            return F.pad(x, around, value=float(fill if value is None else value))
-        spatial = around[: 2 * max(0, x.dim() - 2)]
-        if any(around[len(spatial) :]):
-            raise node.unsupported("only the spatial axes can be padded in this mode")
-        return F.pad(x, spatial, mode=kind)
+        sizes = stated if stated is not None else numbers(pads)
+        chosen = axes if axes is not None else numbers(given)
+        around = _pads_of_all(x.dim(), chosen or list(range(x.dim())), sizes or [])
+        check_size(node, [n + max(0, p) for n, p in zip(x.shape, _totals(around), strict=True)])
+        if kind != "constant":
+            return _fold_around(x, around, FOLDED[kind])
+        number = fill if value is None else value.item()
+        return F.pad(x, around, value=number) if x.dim() else x
 
     return function
+
+
+def _totals(around: list[int]) -> list[int]:
+    """Return how much longer each axis becomes, first axis first."""
+    return [a + b for a, b in zip(around[-2::-2], around[::-2], strict=True)]
+
+
+def _reflected(places: Tensor, size: int) -> Tensor:
+    period = max(1, 2 * (size - 1))
+    turned = places.remainder(period)
+    return torch.minimum(turned, period - turned)
+
+
+FOLDED: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "reflect": _reflected,
+    "edge": lambda places, size: places.clamp(0, size - 1),
+    "wrap": torch.remainder,
+}
+
+
+def _fold_around(x: Tensor, around: list[int], fold: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Read places outside of an axis from inside of it."""
+    for axis in range(x.dim()):
+        before, after = around[2 * (x.dim() - 1 - axis) :][:2]
+        if before or after:
+            size = x.shape[axis]
+            places = torch.arange(-before, size + after, device=x.device)
+            x = x.index_select(axis, fold(places, size))
+    return x
 
 
 @coupling("Pad")
@@ -481,7 +510,13 @@ def expand_coupling(node: Node, book: IdBook) -> None:
 @operator("Tile")
 def tile(node: Node, mode: Mode) -> Function:
     """Repeat along every axis."""
-    return lambda x, repeats: x.repeat(tuple(repeats.tolist()))
+
+    def function(x: Tensor, repeats: Tensor) -> Tensor:
+        times = numbers(repeats) or []
+        check_size(node, [x.numel(), *times])
+        return x.repeat(times)
+
+    return function
 
 
 @coupling("Tile")
@@ -514,17 +549,60 @@ def size(node: Node, mode: Mode) -> Function:
 @operator("Range")
 def range_(node: Node, mode: Mode) -> Function:
     """Numbers from start to limit by delta."""
-    return lambda start, limit, delta: torch.arange(
-        start.item(), limit.item(), delta.item(), dtype=start.dtype
-    )
+
+    def function(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
+        first, last, step = start.item(), limit.item(), delta.item()
+        check_size(node, [max(0, int((last - first) / step))])
+        return torch.arange(first, last, step, dtype=start.dtype, device=start.device)
+
+    return function
 
 
 @operator("ConstantOfShape")
 def constant_of_shape(node: Node, mode: Mode) -> Function:
     """A tensor of one value."""
     value = np.asarray(node.get("value", np.zeros(1, dtype=np.float32)))
+    if value.dtype.kind not in "biuf" or value.dtype == np.float16:
+        value = value.astype(np.float32)
     fill = torch.from_numpy(value.copy()).flatten()[0]
-    return lambda sizes: torch.full(tuple(sizes.tolist()), fill.item(), dtype=fill.dtype)
+
+    def function(shape: Tensor) -> Tensor:
+        sizes = numbers(shape) or []
+        check_size(node, sizes)
+        return torch.full(sizes, fill.item(), dtype=fill.dtype)
+
+    return function
+
+
+@operator("BitCast")
+def bit_cast(node: Node, mode: Mode) -> Function:
+    """The same bits under another type; those of half precision are gone once it is computed in single."""
+    to = node.get("to", TensorProto.FLOAT)
+    dtype, half = torch_type(node, to), HALVES.get(to)
+
+    def function(x: Tensor) -> Tensor:
+        target = half or dtype
+        if x.element_size() != target.itemsize:
+            raise node.unsupported("bits of half precision are not supported")
+        return x.view(target).to(dtype)
+
+    return function
+
+
+@operator("Constant")
+def constant(node: Node, mode: Mode) -> Function:
+    """A value of the file."""
+    kinds = ("value", "value_float", "value_int", "value_floats", "value_ints")
+    held = [node.attributes[kind] for kind in kinds if kind in node.attributes]
+    if not held:
+        raise node.unsupported("only tensors and numbers are supported")
+    array = np.asarray(held[0])
+    if not isinstance(held[0], np.ndarray) and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
+        array = array.astype(np.float32)
+    tensor = torch.from_numpy(array.copy())
+    return lambda: tensor
 
 
 @coupling("Shape", "Size", "Range")

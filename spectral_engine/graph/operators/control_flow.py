@@ -1,0 +1,146 @@
+"""If, Loop and Scan: their bodies are plans of their own, which read the values around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.node import Node, Subgraph
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+MAX_TRIPS = 100_000
+# Takes the body's inputs and the values captured from around; gives the body's outputs.
+Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+
+
+def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
+    """Return the body under this attribute as a function."""
+    from spectral_engine.graph.plan import as_tensor, make_plan  # which knows all operators
+
+    graph = node.get(attribute, None)
+    if not isinstance(graph, Subgraph):
+        raise node.unsupported(f"the body {attribute!r} is missing")
+    first = len(node.inputs) - len(node.captured)
+    constants = {name: as_tensor(value) for name, value in graph.constants.items()}
+    for place, name in enumerate(node.captured):
+        if first + place in node.constants:
+            constants[name] = as_tensor(node.constants[first + place])
+    sources = [*graph.inputs, *(name for name in node.captured if name not in constants)]
+    plan = make_plan(list(graph.nodes), sources, constants, mode)
+
+    def body(inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
+        given = dict(zip(node.captured, captured, strict=True))
+        given.update(zip(graph.inputs, inputs, strict=True))
+        device = next(
+            (v.device for v in given.values() if isinstance(v, Tensor) and v.is_floating_point()),
+            None,
+        )
+        values = {**_moved(plan.known, device), **given}
+        found = plan.run(values, graph.outputs)
+        return [found[name] for name in graph.outputs]
+
+    return body
+
+
+def _moved(known: Any, device: torch.device | None) -> Any:
+    if device is None or device.type == "cpu":
+        return known
+    from spectral_engine.graph.module import on_device
+
+    return {name: on_device(value, device) for name, value in known.items()}
+
+
+@operator("If")
+def if_(node: Node, mode: Mode) -> Function:
+    """One of two bodies, by a condition."""
+    bodies = {
+        True: bind_body(node, "then_branch", mode),
+        False: bind_body(node, "else_branch", mode),
+    }
+
+    def function(condition: Tensor, *captured: Any) -> Any:
+        found = bodies[bool(condition)]([], captured)
+        return tuple(found) if len(node.outputs) > 1 else found[0]
+
+    return function
+
+
+@operator("Loop")
+def loop(node: Node, mode: Mode) -> Function:
+    """The body again and again, while its condition holds, at most `M` times; what it scans is stacked."""
+    body = bind_body(node, "body", mode)
+    carried = len(node.inputs) - len(node.captured) - 2
+    if carried < 0:
+        raise node.unsupported("trip count and condition must be listed")
+
+    def function(limit: Tensor | None, condition: Tensor | None, *values: Any) -> Any:
+        trips = MAX_TRIPS + 1 if limit is None else min(int(limit), MAX_TRIPS + 1)
+        state, captured = list(values[:carried]), values[carried:]
+        going, scanned = condition is None or bool(condition), []
+        for trip in range(trips):
+            if not going:
+                break
+            if trip == MAX_TRIPS:
+                raise ModelInvalid(f"node {node.name!r} (Loop) runs more than {MAX_TRIPS:,} times")
+            flag = torch.tensor(True) if condition is None else condition
+            again, *found = body([torch.tensor(trip), flag, *state], captured)
+            going = bool(again)
+            state = found[:carried]
+            scanned.append(found[carried:])
+        found = [*state, *_stacked(scanned, len(node.outputs) - carried)]
+        return tuple(found) if len(node.outputs) > 1 else found[0]
+
+    return function
+
+
+def _stacked(rows: list[list[Tensor]], count: int) -> list[Tensor]:
+    """Return each scan output as one tensor; of no trips, an empty one."""
+    if not rows:
+        return [torch.zeros(0)] * max(0, count)
+    return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+@operator("Scan")
+def scan(node: Node, mode: Mode) -> Function:
+    """The body along an axis of its last inputs, with a state."""
+    if node.opset < 9:
+        raise node.unsupported("Scan of opset 8 is not supported")
+    body = bind_body(node, "body", mode)
+    given = len(node.inputs) - len(node.captured)
+    scanned = node.get("num_scan_inputs", 1)
+    carried, produced = given - scanned, len(node.get("body", None).outputs) - (given - scanned)
+    nothing = [0] * max(scanned, produced)
+    in_axes, in_turned = (
+        node.get("scan_input_axes", nothing),
+        node.get("scan_input_directions", nothing),
+    )
+    out_axes = node.get("scan_output_axes", nothing)
+    out_turned = node.get("scan_output_directions", nothing)
+
+    def function(*values: Any) -> Any:
+        state, captured = list(values[:carried]), values[given:]
+        columns = [
+            value.flip(axis).unbind(axis) if turned else value.unbind(axis)
+            for value, axis, turned in zip(values[carried:given], in_axes, in_turned, strict=False)
+        ]
+        rows = []
+        for entries in zip(*columns, strict=True):
+            found = body([*state, *entries], captured)
+            state = found[:carried]
+            rows.append(found[carried:])
+        if not rows:
+            raise ModelInvalid(f"node {node.name!r} (Scan) runs over an empty axis")
+        outputs = [
+            torch.stack(column[::-1] if turned else column, dim=axis)
+            for column, axis, turned in zip(
+                zip(*rows, strict=True), out_axes, out_turned, strict=False
+            )
+        ]
+        together = [*state, *outputs]
+        return tuple(together) if len(node.outputs) > 1 else together[0]
+
+    return function

@@ -1,0 +1,232 @@
+"""Operators on images: sampling, rearranging, regions and boxes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.types import check_size, numbers
+
+
+@operator("GridSample")
+def grid_sample(node: Node, mode: Mode) -> Function:
+    """Read at places in [−1, 1]."""
+    kinds = {"linear": "bilinear", "cubic": "bicubic"}
+    kind = kinds.get(node.get("mode", "bilinear"), node.get("mode", "bilinear"))
+    padding, corners = node.get("padding_mode", "zeros"), bool(node.get("align_corners", 0))
+
+    def function(x: Tensor, grid: Tensor) -> Tensor:
+        if kind == "bicubic" and x.dim() != 4:
+            raise node.unsupported("cubic sampling of volumes is not supported")
+        return F.grid_sample(x, grid.to(x.dtype), kind, padding, corners)
+
+    return function
+
+
+@operator("DepthToSpace")
+def depth_to_space(node: Node, mode: Mode) -> Function:
+    """Channels become blocks of pixels."""
+    block = node.get("blocksize", 1)
+    columns_first = node.get("mode", "DCR") == "CRD"
+
+    def function(x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        if columns_first:
+            y = x.view(n, c // block**2, block, block, h, w).permute(0, 1, 4, 2, 5, 3)
+        else:
+            y = x.view(n, block, block, c // block**2, h, w).permute(0, 3, 4, 1, 5, 2)
+        return y.reshape(n, c // block**2, h * block, w * block)
+
+    return function
+
+
+@operator("SpaceToDepth")
+def space_to_depth(node: Node, mode: Mode) -> Function:
+    """Blocks of pixels become channels."""
+    block = node.get("blocksize", 1)
+
+    columns_first = node.get("mode", "DCR") == "CRD"
+
+    def function(x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        y = x.view(n, c, h // block, block, w // block, block)
+        order = (0, 1, 3, 5, 2, 4) if columns_first else (0, 3, 5, 1, 2, 4)
+        return y.permute(order).reshape(n, c * block**2, h // block, w // block)
+
+    return function
+
+
+@operator("Col2Im")
+def columns_to_image(node: Node, mode: Mode) -> Function:
+    """Blocks summed into an image [n, c, ...] from columns [n, c · block, positions]."""
+
+    def function(x: Tensor, image: Tensor, block: Tensor) -> Tensor:
+        sizes, kernel = numbers(image) or [], numbers(block) or []
+        rank = len(sizes)
+        strides, dilations = node.get("strides", [1] * rank), node.get("dilations", [1] * rank)
+        pads = node.get("pads", [0] * (2 * rank))
+        padded = [n + pads[i] + pads[i + rank] for i, n in enumerate(sizes)]
+        counts = [
+            (n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(padded, kernel, strides, dilations, strict=True)
+        ]
+        check_size(node, [x.shape[0], *padded])
+        columns = x.view(x.shape[0], -1, *kernel, *counts)
+        y = x.new_zeros(*columns.shape[:2], *padded)
+        for tap in itertools.product(*map(range, kernel)):
+            place = zip(tap, strides, dilations, counts, strict=True)
+            where = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, s, d, n in place]
+            y[_inside(where)] += columns[_inside(tap)]
+        return y[_inside([slice(pads[i], pads[i] + n) for i, n in enumerate(sizes)])]
+
+    return function
+
+
+def _inside(places: Sequence[int | slice]) -> Any:
+    """Index the axes behind samples and channels."""
+    return (slice(None), slice(None), *places)
+
+
+@operator("CenterCropPad")
+def center_crop_pad(node: Node, mode: Mode) -> Function:
+    """Cropped or padded with zeros to a shape, about the centre."""
+    stated = node.get("axes", None)
+
+    def function(x: Tensor, shape: Tensor) -> Tensor:
+        sizes = numbers(shape) or []
+        axes = range(x.dim()) if stated is None else [axis % x.dim() for axis in stated]
+        around = [0] * (2 * x.dim())
+        for axis, size in zip(axes, sizes, strict=True):
+            change = size - x.shape[axis]
+            before = change // 2 if change >= 0 else -(-change // 2)
+            at = 2 * (x.dim() - 1 - axis)
+            around[at], around[at + 1] = before, change - before
+        check_size(node, [*sizes])
+        return F.pad(x, around)
+
+    return function
+
+
+@operator("RoiAlign")
+def roi_align(node: Node, mode: Mode) -> Function:
+    """Each region's features on a fixed grid, read between the pixels."""
+    high, wide = node.get("output_height", 1), node.get("output_width", 1)
+    ratio, scale = node.get("sampling_ratio", 0), node.get("spatial_scale", 1.0)
+    by_largest = node.get("mode", "avg") == "max"
+    halved = (
+        node.opset >= 16
+        and node.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+    )
+    shift = 0.5 if halved else 0.0
+
+    def function(x: Tensor, rois: Tensor, batches: Tensor) -> Tensor:
+        found = []
+        for box, batch in zip(rois.tolist(), batches.tolist(), strict=True):
+            left, top, right, bottom = (value * scale - shift for value in box)
+            width, height = right - left, bottom - top
+            if not halved:
+                width, height = max(width, 1.0), max(height, 1.0)
+            rows = _bins(top, height, high, ratio).to(x)
+            columns = _bins(left, width, wide, ratio).to(x)
+            found.append(_pooled(x[int(batch)], rows, columns, by_largest))
+        return torch.stack(found) if found else x.new_zeros(0, x.shape[1], high, wide)
+
+    return function
+
+
+def _bins(start: float, length: float, bins: int, ratio: int) -> Tensor:
+    """Return where each bin is sampled [bins, samples]."""
+    samples = ratio or max(1, math.ceil(length / bins))
+    step = length / bins
+    places = (torch.arange(samples, dtype=torch.float64) + 0.5) * step / samples
+    return start + step * torch.arange(bins, dtype=torch.float64)[:, None] + places
+
+
+def _pooled(x: Tensor, rows: Tensor, columns: Tensor, by_largest: bool) -> Tensor:
+    """Interpolate a map [c, h, w] at every row and column, and take each bin's mean or largest."""
+    row_low, row_share, row_inside = _between(rows.flatten(), x.shape[1])
+    low, share, inside = _between(columns.flatten(), x.shape[2])
+    row_high, high = (row_low + 1).clamp(max=x.shape[1] - 1), (low + 1).clamp(max=x.shape[2] - 1)
+    row_share = row_share[:, None]
+    corners = torch.stack(
+        [
+            x[:, row_low][:, :, low] * (1 - row_share) * (1 - share),
+            x[:, row_low][:, :, high] * (1 - row_share) * share,
+            x[:, row_high][:, :, low] * row_share * (1 - share),
+            x[:, row_high][:, :, high] * row_share * share,
+        ]
+    )
+    corners = corners * (row_inside[:, None] & inside)
+    # The largest is taken over the weighed corners, as ONNX defines it.
+    values = corners.amax(0) if by_largest else corners.sum(0)
+    blocks = values.view(
+        x.shape[0], *rows.shape, *columns.shape
+    )  # [c, high, samples, wide, samples]
+    return blocks.amax((2, 4)) if by_largest else blocks.mean((2, 4))
+
+
+def _between(places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    inside = (places >= -1) & (places <= size)
+    places = places.clamp(0, size - 1)
+    low = places.floor()
+    return low.long(), places - low, inside
+
+
+@operator("NonMaxSuppression")
+def non_max_suppression(node: Node, mode: Mode) -> Function:
+    """Rows of (batch, class, box): the best boxes of each class that do not overlap better ones."""
+    centred = bool(node.get("center_point_box", 0))
+
+    def function(
+        boxes: Tensor, scores: Tensor, most: Any = None, overlap: Any = None, least: Any = None
+    ) -> Tensor:
+        limit = 0 if most is None else int(most)
+        threshold = 0.0 if overlap is None else float(overlap)
+        lowest = -math.inf if least is None else float(least)
+        corners = _corners(boxes.detach().cpu().numpy(), centred)
+        rows = [
+            (batch, kind, box)
+            for batch, classes in enumerate(scores.detach().cpu().numpy())
+            for kind, row in enumerate(classes)
+            for box in _best(corners[batch], row, limit, threshold, lowest)
+        ]
+        return torch.tensor(rows, dtype=torch.int64).view(-1, 3)
+
+    return function
+
+
+def _corners(boxes: NDArray[Any], centred: bool) -> NDArray[Any]:
+    """Return (low, low, high, high) of every box."""
+    if centred:
+        x, y, w, h = np.moveaxis(boxes, -1, 0)
+        return np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], axis=-1)
+    a, b = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([np.minimum(a, b), np.maximum(a, b)], axis=-1)
+
+
+def _best(
+    boxes: NDArray[Any], scores: NDArray[Any], limit: int, threshold: float, lowest: float
+) -> list[int]:
+    kept: list[int] = []
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)
+    for place in np.argsort(-scores, kind="stable"):
+        if len(kept) >= limit or scores[place] <= lowest:
+            break
+        rest = boxes[kept]
+        low = np.maximum(boxes[place, :2], rest[:, :2])
+        high = np.minimum(boxes[place, 2:], rest[:, 2:])
+        shared = np.prod(np.clip(high - low, 0, None), axis=-1)
+        union = areas[place] + areas[kept] - shared
+        if not ((shared > 0) & (shared > threshold * union)).any():
+            kept.append(int(place))
+    return kept

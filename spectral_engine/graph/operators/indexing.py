@@ -1,0 +1,200 @@
+"""Reading and writing by index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.types import check_size, torch_type
+
+REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
+def wrapped(indices: Tensor, size: int, device: torch.device) -> Tensor:
+    """Return indices on the device, those from the end counted from the front."""
+    indices = indices.long()
+    return torch.where(indices < 0, indices + size, indices).to(device)
+
+
+@operator("Gather")
+def gather(node: Node, mode: Mode) -> Function:
+    """Take whole slices by index; negative indices count from the end."""
+    axis = node.get("axis", 0)
+    known = node.constants.get(1)
+    if known is not None and known.ndim == 0:
+        place = int(known)
+        return lambda x, _indices: x.select(axis, place)
+
+    def function(x: Tensor, indices: Tensor) -> Tensor:
+        place = axis % max(x.dim(), 1)
+        flat = wrapped(indices.flatten(), x.shape[place], x.device)
+        found = x.index_select(place, flat)
+        return found.reshape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
+
+    return function
+
+
+@operator("GatherElements")
+def gather_elements(node: Node, mode: Mode) -> Function:
+    """One element per index, along an axis."""
+    axis = node.get("axis", 0)
+    return lambda x, indices: x.gather(axis, wrapped(indices, x.shape[axis], x.device))
+
+
+@operator("GatherND")
+def gather_nd(node: Node, mode: Mode) -> Function:
+    """Slices by rows of indices, behind `batch_dims` axes in common."""
+    batch = node.get("batch_dims", 0)
+
+    def function(x: Tensor, indices: Tensor) -> Tensor:
+        return x[_batch_places(x, batch, indices.dim() - 1) + _places(x, indices, batch)]
+
+    return function
+
+
+def _places(x: Tensor, indices: Tensor, first: int = 0) -> tuple[Tensor, ...]:
+    columns = indices.unbind(-1)
+    return tuple(wrapped(c, x.shape[first + i], x.device) for i, c in enumerate(columns))
+
+
+def _batch_places(x: Tensor, batch: int, rank: int) -> tuple[Tensor, ...]:
+    return tuple(
+        torch.arange(x.shape[i], device=x.device).view(-1, *[1] * (rank - 1 - i))
+        for i in range(batch)
+    )
+
+
+@operator("ScatterElements", "Scatter")
+def scatter_elements(node: Node, mode: Mode) -> Function:
+    """One update per index, along an axis: it replaces what is there, or is combined with it."""
+    axis, reduction = node.get("axis", 0), node.get("reduction", "none")
+
+    def function(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        places = wrapped(indices, x.shape[axis], x.device)
+        if reduction == "none":
+            return x.scatter(axis, places, updates.to(x.device))
+        return x.scatter_reduce(axis, places, updates.to(x.device), REDUCTIONS[reduction])
+
+    return function
+
+
+@operator("ScatterND")
+def scatter_nd(node: Node, mode: Mode) -> Function:
+    """Slices written by rows of indices: they replace what is there, or are combined with it."""
+    reduction = node.get("reduction", "none")
+
+    def function(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        places = _places(x, indices)
+        if reduction in {"none", "add"}:
+            return x.index_put(places, updates.to(x.device), accumulate=reduction == "add")
+        return _reduce_slices(x, places, updates.to(x.device), REDUCTIONS[reduction])
+
+    return function
+
+
+def _reduce_slices(x: Tensor, places: tuple[Tensor, ...], updates: Tensor, how: str) -> Tensor:
+    """Combine slices with those in place, as elements of the flattened tensor."""
+    depth = len(places)
+    rows = torch.zeros_like(places[0])
+    for place, size in zip(places, x.shape[:depth], strict=True):
+        rows = rows * size + place
+    width = x[(0,) * depth].numel()
+    inside = torch.arange(width, device=x.device)
+    flat = (rows.reshape(-1, 1) * width + inside).flatten()
+    return x.flatten().scatter_reduce(0, flat, updates.flatten(), how).view(x.shape)
+
+
+@operator("TensorScatter")
+def tensor_scatter(node: Node, mode: Mode) -> Function:
+    """A cache with new entries written along an axis, from each sample's own place on."""
+    axis, circular = node.get("axis", -2), node.get("mode", "linear") == "circular"
+
+    def function(cache: Tensor, update: Tensor, start: Tensor | None = None) -> Tensor:
+        dim, batch = axis % cache.dim(), cache.shape[0]
+        first = torch.zeros(batch, dtype=torch.int64) if start is None else start.long()
+        places = first.to(cache.device)[:, None] + torch.arange(
+            update.shape[dim], device=cache.device
+        )
+        places = places % cache.shape[dim] if circular else places
+        shape = [batch, *[1] * (cache.dim() - 1)]
+        shape[dim] = update.shape[dim]
+        return cache.scatter(dim, places.view(shape).expand(update.shape), update)
+
+    return function
+
+
+@operator("OneHot")
+def one_hot(node: Node, mode: Mode) -> Function:
+    """`values` gives what stands off and at the place; indices outside give no place at all."""
+    axis = node.get("axis", -1)
+
+    def function(indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
+        count = int(depth.flatten()[0])
+        check_size(node, [*indices.shape, count])
+        places = torch.arange(count, device=indices.device)
+        wanted = indices.long().unsqueeze(axis)
+        shape = [1] * wanted.dim()
+        shape[axis] = count
+        wanted = torch.where(wanted < 0, wanted + count, wanted)
+        off, on = values.to(indices.device).unbind()
+        return torch.where(wanted == places.view(shape), on, off)
+
+    return function
+
+
+@operator("NonZero")
+def non_zero(node: Node, mode: Mode) -> Function:
+    """The places of all that is not zero, one row per axis."""
+    return lambda x: x.nonzero().t().contiguous()
+
+
+@operator("Compress")
+def compress(node: Node, mode: Mode) -> Function:
+    """Slices along an axis, or elements, that a condition chooses; it may be shorter than what it chooses from."""
+    axis = node.get("axis", None)
+
+    def function(x: Tensor, condition: Tensor) -> Tensor:
+        chosen = condition.nonzero().flatten().to(x.device)
+        return x.flatten()[chosen] if axis is None else x.index_select(axis, chosen)
+
+    return function
+
+
+@operator("Trilu")
+def trilu(node: Node, mode: Mode) -> Function:
+    """The upper or lower triangle of the last two axes."""
+    part: Any = torch.triu if node.get("upper", 1) else torch.tril
+    return lambda x, k=None: part(x, 0 if k is None else int(k))
+
+
+@operator("EyeLike")
+def eye_like(node: Node, mode: Mode) -> Function:
+    """Ones on the k-th diagonal."""
+    offset, to = node.get("k", 0), node.get("dtype", None)
+    dtype = None if to is None else torch_type(node, to)
+
+    def function(x: Tensor) -> Tensor:
+        ones = torch.ones(x.shape, dtype=dtype or x.dtype, device=x.device)
+        return ones.triu(offset).tril(offset)
+
+    return function
+
+
+@operator("ReverseSequence")
+def reverse_sequence(node: Node, mode: Mode) -> Function:
+    """Each sample's first `lengths` entries backwards."""
+    batch_axis, time_axis = node.get("batch_axis", 1), node.get("time_axis", 0)
+
+    def function(x: Tensor, lengths: Tensor) -> Tensor:
+        turned = x.movedim((batch_axis, time_axis), (0, 1))
+        steps = torch.arange(turned.shape[1], device=x.device)
+        last = lengths.to(x.device).long()[:, None]
+        places = torch.where(steps < last, last - 1 - steps, steps)
+        rows = torch.arange(turned.shape[0], device=x.device)[:, None]
+        return turned[rows, places].movedim((0, 1), (batch_axis, time_axis))
+
+    return function

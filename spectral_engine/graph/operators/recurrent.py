@@ -1,0 +1,272 @@
+"""LSTM, GRU and RNN: torch's fused kernels where they compute the same, a plain loop over the steps otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+_VF: Any = torch._VF  # the kernels behind nn.LSTM, nn.GRU and nn.RNN
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+# Where torch's gates stand in ONNX's order: iofc → ifgo, zrh → rzn.
+ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
+DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
+Activation = Callable[[Tensor], Tensor]
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One direction: w [gates · hidden, in], r [gates · hidden, hidden], two biases, and peepholes."""
+
+    w: Tensor
+    r: Tensor
+    input_bias: Tensor | None
+    hidden_bias: Tensor | None
+    peepholes: Tensor | None
+
+
+@operator("LSTM", "GRU", "RNN")
+def recurrent(node: Node, mode: Mode) -> Function:
+    """Y [seq, directions, batch, hidden] and the last states [directions, batch, hidden]; `layout` 1: batch first."""
+    directions = 2 if node.get("direction", "forward") == "bidirectional" else 1
+    plain = _is_plain(node, directions)
+    batch_first = bool(node.get("layout", 0))
+
+    def function(
+        x: Tensor,
+        w: Tensor,
+        r: Tensor,
+        bias: Tensor | None = None,
+        lengths: Tensor | None = None,
+        h: Tensor | None = None,
+        c: Tensor | None = None,
+        peepholes: Tensor | None = None,
+    ) -> Any:
+        if batch_first:
+            x, h, c = x.transpose(0, 1), _turned(h), _turned(c)
+        hidden = r.shape[-1]
+        nothing = x.new_zeros(directions, x.shape[1], hidden)
+        states = [nothing if h is None else h, nothing if c is None else c]
+        states = states if node.op_type == "LSTM" else states[:1]
+        full = lengths is None or bool((lengths == x.shape[0]).all())
+        weights = [_direction(w, r, bias, peepholes, place) for place in range(directions)]
+        if plain and full and peepholes is None:
+            y, last = _fused(node, x, weights, states)
+        else:
+            y, last = _looped(node, x, weights, states, None if full else lengths)
+        if batch_first:  # y [batch, seq, directions, hidden], states [batch, directions, hidden]
+            y, last = y.permute(2, 0, 1, 3), [state.transpose(0, 1) for state in last]
+        found = (y, *last)
+        return found if len(node.outputs) > 1 else y
+
+    return function
+
+
+def _turned(state: Tensor | None) -> Tensor | None:
+    return None if state is None else state.transpose(0, 1)
+
+
+def _is_plain(node: Node, directions: int) -> bool:
+    """Tell whether torch's kernels compute this node."""
+    names = tuple(name.capitalize() for name in node.get("activations", []))
+    if node.op_type == "RNN":
+        same = names in {(), ("Tanh",) * directions, ("Relu",) * directions}
+    else:
+        same = names in {(), DEFAULTS[node.op_type] * directions}
+    tuned = any(node.get(key, None) for key in ("clip", "activation_alpha", "activation_beta"))
+    if node.op_type == "GRU" and not node.get("linear_before_reset", 0):
+        return False
+    return same and not tuned and not node.get("input_forget", 0)
+
+
+def _direction(
+    w: Tensor, r: Tensor, bias: Tensor | None, peepholes: Tensor | None, place: int
+) -> Weights:
+    from_input, from_hidden = (None, None) if bias is None else bias[place].chunk(2)
+    look = None if peepholes is None else peepholes[place]
+    return Weights(w[place], r[place], from_input, from_hidden, look)
+
+
+def _fused(
+    node: Node, x: Tensor, weights: list[Weights], states: list[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """Run torch's kernel; a lone reverse direction is a forward one on the turned sequence."""
+    turned = node.get("direction", "forward") == "reverse"
+    biased = weights[0].input_bias is not None
+    flat = [
+        _reordered(node, tensor)
+        for one in weights
+        for tensor in (one.w, one.r, one.input_bias, one.hidden_bias)
+        if tensor is not None
+    ]
+    given = tuple(states) if node.op_type == "LSTM" else states[0]
+    kernel = _kernel(node)
+    found = kernel(
+        x.flip(0) if turned else x, given, flat, biased, 1, 0.0, False, len(weights) > 1, False
+    )
+    y, last = found[0], list(found[1:])
+    y = y.flip(0) if turned else y
+    return y.view(*y.shape[:2], len(weights), -1).transpose(1, 2), last
+
+
+def _kernel(node: Node) -> Any:
+    if node.op_type != "RNN":
+        return _VF.lstm if node.op_type == "LSTM" else _VF.gru
+    relu = [name.capitalize() for name in node.get("activations", [])][:1] == ["Relu"]
+    return _VF.rnn_relu if relu else _VF.rnn_tanh
+
+
+def _reordered(node: Node, tensor: Tensor) -> Tensor:
+    order = ORDER[node.op_type]
+    if len(order) == 1:
+        return tensor.contiguous()
+    gates = tensor.chunk(len(order))
+    return torch.cat([gates[place] for place in order])
+
+
+def _looped(
+    node: Node, x: Tensor, weights: list[Weights], states: list[Tensor], lengths: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
+    outputs, lasts = [], []
+    for place, one in enumerate(weights):
+        backwards = place == 1 or node.get("direction", "forward") == "reverse"
+        step = _step(node, one, place)
+        start = tuple(state[place] for state in states)
+        y, last = _run(step, _reversed(x, lengths) if backwards else x, start, lengths)
+        outputs.append(_reversed(y, lengths) if backwards else y)
+        lasts.append(last)
+    return torch.stack(outputs, dim=1), [torch.stack(parts) for parts in zip(*lasts, strict=True)]
+
+
+def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Turn [seq, batch, ...] in time, each sample within its length."""
+    if lengths is None:
+        return x.flip(0)
+    last = lengths.to(x.device).long()
+    steps = torch.arange(x.shape[0], device=x.device)[:, None]
+    places = torch.where(steps < last, last - 1 - steps, steps)
+    return x[places, torch.arange(x.shape[1], device=x.device)]
+
+
+def _run(
+    step: Callable[[Tensor, State], State], x: Tensor, state: State, lengths: Tensor | None
+) -> tuple[Tensor, State]:
+    """Step through the sequence; past its length a sample keeps its state and gives zeros."""
+    outputs = []
+    last = None if lengths is None else lengths.to(x.device)[:, None]
+    for time, now in enumerate(x):
+        after = step(now, state)
+        if last is None:
+            state = after
+            outputs.append(after[0])
+        else:
+            inside = time < last
+            state = tuple(torch.where(inside, a, b) for a, b in zip(after, state, strict=True))
+            outputs.append(torch.where(inside, after[0], torch.zeros_like(after[0])))
+    empty = x.new_zeros(0, *state[0].shape)
+    return (torch.stack(outputs) if outputs else empty), state
+
+
+def _step(node: Node, weights: Weights, place: int) -> Callable[[Tensor, State], State]:
+    makers = {"LSTM": _lstm_step, "GRU": _gru_step, "RNN": _rnn_step}
+    clip = node.get("clip", None)
+    bound: Activation = (lambda z: z.clamp(-clip, clip)) if clip else (lambda z: z)
+    return makers[node.op_type](node, weights, _activations(node, place), bound)
+
+
+def _lstm_step(
+    node: Node, weights: Weights, act: list[Activation], bound: Activation
+) -> Callable[[Tensor, State], State]:
+    coupled = bool(node.get("input_forget", 0))
+    look = weights.peepholes
+    p_i, p_o, p_f = (None, None, None) if look is None else look.chunk(3)
+
+    def step(x: Tensor, state: State) -> State:
+        h, c = state
+        z = F.linear(x, weights.w, weights.input_bias) + F.linear(h, weights.r, weights.hidden_bias)
+        i, o, f, g = z.chunk(4, dim=-1)
+        i = act[0](bound(i if p_i is None else i + p_i * c))
+        f = 1 - i if coupled else act[0](bound(f if p_f is None else f + p_f * c))
+        c = f * c + i * act[1](bound(g))
+        o = act[0](bound(o if p_o is None else o + p_o * c))
+        return o * act[2](c), c
+
+    return step
+
+
+def _gru_step(
+    node: Node, weights: Weights, act: list[Activation], bound: Activation
+) -> Callable[[Tensor, State], State]:
+    linear_first = bool(node.get("linear_before_reset", 0))
+    r_zr, r_h = torch.split(weights.r, [2 * weights.r.shape[1], weights.r.shape[1]])
+    parts = [len(r_zr), len(r_h)]
+    bias = weights.hidden_bias
+    bias_zr, bias_h = (None, None) if bias is None else torch.split(bias, parts)
+
+    def step(x: Tensor, state: State) -> State:
+        (h,) = state
+        from_x = F.linear(x, weights.w, weights.input_bias)
+        x_zr, x_h = torch.split(from_x, parts, dim=-1)
+        z, r = act[0](bound(x_zr + F.linear(h, r_zr, bias_zr))).chunk(2, dim=-1)
+        if linear_first:
+            new = act[1](bound(x_h + r * F.linear(h, r_h, bias_h)))
+        else:
+            new = act[1](bound(x_h + F.linear(r * h, r_h, bias_h)))
+        return ((1 - z) * new + z * h,)
+
+    return step
+
+
+def _rnn_step(
+    node: Node, weights: Weights, act: list[Activation], bound: Activation
+) -> Callable[[Tensor, State], State]:
+    def step(x: Tensor, state: State) -> State:
+        z = F.linear(x, weights.w, weights.input_bias)
+        return (act[0](bound(z + F.linear(state[0], weights.r, weights.hidden_bias))),)
+
+    return step
+
+
+def _activations(node: Node, place: int) -> list[Activation]:
+    """Return this direction's activations; alphas and betas are listed for those that take them, in order."""
+    count = len(DEFAULTS[node.op_type])
+    names = node.get("activations", None) or [*DEFAULTS[node.op_type]] * 2
+    alphas, betas = iter(node.get("activation_alpha", [])), iter(node.get("activation_beta", []))
+    built = []
+    for name in names:
+        kind = name.capitalize() if name.islower() or name.isupper() else name
+        if kind not in ACTIVATIONS:
+            raise node.unsupported(f"activation {name!r} is not supported")
+        make, alpha, beta = ACTIVATIONS[kind]
+        built.append(
+            make(
+                None if alpha is None else next(alphas, alpha),
+                None if beta is None else next(betas, beta),
+            )
+        )
+    return built[place * count : (place + 1) * count]
+
+
+Made = Callable[[Any, Any], Activation]
+# How each is made of alpha and beta, and their defaults; None where it takes none.
+ACTIVATIONS: dict[str, tuple[Made, float | None, float | None]] = {
+    "Relu": (lambda _a, _b: torch.relu, None, None),
+    "Tanh": (lambda _a, _b: torch.tanh, None, None),
+    "Sigmoid": (lambda _a, _b: torch.sigmoid, None, None),
+    "Softsign": (lambda _a, _b: F.softsign, None, None),
+    "Softplus": (lambda _a, _b: F.softplus, None, None),
+    "Affine": (lambda a, b: lambda z: a * z + b, 1.0, 0.0),
+    "LeakyRelu": (lambda a, _b: lambda z: F.leaky_relu(z, a), 0.01, None),
+    "ThresholdedRelu": (lambda a, _b: lambda z: torch.where(z > a, z, 0 * z), 1.0, None),
+    "ScaledTanh": (lambda a, b: lambda z: a * torch.tanh(b * z), 1.0, 1.0),
+    "HardSigmoid": (lambda a, b: lambda z: (a * z + b).clamp(0, 1), 0.2, 0.5),
+    "Elu": (lambda a, _b: lambda z: F.elu(z, a), 1.0, None),
+}

@@ -1,0 +1,57 @@
+"""Sorting, and what repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.registry import Function, Mode, operator
+
+
+@operator("TopK")
+def top_k(node: Node, mode: Mode) -> Function:
+    """The largest or smallest along an axis, with their places; equal ones in the order of their places."""
+    axis, largest = node.get("axis", -1), bool(node.get("largest", 1))
+    stated = node.get("k", None)
+
+    def function(x: Tensor, count: Tensor | None = None) -> Any:
+        k = int(stated if count is None else count)
+        values, places = x.sort(dim=axis, descending=largest, stable=True)
+        found = values.narrow(axis, 0, k), places.narrow(axis, 0, k)
+        return found if len(node.outputs) > 1 else found[0]
+
+    return function
+
+
+@operator("Unique")
+def unique(node: Node, mode: Mode) -> Function:
+    """Distinct elements or slices, with their first places, where each went, and how often."""
+    axis, ordered = node.get("axis", None), bool(node.get("sorted", 1))
+
+    def function(x: Tensor) -> Any:
+        if x.dim() == 0:
+            x = x.flatten()
+        results = np.unique(
+            x.detach().cpu().numpy(),
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+            axis=axis,
+        )
+        values, first, inverse, counts = (np.asarray(r) for r in results)
+        if not ordered:
+            order = np.argsort(first)
+            values = np.take(values, order, axis=axis or 0)
+            first, counts = first[order], counts[order]
+            inverse = np.argsort(order)[inverse]
+        found = [
+            torch.from_numpy(np.array(a)).to(x.device)
+            for a in (values, first, inverse.ravel(), counts)
+        ]
+        return tuple(found) if len(node.outputs) > 1 else found[0]
+
+    return function

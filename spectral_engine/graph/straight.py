@@ -1,0 +1,103 @@
+"""Steps as one straight Python function: a line per node, and no walk when a module is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from spectral_engine.errors import EngineError, ModelInvalid
+
+if TYPE_CHECKING:
+    from spectral_engine.graph.node import Node
+    from spectral_engine.graph.plan import Step
+
+Runner = Callable[[Mapping[str, Any]], dict[str, Any]]
+FILE = "<onnx graph>"
+# What torch, numpy and our own functions raise where a model does not fit its values.
+MISFITS = (
+    RuntimeError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
+
+
+def write_runner(
+    steps: Sequence[Step], slots: Mapping[str, int], wanted: Collection[str]
+) -> Runner:
+    """Return a function from values by name to the wanted values by name.
+
+    Whatever a step raises becomes ModelInvalid, naming the node.
+    """
+    lines, step_at = _write(steps, slots, wanted)
+    scope: dict[str, Any] = {f"f{place}": step.function for place, step in enumerate(steps)}
+    exec(compile("\n".join(lines), FILE, "exec"), scope)  # made of slot numbers and quoted names
+    run = scope["run"]
+
+    def runner(values: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = run(values)
+        except (EngineError, torch.OutOfMemoryError):
+            raise
+        except MISFITS as error:
+            step = step_at.get(_line_of(error.__traceback__))
+            if step is None:
+                raise
+            raise misfit(step.node, error) from error
+        return found
+
+    return runner
+
+
+def misfit(node: Node, error: Exception) -> ModelInvalid:
+    """Return the error that names the node which could not be computed."""
+    reason = " ".join(str(error).split())[:300]
+    return ModelInvalid(f"node {node.name!r} ({node.op_type}): {reason}", node=node.ref)
+
+
+def _write(
+    steps: Sequence[Step], slots: Mapping[str, int], wanted: Collection[str]
+) -> tuple[list[str], dict[int, Step]]:
+    kept = {slots[name] for name in wanted}
+    produced = {slot for step in steps for slot in step.writes}
+    needed = {slot for step in steps for slot in step.reads} | kept
+    lines = ["def run(values):"]
+    lines += [
+        f"    v{slot} = values[{name!r}]"
+        for name, slot in slots.items()
+        if slot in needed and slot not in produced
+    ]
+    step_at: dict[int, Step] = {}
+    for place, step in enumerate(steps):
+        lines.append(f"    {_targets(step)} = f{place}({', '.join(map(_read, step.reads))})")
+        step_at[len(lines)] = step
+        free = [f"v{slot}" for slot in step.frees if slot not in kept]
+        if free:
+            lines.append(f"    del {', '.join(free)}")
+    entries = (f"{name!r}: v{slots[name]}" for name in dict.fromkeys(wanted))
+    lines.append(f"    return {{{', '.join(entries)}}}")
+    return lines, step_at
+
+
+def _targets(step: Step) -> str:
+    names = [f"v{slot}" for slot in step.writes]
+    return names[0] if len(names) == 1 else ", ".join([*names, "*_"])
+
+
+def _read(slot: int) -> str:
+    return "None" if slot < 0 else f"v{slot}"
+
+
+def _line_of(traceback: TracebackType | None) -> int:
+    """Return the line of the outermost frame that is ours, 0 where there is none; bodies lie further in."""
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == FILE:
+            return traceback.tb_lineno
+        traceback = traceback.tb_next
+    return 0

@@ -1,0 +1,312 @@
+"""ONNX's own backend cases, run through the importer: each passes or is refused by name.
+
+`python -m tests.support.backend_suite --write` writes the table of docs/operators.md; a test compares it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+from onnx.backend.test.loader import load_model_tests
+
+from spectral_engine.errors import EngineError
+from spectral_engine.graph.operators import supported_operators
+from spectral_engine.loading import load
+
+SECONDS_PER_CASE = 20
+TABLE = Path(__file__).parents[2] / "docs" / "operators.md"
+KINDS = ("simple", "pytorch-converted", "pytorch-operator")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model with its inputs and the outputs that ONNX expects of it."""
+
+    name: str
+    operator: str
+    model: onnx.ModelProto
+    data: tuple[tuple[list, list], ...]
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: `passed`, `refused`, `wrong`, or `crashed` (an exception that is not ours, or a hang)."""
+
+    case: Case
+    verdict: str
+    reason: str = ""
+
+
+@functools.cache
+def cases() -> tuple[Case, ...]:
+    """Return all cases of the installed onnx package, node cases first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return (*_node_cases(), *_model_cases())
+
+
+def _node_cases() -> Iterator[Case]:
+    found = collect_testcases(None)
+    operators = {
+        case.name: case.model.graph.node[0].op_type
+        for case in found
+        if len(case.model.graph.node) == 1
+    }
+    for case in found:
+        base = case.name.partition("_expanded")[0]
+        operator = operators.get(base) or operators.get(case.name) or _commonest(case.model)
+        data = tuple((list(given), list(wanted)) for given, wanted in case.data_sets)
+        yield Case(case.name, operator, case.model, data, case.rtol, case.atol)
+
+
+def _commonest(model: onnx.ModelProto) -> str:
+    counted = collections.Counter(node.op_type for node in model.graph.node)
+    counted.pop("Constant", None)
+    return counted.most_common(1)[0][0]
+
+
+def _model_cases() -> Iterator[Case]:
+    for kind in KINDS:
+        for case in load_model_tests(kind=kind):
+            folder = Path(case.model_dir)
+            model = onnx.load(folder / "model.onnx")
+            data = tuple(
+                (
+                    _read(place, "input", model.graph.input),
+                    _read(place, "output", model.graph.output),
+                )
+                for place in sorted(folder.glob("test_data_set_*"))
+            )
+            yield Case(case.name, _commonest(model), model, data, case.rtol, case.atol)
+
+
+def _read(folder: Path, side: str, values: object) -> list:
+    found = []
+    for position, value in enumerate(values):
+        path = folder / f"{side}_{position}.pb"
+        if path.exists():
+            kind = value.type.WhichOneof("value")
+            proto = {
+                "tensor_type": onnx.TensorProto,
+                "sequence_type": onnx.SequenceProto,
+                "optional_type": onnx.OptionalProto,
+            }[kind]()
+            proto.ParseFromString(path.read_bytes())
+            found.append(_plain(proto))
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    if isinstance(value, onnx.SequenceProto):
+        return numpy_helper.to_list(value)
+    if isinstance(value, onnx.OptionalProto):
+        return numpy_helper.to_optional(value)
+    return value
+
+
+def judge(case: Case) -> Outcome:
+    """Import and run one case."""
+    try:
+        with _limit(SECONDS_PER_CASE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = load(case.model.SerializeToString())
+            for given, wanted in case.data:
+                found = _run(module, case, given)
+                problem = _difference(case, found, wanted)
+                if problem:
+                    return Outcome(case, "wrong", problem)
+    except EngineError as error:
+        return Outcome(case, "refused", error.detail)
+    except Exception as error:  # whatever else escapes is a bug, and is shown as one
+        return Outcome(case, "crashed", f"{type(error).__name__}: {error}")
+    return Outcome(case, "passed")
+
+
+@contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"ran for more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _run(module: object, case: Case, given: list) -> list:
+    held = {tensor.name for tensor in case.model.graph.initializer}
+    names = [value.name for value in case.model.graph.input if value.name not in held]
+    inputs = {name: _tensor(value) for name, value in zip(names, given, strict=False)}
+    with torch.no_grad():
+        found = module(**inputs)
+    return [found[value.name] for value in case.model.graph.output]
+
+
+def _tensor(value: object) -> object:
+    value = _plain(value)
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_tensor(entry) for entry in value]
+    array = np.asarray(value)
+    if array.dtype.kind in "fiub":
+        return torch.from_numpy(array.copy())
+    return torch.from_numpy(array.astype(np.float32))  # bfloat16 and the like, of ml_dtypes
+
+
+def _difference(case: Case, found: list, wanted: list) -> str:
+    """Return what is wrong with the outputs, or nothing."""
+    for position, (is_, should) in enumerate(zip(found, wanted, strict=True)):
+        problem = _value_difference(case, is_, _plain(should))
+        if problem:
+            return f"output {position}: {problem}"
+    return ""
+
+
+def _value_difference(case: Case, found: object, wanted: object) -> str:
+    if not isinstance(found, torch.Tensor) or isinstance(wanted, list) or wanted is None:
+        return f"{type(found).__name__} for {type(wanted).__name__}"
+    array, expected = found.numpy(), np.asarray(wanted)
+    if array.shape != expected.shape:
+        return f"shape {array.shape} for {expected.shape}"
+    if not _type_fits(array.dtype, expected.dtype):
+        return f"type {array.dtype} for {expected.dtype}"
+    loose = {"float16": 1e-3, "bfloat16": 1e-2}.get(str(expected.dtype), 0.0)
+    try:
+        np.testing.assert_allclose(
+            array.astype(np.float64),
+            expected.astype(np.float64),
+            rtol=max(case.rtol, loose),
+            atol=max(case.atol, loose, _noise(expected)),
+        )
+    except AssertionError as error:
+        return " ".join(str(error).split())[:200]
+    return ""
+
+
+def _noise(expected: np.ndarray) -> float:
+    """One rounding of the largest number in single precision: a zero may come out as that."""
+    size = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    return max(1e-7, 2.0**-23 * float(size.max(initial=0.0)))
+
+
+def _type_fits(found: np.dtype, expected: np.dtype) -> bool:
+    """Models in half precision compute, and answer, in single."""
+    if str(expected) in {"float16", "bfloat16"}:
+        return found == np.float32
+    return found == expected
+
+
+@functools.cache
+def outcomes() -> tuple[Outcome, ...]:
+    """Return what became of every case; run once per process."""
+    torch.manual_seed(0)
+    return tuple(judge(case) for case in cases())
+
+
+def table() -> str:
+    """Return docs/operators.md as the cases make it."""
+    counted = collections.Counter(outcome.verdict for outcome in outcomes())
+    by_operator = collections.defaultdict(list)
+    for outcome in outcomes():
+        by_operator[outcome.case.operator].append(outcome)
+    own = supported_operators()
+    contrib = sorted(name for domain, name in own if domain)
+    rows = [_row(operator, by_operator[operator]) for operator in sorted(by_operator)]
+    unseen = sorted(name for domain, name in own if not domain and name not in by_operator)
+    return "\n".join(
+        [
+            "# Operators",
+            "",
+            "Made by `python -m tests.support.backend_suite --write`, which runs ONNX's own backend cases",
+            f"(onnx {version('onnx')}) through the importer; a test fails where this page and a run differ.",
+            "",
+            f"**{len(outcomes()):,} cases: {counted['passed']:,} passed, {counted['refused']:,} refused by name, "
+            f"{counted['wrong']} wrong, {counted['crashed']} crashed.** "
+            f"{len(own)} operators are supported: {len(own) - len(contrib)} of the default domain and "
+            f"{len(contrib)} of com.microsoft.",
+            "",
+            "Models of opset 7 and later are imported. Values of float16 and bfloat16 are computed in float32.",
+            "",
+            "| operator | opsets seen | passed | refused | reason of refusal |",
+            "|---|---|---:|---:|---|",
+            *rows,
+            "",
+            f"Supported, and seen by no case of their own: {', '.join(unseen)}.",
+            "",
+            f"Supported of com.microsoft: {', '.join(contrib)}.",
+            "",
+        ]
+    )
+
+
+def _row(operator: str, found: list[Outcome]) -> str:
+    opsets = sorted(
+        {entry.version for outcome in found for entry in outcome.case.model.opset_import}
+    )
+    counted = collections.Counter(outcome.verdict for outcome in found)
+    reasons = dict.fromkeys(_reason(o.reason) for o in found if o.verdict == "refused")
+    seen = ", ".join(map(str, opsets))
+    return f"| {operator} | {seen} | {counted['passed']} | {counted['refused']} | {'; '.join(sorted(reasons))} |"
+
+
+def _reason(detail: str) -> str:
+    """Return why a case was refused, without the names of its nodes and values."""
+    detail = re.sub(r"^node '[^']*': ", "", detail)
+    detail = re.sub(r"^(output )?'[^']*' (holds|is)", r"a value \2", detail)
+    return re.sub(r" \(opset \d+\)", "", detail)
+
+
+def main() -> None:
+    """Print the verdicts, or write the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--write", action="store_true", help="write docs/operators.md")
+    arguments.add_argument("--show", default="wrong,crashed", help="verdicts to list")
+    arguments.add_argument("--match", default="", help="only cases whose name holds this")
+    chosen = arguments.parse_args()
+    torch.set_num_threads(1)
+    if chosen.write:
+        TABLE.write_text(table())
+    begun = time.monotonic()
+    found = (
+        tuple(judge(case) for case in cases() if chosen.match in case.name)
+        if chosen.match
+        else outcomes()
+    )
+    for outcome in found:
+        if outcome.verdict in chosen.show.split(","):
+            print(
+                f"{outcome.verdict}\t{outcome.case.operator}\t{outcome.case.name}\t{outcome.reason[:220]}"
+            )
+    counted = collections.Counter(outcome.verdict for outcome in found)
+    print(
+        f"{len(found)} cases in {time.monotonic() - begun:.0f} s: {dict(counted)}", file=sys.stderr
+    )
+
+
+if __name__ == "__main__":
+    main()
