@@ -81,7 +81,7 @@ def test_only_who_reads_the_file_gets_in_and_only_from_this_machine(settings: Se
         with stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
         for address in own_addresses():
-            with pytest.raises(OSError, match="refused|timed out|unreachable"):
+            with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
                 socket.create_connection((address, port), timeout=2)
 
 
