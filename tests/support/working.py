@@ -34,7 +34,7 @@ def impatient(data_dir: Path, **more: Any) -> Settings:
     """Return settings under which everything happens within seconds."""
     given: dict[str, Any] = {
         "data_dir": data_dir,
-        "lease_seconds": 3,
+        "lease_seconds": 6,
         "heartbeat_seconds": 0.3,
         "reaper_seconds": 0.5,
         "cancel_grace_seconds": 1,
@@ -128,21 +128,21 @@ class Shop:
         finally:
             aside.rename(path)
 
-    def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
         wait_until(true, seconds)
 
-    def ended(self, job_id: str, seconds: float = 60) -> JobRecord:
+    def ended(self, job_id: str, seconds: float = 120) -> JobRecord:
         """Wait for a job's end."""
         wait_until(lambda: self.job(job_id).status in TERMINAL, seconds)
         return self.job(job_id)
 
-    def at_work(self, job_id: str, seconds: float = 40) -> JobRecord:
+    def at_work(self, job_id: str, seconds: float = 60) -> JobRecord:
         """Wait until the engine is at work on a job and has announced a candidate."""
         wait_until(lambda: len(self.candidates(job_id)) > 0, seconds)
         return self.job(job_id)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not happen in time"

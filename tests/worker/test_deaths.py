@@ -11,7 +11,7 @@ from tests.support import brokers
 from tests.support.running_service import command_line, descendants, is_alive
 from tests.support.working import RunningWorker, Shop, impatient, running_worker
 
-SLOW = {"steps": 12, "seconds": 0.25}
+SLOW = {"steps": 16, "seconds": 0.25}
 
 
 @pytest.fixture(params=["embedded", "redis-server"])

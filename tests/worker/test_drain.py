@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.support.running_service import descendants, is_alive
 from tests.support.working import Shop, running_worker
 
-SECONDS = 15.0
+SECONDS = 20.0
 ENDED_BY_SIGNAL = {0, 143}
 
 

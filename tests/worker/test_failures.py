@@ -53,11 +53,11 @@ def test_python_s_own_lack_of_memory_is_out_of_memory_at_once(staffed: Shop):
 
 
 def test_a_job_over_its_time_limit_is_stopped_and_says_so(staffed: Shop):
-    job = staffed.ended(staffed.submit(act="hang", limits={"max_runtime_seconds": 3}))
+    job = staffed.ended(staffed.submit(act="hang", limits={"max_runtime_seconds": 8}))
     assert (job.status, job.attempt) == ("failed", 1)
     assert job.error is not None
     assert job.error["code"] == "timeout"
-    assert "3 seconds" in job.error["detail"]
+    assert "8 seconds" in job.error["detail"]
     assert len(staffed.candidates(job.id)) == 1, "what was found before stays"
 
 

@@ -57,7 +57,7 @@ def test_the_folder_of_a_job_is_gone_when_the_job_has_ended(staffed: Shop):
 
 
 def test_the_job_of_highest_priority_runs_first_whatever_the_order_of_messages(staffed: Shop):
-    blocker = staffed.submit(steps=8, seconds=0.2)
+    blocker = staffed.submit(steps=20, seconds=0.2)
     staffed.at_work(blocker)
     low, high = staffed.submit(priority=-1), staffed.submit(priority=5)
     first, second = staffed.ended(high), staffed.ended(low)
