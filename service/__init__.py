@@ -1,1 +1,1 @@
-"""Eigenpress as a service: what API and worker share, the REST API, the client, the command line."""
+"""The service: API, client, command line, and the store that workers share."""

@@ -100,9 +100,10 @@ class Attempt:
         if exit_code == 0 and self._last.get("kind") == "error":
             return Ending("error", self._last["error"])
         if exit_code == KILLED:
-            # Nobody else kills the engine so: the kernel does, when memory runs out.
+            # Mostly the kernel kills so, when memory runs out. It may have been another's memory,
+            # so that the job is worth another attempt.
             detail = "The engine was killed; most likely memory ran out."
-            return Ending("error", {"code": "out-of-memory", "detail": detail, "retryable": False})
+            return Ending("crash", {"code": "out-of-memory", "detail": detail, "retryable": False})
         told = self._last.get("detail") or f"exit code {exit_code}"
         detail = f"The engine crashed: {told}"
         return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})

@@ -51,6 +51,8 @@ class Runner:
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
+        if self._drain.requested:
+            return None
         claimed = claim_next(self._stores, self._owner, self._queues)
         if claimed is None:
             return None

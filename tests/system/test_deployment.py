@@ -116,7 +116,7 @@ def test_the_commands_of_the_compose_file_run_a_job_as_they_stand(tmp_path, file
         api, worker = services["api"]["command"], services["worker"]["command"]
         with running(api, env, tmp_path / "api"), running(worker, env, tmp_path / "worker"):
             url = f"http://127.0.0.1:{port}"
-            until(lambda: answers(url))
+            until(lambda: answers(url), seconds=90)
             job = submit(url, files, training={"epochs": 1}, target={"max_metric_drop": 0.5})
             list(stream(url, job["id"]))
             assert get_job(url, job["id"])["status"] == "succeeded"
