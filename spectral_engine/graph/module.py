@@ -75,7 +75,7 @@ class OnnxModule(nn.Module):
         self.mode.batch = _first_size(values, self.input_names)
         if weights:
             values.update(weights)
-        return self.plan.run(values, {*self.output_names, *watch})
+        return self.plan.run(values, (*self.output_names, *watch))
 
     def initializer(self, name: str) -> nn.Parameter:
         """Return the parameter that holds this initializer."""

@@ -39,11 +39,11 @@ class Plan:
     steps: tuple[Step, ...]
     slots: Mapping[str, int]
     known: Mapping[str, Any]  # values that were worked out when the plan was made
-    _runners: dict[frozenset[str], Runner] = field(default_factory=dict, compare=False)
+    _runners: dict[tuple[str, ...], Runner] = field(default_factory=dict, compare=False)
 
     def run(self, values: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
         """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run."""
-        key = frozenset(wanted)
+        key = tuple(wanted)
         runner = self._runners.get(key)
         if runner is None:
             runner = self._runners[key] = write_runner(self.steps, self.slots, wanted)

@@ -12,6 +12,7 @@ from onnx.inliner import inline_local_functions
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
+from spectral_engine.onnx_io.known import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import refuse_quantized
 
 OLDEST_OPSET = 7
@@ -41,6 +42,7 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     _check_size(proto, limits)
     refuse_quantized(proto)
     _check_opset(proto)
+    refuse_unknown(proto)
     _check_sound(proto)
     if proto.functions:
         proto = inline_local_functions(proto)
@@ -115,7 +117,8 @@ def _check_opset(proto: onnx.ModelProto) -> None:
 
 def _check_sound(proto: onnx.ModelProto) -> None:
     try:
-        onnx.checker.check_model(proto)
+        with foreign_apart(proto):
+            onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
         raise ModelInvalid(f"the model is not sound: {str(error).splitlines()[0]}") from error
     except ValueError:

@@ -160,18 +160,18 @@ def _limit(seconds: int) -> Iterator[None]:
 def _run(module: object, case: Case, given: list) -> list:
     held = {tensor.name for tensor in case.model.graph.initializer}
     names = [value.name for value in case.model.graph.input if value.name not in held]
-    inputs = {name: _tensor(value) for name, value in zip(names, given, strict=False)}
+    inputs = {name: as_value(value) for name, value in zip(names, given, strict=False)}
     with torch.no_grad():
         found = module(**inputs)
     return [found[value.name] for value in case.model.graph.output]
 
 
-def _tensor(value: object) -> object:
+def as_value(value: object) -> object:
     value = _plain(value)
     if value is None:
         return None
     if isinstance(value, list):
-        return [_tensor(entry) for entry in value]
+        return [as_value(entry) for entry in value]
     array = np.asarray(value)
     if array.dtype.kind in "fiub":
         return torch.from_numpy(array.copy())

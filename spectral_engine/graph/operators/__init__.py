@@ -3,6 +3,8 @@
 from spectral_engine.graph.operators import (
     activation,
     attention,
+    contrib,
+    contrib_attention,
     control_flow,
     convolution,
     elementwise,
@@ -34,6 +36,8 @@ __all__ = [
     "Mode",
     "activation",
     "attention",
+    "contrib",
+    "contrib_attention",
     "control_flow",
     "convolution",
     "coupling",

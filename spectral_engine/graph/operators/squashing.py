@@ -54,7 +54,7 @@ def lp_normalization(node: Node, mode: Mode) -> Function:
 
     def function(x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, p, dim=axis, keepdim=True)
-        return torch.where(norm == 0, torch.zeros_like(x), x / norm)
+        return x / torch.where(norm == 0, torch.ones_like(norm), norm)
 
     return function
 

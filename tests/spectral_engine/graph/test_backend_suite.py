@@ -1,15 +1,17 @@
 """ONNX's own backend cases: each passes or is refused by name; none is wrong, crashes or hangs."""
 
 import collections
+import re
 
 import onnx.parser
 import pytest
 
 from spectral_engine.errors import UnsupportedOperator
 from spectral_engine.loading import load
-from tests.support.backend_suite import TABLE, cases, outcomes, table
+from tests.support.backend_suite import TABLE, outcomes, table
 
-OPERATORS = sorted({case.operator for case in cases()})
+# Read from the table, so that collecting the tests runs nothing.
+OPERATORS = re.findall(r"^\| (\w+) \| [\d, ]+ \|", TABLE.read_text(), re.MULTILINE)
 
 
 def of(operator):
