@@ -6,24 +6,33 @@ which ids are the same node; the node groups are the connected components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from torch import Tensor
 
 from spectral_engine.graph.cost import ProductSum
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, Mix, Product, ShapeFact, Transfer
+from spectral_engine.graph.id_book import (
+    AxisIds,
+    Frozen,
+    IdBook,
+    Ids,
+    Mix,
+    Product,
+    ShapeFact,
+    Transfer,
+)
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
-from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes
+from spectral_engine.graph.trace import TRACED_BATCH, trace_numbers, trace_shapes
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
@@ -44,6 +53,7 @@ class Coupling:
     reasons: dict[int, str]
     transfers: tuple[Transfer, ...]
     facts: tuple[ShapeFact, ...]
+    frozen: tuple[Frozen, ...]
     mixes: tuple[Mix, ...]
     products: tuple[Product, ...]
     layers: tuple[Layer, ...]
@@ -107,6 +117,8 @@ class Coupling:
 
     def _position_ids(self, transfer: Transfer) -> list[Ids]:
         """Return the ids along axes of the output that are positions to this transfer, nodes to others."""
+        if transfer.kind == "recurrent":
+            return []  # its output holds the hidden nodes that its rows, the gates, belong to
         out = self.axes[transfer.weight][transfer.out_axis]
         found = [ids for ids in self.axes.get(transfer.output, ()) if ids is not None]
         return [ids for ids in found if out is None or not np.array_equal(ids, out)]
@@ -121,7 +133,11 @@ class Coupling:
 def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
     """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
     traced = trace_shapes(module, TRACED_BATCH, shapes)
-    nodes = [_with_known(node, module.plan.known) for node in graph_nodes(module.model)]
+    nodes = graph_nodes(module.model)
+    varying = _varying(nodes, module.input_names)
+    numbers = trace_numbers(module, shapes)
+    known = {name: numbers.traced[name].numpy() for name in numbers.settled if name not in varying}
+    nodes = [_with_known(node, known) for node in nodes]
     floats = {
         name: traced[name]
         for name, value in module.model.graph.initializers.items()
@@ -133,10 +149,11 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
         frozenset(floats),
         batch=TRACED_BATCH,
         readers=_readers(nodes),
-        varying=_varying(nodes, module.input_names),
+        numbers={name: value.numpy() for name, value in numbers.traced.items()},
+        varying=varying,
     )
     book_nodes(book, nodes, module.output_names)
-    return close_book(book, floats)
+    return replace(close_book(book, floats), frozen=_freeze(nodes, module.plan.known))
 
 
 def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
@@ -151,14 +168,25 @@ def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> N
         book.pin_value(name, "graph output")
 
 
-def _with_known(node: Node, known: Mapping[str, Tensor]) -> Node:
-    """Give a node the integers that are worked out before anything runs, not only those that stand in the file."""
+def _with_known(node: Node, known: Mapping[str, NDArray[Any]]) -> Node:
+    """Give a node the integers that are the same in every run, not only those that stand in the file."""
     found = {
-        position: known[name].numpy()
+        position: known[name]
         for position, name in enumerate(node.inputs)
-        if name is not None and name in known and not known[name].is_floating_point()
+        if name is not None and name in known
     }
     return replace(node, constants={**found, **node.constants})
+
+
+def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ...]:
+    """Return the settled numbers that nodes compute from widths: they stay as they are, whatever narrows."""
+    return tuple(
+        Frozen(node.outputs[0], position, numbers)
+        for node in nodes
+        if node.op_type not in {"Shape", "Size"}
+        for position, numbers in node.constants.items()
+        if node.inputs[position] not in written
+    )
 
 
 def _varying(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
@@ -197,6 +225,7 @@ def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
         reasons=reasons,
         transfers=tuple(book.transfers),
         facts=tuple(replace(fact, ids=labels[fact.ids]) for fact in book.facts),
+        frozen=(),
         mixes=tuple(replace(mix, ids=labels[mix.ids]) for mix in book.mixes),
         products=tuple(
             replace(item, ids=tuple(labels[ids] for ids in item.ids)) for item in book.products

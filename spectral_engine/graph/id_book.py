@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,31 @@ NO_NODES = "reads values that are not nodes"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a number of an integer vector stands: at `entry` of a node's constant input at position `input`."""
+    """Where a number of an integer vector stands: at `entry` of a node's constant input at position `input`.
+
+    Where the vector holds a multiple of that number, as heads × batch, `times` is the other factor of the traced run.
+    """
 
     node: Node
     input: int
     entry: int
+    times: int = 1
+
+    @property
+    def number(self) -> int:
+        """The number as it stands."""
+        return int(self.node.constants[self.input].reshape(-1)[self.entry])
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A number that is read from the shape of a value when the model runs: the length of one of its axes."""
+
+    value: str
+    axis: int
+
+
+Source = Origin | Follows | None  # None: computed in a way that is not followed
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,18 @@ class ShapeFact:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """Numbers that a node is given by what it computes from widths, and that must not follow them.
+
+    The node whose first output is `node` reads them at input position `input`.
+    """
+
+    node: str
+    input: int
+    numbers: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Mix:
     """A place where an operator computes across nodes without a weight: a norm, a softmax, a sum.
 
@@ -116,13 +148,14 @@ class IdBook:
     facts: list[ShapeFact] = field(default_factory=list)
     mixes: list[Mix] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # integer vectors of the run
     varying: frozenset[str] = frozenset()
     stated: dict[tuple[str, int | None, str | None, int | None], Ids] = field(default_factory=dict)
     size: int = 0
     batch: int = 1
     readers: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     aliases: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
-    origins: dict[str, tuple[Origin | None, ...]] = field(default_factory=dict)
+    origins: dict[str, tuple[Source, ...]] = field(default_factory=dict)
     made_by: dict[str, int] = field(default_factory=dict)  # output -> index of its transfer
 
     def fresh(self, count: int) -> Ids:
@@ -168,7 +201,10 @@ class IdBook:
 
     def mix(self, node: Node, input: int, axis: int, kind: MixKind) -> None:
         """Record that an operator computes across the nodes of an axis of one of its inputs."""
-        value = node.input(input)
+        self.mix_along(node, input, node.input(input), axis, kind)
+
+    def mix_along(self, node: Node, input: int, value: str, axis: int, kind: MixKind) -> None:
+        """Record the same where the nodes stand in another value, of the same shape."""
         ids = self.axis(value, axis)
         if ids is not None:
             rank = len(self.shapes[value])
@@ -261,6 +297,14 @@ class IdBook:
         """Record a transfer; its name becomes the output's where another node has the same."""
         self.made_by[transfer.output] = len(self.transfers)
         self.transfers.append(transfer)
+
+    def add_inner_transfer(self, transfer: Transfer) -> None:
+        """Record a transfer whose output is not directly what it computes: nothing that follows belongs to it."""
+        self.transfers.append(transfer)
+
+    def close_transfer(self, output: str) -> None:
+        """Say that what follows a transfer does not belong to it: an activation lies between."""
+        self.made_by.pop(output, None)
 
     def extend_transfer(self, made: str, **changes: str) -> None:
         """Add to the transfer that made a value what follows directly after it."""

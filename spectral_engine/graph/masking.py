@@ -97,6 +97,18 @@ def _norms(mixes: Iterable[Mix]) -> dict[str, list[Mix]]:
     return found
 
 
+CENTRED = {"LayerNormalization", "SkipLayerNormalization"}
+# Where scale and shift stand among the inputs, and what is added to the first input before.
+SCALES: dict[str, tuple[int, ...]] = {
+    "SkipLayerNormalization": (2, 3),
+    "SkipSimplifiedLayerNormalization": (2,),
+}
+SUMMED: dict[str, tuple[int, ...]] = {
+    "SkipLayerNormalization": (1, 4),
+    "SkipSimplifiedLayerNormalization": (1, 3),
+}
+
+
 class _MaskedNorm:
     """A layer or RMS normalisation over the nodes that stay, in plain operators.
 
@@ -107,7 +119,7 @@ class _MaskedNorm:
         self, model: ir.Model, node: ir.Node, mixes: list[Mix], removed: Mark, dtype: ir.DataType
     ) -> None:
         self.model, self.node, self.dtype = model, node, dtype
-        self.name = mixes[0].node
+        self.name, self.count = mixes[0].node, 0
         rank = mixes[0].rank
         axis = node.attributes.get_int("axis", -1)
         self.axes = list(range(axis % rank, rank))
@@ -122,33 +134,49 @@ class _MaskedNorm:
 
     def replace(self) -> None:
         """Put the plain operators in the place of the node."""
-        source = self.node.inputs[0]
-        assert source is not None
-        held = self._add("Mul", source, self.mask)
-        if self.node.op_type == "LayerNormalization":
-            centred = self._add("Sub", held, self._mean(held))
-            held = self._add("Mul", centred, self.mask)
+        kind = self.node.op_type
+        total = self._input(0)
+        for position in SUMMED.get(kind, ()):
+            total = self._with("Add", total, position)
+        held = self._add("Mul", total, self.mask)
+        if kind in CENTRED:
+            held = self._add("Mul", self._add("Sub", held, self._mean(held)), self.mask)
         variance = self._mean(self._add("Mul", held, held))
-        epsilon = self._held("epsilon", np.array(self.node.attributes.get_float("epsilon", 1e-5)))
-        deviation = self._add("Sqrt", self._add("Add", variance, epsilon))
+        least = self.node.attributes.get_float("epsilon", 1e-12 if kind in SUMMED else 1e-5)
+        deviation = self._add(
+            "Sqrt", self._add("Add", variance, self._held("epsilon", np.array(least)))
+        )
         result = self._add("Div", held, deviation)
-        for op_type, position in (("Mul", 1), ("Add", 2)):
-            if position < len(self.node.inputs) and self.node.inputs[position] is not None:
-                result = self._add(op_type, result, self.node.inputs[position])
-        old = self.node.outputs[0]
-        ir.convenience.replace_all_uses_with(old, result)
+        for op_type, position in zip(("Mul", "Add"), SCALES.get(kind, (1, 2)), strict=False):
+            result = self._with(op_type, result, position)
+        self._hand_over(0, result)
+        if len(self.node.outputs) > 3:
+            self._hand_over(3, total)
+        self.model.graph.remove(self.node)
+
+    def _input(self, position: int) -> ir.Value:
+        value = self.node.inputs[position]
+        assert value is not None
+        return value
+
+    def _with(self, op_type: str, value: ir.Value, position: int) -> ir.Value:
+        """Combine with an input, where it is given."""
+        if position >= len(self.node.inputs) or self.node.inputs[position] is None:
+            return value
+        return self._add(op_type, value, self._input(position))
+
+    def _hand_over(self, position: int, value: ir.Value) -> None:
+        old = self.node.outputs[position]
+        ir.convenience.replace_all_uses_with(old, value)
         for index, output in enumerate(self.model.graph.outputs):
             if output is old:
-                self.model.graph.outputs[index] = result
-        self.model.graph.remove(self.node)
-        result.name = old.name
+                self.model.graph.outputs[index] = value
+                value.name, value.shape, value.type = old.name, old.shape, old.type
 
     def _mean(self, value: ir.Value) -> ir.Value:
-        axes = ir.tensor(self.axes, dtype=ir.DataType.INT64)
-        opset = self.model.opset_imports.get("", 17)
-        if opset >= 18:
-            held = self._held("axes", axes.numpy(), ir.DataType.INT64)
-            mean = self._add("ReduceMean", value, held)
+        if self.model.opset_imports.get("", 17) >= 18:
+            axes = self._held("axes", np.array(self.axes), ir.DataType.INT64)
+            mean = self._add("ReduceMean", value, axes)
         else:
             mean = self._add("ReduceMean", value, axes=self.axes)
         return self._add("Mul", mean, self._held("scale", np.array(self.scale)))
@@ -159,8 +187,9 @@ class _MaskedNorm:
             return self.model.graph.initializers[name]
         return _constant(self.model, name, array, dtype or self.dtype)
 
-    def _add(self, op_type: str, *inputs: ir.Value | None, **attributes: list[int]) -> ir.Value:
-        name = f"{self.name}/norm/{op_type}_{len(list(self.model.graph))}"
-        node = ir.node(op_type, list(inputs), attributes=attributes, outputs=[ir.Value(name=name)])
+    def _add(self, op_type: str, *inputs: ir.Value, **attributes: list[int]) -> ir.Value:
+        self.count += 1
+        output = ir.Value(name=f"{self.name}/norm/{op_type}_{self.count}")
+        node = ir.node(op_type, list(inputs), attributes=attributes, outputs=[output])
         self.model.graph.insert_before(self.node, node)
-        return node.outputs[0]
+        return output

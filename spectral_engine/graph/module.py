@@ -22,14 +22,22 @@ HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 # Inputs that hold weights, by operator. Whatever only passes a weight on counts as a reader of weights too.
 WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
-    "Gemm": (0, 1, 2),
-    "MatMul": (0, 1),
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "BatchNormalization": (1, 2),
-    "PRelu": (1,),
+    **dict.fromkeys(("Gemm", "FusedGemm"), (0, 1, 2)),
+    **dict.fromkeys(("MatMul", "FusedMatMul", "TransposeMatMul", "Einsum"), (0, 1)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv", "DeformConv", "Attention"), (1, 2)),
+    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
+    **dict.fromkeys(
+        ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), (1, 2)
+    ),
+    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), (2, 3, 4)),
+    "EmbedLayerNormalization": (2, 3, 4, 5, 6),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
+    **dict.fromkeys(("PRelu", "BiasGelu", "FastGelu", "BiasAdd", "BiasSplitGelu"), (1,)),
+    "MultiHeadAttention": (3,),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
     **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
+    **dict.fromkeys(("Gather", "Slice", "Expand"), (0,)),
+    "Concat": tuple(range(8)),
 }
 
 

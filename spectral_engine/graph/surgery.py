@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import onnx_ir as ir
 import torch
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
-from spectral_engine.graph.id_book import AxisIds, ShapeFact, Transfer
+from spectral_engine.graph.id_book import AxisIds, Transfer
 
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
@@ -27,7 +25,8 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     narrow_model = copy_model(model)
     for name, value in narrow_model.graph.initializers.items():
         _narrow_initializer(value, coupling.axes.get(name), removed)
-    _restate(narrow_model, coupling.facts, removed)
+    if removed.any():
+        _restate(narrow_model, coupling, removed)
     for node in narrow_model.graph:
         for value in node.outputs:
             if not value.is_graph_output():
@@ -49,7 +48,7 @@ def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) ->
         return
     array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
     value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
-    value.shape = ir.Shape(array.shape)
+    value.shape, value.type = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
 
 
 def kept_places(shape: tuple[int, ...], axes: AxisIds, removed: Mark) -> list[NDArray[np.int64]]:
@@ -60,20 +59,19 @@ def kept_places(shape: tuple[int, ...], axes: AxisIds, removed: Mark) -> list[ND
     ]
 
 
-def _restate(model: ir.Model, facts: Iterable[ShapeFact], removed: Mark) -> None:
-    """Write the widths that stay into the places that state them."""
+def _restate(model: ir.Model, coupling: Coupling, removed: Mark) -> None:
+    """Write the widths that stay into the places that state them, and hold what must not follow them."""
     by_output = {node.outputs[0].name or "": node for node in model.graph}
-    constants: dict[tuple[str, int], NDArray[np.int64]] = {}
-    for fact in facts:
+    constants = {(item.node, item.input): item.numbers.copy() for item in coupling.frozen}
+    for fact in coupling.facts:
         number = fact.sign * int((~removed[fact.ids]).sum())
         if number == fact.sign * len(fact.ids):
             continue
         if fact.attribute is not None:
             _set_attribute(by_output[fact.node], fact.attribute, fact.entry, number)
         elif fact.input is not None and fact.old is not None:
-            place = (fact.node, fact.input)
-            numbers = constants.setdefault(place, np.atleast_1d(fact.old.copy()))
-            numbers[fact.entry or 0] = number
+            numbers = constants.setdefault((fact.node, fact.input), fact.old.copy())
+            numbers.reshape(-1)[fact.entry or 0] = number
     for (output, position), numbers in constants.items():
         _replace_constant(model, by_output[output], position, numbers)
 
@@ -93,10 +91,10 @@ def _replace_constant(
     """Give a node a constant of its own: another node may read the old one."""
     old = node.inputs[position]
     assert old is not None
-    shape = numbers if old.shape is None or len(old.shape) else numbers[0]
     name = f"{old.name}/{node.outputs[0].name}/narrow"
-    tensor = ir.Tensor(np.asarray(shape), name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=old.type, const_value=tensor)
+    tensor = ir.Tensor(numbers, name=name)
+    kind = ir.TensorType(tensor.dtype)
+    value = ir.Value(name=name, shape=tensor.shape, type=kind, const_value=tensor)
     model.graph.register_initializer(value)
     node.replace_input_with(position, value)
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import onnx_ir as ir
 import torch
@@ -12,6 +13,8 @@ from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.module import OnnxModule
 
 TRACED_BATCH = 2
+MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
+MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 # Lengths to try for symbolic dimensions: sequences first, then images that are halved again and again.
 FREE_SIZES = (7, 8, 1, 32, 224, 299)
 
@@ -24,6 +27,55 @@ def trace_shapes(
     """Run once and return the shape of every value, initializers included; see `run_once` for what is raised."""
     values, _ = run_once(module, batch, known)
     return {name: tuple(value.shape) for name, value in values.items() if isinstance(value, Tensor)}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Small integer vectors that are worked out while the model runs: shapes, bounds, counts.
+
+    `traced` are those of the traced run, `settled` those of them that no batch and no free dimension changes.
+    """
+
+    traced: dict[str, Tensor]
+    settled: frozenset[str]
+
+
+def trace_numbers(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Numbers:
+    """Run a few times, with other batches and other lengths of symbolic dimensions, and compare."""
+    first, inputs = run_once(module, TRACED_BATCH, known)
+    traced = {name: value for name, value in first.items() if _is_small(value)}
+    settled = set(traced)
+    for other in _other_runs(module, inputs, known):
+        settled = {name for name in settled if torch.equal(traced[name], other[name])}
+    return Numbers(traced, frozenset(settled))
+
+
+def _is_small(value: object) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.dtype in {torch.int32, torch.int64}
+        and value.dim() <= 1
+        and value.numel() <= MOST_NUMBERS
+    )
+
+
+def _other_runs(
+    module: OnnxModule, inputs: Mapping[str, Tensor], known: Mapping[str, tuple[int, ...]] | None
+) -> Iterator[dict[str, Tensor]]:
+    yield run_once(module, TRACED_BATCH + 1, known)[0]
+    if not any(_is_free(value) for value in module.model.graph.inputs):
+        return
+    for size in FREE_SIZES:
+        other = {
+            value.name or "": example_input(value, TRACED_BATCH, None, size)
+            for value in module.model.graph.inputs
+        }
+        if any(other[name].shape != value.shape for name, value in inputs.items()):
+            try:
+                yield _run(module, other)
+            except MISFITS:
+                continue
+            return
 
 
 def traced_inputs(module: OnnxModule, batch: int) -> dict[str, Tensor]:
@@ -49,7 +101,7 @@ def run_once(
         }
         try:
             return _run(module, inputs), inputs
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except MISFITS as error:
             failure = failure or error
     raise ModelInvalid(f"the model does not run on a batch of {batch}: {failure}") from failure
 

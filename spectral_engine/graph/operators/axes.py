@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, Origin
+from numpy.typing import NDArray
+
+from spectral_engine.graph.id_book import AxisIds, Follows, IdBook, Ids, Origin, Source
 from spectral_engine.graph.node import Node
 
 
@@ -88,8 +91,8 @@ def held_ids(value: str, book: IdBook) -> AxisIds:
     return book.ids(value)
 
 
-def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, ...]:
-    """Return where each number of an integer vector stands in a constant, None where it is computed."""
+def origins_of(node: Node, position: int, book: IdBook) -> tuple[Source, ...]:
+    """Return where each number of an integer vector comes from."""
     if position in node.constants:
         count = node.constants[position].size
         return tuple(Origin(node, position, entry) for entry in range(count))
@@ -98,10 +101,55 @@ def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, 
     return book.origins.get(value, (None,) * (shape[0] if shape else 1))
 
 
-def state_width_at(origin: Origin | None, ids: Ids, book: IdBook) -> None:
-    """Record that a constant's number counts these ids; a number computed at run time follows by itself."""
-    if origin is not None:
-        book.state_width(origin.node, ids, input=origin.input, entry=origin.entry)
+def scale_origins(node: Node, book: IdBook) -> None:
+    """Follow a number through its product with one that the run decides, as heads × batch."""
+    for position, other in ((0, 1), (1, 0)):
+        factor = book.numbers.get(node.input(other))
+        if position not in node.constants or factor is None or factor.size != 1:
+            continue
+        if node.constants[position].size == 1 and other not in node.constants:
+            times = int(factor.reshape(-1)[0])
+            book.origins[node.outputs[0]] = (Origin(node, position, 0, times),)
+
+
+def choose_origins(node: Node, book: IdBook) -> None:
+    """Follow numbers through a choice, Where(shape = −1, ones, shape): each comes from the side that it equals."""
+    found = book.numbers.get(node.outputs[0])
+    sides = [book.numbers.get(node.input(position)) for position in (2, 1)]
+    if found is None or any(side is None or side.shape != found.shape for side in sides):
+        return
+    sources = [origins_of(node, position, book) for position in (2, 1)]
+    book.origins[node.outputs[0]] = tuple(
+        next(
+            (
+                own[entry]
+                for side, own in zip(sides, sources, strict=True)
+                if _same(side, found, entry)
+            ),
+            None,
+        )
+        for entry in range(found.size)
+    )
+
+
+def _same(side: NDArray[Any] | None, found: NDArray[Any], entry: int) -> bool:
+    return side is not None and bool(side.reshape(-1)[entry] == found.reshape(-1)[entry])
+
+
+def state_width_at(source: Source, ids: Ids, book: IdBook) -> None:
+    """Record that a number counts these ids, wherever it comes from; −1 and 0 follow by themselves."""
+    if isinstance(source, Origin):
+        if source.number > 0:
+            own = ids[: len(ids) // source.times]
+            book.state_width(source.node, own, input=source.input, entry=source.entry)
+    elif isinstance(source, Follows):
+        other = book.axis(source.value, source.axis)
+        if other is None or other.shape != ids.shape:
+            book.pin(ids, "its width is read from another value")
+        elif other is not ids:
+            book.unify(other, ids)
+    else:
+        book.pin(ids, "its width is computed in a way that is not followed")
 
 
 def normal(axis: int, rank: int) -> int:

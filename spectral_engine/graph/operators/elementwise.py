@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.axes import choose_origins, follow, meet, scale_origins
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.wide import WIDE, from_numpy, with_numpy
 
@@ -193,6 +193,10 @@ def unary_coupling(node: Node, book: IdBook) -> None:
 @coupling(*(BINARY.keys() - {"Add"}), *FOLDS, "Div", "Pow", "Mean", "Where", "Mod", "BitShift")
 def elementwise_coupling(node: Node, book: IdBook) -> None:
     """Operands meet node by node."""
+    if node.op_type == "Mul":
+        scale_origins(node, book)
+    if node.op_type == "Where":
+        choose_origins(node, book)
     meet([name for name in node.inputs if name is not None], node.outputs[0], book)
 
 

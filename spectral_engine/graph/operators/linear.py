@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectral_engine.graph.id_book import IdBook, Ids, Product, Transfer
 from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
@@ -174,3 +175,68 @@ def _contract(node: Node, book: IdBook, left_axis: int, right_axis: int) -> Ids 
     ids = book.join(book.axis(left, left_axis), book.axis(right, right_axis))
     book.mix(node, 0, left_axis, "sum")
     return ids
+
+
+@coupling("Einsum")
+def einsum_coupling(node: Node, book: IdBook) -> None:
+    """Axes of one letter are one row of nodes; a letter that the result lacks is summed over."""
+    equation = node.get("equation", "").replace(" ", "")
+    left, _, result = equation.partition("->")
+    terms = left.split(",")
+    names = [node.input(position) for position in range(len(terms))]
+    plain = "." not in equation and "->" in equation and all(len(set(t)) == len(t) for t in terms)
+    if not plain:
+        for name in names:
+            book.pin_value(name, "stands in an einsum that is not spelled out")
+        return
+    weights = [place for place, name in enumerate(names) if book.is_weight(name)]
+    if (
+        len(terms) == 2
+        and len(weights) == 1
+        and _einsum_transfer(node, terms, result, weights[0], book)
+    ):
+        return
+    found: dict[str, Ids | None] = {}
+    for term, name in zip(terms, names, strict=True):
+        for letter, ids in zip(term, held_ids(name, book), strict=True):
+            found[letter] = book.join(found[letter], ids) if letter in found else ids
+    for position, term in enumerate(terms):
+        for axis, letter in enumerate(term):
+            if letter not in result:
+                book.mix(node, position, axis, "sum")
+    book.write(node.outputs[0], tuple(found[letter] for letter in result))
+    sizes = {
+        c: n
+        for t, name in zip(terms, names, strict=True)
+        for c, n in zip(t, book.shapes[name], strict=True)
+    }
+    held = tuple(ids for ids in found.values() if ids is not None)
+    total = prod(sizes.values()) // book.batch // prod(len(ids) for ids in held)
+    book.products.append(Product(max(1, total), held))
+
+
+def _einsum_transfer(node: Node, terms: list[str], result: str, place: int, book: IdBook) -> bool:
+    """Record an einsum of one weight [in, out] as a transfer; say whether it is one."""
+    weight, data = terms[place], terms[1 - place]
+    summed = [c for c in weight if c in data and c not in result]
+    made = [c for c in weight if c not in data and c in result]
+    if len(weight) != 2 or len(summed) != 1 or len(made) != 1:
+        return False
+    (read,), (new,) = summed, made
+    source, output = node.input(1 - place), node.outputs[0]
+    initializer, order = book.constant(node.input(place)) or ("", ())
+    in_axis, out_axis = order[weight.index(read)], order[weight.index(new)]
+    axes: list[Ids | None] = [None, None]
+    axes[in_axis] = book.nodes_of(source, data.index(read))
+    axes[out_axis] = book.fresh(book.shapes[initializer][out_axis])
+    book.claim(initializer, tuple(axes))
+    ids: dict[str, Ids | None] = dict(zip(data, book.ids(source), strict=True))
+    ids[new] = book.axis(initializer, out_axis)
+    book.write(output, tuple(ids.get(c) for c in result))
+    book.add_transfer(
+        Transfer(
+            name=node.name, kind="dense", weight=initializer, out_axis=out_axis, in_axis=in_axis, bias=None,
+            source=source, output=output, macs_per_link=book.positions(output, result.index(new)),
+        )
+    )  # fmt: skip
+    return True

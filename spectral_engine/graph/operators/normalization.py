@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,3 +121,18 @@ def layer_norm_coupling(node: Node, book: IdBook) -> None:
             tuple(found if n > 1 else None for found, n in zip(own, shape, strict=True)),
         )
     book.pass_on(source, node.outputs[0])
+
+
+@coupling("GroupNormalization")
+def group_norm_coupling(node: Node, book: IdBook) -> None:
+    """Whole groups go, so that the statistics of the others stay what they are."""
+    source, groups = node.input(0), node.get("num_groups", 1)
+    channels = book.nodes_of(source, 1)
+    rows = channels.reshape(groups, -1)  # [groups, channels]
+    if rows.shape[1] > 1:
+        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
+    own = rows[:, 0] if node.opset < 21 else channels
+    for position in (1, 2):
+        book.attach(node.input(position), (own,))
+    book.state_width(node, rows[:, 0], attribute="num_groups")
+    book.write(node.outputs[0], (None, channels, *book.ids(source)[2:]))

@@ -11,8 +11,8 @@ from spectral_engine.graph.id_book import AxisIds, IdBook, Ids
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import held_ids
 
-TAKES_APART = {"Gather", "Split", "Slice", "Squeeze"}
-LOOK_AHEAD = 3  # transposes between a reshape and whoever takes its axis apart
+TAKES_APART = {"Gather", "Split", "Slice"}
+LOOK_AHEAD = 4  # transposes between a reshape and whoever takes its axis apart
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,26 @@ def _spread(flat: Ids, segment: Segment, node: Node, book: IdBook) -> tuple[int 
     if not wide:
         book.pin(flat, "is the only one")
         return None, flat
-    kept = _kept_axis(wide, node, book)
-    table = np.moveaxis(flat.reshape([after[axis] for axis in wide]), wide.index(kept), 0)
-    rows = table.reshape(after[kept], -1)  # [kept, rest]
+    table = flat.reshape([after[axis] for axis in wide])
+    kept = _kept_axis(wide, table, node, book)
+    rows = _rows(table, wide.index(kept))
     first = np.repeat(rows[:, :1], rows.shape[1], axis=1)
     if (first != rows).any():
         book.unify(first.reshape(-1), rows.reshape(-1))
     return kept, rows[:, 0].copy()
 
 
-def _kept_axis(wide: list[int], node: Node, book: IdBook) -> int:
+def _rows(table: Ids, place: int) -> Ids:
+    """Return what lies at each index of one axis: [kept, rest]."""
+    return np.moveaxis(table, place, 0).reshape(table.shape[place], -1)
+
+
+def _kept_axis(wide: list[int], table: Ids, node: Node, book: IdBook) -> int:
     """Choose which part of a split axis holds the nodes: heads, not their sizes, nor what is indexed next."""
+    for place, axis in enumerate(wide):
+        rows = _rows(table, place)
+        if (rows == rows[:, :1]).all() and len(np.unique(rows[:, 0])) > 1:
+            return axis  # merged before from just this axis
     whole = [axis for axis in wide if not _is_taken_apart(node.outputs[0], axis, book)] or wide
     if len(whole) == 2 and _is_shuffled(node.outputs[0], whole, book):
         return whole[1]
@@ -115,9 +124,26 @@ def _is_taken_apart(value: str, axis: int, book: IdBook, depth: int = LOOK_AHEAD
             order = reader.get("perm", list(reversed(range(rank))))
             if _is_taken_apart(reader.outputs[0], order.index(axis), book, depth - 1):
                 return True
+        elif reader.op_type in {"Unsqueeze", "Squeeze"} and depth:
+            moved = _moved_axis(reader, axis, rank)
+            if moved is not None and _is_taken_apart(reader.outputs[0], moved, book, depth - 1):
+                return True
         elif reader.op_type in TAKES_APART and axis in _indexed_axes(reader, rank):
             return True
     return False
+
+
+def _moved_axis(reader: Node, axis: int, rank: int) -> int | None:
+    """Return where an axis stands once axes of length 1 came or went, None where those are computed."""
+    stated = reader.constant_ints(1, "axes")
+    if stated is None:
+        return None
+    if reader.op_type == "Squeeze":
+        gone = {place % rank for place in stated}
+        return None if axis in gone else axis - sum(place < axis for place in gone)
+    whole = rank + len(stated)
+    new = {place % whole for place in stated}
+    return [place for place in range(whole) if place not in new][axis]
 
 
 def _indexed_axes(reader: Node, rank: int) -> list[int]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Ids
+from spectral_engine.graph.id_book import Follows, IdBook, Ids, Origin
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import (
     follow,
@@ -296,6 +296,10 @@ def slice_coupling(node: Node, book: IdBook) -> None:
     source, target = node.input(0), node.outputs[0]
     axes: list[Ids | None] = list(held_ids(source, book))
     bounds = _slice_bounds(node)
+    if bounds is not None and len(bounds) == 1 and source in book.origins:
+        start, end, _, step = bounds[0]
+        numbers = book.origins[source]
+        book.origins[target] = numbers[slice(*_bounds(start, end, step, len(numbers)), step)]
     if bounds is None:
         book.pin_value(source, "is sliced at places that are computed")
         return
@@ -367,18 +371,6 @@ def gather(node: Node, mode: Mode) -> Function:
         return found.reshape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
 
     return function
-
-
-@coupling("Gather")
-def gather_coupling(node: Node, book: IdBook) -> None:
-    """What is looked up by index must stay where it is; the other axes keep their nodes."""
-    source, indices, target = node.input(0), node.input(1), node.outputs[0]
-    ids = held_ids(source, book)
-    if not ids:
-        return
-    axis = normal(node.get("axis", 0), len(ids))
-    book.pin(ids[axis], "is looked up by index")
-    book.write(target, (*ids[:axis], *book.ids(indices), *ids[axis + 1 :]))
 
 
 @operator("Pad")
@@ -501,9 +493,11 @@ def expand_coupling(node: Node, book: IdBook) -> None:
             book.pin(own, "one node is broadcast over many")
             own = book.fresh(after[axis]) if constant else None
         axes[axis] = own
-        stated = -axis <= len(origins) and origins[axis] is not None
+        stated = -axis <= len(origins)
         if own is not None and own.size > 1 and stated:
-            state_width_at(origins[axis], own, book)
+            source_of = origins[axis]
+            if not (isinstance(source_of, Origin) and source_of.number == 1):  # 1 keeps the length
+                state_width_at(source_of, own, book)
     book.write(target, tuple(axes))
 
 
@@ -605,9 +599,17 @@ def constant(node: Node, mode: Mode) -> Function:
     return lambda: tensor
 
 
-@coupling("Shape", "Size", "Range")
-def number_coupling(node: Node, book: IdBook) -> None:
+@coupling("Shape")
+def shape_coupling(node: Node, book: IdBook) -> None:
     """Sizes are read when the model runs, and so follow by themselves."""
+    source = node.input(0)
+    axes = range(len(book.shapes[source]))[node.get("start", 0) : node.get("end", None)]
+    book.origins[node.outputs[0]] = tuple(Follows(source, axis) for axis in axes)
+
+
+@coupling("Size", "Range")
+def number_coupling(node: Node, book: IdBook) -> None:
+    """Numbers, not nodes."""
 
 
 @coupling("ConstantOfShape")

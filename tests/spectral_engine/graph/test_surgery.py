@@ -20,27 +20,11 @@ from spectral_engine.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.cutting import difference, in_onnxruntime, random_removal
 from tests.support.feeding import feed_of
-from tests.support.zoo import EXPORTERS, NETS, specimen
+from tests.support.zoo import NETS, export, specimen
+from tests.support.zoo.exporting import IMAGE
 
 
-@pytest.mark.parametrize("exporter", EXPORTERS)
-@pytest.mark.parametrize("name", NETS)
-def test_masked_and_cut_agree_in_onnxruntime(name, exporter):
-    found = specimen(name, exporter)
-    module = load(found.model)
-    coupling = couple(module)
-    removed = random_removal(coupling)
-    masked = to_bytes(mask(module.model, coupling, removed))
-    narrower = to_bytes(cut(module.model, coupling, removed))
-    assert len(narrower) < len(masked)
-    for batch in (1, 7):
-        inputs = found.sample(batch)
-        left, right = in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)
-        assert difference(left, right) <= 1e-5
-    assert difference(in_onnxruntime(found.model, inputs), right) > 1e-3  # it did remove something
-
-
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 1), seed=st.integers(0, 999), name=st.sampled_from(list(NETS)))
 def test_masked_and_cut_agree_whatever_goes(share, seed, name):
     found = specimen(name)
@@ -68,21 +52,6 @@ def test_a_masked_node_is_one_that_its_readers_do_not_read():
         expected = silenced(*inputs.values()).numpy()
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(in_onnxruntime(narrower, inputs)[0], expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("exporter", EXPORTERS)
-@pytest.mark.parametrize("name", NETS)
-def test_inputs_outputs_and_version_stay_as_they_were(name, exporter):
-    found = specimen(name, exporter)
-    module = load(found.model)
-    coupling = couple(module)
-    before = onnx.load_from_string(found.model)
-    after = onnx.load_from_string(to_bytes(cut(module.model, coupling, random_removal(coupling))))
-    assert after.graph.input == before.graph.input
-    assert after.graph.output == before.graph.output
-    opsets = [{o.domain: o.version for o in model.opset_import} for model in (before, after)]
-    assert opsets[0] == opsets[1]
-    onnx.checker.check_model(after, full_check=True)
 
 
 def test_a_cut_model_can_be_cut_again():
@@ -157,14 +126,12 @@ def test_a_node_that_is_not_constant_leaves_its_mean():
 
 
 def test_grouped_convolutions_lose_whole_groups_or_the_same_channel_of_each():
-    from tests.support.zoo import export
-
     for groups, width in ((6, 12), (2, 12)):
         net = nn.Sequential(
             nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 24, 3, groups=groups), nn.ReLU(),
             nn.Conv2d(24, 4, 1), nn.Flatten(), nn.Linear(4 * 16, 5),
         ).eval()  # fmt: skip
-        module = load(export(net, ((3, 8, 8),), ("x",), "torchscript"))
+        module = load(export(net, (IMAGE,), ("x",), "torchscript"))
         coupling = couple(module)
         removed = random_removal(coupling)
         inputs = {"x": torch.randn(3, 3, 8, 8)}
