@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,8 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Gather", "Slice", "Expand"), (0,)),
     "Concat": tuple(range(8)),
 }
+# Operators whose weight may have one entry only, as the bias of a single answer.
+WITH_SINGLE_WEIGHTS = {"Gemm", "FusedGemm", "MatMul", "Conv", "ConvTranspose", "PRelu", "Transpose"}
 
 
 class OnnxModule(nn.Module):
@@ -133,17 +135,17 @@ class OnnxModule(nn.Module):
         return self._constants_on[device]
 
     def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
-        read_as_weights = {
-            name
-            for node in nodes
-            for position in WEIGHT_INPUTS.get(node.op_type, ())
-            if position < len(node.inputs) and (name := node.inputs[position]) is not None
-        }
-        return tuple(
-            name
-            for name, parameter in self._parameters_by_name.items()
-            if name in read_as_weights and parameter.numel() > 1
-        )
+        read = {name for node in nodes for name in self._weights_of(node)}
+        return tuple(name for name in self._parameters_by_name if name in read)
+
+    def _weights_of(self, node: Node) -> Iterator[str]:
+        """Yield the parameters that a node reads as weights; a single number beside an activation is a constant."""
+        for position in WEIGHT_INPUTS.get(node.op_type, ()):
+            name = node.inputs[position] if position < len(node.inputs) else None
+            if name in self._parameters_by_name:
+                single = self._parameters_by_name[name].numel() == 1
+                if not (single and node.op_type not in WITH_SINGLE_WEIGHTS):
+                    yield name
 
 
 def _check_types(model: ir.Model) -> None:

@@ -1,5 +1,7 @@
 """Import: what onnxruntime computes, the imported module computes, and its gradients are the original's."""
 
+import collections
+import dataclasses
 import io
 
 import numpy as np
@@ -46,23 +48,46 @@ def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
     found.net.zero_grad()
     loss_of(found.net(*inputs.values())).backward()
     loss_of(tuple(module(**inputs).values())).backward()
-    originals, seen = twins(found.net), set()
+    originals, gradients = twins(found.net), {}
     for key in module.trainable:
         parameter = module.initializer(key)
-        for names, value, gradient in originals:
-            if value.numel() == parameter.numel() and torch.equal(
-                value.view(-1), parameter.view(-1)
-            ):
-                assert parameter.grad is not None, key
-                own = parameter.grad.view(-1)
-                scale = float(gradient.abs().max())
-                torch.testing.assert_close(
-                    own, gradient.view(-1), rtol=1e-3, atol=1e-5 * (1 + scale)
-                )
-                seen |= names
-                break
+        twin = next((one for one in originals if one.equals(parameter)), None)
+        if twin is not None:
+            own = parameter.grad.view(twin.gradient.shape)
+            gradients.setdefault(twin, []).append(own)
+    whole = collections.defaultdict(int)
+    for (
+        twin,
+        copies,
+    ) in gradients.items():  # a tied weight may be written twice: its copies share its gradient
+        whole[twin.plain] = whole[twin.plain] + twin.back(sum(copies))
+    for twin, own in whole.items():
+        scale = float(twin.gradient.abs().max())
+        torch.testing.assert_close(own, twin.gradient, rtol=1e-3, atol=1e-5 * (1 + scale))
+    seen = {name for twin in whole for name in twin.names}
     folded = sum(isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d) for m in found.net.modules())
     assert len(seen) >= len(list(found.net.parameters())) - 4 * folded
+
+
+@dataclasses.dataclass(eq=False)
+class Twin:
+    """Parameters of a net in a form that an exporter may write them in, with their gradient in that form."""
+
+    names: tuple[str, ...]
+    value: torch.Tensor
+    gradient: torch.Tensor
+    of: "Twin | None" = None  # what this one is, turned
+
+    @property
+    def plain(self):
+        return self.of or self
+
+    def equals(self, parameter):
+        same = self.value.numel() == parameter.numel()
+        return same and torch.equal(self.value.view(-1), parameter.view(-1))
+
+    def back(self, gradient):
+        return gradient if self.of is None else gradient.T
 
 
 def loss_of(outputs):
@@ -73,13 +98,14 @@ def loss_of(outputs):
 
 
 def twins(net):
-    """Return (names, values, gradients) of every parameter, as it is, turned, and as ONNX stacks recurrent ones."""
+    """Return every parameter as it is, turned, and as ONNX stacks recurrent ones."""
     found = []
     for name, parameter in net.named_parameters():
-        found.append(({name}, parameter.detach(), parameter.grad))
+        plain = Twin((name,), parameter.detach(), parameter.grad)
+        found.append(plain)
         if parameter.dim() == 2:
             turned = parameter.detach().T.contiguous(), parameter.grad.T.contiguous()
-            found.append(({name}, *turned))
+            found.append(Twin((name,), *turned, of=plain))
     for prefix, module in net.named_modules():
         if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
             found += stacked(prefix, module)
@@ -95,10 +121,10 @@ def stacked(prefix, module):
         for kinds in (["weight_ih"], ["weight_hh"], ["bias_ih", "bias_hh"]):
             names = [kind + end for end in ends for kind in kinds]
             parameters = [getattr(module, name) for name in names]
-            held = {f"{prefix}.{name}" for name in names}
+            held = tuple(f"{prefix}.{name}" for name in names)
             values = [reorder(p.detach(), order) for p in parameters]
             gradients = [reorder(p.grad, order) for p in parameters]
-            found.append((held, torch.cat(values), torch.cat(gradients)))
+            found.append(Twin(held, torch.cat(values), torch.cat(gradients)))
     return found
 
 
