@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from service.cli import recipe_options as options
 from service.cli.compress import AsJson, DataFile, ModelFile
 from service.cli.output import Exit, client_errors, exit_of, fail, print_json, say
+from service.cli.places import check_places
 from service.cli.progress import StageBar
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def submit(
         recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
-    with client_errors(as_json), _connect(server) as client, StageBar() as bar:
+    with client_errors(as_json), _connect(server, as_json) as client, StageBar() as bar:
         sent = client.models.create(model, on_bytes=_uploading(bar, "uploading model"))
         rows = client.datasets.create(
             data, label=label, preprocessing=pixels, on_bytes=_uploading(bar, "uploading data")
@@ -69,7 +71,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), _connect(server, as_json) as client:
         page = client.jobs.list(limit=limit, order="desc", status=status)
     if as_json:
         print_json(page.model_dump(mode="json"))
@@ -84,7 +86,7 @@ def list_jobs(
 
 def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Show a job's progress until it has ended; ends as `compress` does."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), _connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         with StageBar() as bar:
             follow(job, bar)
@@ -100,7 +102,7 @@ def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> Non
 
 def cancel(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Ask a job to stop; it keeps the best candidate so far."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), _connect(server, as_json) as client:
         job = client.jobs.get(job_id).cancel()
     if as_json:
         print_json(job.model_dump(mode="json"))
@@ -125,7 +127,8 @@ def download(
     """Download a job's model (-o) and its report (--report)."""
     if output is None and report is None:
         fail("give -o for the model, --report, or both", code=Exit.WRONG_USE, as_json=as_json)
-    with client_errors(as_json), _connect(server) as client:
+    check_places(output, report, as_json)
+    with client_errors(as_json), _connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         if output is not None:
             job.download_model(output, candidate)
@@ -159,9 +162,13 @@ def show_event(event: JobEvent, bar: StageBar) -> None:
         )
 
 
-def _connect(server: str) -> Client:
+def _connect(server: str, as_json: bool) -> Client:
     from service.client import Client
 
+    parts = urlsplit(server)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        detail = f"--server: {server!r} is not a URL such as {LOCAL}"
+        fail(detail, code=Exit.WRONG_USE, as_json=as_json)
     return Client(server)
 
 

@@ -177,7 +177,8 @@ class Jobs:
     ) -> Path:
         """Write a job's report to `path`; the format is told from its suffix if not given."""
         to = Path(path)
-        query = {"format": format or to.suffix.removeprefix(".").lower() or "json"}
+        suffix = to.suffix.removeprefix(".").lower()
+        query = {"format": format or {"": "json", "htm": "html"}.get(suffix, suffix)}
         return download(self._transport, f"/v1/jobs/{job_id}/report", to, params=query)
 
 

@@ -57,6 +57,7 @@ def compress(
         checkpoint.write_text(str(step + 1))
         on_progress(_announce(step, content, work_dir, steps))
     tell("end")
+    on_progress(Progress("reporting", 1.0, 0, 0))
     files = [content + bytes([step]) for step in range(steps)]
     return _result(files, hashlib.sha256(content).hexdigest())
 

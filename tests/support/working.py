@@ -21,6 +21,7 @@ from service.store.candidates.records import CandidateRecord
 from service.store.candidates.repository import CandidateRepository
 from service.store.database import Database
 from service.store.datasets.repository import DatasetRepository
+from service.store.events.records import EventRecord
 from service.store.events.repository import EventRepository
 from service.store.jobs.records import TERMINAL, JobRecord
 from service.store.jobs.repository import JobRepository
@@ -98,9 +99,12 @@ class Shop:
         with self.database.read() as session:
             return list(CandidateRepository(session).list(job_id))
 
-    def events(self, job_id: str) -> list[str]:
+    def told(self, job_id: str) -> list[EventRecord]:
         with self.database.read() as session:
-            return [event.type for event in EventRepository(session).list(job_id, 0, 1000)]
+            return list(EventRepository(session).list(job_id, 0, 1000))
+
+    def events(self, job_id: str) -> list[str]:
+        return [event.type for event in self.told(job_id)]
 
     def cancel(self, job_id: str) -> JobRecord:
         with self.database.begin() as session:

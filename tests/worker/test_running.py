@@ -41,6 +41,17 @@ def test_the_events_tell_the_whole_story_in_order(staffed: Shop):
     assert {"job.progress", "job.metrics"} <= set(told)
 
 
+def test_progress_tells_stage_and_step_and_keeps_the_last_step_to_the_end(staffed: Shop):
+    job = staffed.ended(staffed.submit(steps=3))
+    assert job.progress is not None
+    assert (job.stage, job.progress["fraction"]) == ("reporting", 1.0)
+    assert (job.progress["step"], job.progress["total_steps"]) == (2, 3)
+    told = [event.data for event in staffed.told(job.id) if event.type == "job.progress"]
+    assert [one["fraction"] for one in told] == sorted(one["fraction"] for one in told)
+    assert told
+    assert {one["stage"] for one in told} <= {"training", "exporting", "reporting"}
+
+
 def test_what_a_job_has_cost_is_recorded(staffed: Shop):
     job = staffed.ended(staffed.submit())
     assert job.usage is not None
