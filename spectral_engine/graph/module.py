@@ -28,8 +28,33 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     "ConvTranspose": (1, 2),
     "BatchNormalization": (1, 2),
     "PRelu": (1,),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 5, 6, 7)),
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
+    **dict.fromkeys(
+        ("RMSNormalization", "SimplifiedLayerNormalization", "BiasGelu", "FastGelu"), (1,)
+    ),
+    **dict.fromkeys(("Einsum", "Concat", "FusedMatMul", "FusedGemm", "BiasAdd"), (0, 1, 2, 3)),
+    **dict.fromkeys(("FusedConv", "DeformConv", "CausalConvWithState", "Attention"), (1, 2, 3)),
+    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), (2, 3, 4)),
+    "EmbedLayerNormalization": (2, 3, 4, 5, 6),
+    "MultiHeadAttention": (3,),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
-    **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
+    **dict.fromkeys(
+        (
+            "Transpose",
+            "Reshape",
+            "Identity",
+            "Cast",
+            "Squeeze",
+            "Unsqueeze",
+            "Expand",
+            "Slice",
+            "Split",
+            "Gather",
+            "Flatten",
+        ),
+        (0,),
+    ),
 }
 
 
@@ -54,6 +79,9 @@ class OnnxModule(nn.Module):
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
         self._constants_on: dict[torch.device, dict[str, Any]] = {}
         self.trainable = self._find_trainable(nodes)
+        self._scalars = {
+            name: float(p.detach()) for name, p in self._parameters_by_name.items() if p.numel() == 1
+        }
         self.train(False)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
@@ -75,7 +103,10 @@ class OnnxModule(nn.Module):
         self.mode.batch = _first_size(values, self.input_names)
         if weights:
             values.update(weights)
-        return self.plan.run(values, (*self.output_names, *watch))
+        scalars = (
+            None if weights and not self._scalars.keys().isdisjoint(weights) else self._scalars
+        )
+        return self.plan.run(values, (*self.output_names, *watch), scalars)
 
     def initializer(self, name: str) -> nn.Parameter:
         """Return the parameter that holds this initializer."""
