@@ -5,6 +5,7 @@ A group of steps becomes one only where nobody else reads, or asks for, the valu
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -143,8 +144,11 @@ def _attention(book: Steps, at: int) -> Group | None:
     scores = book.steps[softmax].reads[0]
     product = book.private(scores, "MatMul")
     if product is not None:
-        q, k = book.steps[product].reads
-        return Group(_attend, (q, k, v), (softmax, product))
+        (q, left, before), (k, right, turned) = (
+            _without_scale(book, slot) for slot in book.steps[product].reads
+        )
+        function = functools.partial(_attend, scale=left * right)
+        return Group(function, (q, k, v), (softmax, product, *before, *turned))
     scaling = book.private(scores, "Mul", "Div")
     if scaling is None:
         return None
@@ -158,11 +162,22 @@ def _attention(book: Steps, at: int) -> Group | None:
     return None
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _without_scale(book: Steps, slot: int) -> tuple[int, float, tuple[int, ...]]:
+    """Return what a constant scales, the constant, and the step that does so."""
+    at = book.private(slot, "Mul")
+    if at is not None:
+        left, right = book.steps[at].reads
+        for value, scale in ((left, right), (right, left)):
+            if scale in book.scalars:
+                return value, book.scalars[scale], (at,)
+    return slot, 1.0, ()
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:
     """`k` is turned: [batch, heads, size, keys]."""
     if q.dim() == k.dim() == v.dim() == 4 and q.shape[:2] == k.shape[:2] == v.shape[:2]:
-        return F.scaled_dot_product_attention(q, k.transpose(-1, -2), v, scale=1.0)
-    return torch.matmul(torch.softmax(torch.matmul(q, k), dim=-1), v)
+        return F.scaled_dot_product_attention(q, k.transpose(-1, -2), v, scale=scale)
+    return torch.matmul(torch.softmax(torch.matmul(q * scale, k), dim=-1), v)
 
 
 def _attend_scaled(q: Tensor, k: Tensor, v: Tensor, scale: Tensor) -> Tensor:
