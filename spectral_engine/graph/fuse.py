@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from spectral_engine.graph.plan import Step
 
 
+ARITY = {
+    **dict.fromkeys(("Add", "Mul", "Div", "MatMul"), 2),
+    **dict.fromkeys(("Erf", "Sigmoid", "Softmax"), 1),
+}
+
+
 @dataclass(frozen=True)
 class Group:
     """One function for several steps, and which they are; it stands where the last one stood."""
@@ -49,7 +55,7 @@ class Steps:
             return None
         step = self.steps[at]
         fits = step.node.op_type in op_types and not step.node.domain and len(step.writes) == 1
-        return at if fits else None
+        return at if fits and len(step.reads) == ARITY[step.node.op_type] else None
 
     def operands(self, at: int, *op_types: str) -> list[tuple[int, int]]:
         """Return (producing step, other operand) for operands of a binary step that are private."""
@@ -79,6 +85,8 @@ def fuse(steps: Sequence[Step], kept: Collection[int], scalars: Mapping[int, flo
         for at in reversed(range(len(found))):
             if at in gone or found[at].node.op_type != op_type or found[at].node.domain:
                 continue
+            if len(found[at].reads) != ARITY[op_type] or len(found[at].writes) != 1:
+                continue  # not sound; it fails by name when it runs
             group = matcher(book, at)
             if group is not None and gone.isdisjoint(group.absorbed):
                 gone.update(group.absorbed)
@@ -157,8 +165,8 @@ def _attention(book: Steps, at: int) -> Group | None:
         if divides and book.steps[scaling].reads[1] != scale:
             continue
         q, k = book.steps[product].reads
-        function = _attend_divided if divides else _attend_scaled
-        return Group(function, (q, k, v, scale), (softmax, scaling, product))
+        attend = _attend_divided if divides else _attend_scaled
+        return Group(attend, (q, k, v, scale), (softmax, scaling, product))
     return None
 
 

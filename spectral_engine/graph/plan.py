@@ -70,7 +70,7 @@ def make_plan(
     bound: list[tuple[Node, Function]] = []
     for node in nodes:
         node = _with_known(node, known)  # noqa: PLW2901  # the same node, better known
-        function = find_build(node)(node, mode)
+        function = _bind(node, mode)
         _check_inputs(node, slots)
         for name in node.outputs:
             slots.setdefault(name, len(slots))
@@ -79,6 +79,16 @@ def make_plan(
         else:
             bound.append((node, function))
     return Plan(tuple(_steps(bound, slots)), slots, known)
+
+
+def _bind(node: Node, mode: Mode) -> Function:
+    build = find_build(node)
+    try:
+        return build(node, mode)
+    except EngineError:
+        raise
+    except MISFITS as error:
+        raise misfit(node, error) from error
 
 
 def _with_known(node: Node, known: Mapping[str, Any]) -> Node:
