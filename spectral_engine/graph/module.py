@@ -25,6 +25,7 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Gemm", "FusedGemm"), (0, 1, 2)),
     **dict.fromkeys(("MatMul", "FusedMatMul", "TransposeMatMul", "Einsum"), (0, 1)),
     **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv", "DeformConv", "Attention"), (1, 2)),
+    "CausalConvWithState": (1, 2),
     **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
     **dict.fromkeys(
         ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), (1, 2)
@@ -36,7 +37,7 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     "MultiHeadAttention": (3,),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
     **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
-    **dict.fromkeys(("Gather", "Slice", "Expand"), (0,)),
+    **dict.fromkeys(("Gather", "Slice", "Expand", "Split", "Flatten"), (0,)),
     "Concat": tuple(range(8)),
 }
 # Operators whose weight may have one entry only, as the bias of a single answer.
@@ -64,6 +65,11 @@ class OnnxModule(nn.Module):
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
         self._constants_on: dict[torch.device, dict[str, Any]] = {}
         self.trainable = self._find_trainable(nodes)
+        self._scalars = {
+            name: float(p.detach())
+            for name, p in self._parameters_by_name.items()
+            if p.numel() == 1
+        }
         self.train(False)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
@@ -85,7 +91,10 @@ class OnnxModule(nn.Module):
         self.mode.batch = _first_size(values, self.input_names)
         if weights:
             values.update(weights)
-        return self.plan.run(values, (*self.output_names, *watch))
+        scalars = (
+            None if weights and not self._scalars.keys().isdisjoint(weights) else self._scalars
+        )
+        return self.plan.run(values, (*self.output_names, *watch), scalars)
 
     def initializer(self, name: str) -> nn.Parameter:
         """Return the parameter that holds this initializer."""

@@ -1,6 +1,6 @@
 """The graph as a flat list of bound functions: what runs when a module is called.
 
-Every value has a slot. A step reads slots, calls one function, fills slots, and frees those not read again.
+Every value has a slot. A step reads slots, calls one function and fills slots.
 Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, when the plan is made.
 """
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import EngineError, ModelInvalid
+from spectral_engine.graph.fuse import fuse
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode, find_build
 from spectral_engine.graph.operators.registry import Function
@@ -23,13 +24,12 @@ from spectral_engine.graph.straight import MISFITS, Runner, misfit, write_runner
 
 @dataclass(frozen=True)
 class Step:
-    """One call: slots in, slots out, slots that are free afterwards."""
+    """One call: slots in, slots out."""
 
     node: Node
     function: Function
     reads: tuple[int, ...]  # -1 for an input that is left out
     writes: tuple[int, ...]
-    frees: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,25 @@ class Plan:
     steps: tuple[Step, ...]
     slots: Mapping[str, int]
     known: Mapping[str, Any]  # values that were worked out when the plan was made
-    _runners: dict[tuple[str, ...], Runner] = field(default_factory=dict, compare=False)
+    _runners: dict[Any, Runner] = field(default_factory=dict, compare=False)
 
-    def run(self, values: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
-        """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run."""
-        key = tuple(wanted)
+    def run(
+        self,
+        values: Mapping[str, Any],
+        wanted: Collection[str],
+        scalars: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run.
+
+        Steps that belong together run as one. `scalars` are values that stay as they are from call to call.
+        """
+        key = (*wanted, scalars is None)
         runner = self._runners.get(key)
         if runner is None:
-            runner = self._runners[key] = write_runner(self.steps, self.slots, wanted)
+            kept = {self.slots[name] for name in wanted}
+            numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
+            steps = fuse(self.steps, kept, numbers)
+            runner = self._runners[key] = write_runner(steps, self.slots, wanted)
         return runner(values)
 
 
@@ -59,7 +70,7 @@ def make_plan(
     bound: list[tuple[Node, Function]] = []
     for node in nodes:
         node = _with_known(node, known)  # noqa: PLW2901  # the same node, better known
-        function = find_build(node)(node, mode)
+        function = _bind(node, mode)
         _check_inputs(node, slots)
         for name in node.outputs:
             slots.setdefault(name, len(slots))
@@ -68,6 +79,16 @@ def make_plan(
         else:
             bound.append((node, function))
     return Plan(tuple(_steps(bound, slots)), slots, known)
+
+
+def _bind(node: Node, mode: Mode) -> Function:
+    build = find_build(node)
+    try:
+        return build(node, mode)
+    except EngineError:
+        raise
+    except MISFITS as error:
+        raise misfit(node, error) from error
 
 
 def _with_known(node: Node, known: Mapping[str, Any]) -> Node:
@@ -104,26 +125,14 @@ def _work_out(node: Node, function: Function, known: dict[str, Any]) -> None:
 
 
 def _steps(bound: list[tuple[Node, Function]], slots: Mapping[str, int]) -> list[Step]:
-    last_read = {
-        name: position
-        for position, (node, _) in enumerate(bound)
-        for name in node.inputs
-        if name is not None
-    }
-    produced = {name for node, _ in bound for name in node.outputs}
     return [
         Step(
             node=node,
             function=function,
             reads=tuple(-1 if name is None else slots[name] for name in node.inputs),
             writes=tuple(slots[name] for name in node.outputs),
-            frees=tuple(
-                slots[name]
-                for name in {*node.inputs} - {None}
-                if name in produced and last_read[name] == position
-            ),
         )
-        for position, (node, function) in enumerate(bound)
+        for node, function in bound
     ]
 
 

@@ -67,6 +67,7 @@ def _write(
     kept = {slots[name] for name in wanted}
     produced = {slot for step in steps for slot in step.writes}
     needed = {slot for step in steps for slot in step.reads} | kept
+    done = _read_last(steps)
     lines = ["def run(values):"]
     lines += [
         f"    v{slot} = values[{name!r}]"
@@ -77,12 +78,21 @@ def _write(
     for place, step in enumerate(steps):
         lines.append(f"    {_targets(step)} = f{place}({', '.join(map(_read, step.reads))})")
         step_at[len(lines)] = step
-        free = [f"v{slot}" for slot in step.frees if slot not in kept]
+        free = [f"v{slot}" for slot in done[place] if slot in produced and slot not in kept]
         if free:
             lines.append(f"    del {', '.join(free)}")
     entries = (f"{name!r}: v{slots[name]}" for name in dict.fromkeys(wanted))
     lines.append(f"    return {{{', '.join(entries)}}}")
     return lines, step_at
+
+
+def _read_last(steps: Sequence[Step]) -> list[list[int]]:
+    """Return, for each step, the slots that no later one reads."""
+    last = {slot: place for place, step in enumerate(steps) for slot in step.reads}
+    done: list[list[int]] = [[] for _ in steps]
+    for slot, place in last.items():
+        done[place].append(slot)
+    return done
 
 
 def _targets(step: Step) -> str:

@@ -13,9 +13,12 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitial
 
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
 from spectral_engine.onnx_io.known import foreign_apart, refuse_unknown
-from spectral_engine.onnx_io.quantized import refuse_quantized
+from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
+from spectral_engine.onnx_io.tensors import check_tensors
 
 OLDEST_OPSET = 7
+# What readers of graphs raise where a file contradicts itself.
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)
 # From here on initializers need not be graph inputs as well.
 FREE_INITIALIZERS_IR_VERSION = 4
 
@@ -39,17 +42,28 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     inputs are initializers alone. Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = _parse(source, limits)
+    _check_text(proto)
     _check_size(proto, limits)
     refuse_quantized(proto)
     _check_opset(proto)
     refuse_unknown(proto)
     _check_sound(proto)
-    if proto.functions:
-        proto = inline_local_functions(proto)
-    model = ir.from_proto(proto)
-    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    RemoveInitializersFromInputsPass()(model)
+    check_tensors(proto)
+    model = _to_ir(proto)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
+    return model
+
+
+def _to_ir(proto: onnx.ModelProto) -> ir.Model:
+    try:
+        if proto.functions:
+            proto = inline_local_functions(proto)
+        model = ir.from_proto(proto)
+        LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        RemoveInitializersFromInputsPass()(model)
+    except (ir.serde.SerdeError, ir.passes.PassError, *MALFORMED) as error:
+        reason = error.__cause__ or error
+        raise ModelInvalid(f"the graph cannot be read: {' '.join(str(reason).split())}") from error
     return model
 
 
@@ -88,6 +102,14 @@ def _refuse_external(proto: onnx.ModelProto) -> None:
             raise ModelInvalid(
                 f"initializer {tensor.name!r} lies in an external file: upload the model in one file"
             )
+
+
+def _check_text(proto: onnx.ModelProto) -> None:
+    """Refuse names that are no text: protobuf hands their bytes on as they are."""
+    for node in every_node(proto.graph.node):
+        texts = (node.name, node.op_type, node.domain, *node.input, *node.output)
+        if not all(isinstance(text, str) for text in texts):
+            raise ModelInvalid("the file holds a name that is not UTF-8")
 
 
 def _check_size(proto: onnx.ModelProto, limits: Limits) -> None:

@@ -131,6 +131,8 @@ def _reordered(node: Node, tensor: Tensor) -> Tensor:
     if len(order) == 1:
         return tensor.contiguous()
     gates = tensor.chunk(len(order))
+    if node.op_type == "LSTM":  # forget and cell gate stand side by side in both orders
+        return torch.cat([gates[0], tensor[2 * len(gates[0]) :], gates[1]])
     return torch.cat([gates[place] for place in order])
 
 

@@ -52,7 +52,7 @@ REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
 @operator(*REDUCTIONS)
 def reduction(node: Node, mode: Mode) -> Function:
     """All axes where none are given, unless the node says that this means none."""
-    reduce, keep = REDUCTIONS[node.op_type], bool(node.get("keepdims", 1))
+    reduce, keep = REDUCTIONS[node.op_type], node.get("keepdims", 1) == 1
     stated = node.constant_ints(1, "axes")
     nothing = bool(node.get("noop_with_empty_axes", 0))
 
@@ -70,7 +70,7 @@ def reduction(node: Node, mode: Mode) -> Function:
 @operator("ArgMax", "ArgMin")
 def arg(node: Node, mode: Mode) -> Function:
     """The place of the largest or smallest along an axis."""
-    axis, keep = node.get("axis", 0), bool(node.get("keepdims", 1))
+    axis, keep = node.get("axis", 0), node.get("keepdims", 1) == 1
     last = bool(node.get("select_last_index", 0))
     find: Any = torch.argmax if node.op_type == "ArgMax" else torch.argmin
 
