@@ -26,6 +26,7 @@ REF = "#/components/schemas/{model}"
 TAGS = [
     {"name": "models", "description": "Uploaded ONNX models."},
     {"name": "datasets", "description": "Uploaded data sets."},
+    {"name": "analyses", "description": "What could be removed from a model, without training."},
     {"name": "jobs", "description": "Compression jobs."},
     {"name": "results", "description": "Candidates, the chosen model and the report."},
     {"name": "health", "description": "Liveness, readiness, metrics."},

@@ -13,6 +13,7 @@ COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 OPERATIONS = {
     "createModel", "listModels", "getModel", "downloadModelFile",
     "createDataset", "listDatasets", "getDataset", "downloadDatasetFile",
+    "analyzeModel", "listAnalyses", "getAnalysis",
     "createJob", "listJobs", "getJob", "cancelJob", "listJobEvents",
     "listCandidates", "downloadCandidate", "downloadModel", "getReport",
     "getHealth", "getReadiness", "getMetrics", "getProblem",
