@@ -108,5 +108,6 @@ def _ceilings(analysis: Analysis) -> list[str]:
         f"{estimate.seconds_per_epoch_of_1000_rows:.2g} s for 1,000 rows, at batch size {estimate.batch_size}"
     )
     if analysis.target is not None:
-        lines.append(f"target: {analysis.target.reason}")
+        verdict = "feasible" if analysis.target.feasible else "not feasible"
+        lines.append(f"target: {verdict}: {analysis.target.reason}")
     return lines
