@@ -15,6 +15,7 @@ from service.store.artifacts.blobs import ArtifactStore
 from service.store.datasets.records import DatasetRecord
 from service.store.models.records import ModelRecord
 
+MODEL_NAME = "model.onnx"
 LOCK_PAUSE_SECONDS = 0.1
 DATA_SUFFIXES = {".npz", ".csv", ".parquet", ".zip", ".tar", ".tgz", ".gz", ".json"}
 
@@ -68,7 +69,16 @@ class Workspace:
         return self._model(artifacts, model), self._data(artifacts, dataset)
 
     def _model(self, artifacts: ArtifactStore, model: ModelRecord) -> Path:
-        return artifacts.copy_to(model.sha256, self.folder / "model.onnx")
+        folder = self.folder / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        external = model.external or []
+        for file in external:
+            artifacts.copy_to(file["sha256"], folder / file["name"])
+        name = MODEL_NAME
+        while name in {file["name"] for file in external}:
+            name = f"_{name}"
+        return artifacts.copy_to(model.sha256, folder / name)
 
     def _data(self, artifacts: ArtifactStore, dataset: DatasetRecord | None) -> Path | None:
         if dataset is None:

@@ -11,7 +11,7 @@ from service.cli import recipe_options as options
 from service.cli.compress import AsJson, ModelFile
 from service.cli.output import Exit, client_errors, engine_errors
 from service.cli.progress import StageBar
-from service.cli.remote import connect, uploading
+from service.cli.remote import External, connect, uploading
 
 if TYPE_CHECKING:
     from spectral_engine.report.analysis_schema import Analysis
@@ -27,6 +27,7 @@ def analyze(
     max_params: options.MaxParams = None,
     keep_nodes: options.KeepNodes = None,
     server: Server = None,
+    external: External = None,
     as_json: AsJson = False,
 ) -> None:
     """Show MODEL's layers of nodes, what is coupled, what stays untouched and why.
@@ -36,7 +37,9 @@ def analyze(
     asked = {"max_macs": max_macs, "max_params": max_params, "keep_nodes": keep_nodes}
     target = {name: value for name, value in asked.items() if value is not None} or None
     analysis = (
-        _here(model, target, as_json) if server is None else _there(model, target, server, as_json)
+        _here(model, target, as_json)
+        if server is None
+        else _there([model, *(external or ())], target, server, as_json)
     )
     typer.echo(analysis.to_json() if as_json else str(analysis))
     if analysis.target is not None and not analysis.target.feasible:
@@ -50,9 +53,13 @@ def _here(model: Path, target: dict[str, Any] | None, as_json: bool) -> Analysis
         return spectral_engine.analyze(model, target)
 
 
-def _there(model: Path, target: dict[str, Any] | None, server: str, as_json: bool) -> Analysis:
+def _there(
+    files: list[Path], target: dict[str, Any] | None, server: str, as_json: bool
+) -> Analysis:
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
-        sent = client.models.create(model, on_bytes=uploading(bar, "uploading model"))
+        sent = client.models.create(
+            files[0], external=files[1:], on_bytes=uploading(bar, "uploading model")
+        )
         ended = client.analyses.create(model=sent.id, target=target).wait()
     assert ended.result is not None
     return ended.result

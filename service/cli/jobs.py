@@ -12,7 +12,7 @@ from service.cli.compress import AsJson, DataFile, ModelFile
 from service.cli.output import Exit, client_errors, exit_of, fail, print_json, say
 from service.cli.places import check_places
 from service.cli.progress import StageBar
-from service.cli.remote import LOCAL, connect, uploading
+from service.cli.remote import LOCAL, External, connect, uploading
 
 if TYPE_CHECKING:
     from service.api.events.schemas import JobEvent
@@ -37,6 +37,7 @@ def submit(
     recipe: options.RecipeFile = None,
     label: options.Label = None,
     preprocessing: options.Preprocessing = None,
+    external: External = None,
     server: Server = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +53,9 @@ def submit(
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
-        sent = client.models.create(model, on_bytes=uploading(bar, "uploading model"))
+        sent = client.models.create(
+            model, external=external or (), on_bytes=uploading(bar, "uploading model")
+        )
         rows = client.datasets.create(
             data, label=label, preprocessing=pixels, on_bytes=uploading(bar, "uploading data")
         )

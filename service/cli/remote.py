@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
+
+import typer
 
 from service.cli.output import Exit, fail
 from service.cli.progress import StageBar
@@ -12,6 +15,16 @@ if TYPE_CHECKING:
     from service.client import Client
 
 LOCAL = "http://127.0.0.1:8000"
+External = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        metavar="FILE",
+        help="A file of MODEL's external data, to upload with it; repeat for more.",
+    ),
+]
 
 
 def connect(server: str, as_json: bool) -> Client:

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 OPERATIONS = {
-    "createModel", "listModels", "getModel", "downloadModelFile",
+    "createModel", "listModels", "getModel", "downloadModelFile", "downloadModelExternal",
     "createDataset", "listDatasets", "getDataset", "downloadDatasetFile",
     "analyzeModel", "listAnalyses", "getAnalysis",
     "createJob", "listJobs", "getJob", "cancelJob", "listJobEvents",
