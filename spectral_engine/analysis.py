@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from math import prod
@@ -19,6 +18,7 @@ from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_input
 from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.source import source_sha256
 from spectral_engine.recipe import Prune, Target, Training
 from spectral_engine.report.analysis_schema import (
     Amounts,
@@ -45,15 +45,15 @@ def analyze(
 
     With a `target`, it says too whether narrowing can meet it. Raises ModelInvalid or UnsupportedOperator.
     """
-    content = model if isinstance(model, bytes) else Path(model).read_bytes()
     module = OnnxModule(load_model(model))
+    sha256 = source_sha256(model if isinstance(model, bytes) else Path(model))
     coupling = couple(module)
     start = cost_of(coupling, ~coupling.alive())
     floor = floor_cost(coupling, min_nodes or Prune().min_nodes)
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
-        model_sha256=hashlib.sha256(content).hexdigest(),
+        model_sha256=sha256,
         opset=module.model.opset_imports.get("", 0),
         graph_nodes=len(module.nodes),
         operators=dict(Counter(node.op_type for node in module.nodes)),

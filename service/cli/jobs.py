@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
@@ -13,15 +12,15 @@ from service.cli.compress import AsJson, DataFile, ModelFile
 from service.cli.output import Exit, client_errors, exit_of, fail, print_json, say
 from service.cli.places import check_places
 from service.cli.progress import StageBar
+from service.cli.remote import LOCAL, External, connect, uploading
 
 if TYPE_CHECKING:
     from service.api.events.schemas import JobEvent
-    from service.client import Client, Job
+    from service.client import Job
 
 Server = Annotated[
     str, typer.Option(envvar="EIGENPRESS_SERVER", metavar="URL", help="Where the service is.")
 ]
-LOCAL = "http://127.0.0.1:8000"
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
 
 
@@ -38,6 +37,7 @@ def submit(
     recipe: options.RecipeFile = None,
     label: options.Label = None,
     preprocessing: options.Preprocessing = None,
+    external: External = None,
     server: Server = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -52,10 +52,12 @@ def submit(
         recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
-    with client_errors(as_json), _connect(server, as_json) as client, StageBar() as bar:
-        sent = client.models.create(model, on_bytes=_uploading(bar, "uploading model"))
+    with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
+        sent = client.models.create(
+            model, external=external or (), on_bytes=uploading(bar, "uploading model")
+        )
         rows = client.datasets.create(
-            data, label=label, preprocessing=pixels, on_bytes=_uploading(bar, "uploading data")
+            data, label=label, preprocessing=pixels, on_bytes=uploading(bar, "uploading data")
         )
         job = client.jobs.create(model=sent.id, dataset=rows.id, recipe=asked)
     if as_json:
@@ -71,7 +73,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    with client_errors(as_json), _connect(server, as_json) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         page = client.jobs.list(limit=limit, order="desc", status=status)
     if as_json:
         print_json(page.model_dump(mode="json"))
@@ -86,7 +88,7 @@ def list_jobs(
 
 def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Show a job's progress until it has ended; ends as `compress` does."""
-    with client_errors(as_json), _connect(server, as_json) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         with StageBar() as bar:
             follow(job, bar)
@@ -102,7 +104,7 @@ def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> Non
 
 def cancel(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Ask a job to stop; it keeps the best candidate so far."""
-    with client_errors(as_json), _connect(server, as_json) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id).cancel()
     if as_json:
         print_json(job.model_dump(mode="json"))
@@ -128,7 +130,7 @@ def download(
     if output is None and report is None:
         fail("give -o for the model, --report, or both", code=Exit.WRONG_USE, as_json=as_json)
     check_places(output, report, as_json)
-    with client_errors(as_json), _connect(server, as_json) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         if output is not None:
             job.download_model(output, candidate)
@@ -160,17 +162,3 @@ def show_event(event: JobEvent, bar: StageBar) -> None:
             eta_seconds=data.get("eta_seconds"),
             metrics=data.get("metrics"),
         )
-
-
-def _connect(server: str, as_json: bool) -> Client:
-    from service.client import Client
-
-    parts = urlsplit(server)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        detail = f"--server: {server!r} is not a URL such as {LOCAL}"
-        fail(detail, code=Exit.WRONG_USE, as_json=as_json)
-    return Client(server)
-
-
-def _uploading(bar: StageBar, what: str) -> Any:
-    return lambda sent, total: bar.show(what, sent / max(total, 1))

@@ -18,6 +18,7 @@ from spectral_engine.measure.exactness import compare
 from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Exactness
 from spectral_engine.spectral.model import SpectralModel
 
@@ -91,7 +92,7 @@ def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
 
 
 def widen(
-    original: bytes, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
+    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
 ) -> ir.Model:
     """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
     wide, trained = load_model(original), load_model(narrow).graph.initializers
@@ -108,7 +109,7 @@ def widen(
 
 
 def prove_exact(
-    original: bytes,
+    original: Source,
     coupling: Coupling,
     removed: NDArray[np.bool_],
     candidate: bytes,

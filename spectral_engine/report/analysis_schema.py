@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Entry(BaseModel):
-    """A part of an analysis: values do not change once made."""
+    """A part of an analysis: values do not change once made. Who reads one passes over what is new to it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Port(Entry):
@@ -108,5 +108,6 @@ def _ceilings(analysis: Analysis) -> list[str]:
         f"{estimate.seconds_per_epoch_of_1000_rows:.2g} s for 1,000 rows, at batch size {estimate.batch_size}"
     )
     if analysis.target is not None:
-        lines.append(f"target: {analysis.target.reason}")
+        verdict = "feasible" if analysis.target.feasible else "not feasible"
+        lines.append(f"target: {verdict}: {analysis.target.reason}")
     return lines

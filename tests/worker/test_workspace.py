@@ -78,3 +78,22 @@ def test_a_folder_that_another_holds_is_waited_for_and_then_refused(tmp_path: Pa
 def enter(folder: Path, entered: threading.Event) -> None:
     with Workspace(folder).locked(30):
         entered.set()
+
+
+def test_external_data_lie_beside_the_model_as_copies(shop: Shop, tmp_path: Path):
+    model, dataset = records(shop, DATA, None)
+    names = ["w.data", "model.onnx"]
+    sha256, size_bytes = shop.artifacts.put_bytes(b"weights")
+    model.external = [{"name": n, "sha256": sha256, "size_bytes": size_bytes} for n in names]
+    workspace = Workspace(tmp_path / "job")
+    with workspace.locked(0):
+        for _ in range(2):
+            path, data = workspace.prepare(shop.artifacts, model, dataset)
+    assert data is not None
+    assert data.parent != path.parent
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, *names])
+    assert path.read_bytes() == MODEL
+    for name in names:
+        file = path.with_name(name)
+        assert (file.read_bytes(), file.stat().st_nlink) == (b"weights", 1)
+        assert not file.is_symlink()

@@ -2,17 +2,22 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Thread
 from typing import Any
 
 import pytest
+from support.analyses import ANALYSIS
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
+from support.working import wait_until
 
 from service.api.app import make_context
 from service.settings import Settings
+from service.store.jobs.repository import JobRepository
 
 ASKED = ("--max-metric-drop", "0.02", "--epochs", "3", "--seed", "7")
 
@@ -123,6 +128,45 @@ def test_watch_ends_with_1_and_the_error_of_a_job_that_failed(remote: Remote):
     assert ended.returncode == 1
     assert "it left the finite numbers (diverged)" in ended.stderr
     assert remote.json("watch", job_id)["error"]["code"] == "diverged"
+
+
+def test_analyze_uploads_the_model_waits_and_ends_as_at_home(remote: Remote):
+    asked = ("analyze", remote.files[0], "--max-macs", "0.5", "--server", remote.server.url)
+    infeasible = ANALYSIS | {"target": {"feasible": False, "reason": "too little"}}
+    with played(remote, lambda hand: hand.analysed(infeasible)):
+        ended = remote(*asked)
+    assert ended.returncode == 3, ended.stderr
+    assert "target: not feasible: too little" in ended.stdout
+    with played(remote, lambda hand: hand.analysed(ANALYSIS)):
+        assert remote.json(*asked) == ANALYSIS
+    with played(remote, lambda hand: hand.fail(code="model-invalid", detail="made of cheese")):
+        ended = remote(*asked)
+    assert ended.returncode == 1
+    assert "made of cheese (model-invalid)" in ended.stderr
+
+
+@contextmanager
+def played(remote: Remote, end: Callable[[Hand], None]) -> Iterator[None]:
+    """Play the worker of the next analysis."""
+    here = make_context(Settings(data_dir=remote.server.data_dir, broker_url=NO_BROKER))
+
+    def play() -> None:
+        found: list[str] = []
+
+        def asked() -> bool:
+            with here.database.read() as session:
+                found[:] = [
+                    row.id for row in JobRepository(session).list(kind="analysis", status="queued")
+                ]
+            return bool(found)
+
+        wait_until(asked)
+        end(Hand(here, found[0]).claim())
+
+    worker = Thread(target=play)
+    worker.start()
+    yield
+    worker.join()
 
 
 def test_cancel_says_what_the_job_is_then_and_refuses_one_that_has_ended(remote: Remote):
