@@ -90,7 +90,7 @@ class Trainer:
         old = self.model
         old.write_back()
         module = OnnxModule(cut(old.module.model, old.coupling, removed))
-        model = SpectralModel(module, old.coupling.without(removed), old.options)
+        model = type(old)(module, old.coupling.without(removed), old.options)
         model.load({item.key: narrow(item.tensor, item.axes, removed) for item in old.tracked()})
         axes = {key: item.axes for key, item in self.held.items()}
         moments = {
@@ -109,7 +109,7 @@ class Trainer:
         """Return a copy of the model over a graph of its own, weights written back."""
         self.model.write_back()
         module = OnnxModule(load_model(to_bytes(self.model.module.model)))
-        return SpectralModel(module, self.model.coupling, self.model.options)
+        return type(self.model)(module, self.model.coupling, self.model.options)
 
     def moments(self) -> Moments:
         """Return the optimiser's running means by key; empty before the first step."""
