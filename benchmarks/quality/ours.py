@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import answer_error
-from spectral_engine.compression import _trainer, plan
+from spectral_engine.compression import _trainer, normalized, plan
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.loading import load
 from spectral_engine.measure.runtime import Runner
@@ -41,7 +41,8 @@ def dense_trainer(setup: Setup, feed: Feed) -> Trainer:
     if setup.objective.needs_teacher:
         original = load(setup.original).to(setup.device)
         teacher = Teacher(original, setup.objective.watch, feed)
-    model = DenseModel(load(setup.original), setup.coupling, setup.recipe.spectral)
+    module, coupling = normalized(setup, feed)
+    model = DenseModel(module, coupling, setup.recipe.spectral)
     return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
 
 

@@ -20,6 +20,7 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.report.schema import Exactness
 from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.normalization import fold
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,10 @@ class Built:
 
 
 def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
-    """Fold the spectral form back and serialise the narrowed graph; |λ| must be read before."""
+    """Fold the spectral form and the normalisations of the training back and serialise the narrowed graph; |λ| must be read before."""
     model.write_back()
     graph = model.module.model
+    fold(graph)
     graph.metadata_props.update(provenance)
     return to_bytes(graph)
 
