@@ -84,7 +84,7 @@ class Built:
 
 
 def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
-    """Fold the spectral form and the normalisations of the training back and serialise the narrowed graph; |λ| must be read before."""
+    """Fold spectral form and training's normalisations back and serialise the graph; |λ| must be read before."""
     model.write_back()
     graph = model.module.model
     fold(graph)

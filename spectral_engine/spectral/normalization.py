@@ -1,9 +1,9 @@
 """Batch normalisation for the time of the training: put after transfers that an exporter folded it into.
 
-Exporters fold a BatchNormalization into the weights before it, and the net without it trains far worse. Here it comes
-back: γ and β are the deviation and the mean of the transfer's output on training rows, so that nothing changes at the
-start; γ is the node's eigenvalue from then on (a λ before a normalisation would cancel). After the training it is folded
-again (Jacob et al., CVPR 2018, eq. 14), and the graph is the one that came in.
+Exporters fold a BatchNormalization into the weights before it, and the net without it trains far worse. Here it
+comes back: γ and β are the deviation and the mean of the transfer's output on training rows, so that nothing changes
+at the start; γ is the node's eigenvalue from then on (a λ before a normalisation would cancel). After the training it
+is folded again (Jacob et al., CVPR 2018, eq. 14), and the graph is the one that came in.
 """
 
 from __future__ import annotations
