@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import rows
 from benchmarks.quality.methods import Fitted, Method, Option, methods_for
-from benchmarks.quality.settings import SEEDS, SETTINGS, SMALL, Setting
+from benchmarks.quality.settings import SEEDS, SETTINGS, SMALL, SMALL_RATE, Setting
 from benchmarks.quality.start import Case, prepare
 from benchmarks.quality.tuning import error
 
@@ -37,11 +37,13 @@ def main() -> None:
         if arguments.settings and setting.name not in arguments.settings:
             continue
         for seed in SEEDS[:1] if arguments.small else SEEDS:
-            measure(setting, seed, name, arguments.methods)
+            measure(setting, seed, name, arguments.methods, small=arguments.small)
 
 
-def measure(setting: Setting, seed: int, name: str, only: list[str] | None) -> None:
-    """Write the rows of one starting model that are not there yet."""
+def measure(
+    setting: Setting, seed: int, name: str, only: list[str] | None, *, small: bool = False
+) -> None:
+    """Write the rows of one starting model that are not there yet; `small` tries one learning rate alone."""
     done = {key_of(row): row for row in rows.read(name)}
     case = prepare(setting, seed)
     shared: dict[Any, Any] = {
@@ -58,7 +60,9 @@ def measure(setting: Setting, seed: int, name: str, only: list[str] | None) -> N
             if (setting.name, seed, method.name, level) in done:
                 continue
             chosen = done.get((setting.name, SEEDS[0], method.name, level))
-            options = [chosen["option"]] if chosen and seed != SEEDS[0] else method.options
+            options = [o for o in method.options if not small or o["rate"] == SMALL_RATE]
+            if chosen and seed != SEEDS[0]:
+                options = [chosen["option"]]
             row = _row(case, method, level, options, shared)
             rows.append(name, row)
             print(_line(row), flush=True)
