@@ -21,6 +21,7 @@ from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Exactness
 from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.normalization import fold
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ class Built:
 
 
 def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
-    """Fold the spectral form back and serialise the narrowed graph; |λ| must be read before."""
+    """Fold spectral form and training's normalisations back and serialise the graph; |λ| must be read before."""
     model.write_back()
     graph = model.module.model
+    fold(graph)
     graph.metadata_props.update(provenance)
     return to_bytes(graph)
 

@@ -177,6 +177,7 @@ class GradualPruning:
             rate = schedule.cooling_rate(step) * self.walk.rate_scale
             loss = twin.step(feed.at_step(step, seed), rate)
             self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
+        twin.settle(feed, seed)
         self._keep(level, twin)
 
     def _keep(self, level: int, twin: Trainer) -> None:
