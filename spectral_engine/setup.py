@@ -19,6 +19,7 @@ from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.methods.budget import check_target
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.save import require_one_file
 from spectral_engine.onnx_io.source import Source, read_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import (
@@ -62,6 +63,7 @@ def prepare(
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     module = OnnxModule(load_model(model))
+    require_one_file(module.model)
     original = read_source(model)
     specs = input_specs(original)
     splits = load_splits(

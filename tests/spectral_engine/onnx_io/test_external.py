@@ -14,6 +14,7 @@ from onnx import TensorProto
 import spectral_engine as se
 from spectral_engine.errors import ModelInvalid, ModelTooLarge
 from spectral_engine.measure.runtime import open_session
+from spectral_engine.onnx_io import save
 from spectral_engine.onnx_io.load import Limits, load_model
 from tests.support.digits import save_digits, splits
 from tests.support.external import save_external
@@ -119,3 +120,14 @@ def test_a_model_is_compressed_into_one_file(model: Path, tmp_path: Path) -> Non
     assert baseline.file_bytes == sum(file.stat().st_size for file in files)
     assert baseline.sha256 == result.report.data.provenance.model_sha256
     assert result.report.data.chosen_candidate().measurement.file_bytes < baseline.file_bytes
+
+
+def test_weights_that_no_single_file_can_hold_are_refused_before_training_and_analyzed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(save, "ONE_FILE_BYTES", 1000)
+
+    with pytest.raises(ModelTooLarge, match="one file"):
+        se.compress(model, save_digits(tmp_path / "d.npz"), {})
+
+    assert se.analyze(model).layers
