@@ -11,13 +11,15 @@ SUITS := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 11
 PYTHON ?= $(shell for found in $(CANDIDATES); do \
 	$$found -c '$(SUITS)' 2>/dev/null && echo $$found && break; done)
 
-.PHONY: help demo test unit check format venv clean
+.PHONY: help demo test unit check format venv clean bench-quality bench-quality-small
 
 help:
 	@echo 'make demo    compress a real model through the service, in one command'
 	@echo 'make test    checks and all tests'
 	@echo 'make check   formatting, lint, types, import rules'
 	@echo 'make format  rewrite the sources as the formatter wants them'
+	@echo 'make bench-quality        quality against the peers: hours, goes on where it stopped'
+	@echo 'make bench-quality-small  a tenth of it, in minutes'
 	@echo 'make venv    the environment alone, with everything for development'
 	@echo 'make clean   remove the environment and what the demo wrote'
 
@@ -38,6 +40,14 @@ check: $(VENV)/.has-test
 format: $(VENV)/.has-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-quality: $(VENV)/.has-test
+	$(BIN)/python -m benchmarks.quality.run
+	$(BIN)/python -m benchmarks.quality.report
+
+bench-quality-small: $(VENV)/.has-test
+	$(BIN)/python -m benchmarks.quality.run --small
+	$(BIN)/python -m benchmarks.quality.report --rows quality_small
 
 venv: $(VENV)/.has-test
 

@@ -1,9 +1,10 @@
-"""`GET /v1/jobs/{id}` under 32 connections, against a real server, while a job is running.
+"""`GET /v1/jobs/{id}` under 32 connections, against `eigenpress serve`, while its worker trains that very job.
 
-    python benchmarks/api_load.py                              a server of its own, a job that heartbeats
-    python benchmarks/api_load.py --url http://… --job job_…   a server and a job that exist
+    python -m benchmarks.api_load                              a service of its own, with a real job
+    python -m benchmarks.api_load --url http://… --job job_…   a service and a running job that exist
 
-Appends one JSON row to benchmarks/rows/api_load.jsonl: requests per second, p50 and p99 in ms.
+Appends a row to benchmarks/rows/api_load.jsonl: requests per second, p50 and p99 in ms. Server, worker and this client
+share the machine. There is no row unless the job was at work, and moved on, from the first request to the last.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import selectors
 import socket
 import statistics
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import httpx2
+
+from benchmarks import rows
+
 CONTENT_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-ROWS = ROOT / "benchmarks" / "rows" / "api_load.jsonl"
+EPOCHS = 10_000  # far more than there is time for: the job is cancelled when all is measured
+PATIENCE_SECONDS = 120.0
 
 
 def main() -> None:
@@ -39,9 +40,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder, running_job(Path(folder)) as (url, job):
             row = measure(url, job, arguments)
-    ROWS.parent.mkdir(exist_ok=True)
-    with ROWS.open("a") as rows:
-        rows.write(json.dumps(row) + "\n")
+    rows.append("api_load", row)
     print(json.dumps(row))
 
 
@@ -59,47 +58,47 @@ def parse() -> argparse.Namespace:
 
 @contextmanager
 def running_job(folder: Path) -> Iterator[tuple[str, str]]:
-    """Serve from `folder` and keep one job running, reporting progress twice a second."""
-    from support.hand import Hand
-    from support.running_api import NO_BROKER, running_api
+    """Serve from `folder`; yield the address and the id of a job that trains."""
+    from tests.support.digits import save_digits, save_model
+    from tests.support.raw_http import submit
+    from tests.support.running_service import running_service
 
-    from service.api.app import make_context
-    from service.client import Client
-    from service.settings import Settings
-
-    (folder / "file").write_bytes(b"content")
-    with running_api(folder) as server, Client(server.url) as client:
-        model, data = client.models.create(folder / "file"), client.datasets.create(folder / "file")
-        job = client.jobs.create(model=model.id, dataset=data.id)
-        here = make_context(Settings(data_dir=folder, broker_url=NO_BROKER))
-        hand = Hand(here, job.id).claim()
-        done = threading.Event()
-        beat = threading.Thread(target=heartbeat, args=(hand, done))
-        beat.start()
-        try:
-            yield server.url, job.id
-        finally:
-            done.set()
-            beat.join()
+    files = save_model(folder / "digits.onnx"), save_digits(folder / "digits.npz")
+    with running_service(folder / "service") as service:
+        job = submit(service.url, files, training={"epochs": EPOCHS})
+        wait_until_it_trains(service.url, job["id"])
+        yield service.url, job["id"]
+        httpx2.post(f"{service.url}/v1/jobs/{job['id']}/cancel").raise_for_status()
 
 
-def heartbeat(hand: object, done: threading.Event) -> None:
-    step = 0
-    while not done.wait(0.5):
-        step += 1
-        hand.progress(min(step / 1000, 1.0), metrics={"loss": 1.0 / step})  # type: ignore[attr-defined]
+def wait_until_it_trains(url: str, job: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not (state(url, job)["progress"]["step"] or 0) > 1:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{job} did not start to train")
+        time.sleep(0.2)
 
 
-def measure(url: str, job: str, arguments: argparse.Namespace) -> dict[str, object]:
+def state(url: str, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx2.get(f"{url}/v1/jobs/{job}").raise_for_status().json()
+    return found
+
+
+def measure(url: str, job: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    load, before = os.getloadavg()[0], state(url, job)
     samples = hammer(url, job, arguments.connections, arguments.seconds)
-    return row(samples, arguments)
+    after = state(url, job)
+    steps = [one["progress"]["step"] for one in (before, after)]
+    if after["status"] != "running" or steps[0] == steps[1]:
+        raise RuntimeError(
+            f"the job was not at work all the time: {after['status']}, steps {steps}"
+        )
+    return {**figures(samples, arguments), "job": "running", "steps": steps, "load_before": load}
 
 
-def row(samples: list[float], arguments: argparse.Namespace) -> dict[str, object]:
+def figures(samples: list[float], arguments: argparse.Namespace) -> dict[str, Any]:
     cuts = statistics.quantiles(samples, n=100, method="inclusive")
     return {
-        "benchmark": "api_load",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "connections": arguments.connections,
         "seconds": arguments.seconds,
         "requests": len(samples),
@@ -107,8 +106,6 @@ def row(samples: list[float], arguments: argparse.Namespace) -> dict[str, object
         "p50_ms": round(cuts[49] * 1e3, 2),
         "p99_ms": round(cuts[98] * 1e3, 2),
         "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
     }
 
 

@@ -1,0 +1,1 @@
+"""The service: API, client, command line, and the store that workers share."""

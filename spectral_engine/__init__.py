@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectral_engine.analysis import analyze
     from spectral_engine.compression import compress
     from spectral_engine.errors import EngineError
-    from spectral_engine.graph.analysis import analyze
     from spectral_engine.loading import load
     from spectral_engine.progress import Progress
     from spectral_engine.recipe import Recipe
@@ -28,7 +28,7 @@ _HOMES = {
     "Progress": "spectral_engine.progress",
     "Recipe": "spectral_engine.recipe",
     "Result": "spectral_engine.result",
-    "analyze": "spectral_engine.graph.analysis",
+    "analyze": "spectral_engine.analysis",
     "compress": "spectral_engine.compression",
     "load": "spectral_engine.loading",
 }

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.module import OnnxModule
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
 from spectral_engine.methods.prune import GradualPruning, Task
@@ -21,6 +23,7 @@ from spectral_engine.report.build import Finished, build_report, provenance_prop
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.setup import Setup, first_rows, prepare
 from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.teacher import Teacher
 from spectral_engine.training.trainer import Trainer
@@ -97,8 +100,18 @@ def _trainer(setup: Setup, feed: Feed) -> Trainer:
     if setup.objective.needs_teacher:
         original = load(setup.original).to(setup.device)
         teacher = Teacher(original, setup.objective.watch, feed)
-    model = SpectralModel(load(setup.original), setup.coupling, setup.recipe.spectral)
+    module, coupling = normalized(setup, feed)
+    model = SpectralModel(module, coupling, setup.recipe.spectral)
     return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
+
+
+def normalized(setup: Setup, feed: Feed) -> tuple[OnnxModule, Coupling]:
+    """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
+    module = load(setup.original)
+    found = normalize(module.to(setup.device), setup.coupling, feed)
+    if found is None:
+        return module, setup.coupling
+    return OnnxModule(found.model), found.coupling
 
 
 class _Clock:

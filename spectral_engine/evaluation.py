@@ -11,6 +11,7 @@ from spectral_engine.data import Split, Splits
 from spectral_engine.measure.metrics import per_class, score
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
 from spectral_engine.report.schema import Drop, MetricValue
 
@@ -21,26 +22,26 @@ class Evaluation:
     """Measures models against the baseline, on rows that are never trained on."""
 
     def __init__(
-        self, metric: Metric, task: Task, original: bytes, splits: Splits, recipe: Recipe
+        self, metric: Metric, task: Task, original: Source, splits: Splits, recipe: Recipe
     ) -> None:
         self.metric, self.task, self.original = metric, task, original
         self.splits, self.recipe = splits, recipe
 
-    def validation_metric(self, model: bytes) -> float:
+    def validation_metric(self, model: Source) -> float:
         """Return the metric on the validation rows: what candidates are chosen by."""
         outputs = Runner(model).predict(self.splits.validation)
         return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
 
-    def validation_drop(self, model: bytes) -> Drop:
+    def validation_drop(self, model: Source) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
         return self._drop(model, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
 
-    def held_out_drop(self, model: bytes) -> Drop:
+    def held_out_drop(self, model: Source) -> Drop:
         """Return the drop on the held-out rows, with the recipe's confidence."""
         confidence = self.recipe.target.confidence
         return self._drop(model, self.splits.test, self._held_out, confidence)
 
-    def held_out_metric(self, model: bytes) -> MetricValue:
+    def held_out_metric(self, model: Source) -> MetricValue:
         """Return the metric on the held-out rows with its interval."""
         outputs = Runner(model).predict(self.splits.test)
         truth = self._truth(self.splits.test, self._held_out)
@@ -62,7 +63,7 @@ class Evaluation:
             return None
         return per_class(outputs, labels, self.splits.class_names)
 
-    def _drop(self, model: bytes, split: Split, baseline: NDArray[Any], confidence: float) -> Drop:
+    def _drop(self, model: Source, split: Split, baseline: NDArray[Any], confidence: float) -> Drop:
         return paired_drop(
             self.metric,
             baseline,

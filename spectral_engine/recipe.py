@@ -14,7 +14,13 @@ Metric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
 ]
 Task = Literal["classification", "binary", "multilabel", "regression", "distillation"]
-Score = Literal["eigenvalue", "eigenvalue_norm", "eigenvalue_outgoing", "eigenvalue_taylor"]
+Score = Literal[
+    "eigenvalue",
+    "eigenvalue_norm",
+    "eigenvalue_outgoing",
+    "eigenvalue_taylor",
+    "eigenvalue_taylor_outgoing",
+]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 # In (0, 1] a ratio to the baseline; above 1 an absolute amount.
 Budget = Annotated[float, Field(gt=0.0)]
@@ -85,7 +91,7 @@ class Prune(Part):
     """How nodes are removed."""
 
     when: Literal["gradual"] = "gradual"
-    score: Score = "eigenvalue_taylor"
+    score: Score = "eigenvalue_taylor_outgoing"
     candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
     min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
     compensate: Literal["none", "mean"] = Field(

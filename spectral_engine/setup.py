@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.methods.budget import check_target
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.save import require_one_file
+from spectral_engine.onnx_io.source import Source, read_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import (
     Objective,
@@ -36,7 +37,7 @@ class Setup:
     """A compression that may start."""
 
     recipe: Recipe
-    original: bytes
+    original: Source
     module: OnnxModule
     coupling: Coupling
     specs: list[InputSpec]
@@ -48,7 +49,7 @@ class Setup:
     @property
     def model_sha256(self) -> str:
         """Digest of the uploaded file."""
-        return hashlib.sha256(self.original).hexdigest()
+        return source_sha256(self.original)
 
 
 def prepare(
@@ -61,9 +62,9 @@ def prepare(
 ) -> Setup:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
-    original = model if isinstance(model, bytes) else Path(model).read_bytes()
-    graph = load_model(model)
-    module = OnnxModule(graph)
+    module = OnnxModule(load_model(model))
+    require_one_file(module.model)
+    original = read_source(model)
     specs = input_specs(original)
     splits = load_splits(
         data, specs, seed=recipe.seed, label=label, preprocessing=preprocessing, task=recipe.task

@@ -12,6 +12,7 @@ from worker.claimed import Claimed, Stores
 from worker.engine_process import EngineProcess
 from worker.heartbeat import Heartbeat
 from worker.messages import Message
+from worker.options import Engines
 from worker.recorder import Recorder
 
 POLL_SECONDS = 0.1
@@ -40,24 +41,25 @@ class Attempt:
         self._last: Message = {}
         self._started = time.monotonic()
 
-    def run(self, engine: str, lock: int) -> Ending:
+    def run(self, engines: Engines, lock: int) -> Ending:
         """Run the engine; return how it ended."""
-        process = EngineProcess(self._request(engine), self._claimed.workspace.log, [lock])
+        process = EngineProcess(self._request(engines), self._claimed.workspace.log, [lock])
         try:
             return self._watch(process)
         finally:
             process.close()
 
-    def _request(self, engine: str) -> dict[str, Any]:
-        claimed, workspace = self._claimed, self._claimed.workspace
-        model, data = workspace.prepare(self._stores.artifacts, claimed.model, claimed.dataset)
-        return {
-            "engine": engine,
-            "model": str(model),
+    def _request(self, engines: Engines) -> dict[str, Any]:
+        job, dataset, workspace = self._claimed.job, self._claimed.dataset, self._claimed.workspace
+        model, data = workspace.prepare(self._stores.artifacts, self._claimed.model, dataset)
+        request = {"kind": job.kind, "engine": engines.of(job.kind), "model": str(model)}
+        if dataset is None:
+            return request | job.recipe
+        return request | {
             "data": str(data),
-            "recipe": claimed.job.recipe,
-            "label": claimed.dataset.label,
-            "preprocessing": claimed.dataset.preprocessing,
+            "recipe": job.recipe,
+            "label": dataset.label,
+            "preprocessing": dataset.preprocessing,
             "work_dir": str(workspace.checkpoints),
             "output": str(workspace.output),
         }
@@ -100,9 +102,10 @@ class Attempt:
         if exit_code == 0 and self._last.get("kind") == "error":
             return Ending("error", self._last["error"])
         if exit_code == KILLED:
-            # Nobody else kills the engine so: the kernel does, when memory runs out.
+            # Mostly the kernel kills so, when memory runs out. It may have been another's memory,
+            # so that the job is worth another attempt.
             detail = "The engine was killed; most likely memory ran out."
-            return Ending("error", {"code": "out-of-memory", "detail": detail, "retryable": False})
+            return Ending("crash", {"code": "out-of-memory", "detail": detail, "retryable": False})
         told = self._last.get("detail") or f"exit code {exit_code}"
         detail = f"The engine crashed: {told}"
         return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})

@@ -19,6 +19,7 @@ from worker.messages import Message, encode
 
 if TYPE_CHECKING:
     from spectral_engine.progress import Progress
+    from spectral_engine.report.analysis_schema import Analysis
     from spectral_engine.result import Result
 
 REPORTS = ("report.json", "report.html", "report.csv")
@@ -48,9 +49,9 @@ def main() -> int:
     die_with_parent(parent=request["parent"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe = Pipe(request["pipe"])
+    run = _analyze if request["kind"] == "analysis" else _compress
     try:
-        result = _compress(request, pipe)
-        pipe.send({"kind": "done", "summary": _save(result, Path(request["output"]))})
+        pipe.send({"kind": "done", "summary": run(request, pipe)})
     except Exception as error:
         traceback.print_exc()
         known = _known_error(error)
@@ -61,7 +62,15 @@ def main() -> int:
     return 0
 
 
-def _compress(request: dict[str, Any], pipe: Pipe) -> Result:
+def _analyze(request: dict[str, Any], _: Pipe) -> dict[str, Any]:
+    engine = _load(request["engine"])
+    analysis: Analysis = engine(
+        request["model"], request["target"], batch_size=request["batch_size"]
+    )
+    return analysis.model_dump(mode="json")
+
+
+def _compress(request: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
     engine = _load(request["engine"])
     result: Result = engine(
         request["model"],
@@ -72,7 +81,7 @@ def _compress(request: dict[str, Any], pipe: Pipe) -> Result:
         label=request["label"],
         preprocessing=request["preprocessing"],
     )
-    return result
+    return _save(result, Path(request["output"]))
 
 
 def _load(name: str) -> Callable[..., Any]:

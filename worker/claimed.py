@@ -31,7 +31,7 @@ class Claimed:
     job: JobRecord
     fence: int
     model: ModelRecord
-    dataset: DatasetRecord
+    dataset: DatasetRecord | None  # an analysis has none
     workspace: Workspace
 
     @property
@@ -54,7 +54,11 @@ def claim_next(stores: Stores, owner: str, queues: Sequence[str]) -> Claimed | N
 def _next(stores: Stores, queues: Sequence[str]) -> str | None:
     with stores.database.read() as session:
         jobs = JobRepository(session)
-        return next((found for queue in queues if (found := jobs.next_queued([queue]))), None)
+        # An analysis takes seconds, and somebody waits for it: before all compressions.
+        analysis = jobs.next_queued(queues, kind="analysis")
+        return analysis or next(
+            (one for queue in queues if (one := jobs.next_queued([queue]))), None
+        )
 
 
 def claim(stores: Stores, owner: str, job_id: str) -> Claimed | None:
@@ -65,6 +69,6 @@ def claim(stores: Stores, owner: str, job_id: str) -> Claimed | None:
             return None
         job = session.get_one(JobRecord, job_id)
         model = session.get_one(ModelRecord, job.model_id)
-        dataset = session.get_one(DatasetRecord, job.dataset_id)
+        dataset = session.get_one(DatasetRecord, job.dataset_id) if job.dataset_id else None
     workspace = Workspace(stores.settings.scratch_dir(job_id))
     return Claimed(job, fence, model, dataset, workspace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,22 +16,21 @@ class Drain:
 
     def __init__(self) -> None:
         self.requested = False
-        self._busy = False
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Stop at once where nothing runs; else let the runner see it and give its job back."""
-        self.requested = True
-        if not self._busy:
-            sys.exit(0)
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Mark a time in which the process must not just end."""
-        self._busy = True
+    def listening(self) -> Iterator[None]:
+        """Have SIGTERM noted, in a time in which the process must not just end.
+
+        It is set for each job: the pool sets handlers of its own after every hook that a starting process has.
+        """
+        before = signal.signal(signal.SIGTERM, self._on_signal)
         try:
             yield
         finally:
-            self._busy = False
+            signal.signal(signal.SIGTERM, before)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.requested = True
 
 
 def drain_pool(**_: Any) -> None:

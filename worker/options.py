@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+@dataclass(frozen=True)
+class Engines:
+    """Names of the functions that do the work, as `module:function`."""
+
+    compress: str
+    analyze: str
+
+    def of(self, kind: str) -> str:
+        """Return the function for a kind of job."""
+        return self.analyze if kind == "analysis" else self.compress
+
+
 class WorkerOptions(BaseSettings):
-    """Settings of one worker; `engine` names the function that compresses."""
+    """Settings of one worker; `engine` names the function that compresses, `analyzer` the one that analyzes."""
 
     model_config = SettingsConfigDict(env_prefix="EIGENPRESS_", extra="ignore")
 
     engine: str = "spectral_engine:compress"
+    analyzer: str = "spectral_engine:analyze"
     queues: tuple[str, ...] = ("gpu", "cpu")
+
+    @property
+    def engines(self) -> Engines:
+        """Both functions."""
+        return Engines(self.engine, self.analyzer)

@@ -12,7 +12,8 @@ from worker.candidates import announced_values, record_candidate
 from worker.claimed import Claimed, Stores
 from worker.messages import Message
 
-PROGRESS = ("fraction", "step", "total_steps", "eta_seconds", "metrics")
+PROGRESS = ("fraction", "eta_seconds", "metrics")
+STEPS = ("step", "total_steps")
 
 
 class Recorder:
@@ -23,6 +24,7 @@ class Recorder:
         self._stores, self._claimed = stores, claimed
         self._waiting: Message | None = None
         self._stage: str | None = None
+        self._steps: dict[str, Any] = dict.fromkeys(STEPS)
         self._told_percent = 0
         self._written = 0.0
 
@@ -47,7 +49,7 @@ class Recorder:
         message, self._waiting = self._waiting, None
         if message is None or self.lost:
             return
-        progress = {key: message[key] for key in PROGRESS}
+        progress = self._progress(message)
         with self._stores.database.begin() as session:
             jobs = JobRepository(session)
             if not jobs.progress(self._claimed.id, self._claimed.fence, message["stage"], progress):
@@ -56,6 +58,12 @@ class Recorder:
             for event in self._news(message, progress):
                 EventRepository(session).append(self._claimed.id, *event)
         self._written = time.monotonic()
+
+    def _progress(self, message: Message) -> dict[str, Any]:
+        """Return what is recorded of a message; a stage without steps leaves the step where it was."""
+        if message["total_steps"]:
+            self._steps = {key: message[key] for key in STEPS}
+        return {key: message[key] for key in PROGRESS} | self._steps
 
     def _news(
         self, message: Message, progress: dict[str, Any]
@@ -67,7 +75,8 @@ class Recorder:
             self._stage = message["stage"]
         percent = int(100 * progress["fraction"])
         if percent > self._told_percent or message["message"]:
-            news.append(("job.progress", "info", message["message"], progress))
+            data = {"stage": message["stage"], **progress}
+            news.append(("job.progress", "info", message["message"], data))
             self._told_percent = percent
         if message["metrics"]:
             data = {"step": message["step"], **message["metrics"]}

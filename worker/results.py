@@ -15,10 +15,28 @@ from worker.claimed import Claimed, Stores
 File = tuple[str, int]  # SHA-256, bytes
 
 
-def finish_with_result(
+def finish(
     stores: Stores, claimed: Claimed, summary: dict[str, Any], usage: Mapping[str, float]
 ) -> bool:
-    """Store candidates and reports and end the job; False when the lease was lost."""
+    """Store what the engine has brought and end the job; False when the lease was lost."""
+    if claimed.job.kind == "analysis":
+        return _finish_analysis(stores, claimed, summary, usage)
+    return _finish_compression(stores, claimed, summary, usage)
+
+
+def _finish_analysis(
+    stores: Stores, claimed: Claimed, analysis: dict[str, Any], usage: Mapping[str, float]
+) -> bool:
+    with stores.database.begin() as session:
+        jobs = JobRepository(session)
+        return jobs.add_usage(claimed.id, claimed.fence, usage) and jobs.finish(
+            claimed.id, claimed.fence, "succeeded", result=analysis
+        )
+
+
+def _finish_compression(
+    stores: Stores, claimed: Claimed, summary: dict[str, Any], usage: Mapping[str, float]
+) -> bool:
     # Artifacts first: under their digests they do no harm if the lease turns out to be lost.
     output = claimed.workspace.output
     count = len(summary["candidates"])

@@ -17,8 +17,8 @@ from worker.attempt import Attempt, Ending
 from worker.claimed import Claimed, Stores, claim_next
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat
-from worker.options import WorkerOptions
-from worker.results import finish_with_result
+from worker.options import Engines, WorkerOptions
+from worker.results import finish
 from worker.workspace import WorkspaceBusyError
 
 log = logging.getLogger("eigenpress.worker")
@@ -32,11 +32,11 @@ class Runner:
         stores: Stores,
         doorbell: Doorbell,
         drain: Drain,
-        engine: str,
+        engines: Engines,
         queues: Sequence[str],
     ) -> None:
         self._stores, self._doorbell, self._drain = stores, doorbell, drain
-        self._engine, self._queues = engine, queues
+        self._engines, self._queues = engines, queues
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
     @classmethod
@@ -47,10 +47,12 @@ class Runner:
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
         doorbell = Doorbell(settings.broker_url, settings.broker_url_file)
-        return cls(stores, doorbell, drain, options.engine, options.queues)
+        return cls(stores, doorbell, drain, options.engines, options.queues)
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
+        if self._drain.requested:
+            return None
         claimed = claim_next(self._stores, self._owner, self._queues)
         if claimed is None:
             return None
@@ -68,7 +70,7 @@ class Runner:
         attempt = Attempt(self._stores, claimed, heartbeat, lambda: self._drain.requested)
         try:
             with claimed.workspace.locked(self._stores.settings.lease_seconds) as lock:
-                ending = attempt.run(self._engine, lock)
+                ending = attempt.run(self._engines, lock)
                 status = self._conclude(claimed, ending, attempt.usage())
                 if status in TERMINAL:
                     claimed.workspace.remove()
@@ -84,7 +86,7 @@ class Runner:
         if ending.reason == "lost":
             return None
         if ending.summary is not None:
-            done = finish_with_result(self._stores, claimed, ending.summary, usage)
+            done = finish(self._stores, claimed, ending.summary, usage)
             return "succeeded" if done else None
         with self._stores.database.begin() as session:
             jobs = JobRepository(session)

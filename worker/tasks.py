@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import logging
-import signal
 from typing import Any
 
 from celery import shared_task, signals
 
 from service.settings import Settings
 from worker.drain import Drain
+from worker.lifeline import die_with_parent
 from worker.logs import set_up_logging
 
 log = logging.getLogger("eigenpress.worker")
-drain = Drain()
 
 
 def run_job(job_id: str) -> None:
     """Run the job that is next. The message's own job is but the reason to look."""
     from worker.runner import Runner
 
-    if not drain.requested:
-        log.debug("woken for %s", job_id)
-        with drain.busy():
-            Runner.from_environment(drain).run_next()
+    log.debug("woken for %s", job_id)
+    drain = Drain()
+    with drain.listening():
+        Runner.from_environment(drain).run_next()
 
 
 def _start_pool_process(**_: Any) -> None:
+    # Without its worker nobody would stop it, and it would hold a GPU beside the next worker.
+    die_with_parent()
     set_up_logging(Settings().log_level)
-    signal.signal(signal.SIGTERM, drain.on_signal)
 
 
 shared_task(name="eigenpress.run_job")(run_job)

@@ -15,6 +15,7 @@ from service.store.artifacts.blobs import ArtifactStore
 from service.store.datasets.records import DatasetRecord
 from service.store.models.records import ModelRecord
 
+MODEL_NAME = "model.onnx"
 LOCK_PAUSE_SECONDS = 0.1
 DATA_SUFFIXES = {".npz", ".csv", ".parquet", ".zip", ".tar", ".tgz", ".gz", ".json"}
 
@@ -59,17 +60,31 @@ class Workspace:
             os.close(descriptor)
 
     def prepare(
-        self, artifacts: ArtifactStore, model: ModelRecord, dataset: DatasetRecord
-    ) -> tuple[Path, Path]:
-        """Lay out the inputs as local files; return the model's path and the data's."""
+        self, artifacts: ArtifactStore, model: ModelRecord, dataset: DatasetRecord | None
+    ) -> tuple[Path, Path | None]:
+        """Lay out the inputs as local files; return the model's path and the data's, if there are any."""
         self.checkpoints.mkdir(exist_ok=True)
         shutil.rmtree(self.output, ignore_errors=True)
         self.output.mkdir()
+        return self._model(artifacts, model), self._data(artifacts, dataset)
+
+    def _model(self, artifacts: ArtifactStore, model: ModelRecord) -> Path:
+        folder = self.folder / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        external = model.external or []
+        for file in external:
+            artifacts.copy_to(file["sha256"], folder / file["name"])
+        name = MODEL_NAME
+        while name in {file["name"] for file in external}:
+            name = f"_{name}"
+        return artifacts.copy_to(model.sha256, folder / name)
+
+    def _data(self, artifacts: ArtifactStore, dataset: DatasetRecord | None) -> Path | None:
+        if dataset is None:
+            return None
         suffix = _data_suffix(dataset, artifacts)
-        return (
-            artifacts.copy_to(model.sha256, self.folder / "model.onnx"),
-            artifacts.copy_to(dataset.sha256, self.folder / f"data{suffix}"),
-        )
+        return artifacts.copy_to(dataset.sha256, self.folder / f"data{suffix}")
 
     def remove(self) -> None:
         """Delete the folder."""

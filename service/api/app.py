@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service.api import openapi
+from service.api.analyses.endpoints import router as analyses
 from service.api.body_limit import BodyLimit
 from service.api.candidates.endpoints import router as candidates
 from service.api.context import Context
@@ -32,7 +33,7 @@ from service.store.database import Database
 
 DESCRIPTION = "ONNX in, narrower ONNX out: upload a model and data, submit a job, download both."
 MAX_BODY_BYTES = 1 << 20
-ROUTERS = (models, datasets, jobs, events, candidates, reports, health, problem_pages)
+ROUTERS = (models, datasets, analyses, jobs, events, candidates, reports, health, problem_pages)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -22,10 +22,12 @@ from service.api.uploads.fields import JSON_FIELDS
 from service.errors import CATALOGUE
 
 OCTETS = "application/octet-stream"
+BINARY = {"type": "string", "format": "binary"}
 REF = "#/components/schemas/{model}"
 TAGS = [
     {"name": "models", "description": "Uploaded ONNX models."},
     {"name": "datasets", "description": "Uploaded data sets."},
+    {"name": "analyses", "description": "What could be removed from a model, without training."},
     {"name": "jobs", "description": "Compression jobs."},
     {"name": "results", "description": "Candidates, the chosen model and the report."},
     {"name": "health", "description": "Liveness, readiness, metrics."},
@@ -95,15 +97,17 @@ def ranged(description: str, *media_types: str) -> Responses:
     }
 
 
-def upload(fields: type[BaseModel], what: str) -> dict[str, Any]:
+def upload(fields: type[BaseModel], what: str, external: str | None = None) -> dict[str, Any]:
     """Document the two forms of an upload: a multipart form, or raw bytes with a query."""
     schema = fields.model_json_schema(ref_template=REF)
     described = schema["properties"]
-    file = {"type": "string", "format": "binary", "description": what}
+    files: dict[str, Any] = {"file": {**BINARY, "description": what}}
+    if external is not None:
+        files["external"] = {"type": "array", "items": BINARY, "description": external}
     form = {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": file, **described},
+        "properties": {**files, **described},
         "additionalProperties": False,
     }
     encoding = {

@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from service.cli import recipe_options as options
 from service.cli.compress import AsJson, ModelFile
-from service.cli.output import engine_errors
+from service.cli.output import Exit, client_errors, engine_errors
+from service.cli.progress import StageBar
+from service.cli.remote import External, connect, uploading
+
+if TYPE_CHECKING:
+    from spectral_engine.report.analysis_schema import Analysis
+
+Server = Annotated[
+    str | None, typer.Option(metavar="URL", help="Upload MODEL, and let this service analyze it.")
+]
 
 
-def analyze(model: ModelFile, as_json: AsJson = False) -> None:
-    """Show MODEL's layers of nodes, what is coupled, what stays untouched and why."""
+def analyze(
+    model: ModelFile,
+    max_macs: options.MaxMacs = None,
+    max_params: options.MaxParams = None,
+    keep_nodes: options.KeepNodes = None,
+    server: Server = None,
+    external: External = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show MODEL's layers of nodes, what is coupled, what stays untouched and why.
+
+    With a target, say whether narrowing can meet it; ends with 3 where it cannot.
+    """
+    asked = {"max_macs": max_macs, "max_params": max_params, "keep_nodes": keep_nodes}
+    target = {name: value for name, value in asked.items() if value is not None} or None
+    analysis = (
+        _here(model, target, as_json)
+        if server is None
+        else _there([model, *(external or ())], target, server, as_json)
+    )
+    typer.echo(analysis.to_json() if as_json else str(analysis))
+    if analysis.target is not None and not analysis.target.feasible:
+        raise typer.Exit(Exit.TARGET_NOT_MET)
+
+
+def _here(model: Path, target: dict[str, Any] | None, as_json: bool) -> Analysis:
     with engine_errors(as_json):
         import spectral_engine
 
-        analysis = spectral_engine.analyze(model)
-    typer.echo(analysis.to_json() if as_json else str(analysis))
+        return spectral_engine.analyze(model, target)
+
+
+def _there(
+    files: list[Path], target: dict[str, Any] | None, server: str, as_json: bool
+) -> Analysis:
+    with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
+        sent = client.models.create(
+            files[0], external=files[1:], on_bytes=uploading(bar, "uploading model")
+        )
+        ended = client.analyses.create(model=sent.id, target=target).wait()
+    assert ended.result is not None
+    return ended.result

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli import recipe_options as options
-from service.cli.output import Exit, engine_errors, exit_of, fail, print_json
+from service.cli.output import engine_errors, exit_of, print_json
+from service.cli.places import check_places
 from service.cli.progress import StageBar
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from spectral_engine.recipe import Recipe
     from spectral_engine.result import Result
 
-REPORT_SUFFIXES = {".html", ".htm", ".json", ".csv"}
 ModelFile = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="MODEL", help=".onnx")
 ]
@@ -68,7 +67,7 @@ def compress(
         recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
-    _check_places(model, output, report, as_json)
+    check_places(output, report, as_json, keep=model)
     with engine_errors(as_json):
         result = _run(model, data, asked, label, pixels)
         _save(result, output, report)
@@ -97,20 +96,6 @@ def _run(
         return spectral_engine.compress(
             model, data, recipe, on_progress, label=label, preprocessing=preprocessing
         )
-
-
-def _check_places(model: Path, output: Path, report: Path | None, as_json: bool) -> None:
-    """Refuse before the training what could not be written after it."""
-    if report is not None and report.suffix.lower() not in REPORT_SUFFIXES:
-        wanted = "--report must end in .html, .json or .csv"
-        fail(f"{wanted}, not {report.suffix!r}", code=Exit.WRONG_USE, as_json=as_json)
-    for name, place in (("--output", output), ("--report", report)):
-        if place is None:
-            continue
-        if place.is_dir() or not os.access(place.resolve().parent, os.W_OK):
-            fail(f"{name}: cannot write {place}", code=Exit.WRONG_USE, as_json=as_json)
-        if place.resolve() == model.resolve():
-            fail(f"{name} would replace {model}", code=Exit.WRONG_USE, as_json=as_json)
 
 
 def _save(result: Result, output: Path, report: Path | None) -> None:

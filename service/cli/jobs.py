@@ -10,16 +10,17 @@ import typer
 from service.cli import recipe_options as options
 from service.cli.compress import AsJson, DataFile, ModelFile
 from service.cli.output import Exit, client_errors, exit_of, fail, print_json, say
+from service.cli.places import check_places
 from service.cli.progress import StageBar
+from service.cli.remote import LOCAL, External, connect, uploading
 
 if TYPE_CHECKING:
     from service.api.events.schemas import JobEvent
-    from service.client import Client, Job
+    from service.client import Job
 
 Server = Annotated[
     str, typer.Option(envvar="EIGENPRESS_SERVER", metavar="URL", help="Where the service is.")
 ]
-LOCAL = "http://127.0.0.1:8000"
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
 
 
@@ -36,6 +37,7 @@ def submit(
     recipe: options.RecipeFile = None,
     label: options.Label = None,
     preprocessing: options.Preprocessing = None,
+    external: External = None,
     server: Server = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -50,10 +52,12 @@ def submit(
         recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
-    with client_errors(as_json), _connect(server) as client, StageBar() as bar:
-        sent = client.models.create(model, on_bytes=_uploading(bar, "uploading model"))
+    with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
+        sent = client.models.create(
+            model, external=external or (), on_bytes=uploading(bar, "uploading model")
+        )
         rows = client.datasets.create(
-            data, label=label, preprocessing=pixels, on_bytes=_uploading(bar, "uploading data")
+            data, label=label, preprocessing=pixels, on_bytes=uploading(bar, "uploading data")
         )
         job = client.jobs.create(model=sent.id, dataset=rows.id, recipe=asked)
     if as_json:
@@ -69,7 +73,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         page = client.jobs.list(limit=limit, order="desc", status=status)
     if as_json:
         print_json(page.model_dump(mode="json"))
@@ -84,7 +88,7 @@ def list_jobs(
 
 def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Show a job's progress until it has ended; ends as `compress` does."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         with StageBar() as bar:
             follow(job, bar)
@@ -100,7 +104,7 @@ def watch(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> Non
 
 def cancel(job_id: JobId, server: Server = LOCAL, as_json: AsJson = False) -> None:
     """Ask a job to stop; it keeps the best candidate so far."""
-    with client_errors(as_json), _connect(server) as client:
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id).cancel()
     if as_json:
         print_json(job.model_dump(mode="json"))
@@ -125,7 +129,8 @@ def download(
     """Download a job's model (-o) and its report (--report)."""
     if output is None and report is None:
         fail("give -o for the model, --report, or both", code=Exit.WRONG_USE, as_json=as_json)
-    with client_errors(as_json), _connect(server) as client:
+    check_places(output, report, as_json)
+    with client_errors(as_json), connect(server, as_json) as client:
         job = client.jobs.get(job_id)
         if output is not None:
             job.download_model(output, candidate)
@@ -157,13 +162,3 @@ def show_event(event: JobEvent, bar: StageBar) -> None:
             eta_seconds=data.get("eta_seconds"),
             metrics=data.get("metrics"),
         )
-
-
-def _connect(server: str) -> Client:
-    from service.client import Client
-
-    return Client(server)
-
-
-def _uploading(bar: StageBar, what: str) -> Any:
-    return lambda sent, total: bar.show(what, sent / max(total, 1))

@@ -89,7 +89,9 @@ def client_errors(as_json: bool) -> Iterator[None]:
         problem = error.problem
         lines = [f"{problem.detail} ({problem.code})"]
         lines += [f"  {item.pointer or ''} {item.detail}" for item in problem.errors or ()]
-        fail("\n".join(lines), as_json=as_json, error=problem.model_dump(mode="json"))
+        wrong = isinstance(error, ApiError) and error.code == "invalid-request"
+        code = Exit.WRONG_USE if wrong else Exit.FAILED
+        fail("\n".join(lines), code=code, as_json=as_json, error=problem.model_dump(mode="json"))
     except ConnectionFailed as error:
         fail(f"{error}; is `eigenpress serve` running?", as_json=as_json)
     except (ClientError, OSError) as error:

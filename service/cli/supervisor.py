@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from service.cli.output import say
 
@@ -29,6 +30,9 @@ class Supervised:
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         self.name, self.command, self.env = name, list(command), dict(env)
         self._stopping = threading.Event()
+        # Held by whoever starts, signals or collects the process: so nothing is started after `stop`, and
+        # no signal goes to a number that is another's by now.
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         # One thread for the whole life: the kernel's parent-death signal follows the thread that
         # started the child, not the process.
@@ -41,58 +45,75 @@ class Supervised:
     def stop(self, grace_seconds: float) -> None:
         """End the command: SIGTERM, then SIGKILL for whatever of its group is left."""
         self._stopping.set()
-        process = self._process
-        if process is not None:
-            _signal(process, signal.SIGTERM)
-            try:
-                process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                say(f"{self.name} did not stop in {grace_seconds:g} s and is killed")
-            _kill_group(process)
+        self._signal(os.kill, signal.SIGTERM)
         self._thread.join(grace_seconds)
+        if self._thread.is_alive():
+            say(f"{self.name} did not stop in {grace_seconds:g} s and is killed")
+            self._signal(os.killpg, signal.SIGKILL)
+            self._thread.join()
+
+    def _signal(self, send: Callable[[int, int], None], number: int) -> None:
+        with self._lock:
+            if self._process is not None:
+                send(self._process.pid, number)
 
     def _keep_running(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             born = time.monotonic()
-            self._process = process = self._spawn()
-            code = process.wait()
+            ending = self._run_once()
             if self._stopping.is_set():
                 return
-            _kill_group(process)
             if time.monotonic() - born > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            say(f"{self.name} ended with {code} and is started again in {pause:g} s")
+            say(f"{self.name} {ending} and is started again in {pause:g} s")
             self._stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        # stdout carries what `serve` says to programs; a worker's log goes to stderr.
-        return subprocess.Popen(
-            self.command,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, looked up before: no lock
-        )
+    def _run_once(self) -> str:
+        """Run the command from its start to its end; return how it ended."""
+        try:
+            process = self._spawn()
+            return f"ended with {self._collect(process)}" if process is not None else "was stopped"
+        except OSError as error:
+            return f"could not be started ({error})"
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        """Start the command; None when it is to run no more."""
+        with self._lock:
+            if self._stopping.is_set():
+                return None
+            # stdout carries what `serve` says to programs; a worker's log goes to stderr.
+            self._process = subprocess.Popen(
+                self.command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, looked up before: no lock
+            )
+            return self._process
+
+    def _collect(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the command's end, end what it left behind in its group; return its exit code."""
+        _wait_and_leave(process)
+        with self._lock:
+            self._process = None
+            # As long as the command is not collected, its number and its group's are its own.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
+
+
+def _wait_and_leave(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has ended, and leave it to be collected, where the system can."""
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        process.wait()
 
 
 def _die_with_parent() -> None:
     """Ask the kernel for SIGTERM when the parent dies, however it dies."""
     if _PRCTL is not None:
         _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    if process.poll() is None:
-        process.send_signal(number)
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what the command may have left behind in its group."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-    process.wait()

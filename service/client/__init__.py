@@ -15,11 +15,12 @@ Errors:
 
     ClientError
     ├── ApiError          the server answered with a problem; `.problem` carries it
-    ├── JobFailed         the job ended as failed; `.problem` says why
+    ├── JobFailed         the job or analysis failed; `.problem` says why
     ├── ConnectionFailed  the server could not be reached
     └── DigestError       what arrived is not what the server announced
 """
 
+from service.client.analyses import Analysis
 from service.client.client import Client
 from service.client.errors import (
     ApiError,
@@ -31,6 +32,7 @@ from service.client.errors import (
 from service.client.jobs import Job
 
 __all__ = [
+    "Analysis",
     "ApiError",
     "Client",
     "ClientError",

@@ -1,4 +1,4 @@
-"""The client: one connection, three collections."""
+"""The client: one connection, four collections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import httpx2
 
+from service.client.analyses import Analyses
 from service.client.collections import Datasets, Models
 from service.client.jobs import Jobs
 from service.client.transport import Transport
@@ -29,6 +30,7 @@ class Client:
         self._transport = Transport(base_url, timeout, retries, transport)
         self.models = Models(self._transport)
         self.datasets = Datasets(self._transport)
+        self.analyses = Analyses(self._transport)
         self.jobs = Jobs(self._transport)
 
     def ready(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,17 @@ class Models:
         *,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        external: Sequence[str | Path] = (),
         on_bytes: OnBytes | None = None,
     ) -> Model:
-        """Upload a model; its name is the file's where none is given."""
+        """Upload a model; its name is the file's where none is given.
+
+        `external` are the files of its external data; their names are those by which the model knows them.
+        """
         file = Path(path)
         fields = {"name": name or file.name, "metadata": _json(metadata)}
-        answer = upload(self._transport, "/v1/models", file, fields, on_bytes)
+        further = [Path(one) for one in external]
+        answer = upload(self._transport, "/v1/models", file, fields, on_bytes, further)
         return Model.model_validate_json(answer.content)
 
     def get(self, model_id: str) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx2
@@ -23,21 +23,28 @@ def upload(
     file: Path,
     fields: Mapping[str, str | None],
     on_bytes: OnBytes | None = None,
+    external: Sequence[Path] = (),
 ) -> httpx2.Response:
-    """Send a file as raw bytes; a failed attempt is repeated under the same key.
+    """Send a file as raw bytes, or several as a form; a failed attempt is repeated under the same key.
 
     `on_bytes(sent, total)` is told how far it is.
     """
+    pieces: list[bytes | Path] = [file]
+    content_type = "application/octet-stream"
+    if external:
+        boundary = uuid.uuid4().hex
+        pieces = _form(boundary, [("file", file), *(("external", one) for one in external)])
+        content_type = f"multipart/form-data; boundary={boundary}"
     headers = {
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(file.stat().st_size),
-        "Repr-Digest": f"sha-256=:{base64.b64encode(_sha256(file)).decode('ascii')}:",
+        "Content-Type": content_type,
+        "Content-Length": str(sum(_length(piece) for piece in pieces)),
+        "Repr-Digest": f"sha-256=:{_sha256(file)}:",
         "Idempotency-Key": str(uuid.uuid4()),
     }
     given = {name: value for name, value in fields.items() if value is not None}
 
     def body() -> Iterator[bytes]:
-        return _chunks(file, on_bytes)
+        return _chunks(pieces, on_bytes)
 
     return transport.request("POST", path, params=given, headers=headers, body=body)
 
@@ -64,16 +71,42 @@ def download(transport: Transport, path: str, to: Path, **options: object) -> Pa
     return to
 
 
-def _sha256(file: Path) -> bytes:
+def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+        digest = hashlib.file_digest(opened, "sha256").digest()
+    return base64.b64encode(digest).decode("ascii")
 
 
-def _chunks(file: Path, on_bytes: OnBytes | None) -> Iterator[bytes]:
-    sent, total = 0, file.stat().st_size
-    with file.open("rb") as opened:
-        while chunk := opened.read(CHUNK_BYTES):
+def _form(boundary: str, files: Sequence[tuple[str, Path]]) -> list[bytes | Path]:
+    """Return a multipart form as pieces: texts, and files that are read when they are sent."""
+    pieces: list[bytes | Path] = []
+    for field, file in files:
+        name = file.name.replace("\\", "_").replace('"', "_")
+        head = (
+            f"--{boundary}\r\n"
+            f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n"
+            f"Content-Digest: sha-256=:{_sha256(file)}:\r\n\r\n"
+        )
+        pieces += [head.encode(), file, b"\r\n"]
+    return [*pieces, f"--{boundary}--\r\n".encode()]
+
+
+def _length(piece: bytes | Path) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece.stat().st_size
+
+
+def _chunks(pieces: Sequence[bytes | Path], on_bytes: OnBytes | None) -> Iterator[bytes]:
+    sent, total = 0, sum(_length(piece) for piece in pieces)
+    for piece in pieces:
+        for chunk in [piece] if isinstance(piece, bytes) else _read(piece):
             yield chunk
             sent += len(chunk)
             if on_bytes:
                 on_bytes(sent, total)
+
+
+def _read(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        while chunk := opened.read(CHUNK_BYTES):
+            yield chunk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,14 +14,13 @@ from service.api.events.schemas import JobEvent
 from service.api.jobs.schemas import Job as JobBody
 from service.api.jobs.schemas import JobValidation
 from service.api.schemas import Page
-from service.client.errors import JobFailed
 from service.client.events import follow
 from service.client.files import download
 from service.client.transport import Transport
+from service.client.waiting import wait_for_end, waiting
 from spectral_engine.recipe import Recipe
 
 ReportFormat = Literal["json", "html", "csv"]
-LONG_POLL_SECONDS = 25.0
 RecipeLike = Recipe | Mapping[str, Any] | None
 
 
@@ -48,14 +46,7 @@ class Job(JobBody):
         Raises JobFailed when it failed, TimeoutError when `timeout` seconds pass first. A cancelled
         job is returned like one that succeeded; see `status`.
         """
-        until = time.monotonic() + timeout if timeout is not None else float("inf")
-        while not self.is_terminal:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"{self.id} is still {self.status} after {timeout} s")
-            self.refresh(min(left, LONG_POLL_SECONDS))
-        if self.status == "failed" and self.error is not None:
-            raise JobFailed(self.id, self.error)
+        wait_for_end(self, timeout)
         return self
 
     def events(self, after: int = 0) -> Iterator[JobEvent]:
@@ -127,10 +118,7 @@ class Jobs:
 
     def get(self, job_id: str, *, wait_seconds: float = 0.0) -> Job:
         """Return one job; with `wait_seconds` the server waits that long for its end."""
-        options: dict[str, Any] = {}
-        if wait_seconds > 0:
-            options["params"] = {"wait": round(wait_seconds, 3)}
-            options["timeout"] = self._transport.timeout + wait_seconds
+        options = waiting(wait_seconds, self._transport.timeout)
         answer = self._transport.request("GET", f"/v1/jobs/{job_id}", **options)
         return Job.of(self, answer.content)
 
@@ -177,7 +165,8 @@ class Jobs:
     ) -> Path:
         """Write a job's report to `path`; the format is told from its suffix if not given."""
         to = Path(path)
-        query = {"format": format or to.suffix.removeprefix(".").lower() or "json"}
+        suffix = to.suffix.removeprefix(".").lower()
+        query = {"format": format or {"": "json", "htm": "html"}.get(suffix, suffix)}
         return download(self._transport, f"/v1/jobs/{job_id}/report", to, params=query)
 
 

@@ -6,10 +6,11 @@ which ids are the same node; the node groups are the connected components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,25 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from spectral_engine.graph.cost import ProductSum
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, ShapeFact, Transfer
+from spectral_engine.graph.id_book import (
+    AxisIds,
+    Frozen,
+    IdBook,
+    Ids,
+    Mix,
+    Product,
+    ShapeFact,
+    Transfer,
+)
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
-from spectral_engine.graph.trace import trace_shapes
+from spectral_engine.graph.trace import TRACED_BATCH, trace_numbers, trace_shapes
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
-TRACED_BATCH = 2
+UNMADE = "no transfer makes it"
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,9 @@ class Coupling:
     reasons: dict[int, str]
     transfers: tuple[Transfer, ...]
     facts: tuple[ShapeFact, ...]
+    frozen: tuple[Frozen, ...]
+    mixes: tuple[Mix, ...]
+    products: tuple[Product, ...]
     layers: tuple[Layer, ...]
     sizes: dict[str, tuple[int, ...]]
 
@@ -54,6 +67,9 @@ class Coupling:
             axes={name: _filter(axes, removed) for name, axes in self.axes.items()},
             layers=tuple(layer.without(removed) for layer in self.layers),
             transfers=tuple(self._fewer_positions(t, removed) for t in self.transfers),
+            facts=tuple(replace(fact, ids=_kept(fact.ids, removed)) for fact in self.facts),
+            mixes=tuple(replace(mix, ids=_kept(mix.ids, removed)) for mix in self.mixes),
+            products=tuple(_fewer(product, removed) for product in self.products),
             sizes={
                 name: narrowed_shape(shape, self.axes.get(name), removed)
                 for name, shape in self.sizes.items()
@@ -65,7 +81,7 @@ class Coupling:
         return self._alive.copy()
 
     def macs(self, removed: Mark | None = None) -> int:
-        """Return the multiply-adds of one sample in all transfers, once these groups are gone."""
+        """Return the multiply-adds of one sample in all transfers and products, once these groups are gone."""
         return self._macs.count(removed)
 
     def params(self, removed: Mark | None = None) -> int:
@@ -83,7 +99,8 @@ class Coupling:
 
     @cached_property
     def _macs(self) -> ProductSum:
-        return ProductSum(self._links(transfer) for transfer in self.transfers)
+        links = [self._links(transfer) for transfer in self.transfers]
+        return ProductSum([*links, *((item.factor, list(item.ids)) for item in self.products)])
 
     @cached_property
     def _params(self) -> ProductSum:
@@ -100,6 +117,8 @@ class Coupling:
 
     def _position_ids(self, transfer: Transfer) -> list[Ids]:
         """Return the ids along axes of the output that are positions to this transfer, nodes to others."""
+        if transfer.kind == "recurrent":
+            return []  # its output holds the hidden nodes that its rows, the gates, belong to
         out = self.axes[transfer.weight][transfer.out_axis]
         found = [ids for ids in self.axes.get(transfer.output, ()) if ids is not None]
         return [ids for ids in found if out is None or not np.array_equal(ids, out)]
@@ -111,29 +130,34 @@ class Coupling:
         return replace(transfer, macs_per_link=macs)
 
 
-def couple(module: OnnxModule) -> Coupling:
-    """Find the node groups of a model."""
+def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
+    """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
+    traced = trace_shapes(module, TRACED_BATCH, shapes)
     nodes = graph_nodes(module.model)
-    shapes = trace_shapes(module, TRACED_BATCH)
-    initializers = frozenset(module.model.graph.initializers)
-    book = IdBook(shapes, initializers, batch=TRACED_BATCH, readers=_readers(nodes))
-    book_nodes(book, nodes, module.input_names, module.output_names)
+    varying = _varying(nodes, module.input_names)
+    numbers = trace_numbers(module, shapes)
+    known = {name: numbers.traced[name].numpy() for name in numbers.settled if name not in varying}
+    nodes = [_with_known(node, known) for node in nodes]
     floats = {
-        name: shapes[name]
+        name: traced[name]
         for name, value in module.model.graph.initializers.items()
         if value.dtype is not None and value.dtype.is_floating_point()
     }
-    return close_book(book, floats)
+    book = IdBook(
+        traced,
+        frozenset(module.model.graph.initializers),
+        frozenset(floats),
+        batch=TRACED_BATCH,
+        readers=_readers(nodes),
+        numbers={name: value.numpy() for name, value in numbers.traced.items()},
+        varying=varying,
+    )
+    book_nodes(book, nodes, module.output_names)
+    return replace(close_book(book, floats), frozen=_freeze(nodes, module.plan.known))
 
 
-def book_nodes(
-    book: IdBook, nodes: Iterable[Node], inputs: Iterable[str], outputs: Iterable[str]
-) -> None:
+def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
-    for name in inputs:
-        if len(book.shapes[name]) > 1:
-            channels = book.fresh_pinned(book.shapes[name][1], "graph input")
-            book.write(name, (None, channels, *(None,) * (len(book.shapes[name]) - 2)))
     for node in nodes:
         rule = find_rule(node)
         if rule is None:
@@ -142,6 +166,36 @@ def book_nodes(
             rule(node, book)
     for name in outputs:
         book.pin_value(name, "graph output")
+
+
+def _with_known(node: Node, known: Mapping[str, NDArray[Any]]) -> Node:
+    """Give a node the integers that are the same in every run, not only those that stand in the file."""
+    found = {
+        position: known[name]
+        for position, name in enumerate(node.inputs)
+        if name is not None and name in known
+    }
+    return replace(node, constants={**found, **node.constants})
+
+
+def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ...]:
+    """Return the settled numbers that nodes compute from widths: they stay as they are, whatever narrows."""
+    return tuple(
+        Frozen(node.outputs[0], position, numbers)
+        for node in nodes
+        if node.op_type not in {"Shape", "Size"}
+        for position, numbers in node.constants.items()
+        if node.inputs[position] not in written
+    )
+
+
+def _varying(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
+    """Return the values that change with what the model is given, and not with its shape alone."""
+    varying = set(inputs)
+    for node in nodes:
+        if node.op_type not in {"Shape", "Size"} and varying.intersection(node.inputs):
+            varying.update(node.outputs)
+    return frozenset(varying)
 
 
 def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
@@ -153,13 +207,31 @@ def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
         groups = np.unique(labels[ids])
         reasons.update(dict.fromkeys(groups[~pinned[groups]].tolist(), reason))
         pinned[groups] = True
+    unmade = np.ones(count, dtype=bool)
+    for item in book.transfers:
+        made = book.axes[item.weight][item.out_axis]
+        if made is not None:
+            unmade[labels[made]] = False
+    reasons.update(dict.fromkeys(np.flatnonzero(unmade & ~pinned).tolist(), UNMADE))
+    pinned |= unmade
     axes = {
         name: tuple(None if ids is None else labels[ids] for ids in found)
         for name, found in book.axes.items()
     }
-    layers = find_layers(book.transfers, axes, pinned, reasons)
     return Coupling(
-        axes, count, pinned, reasons, tuple(book.transfers), tuple(book.facts), layers, dict(sizes)
+        axes=axes,
+        count=count,
+        pinned=pinned,
+        reasons=reasons,
+        transfers=tuple(book.transfers),
+        facts=tuple(replace(fact, ids=labels[fact.ids]) for fact in book.facts),
+        frozen=(),
+        mixes=tuple(replace(mix, ids=labels[mix.ids]) for mix in book.mixes),
+        products=tuple(
+            replace(item, ids=tuple(labels[ids] for ids in item.ids)) for item in book.products
+        ),
+        layers=find_layers(book.transfers, axes, pinned, reasons),
+        sizes=dict(sizes),
     )
 
 
@@ -215,8 +287,16 @@ def _readers(nodes: Iterable[Node]) -> dict[str, list[Node]]:
     return readers
 
 
+def _kept(ids: Ids, removed: Mark) -> Ids:
+    return ids[~removed[ids]]
+
+
+def _fewer(product: Product, removed: Mark) -> Product:
+    return replace(product, ids=tuple(_kept(ids, removed) for ids in product.ids))
+
+
 def _filter(axes: AxisIds, removed: Mark) -> AxisIds:
-    return tuple(None if ids is None else ids[~removed[ids]] for ids in axes)
+    return tuple(None if ids is None else _kept(ids, removed) for ids in axes)
 
 
 def _elements(shape: tuple[int, ...], axes: AxisIds | None) -> tuple[int, list[Ids]]:

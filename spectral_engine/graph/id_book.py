@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,39 @@ Ids = NDArray[np.int64]
 # One entry per axis of a value: the ids along it, or None where the axis holds no nodes (batch, space).
 AxisIds = tuple[Ids | None, ...]
 
-# Where a number stands in a constant: (first output of the node that reads it, input position, entry).
-Origin = tuple[str, int, int]
+MixKind = Literal["sum", "mean", "lowest", "highest", "norm"]
 
 UNKNOWN_PARTNER = "meets values whose nodes are not known"
+NO_NODES = "reads values that are not nodes"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a number of an integer vector stands: at `entry` of a node's constant input at position `input`.
+
+    Where the vector holds a multiple of that number, as heads × batch, `times` is the other factor of the traced run.
+    """
+
+    node: Node
+    input: int
+    entry: int
+    times: int = 1
+
+    @property
+    def number(self) -> int:
+        """The number as it stands."""
+        return int(self.node.constants[self.input].reshape(-1)[self.entry])
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A number that is read from the shape of a value when the model runs: the length of one of its axes."""
+
+    value: str
+    axis: int
+
+
+Source = Origin | Follows | None  # None: computed in a way that is not followed
 
 
 @dataclass(frozen=True)
@@ -26,14 +56,15 @@ class Transfer:
     """A linear map between two layers of nodes, held in one weight initializer.
 
     `macs_per_link` counts the multiply-adds of one sample for one (in, out) pair of nodes:
-    kernel size × output positions. A depthwise transfer links each node to itself only.
+    kernel size × output positions. A grouped transfer links the nodes of one group to one another only:
+    what it reads goes with what it makes, and it has no axis of its own for that.
     """
 
     name: str  # the ONNX node's name
-    kind: Literal["dense", "conv", "depthwise"]
+    kind: Literal["dense", "conv", "grouped", "recurrent"]
     weight: str
     out_axis: int
-    in_axis: int | None  # None for depthwise
+    in_axis: int | None  # None for grouped
     bias: str | None  # initializer added to the output, one entry per output node
     source: str  # value that comes in
     output: str  # value that goes out, bias included
@@ -50,16 +81,53 @@ class Transfer:
 class ShapeFact:
     """A number in the graph that states the length of an axis: it must follow when the width changes.
 
-    It equals the length of `axis` of `value`. It stands in the node whose first output is `node`: at `entry` of its
-    constant input at position `input`, or in its attribute `attribute` (at `entry` of a list).
+    It counts `ids`. It stands in the node whose first output is `node`: at `entry` of its constant input at
+    position `input`, or in its attribute `attribute` (at `entry` of a list). `old` is the whole constant as it came.
     """
 
-    value: str
-    axis: int
+    ids: Ids
     node: str
     input: int | None = None
     attribute: str | None = None
     entry: int | None = None
+    sign: int = 1  # −1 where the number counts from the end
+    old: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Numbers that a node is given by what it computes from widths, and that must not follow them.
+
+    The node whose first output is `node` reads them at input position `input`.
+    """
+
+    node: str
+    input: int
+    numbers: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A place where an operator computes across nodes without a weight: a norm, a softmax, a sum.
+
+    The node whose first output is `node` reads at input position `input` a value whose `axis` holds `ids`.
+    `kind` says how a node that is silenced, but still in place, is kept out of it.
+    """
+
+    node: str
+    input: int
+    axis: int
+    rank: int
+    ids: Ids
+    kind: MixKind
+
+
+@dataclass(frozen=True)
+class Product:
+    """Multiply-adds of one sample without a weight (attention): factor × Π lengths of the id arrays."""
+
+    factor: int
+    ids: tuple[Ids, ...]
 
 
 @dataclass
@@ -72,16 +140,22 @@ class IdBook:
 
     shapes: Mapping[str, tuple[int, ...]]
     initializers: frozenset[str]
+    float_initializers: frozenset[str] = frozenset()
     axes: dict[str, AxisIds] = field(default_factory=dict)
     edges: list[tuple[Ids, Ids]] = field(default_factory=list)
     pins: list[tuple[Ids, str]] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     facts: list[ShapeFact] = field(default_factory=list)
+    mixes: list[Mix] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # integer vectors of the run
+    varying: frozenset[str] = frozenset()
+    stated: dict[tuple[str, int | None, str | None, int | None], Ids] = field(default_factory=dict)
     size: int = 0
     batch: int = 1
     readers: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     aliases: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
-    origins: dict[str, tuple[Origin | None, ...]] = field(default_factory=dict)
+    origins: dict[str, tuple[Source, ...]] = field(default_factory=dict)
     made_by: dict[str, int] = field(default_factory=dict)  # output -> index of its transfer
 
     def fresh(self, count: int) -> Ids:
@@ -114,6 +188,28 @@ class IdBook:
         if len(found) == len(self.shapes[target]):
             self.write(target, found)
 
+    def nodes_of(self, value: str, axis: int) -> Ids:
+        """Return the ids along an axis that a transfer reads; new ones that must stay where it holds no nodes."""
+        ids = self.axis(value, axis)
+        return self.fresh_pinned(self.shapes[value][axis], NO_NODES) if ids is None else ids
+
+    def positions(self, value: str, *node_axes: int) -> int:
+        """Return the places of one sample in a value, leaving these axes out."""
+        shape = self.shapes[value]
+        count = prod(shape) // max(1, prod(shape[axis] for axis in node_axes))
+        return max(1, count // self.batch)
+
+    def mix(self, node: Node, input: int, axis: int, kind: MixKind) -> None:
+        """Record that an operator computes across the nodes of an axis of one of its inputs."""
+        self.mix_along(node, input, node.input(input), axis, kind)
+
+    def mix_along(self, node: Node, input: int, value: str, axis: int, kind: MixKind) -> None:
+        """Record the same where the nodes stand in another value, of the same shape."""
+        ids = self.axis(value, axis)
+        if ids is not None:
+            rank = len(self.shapes[value])
+            self.mixes.append(Mix(node.outputs[0], input, axis % rank, rank, ids, kind))
+
     def unify(self, left: Ids, right: Ids) -> None:
         """Say that each id of `left` is the same node as its partner in `right`."""
         if left.shape != right.shape:
@@ -136,6 +232,10 @@ class IdBook:
         """Say that these nodes must stay, and why."""
         if ids is not None and ids.size:
             self.pins.append((ids, reason))
+
+    def is_pinned(self, ids: Ids) -> bool:
+        """Say whether these very ids were pinned already; what they are coupled with may be, later."""
+        return any(np.isin(ids, pinned).any() for pinned, _ in self.pins)
 
     def pin_value(self, value: str, reason: str) -> None:
         """Pin every node along every axis of a value."""
@@ -165,6 +265,28 @@ class IdBook:
             shape = self.shapes[initializer]
             self.write(initializer, tuple(self.fresh_pinned(n, reason) for n in shape))
 
+    def attach(self, value: str, axes: AxisIds, reason: str = UNKNOWN_PARTNER) -> None:
+        """Give a parameter these ids, whether it is an initializer, turned or not, or computed."""
+        found = self.constant(value)
+        if found is not None:
+            initializer, order = found
+            turned: list[Ids | None] = [None] * len(axes)
+            for axis, place in enumerate(order):
+                turned[place] = axes[axis]
+            self.claim(initializer, tuple(turned))
+            return
+        for own, ids in zip(self.ids(value), axes, strict=True):
+            self.join(own, ids, reason)
+
+    def is_weight(self, value: str) -> bool:
+        """Say whether a float initializer is behind a value, turned or not."""
+        found = self.constant(value)
+        return found is not None and found[0] in self.float_initializers
+
+    def depends_on_input(self, value: str) -> bool:
+        """Say whether a value changes with what the model is given, and not with its shape alone."""
+        return value in self.varying
+
     def constant(self, value: str) -> tuple[str, tuple[int, ...]] | None:
         """Return the initializer behind a value and the order of its axes, or None for an activation."""
         if value in self.initializers:
@@ -176,9 +298,17 @@ class IdBook:
         self.made_by[transfer.output] = len(self.transfers)
         self.transfers.append(transfer)
 
-    def extend_transfer(self, output: str, **changes: str) -> None:
+    def add_inner_transfer(self, transfer: Transfer) -> None:
+        """Record a transfer whose output is not directly what it computes: nothing that follows belongs to it."""
+        self.transfers.append(transfer)
+
+    def close_transfer(self, output: str) -> None:
+        """Say that what follows a transfer does not belong to it: an activation lies between."""
+        self.made_by.pop(output, None)
+
+    def extend_transfer(self, made: str, **changes: str) -> None:
         """Add to the transfer that made a value what follows directly after it."""
-        index = self.made_by[output]
+        index = self.made_by[made]
         self.transfers[index] = replace(self.transfers[index], **changes)  # type: ignore[arg-type]  # string fields only
         self.made_by[self.transfers[index].output] = index
 
@@ -196,10 +326,21 @@ class IdBook:
         input: int | None = None,
         attribute: str | None = None,
         entry: int | None = None,
+        sign: int = 1,
     ) -> None:
-        """Record that a number in the graph counts these ids."""
-        counter = (
-            f"{node.outputs[0]}#{len(self.facts)}"  # a value of this book only, not of the graph
-        )
-        self.write(counter, (ids,))
-        self.facts.append(ShapeFact(counter, 0, node.outputs[0], input, attribute, entry))
+        """Record that a number in a node's constant input or attribute counts these ids."""
+        place = (node.outputs[0], input, attribute, entry)
+        if place in self.stated:
+            self._state_again(self.stated[place], ids)
+            return
+        self.stated[place] = ids
+        old = node.constants.get(input) if input is not None else None
+        self.facts.append(ShapeFact(ids, node.outputs[0], input, attribute, entry, sign, old))
+
+    def _state_again(self, before: Ids, ids: Ids) -> None:
+        """One number that counts two axes: they can only be narrowed alike."""
+        if before.shape == ids.shape:
+            self.unify(before, ids)
+            return
+        self.pin(before, "its width stands in a constant that another axis reads")
+        self.pin(ids, "its width stands in a constant that another axis reads")

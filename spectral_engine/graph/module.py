@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,40 +22,26 @@ HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 # Inputs that hold weights, by operator. Whatever only passes a weight on counts as a reader of weights too.
 WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
-    "Gemm": (0, 1, 2),
-    "MatMul": (0, 1),
-    "Conv": (1, 2),
-    "ConvTranspose": (1, 2),
-    "BatchNormalization": (1, 2),
-    "PRelu": (1,),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 5, 6, 7)),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
+    **dict.fromkeys(("Gemm", "FusedGemm"), (0, 1, 2)),
+    **dict.fromkeys(("MatMul", "FusedMatMul", "TransposeMatMul", "Einsum"), (0, 1)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv", "DeformConv", "Attention"), (1, 2)),
+    "CausalConvWithState": (1, 2),
+    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
     **dict.fromkeys(
-        ("RMSNormalization", "SimplifiedLayerNormalization", "BiasGelu", "FastGelu"), (1,)
+        ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), (1, 2)
     ),
-    **dict.fromkeys(("Einsum", "Concat", "FusedMatMul", "FusedGemm", "BiasAdd"), (0, 1, 2, 3)),
-    **dict.fromkeys(("FusedConv", "DeformConv", "CausalConvWithState", "Attention"), (1, 2, 3)),
     **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), (2, 3, 4)),
     "EmbedLayerNormalization": (2, 3, 4, 5, 6),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
+    **dict.fromkeys(("PRelu", "BiasGelu", "FastGelu", "BiasAdd", "BiasSplitGelu"), (1,)),
     "MultiHeadAttention": (3,),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
-    **dict.fromkeys(
-        (
-            "Transpose",
-            "Reshape",
-            "Identity",
-            "Cast",
-            "Squeeze",
-            "Unsqueeze",
-            "Expand",
-            "Slice",
-            "Split",
-            "Gather",
-            "Flatten",
-        ),
-        (0,),
-    ),
+    **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
+    **dict.fromkeys(("Gather", "Slice", "Expand", "Split", "Flatten"), (0,)),
+    "Concat": tuple(range(8)),
 }
+# Operators whose weight may have one entry only, as the bias of a single answer.
+WITH_SINGLE_WEIGHTS = {"Gemm", "FusedGemm", "MatMul", "Conv", "ConvTranspose", "PRelu", "Transpose"}
 
 
 class OnnxModule(nn.Module):
@@ -80,7 +66,9 @@ class OnnxModule(nn.Module):
         self._constants_on: dict[torch.device, dict[str, Any]] = {}
         self.trainable = self._find_trainable(nodes)
         self._scalars = {
-            name: float(p.detach()) for name, p in self._parameters_by_name.items() if p.numel() == 1
+            name: float(p.detach())
+            for name, p in self._parameters_by_name.items()
+            if p.numel() == 1
         }
         self.train(False)
 
@@ -156,17 +144,17 @@ class OnnxModule(nn.Module):
         return self._constants_on[device]
 
     def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
-        read_as_weights = {
-            name
-            for node in nodes
-            for position in WEIGHT_INPUTS.get(node.op_type, ())
-            if position < len(node.inputs) and (name := node.inputs[position]) is not None
-        }
-        return tuple(
-            name
-            for name, parameter in self._parameters_by_name.items()
-            if name in read_as_weights and parameter.numel() > 1
-        )
+        read = {name for node in nodes for name in self._weights_of(node)}
+        return tuple(name for name in self._parameters_by_name if name in read)
+
+    def _weights_of(self, node: Node) -> Iterator[str]:
+        """Yield the parameters that a node reads as weights; a single number beside an activation is a constant."""
+        for position in WEIGHT_INPUTS.get(node.op_type, ()):
+            name = node.inputs[position] if position < len(node.inputs) else None
+            if name in self._parameters_by_name:
+                single = self._parameters_by_name[name].numel() == 1
+                if not (single and node.op_type not in WITH_SINGLE_WEIGHTS):
+                    yield name
 
 
 def _check_types(model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""Surgery on the graph: node groups masked, cut out, or folded into biases."""
+"""Surgery on the graph: node groups cut out of it, tensors narrowed, constants folded into biases."""
 
 from __future__ import annotations
 
@@ -8,68 +8,101 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling import Coupling, Mark
+from spectral_engine.graph.coupling import Coupling, Mark, check_removable
 from spectral_engine.graph.id_book import AxisIds, Transfer
 
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
-    new = ir.from_proto(ir.to_proto(model))
-    for name, value in new.graph.initializers.items():
-        axes = coupling.axes.get(name)
-        t = value.const_value
-        if axes is None or t is None or all(a is None for a in axes):
+    """Return a narrower copy of a model: these node groups are gone from weights, constants and attributes.
+
+    1. Every initializer loses the indices that belong to a removed group.
+    2. Every number that states a width (shape constants, `group`, `split`, slice bounds) counts what stays.
+    3. Stored shapes of intermediate values are dropped; runtimes infer them again. Inputs and outputs keep theirs.
+
+    Raises ValueError for a group that must stay.
+    """
+    check_removable(coupling, removed)
+    narrow_model = copy_model(model)
+    for name, value in narrow_model.graph.initializers.items():
+        _narrow_initializer(value, coupling.axes.get(name), removed)
+    if removed.any():
+        _restate(narrow_model, coupling, removed)
+    for node in narrow_model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None
+    return narrow_model
+
+
+def copy_model(model: ir.Model) -> ir.Model:
+    """Return an independent copy."""
+    return ir.from_proto(ir.to_proto(model))
+
+
+def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) -> None:
+    tensor = value.const_value
+    if tensor is None or axes is None:
+        return
+    places = kept_places(tuple(tensor.shape.numpy()), axes, removed)
+    if all(len(kept) == size for kept, size in zip(places, tensor.shape.numpy(), strict=True)):
+        return
+    array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
+    value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
+    value.shape, value.type = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+
+
+def kept_places(shape: tuple[int, ...], axes: AxisIds, removed: Mark) -> list[NDArray[np.int64]]:
+    """Return the indices along each axis that stay."""
+    return [
+        np.arange(size) if ids is None else np.flatnonzero(~removed[ids])
+        for size, ids in zip(shape, axes, strict=True)
+    ]
+
+
+def _restate(model: ir.Model, coupling: Coupling, removed: Mark) -> None:
+    """Write the widths that stay into the places that state them, and hold what must not follow them."""
+    by_output = {node.outputs[0].name or "": node for node in model.graph}
+    constants = {(item.node, item.input): item.numbers.copy() for item in coupling.frozen}
+    for fact in coupling.facts:
+        number = fact.sign * int((~removed[fact.ids]).sum())
+        if number == fact.sign * len(fact.ids):
             continue
-        arr = t.numpy()
-        keep = np.ix_(
-            *[
-                np.arange(n) if a is None else np.flatnonzero(~removed[a])
-                for n, a in zip(arr.shape, axes, strict=True)
-            ]
-        )
-        value.const_value = ir.Tensor(np.ascontiguousarray(arr[keep]), dtype=t.dtype, name=name)
-        value.shape = ir.Shape(value.const_value.shape)
-    by = {node.outputs[0].name: node for node in new.graph}
-    for f in coupling.facts:
-        node = by[f.node]
-        n = int((~removed[coupling.axes[f.value][f.axis]]).sum())
-        if f.attribute is not None:
-            node.attributes[f.attribute] = ir.AttrInt64(f.attribute, n)
-        else:
-            old = node.inputs[f.input]
-            arr = old.const_value.numpy().copy()
-            arr[f.entry] = n
-            v = ir.Value(
-                name=f"{old.name}_{f.node}",
-                type=old.type,
-                shape=old.shape,
-                const_value=ir.Tensor(arr, name=f"{old.name}_{f.node}"),
-            )
-            new.graph.register_initializer(v)
-            node.replace_input_with(f.input, v)
-    for node in new.graph:
-        for o in node.outputs:
-            if not o.is_graph_output():
-                o.shape = None
-    new.graph.value_info = {} if hasattr(new.graph, "value_info") else None
-    return new
+        if fact.attribute is not None:
+            _set_attribute(by_output[fact.node], fact.attribute, fact.entry, number)
+        elif fact.input is not None and fact.old is not None:
+            numbers = constants.setdefault((fact.node, fact.input), fact.old.copy())
+            numbers.reshape(-1)[fact.entry or 0] = number
+    for (output, position), numbers in constants.items():
+        _replace_constant(model, by_output[output], position, numbers)
 
 
-def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
-    new = ir.from_proto(ir.to_proto(model))
-    for t in coupling.transfers:
-        if t.in_axis is None:
-            continue
-        ids = coupling.axes[t.weight][t.in_axis]
-        if ids is None or not removed[ids].any():
-            continue
-        value = new.graph.initializers[t.weight]
-        arr = value.const_value.numpy().copy()
-        np.moveaxis(arr, t.in_axis, 0)[removed[ids]] = 0
-        value.const_value = ir.Tensor(arr, dtype=value.const_value.dtype, name=t.weight)
-    return new
+def _set_attribute(node: ir.Node, name: str, entry: int | None, number: int) -> None:
+    if entry is None:
+        node.attributes[name] = ir.AttrInt64(name, number)
+        return
+    numbers = list(node.attributes[name].as_ints())
+    numbers[entry] = number
+    node.attributes[name] = ir.AttrInt64s(name, numbers)
 
 
-def narrow(tensor: Tensor, axes: AxisIds, removed: NDArray[np.bool_]) -> Tensor:
+def _replace_constant(
+    model: ir.Model, node: ir.Node, position: int, numbers: NDArray[np.int64]
+) -> None:
+    """Give a node a constant of its own: another node may read the old one."""
+    old = node.inputs[position]
+    assert old is not None
+    name = f"{old.name}/{node.outputs[0].name}/narrow"
+    tensor = ir.Tensor(numbers, name=name)
+    kind = ir.TensorType(tensor.dtype)
+    value = ir.Value(name=name, shape=tensor.shape, type=kind, const_value=tensor)
+    model.graph.register_initializer(value)
+    node.replace_input_with(position, value)
+    if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():
+        del model.graph.initializers[old.name]
+
+
+def narrow(tensor: Tensor, axes: AxisIds, removed: Mark) -> Tensor:
+    """Return a tensor without the indices of removed groups."""
     for axis, ids in enumerate(axes):
         if ids is not None and removed[ids].any():
             keep = torch.from_numpy(np.flatnonzero(~removed[ids])).to(tensor.device)
@@ -77,11 +110,25 @@ def narrow(tensor: Tensor, axes: AxisIds, removed: NDArray[np.bool_]) -> Tensor:
     return tensor
 
 
-def compensate(bias, weight, transfer: Transfer, ids: AxisIds, removed, mean: Tensor) -> Tensor:
-    gone = torch.from_numpy(removed[ids[transfer.in_axis]]).to(weight.device)
-    w = (
-        weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).flatten(2)
-        if weight.dim() > 2
-        else weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1)).unsqueeze(2)
-    )
-    return bias + (w.sum(2)[:, gone] @ mean[gone])
+def compensate(
+    bias: Tensor,
+    weight: Tensor,
+    transfer: Transfer,
+    ids: AxisIds,
+    removed: Mark,
+    mean: Tensor,
+) -> Tensor:
+    """Return the bias of a transfer with the constants that its removed inputs leave behind: b + Σ_removed W · mean.
+
+    `mean` [in] holds each input node's mean. A kernel's entries add up; padded borders see a little less than that.
+    """
+    assert transfer.in_axis is not None
+    own = ids[transfer.in_axis]
+    assert own is not None
+    gone = torch.from_numpy(removed[own]).to(weight.device)
+    turned = weight.detach().movedim(
+        (transfer.out_axis, transfer.in_axis), (0, 1)
+    )  # [out, in, ...]
+    summed = turned.flatten(2).sum(dim=2) if turned.dim() > 2 else turned  # [out, in]
+    left = transfer.gain * (summed[:, gone] @ mean[gone])  # [out]
+    return bias + left.view_as(bias)

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spectral_engine.measure.runtime import PROVIDER, open_session
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Interval, Latency, Speed, Speedup
 
 WARM_UP_CALLS = 5
@@ -36,7 +37,7 @@ class _Timed:
 
 
 def measure_latency(
-    models: Mapping[str, bytes],
+    models: Mapping[str, Source],
     feeds: Mapping[str, NDArray[Any]],
     *,
     batch_sizes: Sequence[int] = (1, 64),

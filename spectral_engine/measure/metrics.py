@@ -9,18 +9,23 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import rankdata
 
+from spectral_engine.data.classes import class_axis
 from spectral_engine.recipe import Metric
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-def predicted(outputs: Array, threshold: float | None = None) -> Array:
+def predicted(outputs: Array, threshold: float | None = None, labels: Array | None = None) -> Array:
     """Return classes: the strongest column; of a single column, whether it passes the threshold.
 
-    Without a threshold it is 0.5 where all answers lie in [0, 1], and 0 otherwise, as for logits.
+    The shape of the labels, where given, tells which axis holds the classes. Without a threshold it is 0.5 where all
+    answers lie in [0, 1], and 0 otherwise, as for logits.
     """
-    flat = outputs.reshape(len(outputs), -1) if outputs.ndim < 3 else outputs
+    if outputs.ndim > 2:
+        shape = None if labels is None else labels.shape
+        return np.asarray(outputs.argmax(axis=class_axis(outputs.shape, shape)))
+    flat = outputs.reshape(len(outputs), -1)
     if flat.shape[1] > 1:
         return np.asarray(flat.argmax(axis=1))
     column = flat[:, 0]
@@ -35,7 +40,7 @@ def correct(outputs: Array, labels: Array, threshold: float | None = None) -> Fl
         limit = 0.5 if ((outputs >= 0) & (outputs <= 1)).all() else 0.0
         right = (outputs > limit) == (labels > 0.5)
     else:
-        right = predicted(outputs, threshold) == labels
+        right = predicted(outputs, threshold, labels) == labels
     return _row_means(right)
 
 
@@ -59,9 +64,9 @@ def score(metric: Metric, outputs: Array, labels: Array, threshold: float | None
     if metric == "accuracy":
         return float(correct(outputs, labels, threshold).mean())
     if metric == "balanced_accuracy":
-        return float(np.mean([*_recalls(predicted(outputs, threshold), labels).values()]))
+        return float(np.mean([*_recalls(predicted(outputs, threshold, labels), labels).values()]))
     if metric == "f1_macro":
-        return _f1_macro(predicted(outputs, threshold), labels)
+        return _f1_macro(predicted(outputs, threshold, labels), labels)
     if metric == "auc":
         return _auc(outputs, labels)
     return _regression(metric, outputs, labels)
@@ -69,7 +74,7 @@ def score(metric: Metric, outputs: Array, labels: Array, threshold: float | None
 
 def per_class(outputs: Array, labels: Array, names: list[str] | None = None) -> dict[str, float]:
     """Return each class's share of rows that are recognised, by its name."""
-    recalls = _recalls(predicted(outputs), labels)
+    recalls = _recalls(predicted(outputs, labels=labels), labels)
     return {names[k] if names else str(k): value for k, value in recalls.items()}
 
 

@@ -13,13 +13,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.surgery import mask
+from spectral_engine.graph.masking import mask
 from spectral_engine.measure.exactness import compare
 from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Exactness
 from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.normalization import fold
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,16 @@ class Built:
 
 
 def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
-    """Fold the spectral form back and serialise the narrowed graph; |λ| must be read before."""
+    """Fold spectral form and training's normalisations back and serialise the graph; |λ| must be read before."""
     model.write_back()
     graph = model.module.model
+    fold(graph)
     graph.metadata_props.update(provenance)
     return to_bytes(graph)
 
 
 def widen(
-    original: bytes, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
+    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
 ) -> ir.Model:
     """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
     wide, trained = load_model(original), load_model(narrow).graph.initializers
@@ -108,7 +111,7 @@ def widen(
 
 
 def prove_exact(
-    original: bytes,
+    original: Source,
     coupling: Coupling,
     removed: NDArray[np.bool_],
     candidate: bytes,

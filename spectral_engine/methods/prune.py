@@ -24,6 +24,7 @@ from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.ranking import choose_removal
 from spectral_engine.methods.schedule import Event, Schedule
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.progress import CandidateFile, OnProgress, Progress, Stage
 from spectral_engine.recipe import Recipe
 from spectral_engine.report.schema import PathPoint
@@ -42,7 +43,7 @@ class Task:
     """What the path needs and does not change."""
 
     recipe: Recipe
-    original: bytes
+    original: Source
     coupling: Coupling
     start: Cost
     asked: Budget
@@ -51,7 +52,7 @@ class Task:
     feed: Feed
     samples: dict[str, NDArray[np.generic]]
     metric_name: str
-    measure: Callable[[bytes], float]  # the metric of an ONNX file on the validation rows
+    measure: Callable[[Source], float]  # the metric of an ONNX file on the validation rows
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress
@@ -176,6 +177,7 @@ class GradualPruning:
             rate = schedule.cooling_rate(step) * self.walk.rate_scale
             loss = twin.step(feed.at_step(step, seed), rate)
             self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
+        twin.settle(feed, seed)
         self._keep(level, twin)
 
     def _keep(self, level: int, twin: Trainer) -> None:

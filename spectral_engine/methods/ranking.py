@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.methods.budget import Budget, Cost, cost_of
 
+FEW = 4  # a layer of a few heads keeps a quarter of them
+
 
 def protected(coupling: Coupling, scores: NDArray[np.float64], min_nodes: int) -> NDArray[np.bool_]:
-    """Mark each layer's most relevant `min_nodes` groups [count]: no layer may collapse."""
+    """Mark each layer's most relevant groups [count], so that none collapses: `min_nodes`, or a quarter of a few."""
     marked = np.zeros(coupling.count, dtype=bool)
     alive = coupling.alive()
     for layer in coupling.layers:
         groups = np.unique(layer.groups[alive[layer.groups]])
-        best = groups[np.argsort(-scores[groups], kind="stable")[:min_nodes]]
+        floor = min(min_nodes, max(1, len(groups) // FEW))
+        best = groups[np.argsort(-scores[groups], kind="stable")[:floor]]
         marked[best] = True
     return marked
 

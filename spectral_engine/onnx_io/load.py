@@ -12,6 +12,7 @@ from onnx.inliner import inline_local_functions
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
+from spectral_engine.onnx_io.external import read_external, refuse_external
 from spectral_engine.onnx_io.known import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
@@ -30,6 +31,7 @@ class Limits:
     max_bytes: int = 2 * 2**30
     max_nodes: int = 100_000
     max_elements: int = 2**31
+    max_external_bytes: int = 16 * 2**30
 
 
 DEFAULT_LIMITS = Limits()
@@ -39,7 +41,8 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
+    inputs are initializers alone. External data are read from beside the file.
+    Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = _parse(source, limits)
     _check_text(proto)
@@ -47,6 +50,10 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     refuse_quantized(proto)
     _check_opset(proto)
     refuse_unknown(proto)
+    if isinstance(source, bytes):
+        refuse_external(proto)
+    else:
+        read_external(proto, Path(source).parent, limits.max_external_bytes)
     _check_sound(proto)
     check_tensors(proto)
     model = _to_ir(proto)
@@ -76,17 +83,13 @@ def _parse(source: str | Path | bytes, limits: Limits) -> onnx.ModelProto:
             f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed"
         )
     try:
-        if isinstance(source, bytes):
-            proto = onnx.load_from_string(source)
-        else:
-            proto = onnx.load(str(source), load_external_data=True)
+        return onnx.load_from_string(
+            source if isinstance(source, bytes) else Path(source).read_bytes()
+        )
     except DecodeError as error:
         raise ModelInvalid("the file is not an ONNX model: it cannot be decoded") from error
-    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
-        raise ModelInvalid(f"the model's external data cannot be read: {error}") from error
-    if isinstance(source, bytes):
-        _refuse_external(proto)
-    return proto
+    except OSError as error:
+        raise ModelInvalid(f"the model file cannot be read: {error}") from error
 
 
 def _file_size(path: Path) -> int:
@@ -94,14 +97,6 @@ def _file_size(path: Path) -> int:
         return path.stat().st_size
     except OSError as error:
         raise ModelInvalid(f"the model file cannot be read: {error}") from error
-
-
-def _refuse_external(proto: onnx.ModelProto) -> None:
-    for tensor in proto.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise ModelInvalid(
-                f"initializer {tensor.name!r} lies in an external file: upload the model in one file"
-            )
 
 
 def _check_text(proto: onnx.ModelProto) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from spectral_engine.methods.budget import Cost
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.prune import GradualPruning, Task
 from spectral_engine.methods.selection import Option, Verdict, choose, judge
+from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
 from spectral_engine.report.schema import (
     CandidateEntry,
     InputRelevance,
@@ -168,7 +168,7 @@ def _latency(finished: Finished, chosen: int) -> dict[str, list[Latency]]:
 
 
 def _measurement(
-    content: bytes,
+    content: Source,
     cost: Cost,
     validation_metric: float,
     metric: MetricValue,
@@ -180,8 +180,8 @@ def _measurement(
         nodes=cost.nodes,
         params=cost.params,
         macs=cost.macs,
-        file_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        file_bytes=source_bytes(content),
+        sha256=source_sha256(content),
         latency=latency,
     )
 

@@ -30,6 +30,8 @@ def input_relevance(module: OnnxModule, head: Head, feed: Feed) -> dict[str, Ten
         answer = module.compute(inputs, watch=(head.value,))[head.value]
         strongest = answer.flatten(1).amax(dim=1).sum()
         gated = {name: value for name, value in inputs.items() if value.requires_grad}
+        if not gated:
+            return {}  # tokens alone: an index has no eigenvalue
         gradients = torch.autograd.grad(strongest, list(gated.values()), allow_unused=True)
         for (name, value), gradient in zip(gated.items(), gradients, strict=True):
             change = torch.zeros_like(value) if gradient is None else (value * gradient).abs()

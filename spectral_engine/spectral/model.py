@@ -51,6 +51,11 @@ class SpectralModel(nn.Module):
                 weight, transfer.out_axis, transfer.in_axis, two_sided=self.options.two_sided
             )
 
+    @property
+    def normalizes(self) -> bool:
+        """True when a normalisation follows the batches' statistics."""
+        return any(node.op_type == "BatchNormalization" for node in self.module.nodes)
+
     def forward(
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:

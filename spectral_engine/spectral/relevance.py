@@ -3,6 +3,8 @@
 A group's members are the output nodes of every transfer that the graph couples: scores add up over them.
 Sources: |λ| alone, Buffoni et al., Sci. Rep. 12, 11201 (2022); |λ|·‖φ‖, Giambagli et al., NeurIPS 2023;
 first-order change of the loss, Molchanov et al., CVPR 2019, here in λ, whose derivative sums a node's whole row.
+The default is the geometric mean of that change and ‖w_in‖·‖w_out‖: the change alone spreads the nodes too evenly over
+the layers and says little of a node whose loss is flat, the norms alone starve deep layers.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.transfer import node_norms
 
 MOMENTUM = 0.9  # of the running mean over steps
+WITH_GRADIENTS: tuple[Score, ...] = ("eigenvalue_taylor", "eigenvalue_taylor_outgoing")
+WITH_READERS: tuple[Score, ...] = ("eigenvalue_outgoing", "eigenvalue_taylor_outgoing")
 
 
 class Relevance:
@@ -46,7 +50,7 @@ class Relevance:
     @torch.no_grad()
     def observe(self) -> None:
         """Take in the gradients of one step: the running mean of |λ ∂L/∂λ + b ∂L/∂b| of each group."""
-        if self.score != "eigenvalue_taylor":
+        if self.score not in WITH_GRADIENTS:
             return
         change = np.zeros(self.count)
         for transfer, ids in self.producers:
@@ -56,13 +60,23 @@ class Relevance:
 
     def scores(self) -> NDArray[np.float64]:
         """Return the relevance of every group."""
-        if self.score == "eigenvalue_taylor" and self.observed:
-            return self.running / (1 - MOMENTUM**self.observed)
+        if self.score not in WITH_GRADIENTS or not self.observed:
+            return self._sizes()
+        change: NDArray[np.float64] = self.running / (1 - MOMENTUM**self.observed)
+        if self.score == "eigenvalue_taylor":
+            return change
+        return np.sqrt(change * self._sizes())
+
+    def _sizes(self) -> NDArray[np.float64]:
+        """Return the size of every group's eigenvalues or weights, times its readers' where the score asks so."""
         total = np.zeros(self.count)
         for transfer, ids in self.producers:
             self._add(total, ids, self._static(transfer) ** 2)
-        if self.score == "eigenvalue_outgoing":
-            total *= self._outgoing()
+        if self.score in WITH_READERS:
+            read = self._outgoing()
+            known = read > 0
+            usual = float(read[known].mean()) if known.any() else 1.0
+            total *= np.where(known, read, usual)  # what no transfer reads counts as the rest
         return np.sqrt(total)
 
     def eigenvalues(self) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.data.classes import class_axis
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.node import Node
 from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
@@ -57,7 +58,8 @@ def infer_task(requested: Task | None, columns: int, labels: NDArray[Any] | None
         return "regression"
     if columns == 1:
         return "binary" if len(np.unique(labels)) == 2 else "regression"
-    return "multilabel" if labels.ndim > 1 else "classification"
+    one_label_a_column = labels.ndim > 1 and int(np.prod(labels.shape[1:])) == columns
+    return "multilabel" if one_label_a_column else "classification"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class Objective:
 
     def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
         if self.task == "classification":
-            return F.cross_entropy(answer.flatten(2) if answer.dim() > 2 else answer, labels.long())
+            rows = class_rows(answer, tuple(labels.shape))
+            return F.cross_entropy(rows, labels.long().reshape(-1))
         target = labels.to(answer.dtype).view(answer.shape)
         if self.task in {"binary", "multilabel"}:
             return F.binary_cross_entropy_with_logits(answer, target)
@@ -115,8 +118,8 @@ class Objective:
                 t
                 * t
                 * F.kl_div(
-                    F.log_softmax(answer.flatten(1) / t, 1),
-                    F.log_softmax(teacher.flatten(1) / t, 1),
+                    F.log_softmax(class_rows(answer) / t, 1),
+                    F.log_softmax(class_rows(teacher) / t, 1),
                     log_target=True,
                     reduction="batchmean",
                 )
@@ -124,6 +127,14 @@ class Objective:
         if self.task in {"binary", "multilabel"}:
             return F.binary_cross_entropy_with_logits(answer, torch.sigmoid(teacher))
         return F.mse_loss(answer, teacher) / self.scale
+
+
+def class_rows(answer: Tensor, labels: tuple[int, ...] | None = None) -> Tensor:
+    """Lay answers out as [places, classes]: one row for a table's row, one for each step, one for each pixel."""
+    if answer.dim() < 2:
+        return answer[:, None]
+    axis = class_axis(tuple(answer.shape), labels)
+    return answer.movedim(axis, -1).flatten(0, -2)
 
 
 def build_objective(

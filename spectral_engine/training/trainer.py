@@ -18,10 +18,12 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.recipe import Training
 from spectral_engine.spectral.model import SpectralModel, Tracked
-from spectral_engine.training.feed import Batch
+from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
 from spectral_engine.training.teacher import Teacher
 
+# Running statistics keep 0.9 of what they were at each step: after these, 4 % of it.
+SETTLING_STEPS = 30
 # AdamW's two running means of each trained tensor, by its key.
 Moments = dict[str, tuple[Tensor, Tensor]]
 
@@ -85,12 +87,20 @@ class Trainer:
             raise Diverged(f"the loss became {value} at step {self.steps}")
         return value
 
+    @torch.no_grad()
+    def settle(self, feed: Feed, seed: int) -> None:
+        """Let the running statistics of normalisations catch up with the weights; nothing else changes."""
+        if not self.model.normalizes:
+            return
+        for step in range(SETTLING_STEPS):
+            self.model(feed.at_step(step, seed).inputs)
+
     def narrow(self, removed: NDArray[np.bool_]) -> None:
         """Cut these node groups out of the model, its spectral form and the optimiser's memory."""
         old = self.model
         old.write_back()
         module = OnnxModule(cut(old.module.model, old.coupling, removed))
-        model = SpectralModel(module, old.coupling.without(removed), old.options)
+        model = type(old)(module, old.coupling.without(removed), old.options)
         model.load({item.key: narrow(item.tensor, item.axes, removed) for item in old.tracked()})
         axes = {key: item.axes for key, item in self.held.items()}
         moments = {
@@ -109,7 +119,7 @@ class Trainer:
         """Return a copy of the model over a graph of its own, weights written back."""
         self.model.write_back()
         module = OnnxModule(load_model(to_bytes(self.model.module.model)))
-        return SpectralModel(module, self.model.coupling, self.model.options)
+        return type(self.model)(module, self.model.coupling, self.model.options)
 
     def moments(self) -> Moments:
         """Return the optimiser's running means by key; empty before the first step."""

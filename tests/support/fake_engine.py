@@ -57,6 +57,7 @@ def compress(
         checkpoint.write_text(str(step + 1))
         on_progress(_announce(step, content, work_dir, steps))
     tell("end")
+    on_progress(Progress("reporting", 1.0, 0, 0))
     files = [content + bytes([step]) for step in range(steps)]
     return _result(files, hashlib.sha256(content).hexdigest())
 
@@ -82,6 +83,7 @@ def _act(act: str | None, work_dir: Path) -> None:
         "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "hang": _hang,
         "invalid": _refuse,
+        "lack-memory": _lack_memory,
     }
     if act is not None:
         deeds[act.removesuffix("-once")]()
@@ -94,6 +96,10 @@ def _hang() -> None:
 
 def _refuse() -> None:
     raise ModelInvalid("the model is made of cheese", pointer="#/model")
+
+
+def _lack_memory() -> None:
+    raise MemoryError("there is no room for 14.4 GB")
 
 
 def _announce(step: int, content: bytes, work_dir: Path, steps: int) -> Progress:

@@ -69,6 +69,10 @@ class Hand:
         """End the job with a result."""
         self._finish("succeeded", outcome="target_met", chosen_candidate_id=chosen, **more)
 
+    def analysed(self, analysis: dict[str, Any]) -> None:
+        """End an analysis with its result."""
+        self._finish("succeeded", result=analysis)
+
     def fail(self, **error: Any) -> None:
         """End the job with an error."""
         self._finish("failed", error=error)

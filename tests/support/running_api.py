@@ -69,7 +69,7 @@ def free_port() -> int:
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"the API ended at once:\n{log.read_text()}")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 40.0
-# So that a worker's death is noticed in seconds.
-IMPATIENT = {"lease_seconds": 4, "heartbeat_seconds": 1, "reaper_seconds": 1}
+# So that a worker's death is noticed in seconds, and a machine that stalls for some is not taken for one.
+IMPATIENT = {"lease_seconds": 8, "heartbeat_seconds": 1, "reaper_seconds": 1}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def is_alive(process_id: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition; raise TimeoutError when it does not come true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -16,11 +16,12 @@ from typing import Any
 
 from service.doorbell import Doorbell
 from service.settings import Settings
-from service.store.artifacts.blobs import ArtifactStore
+from service.store.artifacts.blobs import ArtifactStore, key_of
 from service.store.candidates.records import CandidateRecord
 from service.store.candidates.repository import CandidateRepository
 from service.store.database import Database
 from service.store.datasets.repository import DatasetRepository
+from service.store.events.records import EventRecord
 from service.store.events.repository import EventRepository
 from service.store.jobs.records import TERMINAL, JobRecord
 from service.store.jobs.repository import JobRepository
@@ -34,7 +35,7 @@ def impatient(data_dir: Path, **more: Any) -> Settings:
     """Return settings under which everything happens within seconds."""
     given: dict[str, Any] = {
         "data_dir": data_dir,
-        "lease_seconds": 3,
+        "lease_seconds": 6,
         "heartbeat_seconds": 0.3,
         "reaper_seconds": 0.5,
         "cancel_grace_seconds": 1,
@@ -55,17 +56,30 @@ class Shop:
         self.artifacts = ArtifactStore(self.settings.artifacts_url)
         self.doorbell = Doorbell(self.settings.broker_url, self.settings.broker_url_file)
 
-    def submit(self, ring: bool = True, limits: dict[str, Any] | None = None, **recipe: Any) -> str:
+    def submit(
+        self,
+        ring: bool = True,
+        limits: dict[str, Any] | None = None,
+        priority: int = 0,
+        queue: str = "cpu",
+        files: tuple[bytes, bytes] = (MODEL, DATA),
+        **recipe: Any,
+    ) -> str:
         """Queue a job; return its id."""
         with self.database.begin() as session:
             model = ModelRepository(session).add(
-                name=None, file_name="m.onnx", **self._stored(MODEL)
+                name=None, file_name="m.onnx", **self._stored(files[0])
             )
             dataset = DatasetRepository(session).add(
-                name=None, file_name="d.csv", **self._stored(DATA)
+                name=None, file_name=None, **self._stored(files[1])
             )
             job = JobRepository(session).create(
-                model_id=model.id, dataset_id=dataset.id, recipe=recipe, limits=limits
+                model_id=model.id,
+                dataset_id=dataset.id,
+                recipe=recipe,
+                limits=limits,
+                priority=priority,
+                queue=queue,
             )
         if ring:
             assert self.doorbell.ring(job.id, job.queue)
@@ -85,9 +99,12 @@ class Shop:
         with self.database.read() as session:
             return list(CandidateRepository(session).list(job_id))
 
-    def events(self, job_id: str) -> list[str]:
+    def told(self, job_id: str) -> list[EventRecord]:
         with self.database.read() as session:
-            return [event.type for event in EventRepository(session).list(job_id, 0, 1000)]
+            return list(EventRepository(session).list(job_id, 0, 1000))
+
+    def events(self, job_id: str) -> list[str]:
+        return [event.type for event in self.told(job_id)]
 
     def cancel(self, job_id: str) -> JobRecord:
         with self.database.begin() as session:
@@ -97,18 +114,39 @@ class Shop:
         assert sha256 is not None
         return b"".join(self.artifacts.open(sha256))
 
-    def ended(self, job_id: str, seconds: float = 40) -> JobRecord:
+    def model_sha256(self, job_id: str) -> str:
+        with self.database.read() as session:
+            model = ModelRepository(session).get(self.job(job_id).model_id)
+        assert model is not None
+        return model.sha256
+
+    @contextmanager
+    def without_artifact(self, sha256: str) -> Iterator[None]:
+        """Take a file out of the store until the block ends."""
+        assert self.artifacts.root is not None
+        path = self.artifacts.root / key_of(sha256)
+        aside = path.with_suffix(".aside")
+        path.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(path)
+
+    def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
+        wait_until(true, seconds)
+
+    def ended(self, job_id: str, seconds: float = 120) -> JobRecord:
         """Wait for a job's end."""
         wait_until(lambda: self.job(job_id).status in TERMINAL, seconds)
         return self.job(job_id)
 
-    def at_work(self, job_id: str, seconds: float = 30) -> JobRecord:
+    def at_work(self, job_id: str, seconds: float = 60) -> JobRecord:
         """Wait until the engine is at work on a job and has announced a candidate."""
         wait_until(lambda: len(self.candidates(job_id)) > 0, seconds)
         return self.job(job_id)
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not happen in time"

@@ -116,10 +116,12 @@ def test_the_commands_of_the_compose_file_run_a_job_as_they_stand(tmp_path, file
         api, worker = services["api"]["command"], services["worker"]["command"]
         with running(api, env, tmp_path / "api"), running(worker, env, tmp_path / "worker"):
             url = f"http://127.0.0.1:{port}"
-            until(lambda: answers(url))
+            until(lambda: answers(url), seconds=90)
             job = submit(url, files, training={"epochs": 1}, target={"max_metric_drop": 0.5})
             list(stream(url, job["id"]))
             assert get_job(url, job["id"])["status"] == "succeeded"
+            assert healthcheck("worker-cpu", env) == 0
+    assert healthcheck("worker-cpu", env) != 0, "its queue is gone"
 
 
 def environment(given: dict[str, str], folder: Path, broker: str, port: int) -> dict[str, str]:
@@ -138,6 +140,17 @@ def environment(given: dict[str, str], folder: Path, broker: str, port: int) -> 
 def resolve(command: list[str]) -> list[str]:
     """Find the command where a container with this environment would."""
     return [shutil.which(command[0], path=str(BIN)) or command[0], *command[1:]]
+
+
+def healthcheck(target: str, env: dict[str, str]) -> int:
+    """Run an image's HEALTHCHECK as it stands; return its exit code."""
+    match = re.search(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", stages()[target], re.M)
+    assert match is not None
+    command = json.loads(match[1])
+    done = subprocess.run(
+        resolve(command), env=env, cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
+    return done.returncode
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def test_a_running_job_is_cancelled_in_seconds(service, files):
         if event["type"] == "job.progress":
             httpx2.post(f"{service.url}/v1/jobs/{job['id']}/cancel").raise_for_status()
             break
-    ended = httpx2.get(f"{service.url}/v1/jobs/{job['id']}", params={"wait": 15}, timeout=30)
+    ended = httpx2.get(f"{service.url}/v1/jobs/{job['id']}", params={"wait": 30}, timeout=60)
     assert ended.json()["status"] == "cancelled"
 
 
@@ -132,7 +132,7 @@ def test_the_command_line_submits_watches_and_downloads(service, files, tmp_path
             env={**os.environ, "EIGENPRESS_SERVER": service.url},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
 

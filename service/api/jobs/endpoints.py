@@ -12,7 +12,7 @@ from service.api import openapi
 from service.api.context import Here
 from service.api.idempotency import Key
 from service.api.jobs import service
-from service.api.jobs.long_poll import read_job
+from service.api.jobs.long_poll import MAX_WAIT_SECONDS, read_at_end
 from service.api.jobs.schemas import Job, JobCreate, JobValidation, Status
 from service.api.jobs.show import show
 from service.api.json_text import json_response
@@ -20,7 +20,6 @@ from service.api.pagination import CursorQuery, page
 from service.api.query import metadata_filter, refuse_unknown
 from service.api.schemas import Page
 
-MAX_WAIT_SECONDS = 60.0
 RETRY_AFTER_SECONDS = "2"
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -104,7 +103,10 @@ async def get_job(
     ] = 0.0,
 ) -> Response:
     """Return a job's state. With `wait` the answer comes when the job has ended, or in time."""
-    body = await read_job(here, job_id, str(request.base_url), min(wait, MAX_WAIT_SECONDS))
+    found = await read_at_end(here, job_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
+    if found is None:
+        raise service.not_found(job_id)
+    body = show(found.job, str(request.base_url), found.queue_position)
     return json_response(body, headers=NO_STORE)
 
 

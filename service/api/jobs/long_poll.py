@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from anyio import sleep
 
-from service.api.context import Context
-from service.api.jobs import service
+from service.api.context import Context, ReadJob
 from service.api.jobs.schemas import TERMINAL
-from service.api.jobs.show import show
+from service.store.ids import is_id
 
 POLL_SECONDS = 0.5
+MAX_WAIT_SECONDS = 60.0
 
 
-async def read_job(
-    here: Context, job_id: str, base_url: str, wait_seconds: float
-) -> dict[str, Any]:
-    """Return the job as shown; hold neither thread nor connection while waiting."""
+async def read_at_end(
+    here: Context, job_id: str, prefix: str, wait_seconds: float
+) -> ReadJob | None:
+    """Return the row of this kind of id at its end or in time; hold neither thread nor connection meanwhile."""
+    if not is_id(job_id, prefix):
+        return None
     until = time.monotonic() + wait_seconds
     while True:
         found = await here.job_reader.read(job_id)
-        if found is None:
-            raise service.not_found(job_id)
         left = until - time.monotonic()
-        if found.job.status in TERMINAL or left <= 0 or here.is_closing():
-            return show(found.job, base_url, found.queue_position)
+        if found is None or found.job.status in TERMINAL or left <= 0 or here.is_closing():
+            return found
         await sleep(min(POLL_SECONDS, left))

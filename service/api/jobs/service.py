@@ -17,9 +17,11 @@ from service.errors import InvalidRequest, NotFound, ResultNotReady, ServiceErro
 from service.store.database import Database
 from service.store.datasets.repository import DatasetRepository
 from service.store.ids import is_id
-from service.store.jobs.records import JobRecord
+from service.store.jobs.records import PREFIXES, JobRecord
 from service.store.jobs.repository import JobRepository
 from service.store.models.repository import ModelRepository
+
+PREFIX = PREFIXES["compression"]
 
 
 def validate(here: Context, body: JobCreate) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob
         jobs = JobRepository(session)
         return {
             job.id: ReadJob(job, jobs.queue_position(job) if job.status == "queued" else None)
-            for job in jobs.get_many([one for one in job_ids if is_id(one, "job_")])
+            for job in jobs.get_many(job_ids)
         }
 
 
@@ -92,7 +94,7 @@ def find(
             status=status,
             model_id=model,
             metadata=metadata,
-            after=cursor.after_id("job_"),
+            after=cursor.after_id(PREFIX),
             limit=cursor.limit + 1,
             order=cursor.order,
         )
@@ -107,7 +109,7 @@ def cancel(here: Context, job_id: str) -> JobRecord:
 
 def require(session: Session, job_id: str) -> JobRecord:
     """Return a job. Raises NotFound."""
-    job = JobRepository(session).get(job_id) if is_id(job_id, "job_") else None
+    job = JobRepository(session).get(job_id) if is_id(job_id, PREFIX) else None
     if job is None:
         raise not_found(job_id)
     return job

@@ -17,11 +17,16 @@ from service.api.models.schemas import Model, ModelFields
 from service.api.pagination import CursorQuery, page
 from service.api.query import refuse_unknown
 from service.api.schemas import Page
+from service.api.uploads.multipart import EXTERNAL_FIELD, FILE_FIELD
 from service.api.uploads.receive import receive
 from service.api.uploads.respond import created
 
+EXTERNAL = (
+    "files that hold the model's external data, each under the name by which the model knows it"
+)
 router = APIRouter(prefix="/v1/models", tags=["models"])
 MEDIA_TYPE = "application/octet-stream"
+FILE_FIELDS = (FILE_FIELD, EXTERNAL_FIELD)
 
 
 @router.post(
@@ -31,12 +36,12 @@ MEDIA_TYPE = "application/octet-stream"
     status_code=201,
     response_model=Model,
     responses=openapi.UPLOAD_PROBLEMS,
-    openapi_extra=openapi.upload(ModelFields, "the ONNX file"),
+    openapi_extra=openapi.upload(ModelFields, "the ONNX file", external=EXTERNAL),
 )
 async def create_model(request: Request, here: Here, key: Key) -> Response:
     """Stream a model to the store. The same bytes are stored once, however often they come."""
     limit = here.settings.max_upload_bytes
-    received = await receive(request, here.artifacts, ModelFields, limit)
+    received = await receive(request, here.artifacts, ModelFields, limit, FILE_FIELDS)
     body, replayed = await run_in_threadpool(service.create, here, received, key)
     return created(body, replayed)
 
@@ -80,4 +85,20 @@ def download_model_file(model_id: str, request: Request, here: Here) -> Response
     file_name = model.file_name or f"{model.id}.onnx"
     return respond_with_file(
         request, here.artifacts, model.sha256, media_type=MEDIA_TYPE, file_name=file_name
+    )
+
+
+@router.get(
+    "/{model_id}/external/{name}",
+    operation_id="downloadModelExternal",
+    summary="Download a file of a model's external data",
+    response_class=Response,
+    responses=openapi.ranged("the uploaded file", MEDIA_TYPE)
+    | openapi.problems("not-found", "invalid-request"),
+)
+def download_model_external(model_id: str, name: str, request: Request, here: Here) -> Response:
+    """Return the bytes as they were uploaded."""
+    file = service.get_external(here, model_id, name)
+    return respond_with_file(
+        request, here.artifacts, file["sha256"], media_type=MEDIA_TYPE, file_name=name
     )

@@ -24,6 +24,14 @@ class FileLinks(Resource):
     file: str
 
 
+class ExternalFile(Resource):
+    """A file of a model's external data."""
+
+    name: str = Field(description="by which the model knows it")
+    sha256: str
+    size_bytes: int
+
+
 class Model(Resource):
     """An uploaded ONNX model."""
 
@@ -33,6 +41,7 @@ class Model(Resource):
     file_name: str | None = Field(description="as the client called it; for display only")
     sha256: str
     size_bytes: int
+    external: list[ExternalFile] = Field(default_factory=list)
     metadata: dict[str, str]
     created_at: Timestamp
     links: FileLinks

@@ -31,6 +31,7 @@ def create(
             sha256=received.sha256,
             size_bytes=received.size_bytes,
             metadata=received.fields.metadata,
+            external=received.external_json(),
         )
         return show(record)
 
@@ -44,6 +45,14 @@ def get(here: Context, model_id: str) -> ModelRecord:
         if model is None:
             raise NotFound(f"There is no model {model_id!r}.")
         return model
+
+
+def get_external(here: Context, model_id: str, name: str) -> dict[str, Any]:
+    """Return a further file of a model. Raises NotFound."""
+    for file in get(here, model_id).external:
+        if file["name"] == name:
+            return file
+    raise NotFound(f"{model_id} has no external file {name!r}.")
 
 
 def find(here: Context, cursor: Cursor) -> Sequence[ModelRecord]:
@@ -64,6 +73,7 @@ def show(model: ModelRecord) -> dict[str, Any]:
         "file_name": model.file_name,
         "sha256": model.sha256,
         "size_bytes": model.size_bytes,
+        "external": model.external,
         "metadata": model.metadata_,
         "created_at": timestamp(model.created_at),
         "links": {"self": path, "file": f"{path}/file"},

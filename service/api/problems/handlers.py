@@ -118,6 +118,6 @@ def json_pointer(path: Sequence[object]) -> str:
 def summary(errors: Sequence[Mapping[str, str]]) -> str:
     """Return one sentence that names the first field that is wrong, and how many more are."""
     first = errors[0]
-    name = first["pointer"].removeprefix("#/").replace("/", ".") or "body"
+    name = first["pointer"].removeprefix("#").lstrip("/").replace("/", ".") or "body"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{name}: {first['detail']}{more}"

@@ -1,1 +1,1 @@
-"""Compression jobs: the rows are the truth."""
+"""Compressions and analyses: the rows are the truth."""

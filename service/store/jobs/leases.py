@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from service.store.base import now
+from service.store.candidates.best import best_so_far
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
 from service.store.jobs.records import HELD, JobRecord
@@ -190,14 +191,25 @@ class Leases:
     def _end(
         self, where: list[ColumnElement[bool]], job_id: str, status: str, **values: Any
     ) -> bool:
-        if self._update(where, status=status, finished_at=now(), **FREE, **values) is None:
+        job = self._update(where, status=status, finished_at=now(), **FREE, **values)
+        if job is None:
             return False
+        if status == "cancelled":
+            self._keep_best(job)
         error = values.get("error") or {}
         data = {key: error[key] for key in ("code",) if key in error}
         if values.get("outcome"):
             data["outcome"] = values["outcome"]
         self._tell(job_id, status, str(error.get("detail", "")), data)
         return True
+
+    def _keep_best(self, job: JobRecord) -> None:
+        """Choose among what a job has found before it was cancelled."""
+        candidates = CandidateRepository(self.session)
+        best = best_so_far(candidates.list(job.id), job.recipe)
+        if best is not None:
+            self._update([JobRecord.id == job.id], chosen_candidate_id=best.id)
+            candidates.choose(best.id)
 
     def _update(self, where: list[ColumnElement[bool]], **values: Any) -> JobRecord | None:
         """Return the row as it is now, or None where the conditions did not hold."""

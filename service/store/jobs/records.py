@@ -13,25 +13,34 @@ from service.store.base import Base
 STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 HELD = ("running", "cancelling")
+# What a job is for, and how the ids of its kind begin.
+PREFIXES = {"compression": "job_", "analysis": "ana_"}
 
 
 class JobRecord(Base):
-    """A compression job. `fence` counts its claims: whoever writes must hold the latest."""
+    """A compression, or an analysis. `fence` counts its claims: whoever writes must hold the latest.
+
+    An analysis has no data set; its `recipe` holds `target` and `batch_size`, its `result` the analysis.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(f"status IN {STATUSES}", name="status"),
+        CheckConstraint(f"kind IN {tuple(PREFIXES)}", name="kind"),
+        CheckConstraint("kind = 'analysis' OR dataset_id IS NOT NULL", name="inputs"),
+        Index(None, "kind", "id"),
         Index(None, "status", "queue", "priority", "id"),
         Index(None, "status", "lease_until"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), default="compression")
     status: Mapped[str] = mapped_column(String(16))
     status_reason: Mapped[str | None] = mapped_column(Text)
     stage: Mapped[str | None] = mapped_column(String(32))
     outcome: Mapped[str | None] = mapped_column(String(32))
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     recipe: Mapped[dict[str, Any]]
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
     priority: Mapped[int]

@@ -1,4 +1,4 @@
-"""All SQL on jobs."""
+"""All SQL on jobs: compressions and analyses."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from service.store.base import now
 from service.store.events.repository import EventRepository
 from service.store.ids import new_id
 from service.store.jobs.leases import Lease, Leases
-from service.store.jobs.records import STATUSES, JobRecord
+from service.store.jobs.records import PREFIXES, STATUSES, JobRecord
 from service.store.paging import Order, page
 
 __all__ = ["JobRepository", "Lease"]
 
 
 class JobRepository(Leases):
-    """Compression jobs."""
+    """Jobs of every kind."""
 
     def create(
         self,
         *,
         model_id: str,
-        dataset_id: str,
+        dataset_id: str | None,
         recipe: dict[str, Any],
+        kind: str = "compression",
         metadata: dict[str, str] | None = None,
         priority: int = 0,
         limits: dict[str, Any] | None = None,
@@ -36,7 +37,8 @@ class JobRepository(Leases):
         """Queue a job."""
         moment = now()
         record = JobRecord(
-            id=new_id("job_"),
+            id=new_id(PREFIXES[kind]),
+            kind=kind,
             status="queued",
             model_id=model_id,
             dataset_id=dataset_id,
@@ -67,6 +69,7 @@ class JobRepository(Leases):
     def list(
         self,
         *,
+        kind: str = "compression",
         status: str | None = None,
         model_id: str | None = None,
         metadata: dict[str, str] | None = None,
@@ -74,8 +77,8 @@ class JobRepository(Leases):
         limit: int = 20,
         order: Order = "desc",
     ) -> Sequence[JobRecord]:
-        """Return the jobs that follow `after` and match every filter."""
-        query = select(JobRecord)
+        """Return the jobs of a kind that follow `after` and match every filter."""
+        query = select(JobRecord).where(JobRecord.kind == kind)
         if status is not None:
             query = query.where(JobRecord.status == status)
         if model_id is not None:
@@ -97,7 +100,7 @@ class JobRepository(Leases):
         )
         return self.session.execute(query).scalar_one() + 1
 
-    def next_queued(self, queues: Sequence[str]) -> str | None:
+    def next_queued(self, queues: Sequence[str], kind: str | None = None) -> str | None:
         """Return the id of the job that is to start next: highest priority, then oldest."""
         query = (
             select(JobRecord.id)
@@ -105,6 +108,8 @@ class JobRepository(Leases):
             .order_by(JobRecord.priority.desc(), JobRecord.id)
             .limit(1)
         )
+        if kind is not None:
+            query = query.where(JobRecord.kind == kind)
         return self.session.execute(query).scalar_one_or_none()
 
     def count_by_status(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,7 +12,10 @@ from service.store.base import Base
 
 
 class ModelRecord(Base):
-    """An uploaded model; its bytes are the artifact `sha256`."""
+    """An uploaded model; its bytes are the artifact `sha256`.
+
+    `external` lists the files of its external data, each with `name`, `sha256` and `size_bytes`.
+    """
 
     __tablename__ = "models"
 
@@ -20,5 +24,6 @@ class ModelRecord(Base):
     file_name: Mapped[str | None] = mapped_column(String(200))
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    external: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
     created_at: Mapped[datetime]

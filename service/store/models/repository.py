@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,6 +28,7 @@ class ModelRepository:
         sha256: str,
         size_bytes: int,
         metadata: dict[str, str] | None = None,
+        external: Sequence[dict[str, Any]] = (),
     ) -> ModelRecord:
         """Record an artifact as a model."""
         record = ModelRecord(
@@ -36,6 +38,7 @@ class ModelRepository:
             sha256=sha256,
             size_bytes=size_bytes,
             metadata_=metadata or {},
+            external=[*external],
             created_at=now(),
         )
         self.session.add(record)

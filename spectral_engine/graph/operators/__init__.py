@@ -61,5 +61,3 @@ __all__ = [
     "squashing",
     "supported_operators",
 ]
-
-from spectral_engine.graph.operators import interim  # noqa

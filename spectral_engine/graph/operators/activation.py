@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import follow, meet, normal
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "Relu": torch.relu,
@@ -107,3 +109,38 @@ def softmax(node: Node, mode: Mode) -> Function:
         return squash(x.flatten(start), dim=start).view(x.shape)
 
     return flattened
+
+
+SHAPED = (
+    "LeakyRelu",
+    "Elu",
+    "Celu",
+    "Selu",
+    "Gelu",
+    "HardSigmoid",
+    "ThresholdedRelu",
+    "Swish",
+    "Shrink",
+)
+
+
+@coupling(*PLAIN, *SHAPED)
+def activation_coupling(node: Node, book: IdBook) -> None:
+    """Every node alone."""
+    follow(node, book)
+
+
+@coupling("PRelu")
+def prelu_coupling(node: Node, book: IdBook) -> None:
+    """A slope for each node."""
+    meet([node.input(0), node.input(1)], node.outputs[0], book)
+
+
+@coupling("Softmax", "LogSoftmax", "Hardmax")
+def softmax_coupling(node: Node, book: IdBook) -> None:
+    """Nodes along the axis share one sum: those that go are kept out of it."""
+    rank = len(book.shapes[node.input(0)])
+    first = normal(node.get("axis", -1 if node.opset >= 13 else 1), rank)
+    for axis in [first] if node.opset >= 13 else range(first, rank):
+        book.mix(node, 0, axis, "lowest")
+    book.pass_on(node.input(0), node.outputs[0])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Ids, Product
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 @operator("Attention")
@@ -238,3 +240,88 @@ def causal_convolution(node: Node, mode: Mode) -> Function:
         return (y, whole[..., whole.shape[-1] - back :]) if len(node.outputs) > 1 else y
 
     return function
+
+
+def couple_heads(node: Node, position: int, heads: int, book: IdBook) -> Ids | None:
+    """Make all entries of one head one node; return the heads' ids, None where the input holds no nodes.
+
+    The input is [batch, heads, seq, size], or [batch, seq, heads · size].
+    """
+    value = node.input(position)
+    if len(book.shapes[value]) == 4:
+        return book.axis(value, 1)
+    return unify_heads(book.axis(value, -1), heads, book)
+
+
+def unify_heads(ids: Ids | None, heads: int, book: IdBook) -> Ids | None:
+    """Make each head's stretch of ids one node; return one id per head."""
+    if ids is None:
+        return None
+    rows = ids.reshape(heads, -1)  # [heads, size]
+    if rows.shape[1] > 1:
+        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
+    return rows[:, 0]
+
+
+def share(queries: Ids | None, keys: Ids | None, book: IdBook) -> Ids | None:
+    """Couple heads of queries with the heads of keys or values that they share; return the queries' ids."""
+    if queries is None or keys is None:
+        return book.join(queries, keys)
+    return book.join(queries, np.repeat(keys, len(queries) // len(keys)))
+
+
+@coupling("Attention")
+def attention_coupling(node: Node, book: IdBook) -> None:
+    """Heads go whole, with the queries that share their keys and values."""
+    flat = len(book.shapes[node.input(0)]) == 3
+    q_heads = node.get("q_num_heads", 0) if flat else book.shapes[node.input(0)][1]
+    kv_heads = node.get("kv_num_heads", 0) if flat else book.shapes[node.input(1)][1]
+    caches = [name for name in node.inputs[4:6] if name is not None]
+    masked = node.has_input(3) and len(book.shapes[node.input(3)]) > 3
+    if caches or (masked and book.shapes[node.input(3)][1] > 1):
+        for name in node.inputs[:3]:
+            book.pin_value(name or "", "attends with a cache or a mask for each head")
+        return
+    queries = couple_heads(node, 0, q_heads, book)
+    keys, values = (couple_heads(node, place, kv_heads, book) for place in (1, 2))
+    share(queries, keys, book)
+    ids = share(queries, values, book)
+    if ids is None:
+        return
+    if flat:
+        book.state_width(node, ids, attribute="q_num_heads")
+        shared = keys if keys is not None else ids[:: q_heads // kv_heads]
+        book.state_width(node, shared, attribute="kv_num_heads")
+        size = book.shapes[node.outputs[0]][-1] // q_heads
+        book.write(node.outputs[0], (None, None, np.repeat(ids, size)))
+    else:
+        book.write(node.outputs[0], (None, ids, None, None))
+    for output, own in zip(node.outputs[1:4], (keys, values, ids), strict=False):
+        if output:
+            book.write(output, (None, own, None, None))
+    count_attention(node, ids, book)
+
+
+def count_attention(node: Node, ids: Ids, book: IdBook) -> None:
+    """Record the multiply-adds of scores and mixing: 2 · seq · seq · head size for each head."""
+    query, key = book.shapes[node.input(0)], book.shapes[node.input(1)]
+    seq, other = query[-2], key[-2]
+    size = query[-1] if len(query) == 4 else query[-1] // len(ids)
+    book.products.append(Product(2 * seq * other * size, (ids,)))
+
+
+@coupling("RotaryEmbedding")
+def rotary_coupling(node: Node, book: IdBook) -> None:
+    """Heads are turned alike."""
+    source = node.input(0)
+    heads = node.get("num_heads", 0)
+    if len(book.shapes[source]) == 3 and heads:
+        ids = unify_heads(book.axis(source, -1), heads, book)
+        if ids is not None:
+            book.state_width(node, ids, attribute="num_heads")
+    elif len(book.shapes[source]) == 4:
+        for axis in (2, 3):
+            book.pin(book.axis(source, axis), "is turned with its neighbours")
+    else:
+        book.pin_value(source, "is turned with its neighbours")
+    book.pass_on(source, node.outputs[0])

@@ -1,10 +1,13 @@
-"""What coupling rules share: axes that meet, and constants that state widths."""
+"""What coupling rules share: axes that meet, constants that state widths, values that only pass ids on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids, Origin
+from numpy.typing import NDArray
+
+from spectral_engine.graph.id_book import AxisIds, Follows, IdBook, Ids, Origin, Source
 from spectral_engine.graph.node import Node
 
 
@@ -21,9 +24,8 @@ def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
     book.write(output, axes)
     for name in operands:
         if name in book.initializers:
-            rank = len(book.shapes[name])
             own = book.shapes[name]
-            found = axes[len(axes) - rank :]
+            found = axes[len(axes) - len(own) :]
             book.claim(
                 name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True))
             )
@@ -54,18 +56,15 @@ def _constants_alone(operands: Sequence[str], axis: int, size: int, book: IdBook
     sized = [
         name
         for name in operands
-        if name in book.initializers
+        if name in book.float_initializers
         and -axis <= len(book.shapes[name])
         and book.shapes[name][axis] == size
     ]
     if size == 1 or not sized:
         return None
     held = (book.axis(name, axis) for name in sized if name in book.axes)
-    return next((ids for ids in held if ids is not None), None) or _new(size, book)
-
-
-def _new(size: int, book: IdBook) -> Ids:
-    return book.fresh_pinned(size, "comes from constants alone")
+    found = next((ids for ids in held if ids is not None), None)
+    return book.fresh(size) if found is None else found
 
 
 def follow(node: Node, book: IdBook) -> None:
@@ -75,37 +74,82 @@ def follow(node: Node, book: IdBook) -> None:
     constant = book.constant(source)
     if constant is not None:
         book.aliases[target] = constant
-    if source in book.origins or 0 in node.constants:
-        book.origins[target] = origins_of(node, 0, book)
+    follow_origins(node, book)
+
+
+def follow_origins(node: Node, book: IdBook) -> None:
+    """Pass on where the numbers of an integer vector stand."""
+    if node.input(0) in book.origins or 0 in node.constants:
+        book.origins[node.outputs[0]] = origins_of(node, 0, book)
 
 
 def held_ids(value: str, book: IdBook) -> AxisIds:
     """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
-    if value in book.initializers and value not in book.axes and _is_float(value, book):
+    if value in book.float_initializers and value not in book.axes:
         shape = book.shapes[value]
         book.write(value, tuple(book.fresh(n) if n > 1 else None for n in shape))
     return book.ids(value)
 
 
-def _is_float(value: str, book: IdBook) -> bool:
-    return value in book.float_initializers
-
-
-def origins_of(node: Node, position: int, book: IdBook) -> tuple[Origin | None, ...]:
-    """Return where each number of an integer vector stands in a constant, None where it is computed."""
+def origins_of(node: Node, position: int, book: IdBook) -> tuple[Source, ...]:
+    """Return where each number of an integer vector comes from."""
     if position in node.constants:
         count = node.constants[position].size
-        return tuple((node.outputs[0], position, entry) for entry in range(count))
+        return tuple(Origin(node, position, entry) for entry in range(count))
     value = node.input(position)
     shape = book.shapes[value]
     return book.origins.get(value, (None,) * (shape[0] if shape else 1))
 
 
-def state_width_at(origin: Origin | None, ids: Ids, book: IdBook) -> None:
-    """Record that a constant's number counts these ids; a number computed at run time follows by itself."""
-    if origin is not None:
-        node, position, entry = origin
-        book.state_width(node, ids, input=position, entry=entry)
+def scale_origins(node: Node, book: IdBook) -> None:
+    """Follow a number through its product with one that the run decides, as heads × batch."""
+    for position, other in ((0, 1), (1, 0)):
+        factor = book.numbers.get(node.input(other))
+        if position not in node.constants or factor is None or factor.size != 1:
+            continue
+        if node.constants[position].size == 1 and other not in node.constants:
+            times = int(factor.reshape(-1)[0])
+            book.origins[node.outputs[0]] = (Origin(node, position, 0, times),)
+
+
+def choose_origins(node: Node, book: IdBook) -> None:
+    """Follow numbers through a choice, Where(shape = −1, ones, shape): each comes from the side that it equals."""
+    found = book.numbers.get(node.outputs[0])
+    sides = [book.numbers.get(node.input(position)) for position in (2, 1)]
+    if found is None or any(side is None or side.shape != found.shape for side in sides):
+        return
+    sources = [origins_of(node, position, book) for position in (2, 1)]
+    book.origins[node.outputs[0]] = tuple(
+        next(
+            (
+                own[entry]
+                for side, own in zip(sides, sources, strict=True)
+                if _same(side, found, entry)
+            ),
+            None,
+        )
+        for entry in range(found.size)
+    )
+
+
+def _same(side: NDArray[Any] | None, found: NDArray[Any], entry: int) -> bool:
+    return side is not None and bool(side.reshape(-1)[entry] == found.reshape(-1)[entry])
+
+
+def state_width_at(source: Source, ids: Ids, book: IdBook) -> None:
+    """Record that a number counts these ids, wherever it comes from; −1 and 0 follow by themselves."""
+    if isinstance(source, Origin):
+        if source.number > 0:
+            own = ids[: len(ids) // source.times]
+            book.state_width(source.node, own, input=source.input, entry=source.entry)
+    elif isinstance(source, Follows):
+        other = book.axis(source.value, source.axis)
+        if other is None or other.shape != ids.shape:
+            book.pin(ids, "its width is read from another value")
+        elif other is not ids:
+            book.unify(other, ids)
+    else:
+        book.pin(ids, "its width is computed in a way that is not followed")
 
 
 def normal(axis: int, rank: int) -> int:

@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.convolution import convolution
-from spectral_engine.graph.operators.linear import gemm
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.convolution import convolution, convolution_coupling
+from spectral_engine.graph.operators.linear import gemm, gemm_coupling, matmul_coupling
+from spectral_engine.graph.operators.normalization import layer_norm_coupling
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 MICROSOFT = "com.microsoft"
 Activation = Callable[[Tensor], Tensor]
@@ -206,3 +209,86 @@ def like_onnx(node: Node, mode: Mode) -> Function:
 
     plain = replace(node, domain="", opset=17)
     return find_build(plain)(plain, mode)
+
+
+@coupling("FusedConv", domain=MICROSOFT)
+def fused_convolution_coupling(node: Node, book: IdBook) -> None:
+    """A convolution; what is added to it meets it."""
+    convolution_coupling(node, book)
+    output = node.outputs[0]
+    if node.has_input(3):
+        meet([output, node.input(3)], output, book)
+    book.close_transfer(output)
+
+
+@coupling("FusedGemm", domain=MICROSOFT)
+def fused_gemm_coupling(node: Node, book: IdBook) -> None:
+    """Gemm; what follows it comes after its activation."""
+    gemm_coupling(node, book)
+    book.close_transfer(node.outputs[0])
+
+
+@coupling("FusedMatMul", "TransposeMatMul", domain=MICROSOFT)
+def fused_matmul_coupling(node: Node, book: IdBook) -> None:
+    """MatMul, with either side turned."""
+    if node.get("transBatchA", 0) or node.get("transBatchB", 0):
+        for name in node.inputs:
+            book.pin_value(name or "", "has its batch axis moved")
+        return
+    matmul_coupling(node, book)
+    book.close_transfer(node.outputs[0])
+
+
+@coupling("Gelu", "QuickGelu", domain=MICROSOFT)
+def gelu_coupling(node: Node, book: IdBook) -> None:
+    """Every node alone."""
+    follow(node, book)
+
+
+@coupling("FastGelu", "BiasGelu", "BiasAdd", domain=MICROSOFT)
+def bias_coupling(node: Node, book: IdBook) -> None:
+    """A bias for each node."""
+    meet([name for name in node.inputs if name is not None], node.outputs[0], book)
+
+
+@coupling("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
+def skip_norm_coupling(node: Node, book: IdBook) -> None:
+    """A sum, then a norm over those of its nodes that stay."""
+    summed = [node.input(0), node.input(1)]
+    scales = [node.input(2)]
+    bias = 4 if node.op_type == "SkipLayerNormalization" else 3
+    if node.has_input(bias):
+        summed.append(node.input(bias))
+    if bias == 4 and node.has_input(3):
+        scales.append(node.input(3))
+    output = node.outputs[0]
+    meet(summed, output, book)
+    book.mix_along(node, 0, output, -1, "norm")
+    for name in scales:
+        book.attach(name, (book.axis(output, -1),))
+    if len(node.outputs) > 3 and node.outputs[3]:
+        book.pass_on(output, node.outputs[3])
+
+
+@coupling("SimplifiedLayerNormalization", domain=MICROSOFT)
+@coupling("SimplifiedLayerNormalization")
+def simplified_coupling(node: Node, book: IdBook) -> None:
+    """The norm of the nodes that stay."""
+    layer_norm_coupling(node, book)
+
+
+@coupling("EmbedLayerNormalization", domain=MICROSOFT)
+def embed_coupling(node: Node, book: IdBook) -> None:
+    """Tables share their columns with one another, and with the norm over those that stay."""
+    output = node.outputs[0]
+    width = book.fresh(book.shapes[output][-1])
+    for position in (2, 3, 4):
+        if node.has_input(position):
+            rows = book.shapes[node.input(position)][0]
+            held = book.fresh_pinned(rows, "is looked up by index")
+            book.attach(node.input(position), (held, width))
+    for position in (5, 6):
+        book.attach(node.input(position), (width,))
+    for name in (output, *node.outputs[2:3]):
+        book.write(name, (None, None, width))
+    book.pin(width, "is normalised together with what is looked up")

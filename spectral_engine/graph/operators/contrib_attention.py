@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Product, Transfer
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.attention import merge_heads, rotate, share_heads, split_heads
+from spectral_engine.graph.operators.attention import (
+    count_attention,
+    couple_heads,
+    merge_heads,
+    rotary_coupling,
+    rotate,
+    share,
+    share_heads,
+    split_heads,
+)
 from spectral_engine.graph.operators.contrib import MICROSOFT
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 @operator("Attention", domain=MICROSOFT)
@@ -176,3 +187,78 @@ def group_query_attention(node: Node, mode: Mode) -> Function:
         return (merge_heads(y), k, v) if len(node.outputs) > 1 else merge_heads(y)
 
     return function
+
+
+@coupling("Attention", domain=MICROSOFT)
+def packed_coupling(node: Node, book: IdBook) -> None:
+    """Heads go whole, from all three parts of the packed matrix."""
+    source, heads = node.input(0), node.get("num_heads", 1)
+    initializer, order = book.constant(node.input(1)) or ("", ())
+    if (
+        not initializer
+        or "qkv_hidden_sizes" in node.attributes
+        or any(node.has_input(p) for p in (4, 5))
+    ):
+        book.pin_value(source, "attends with what is not known")
+        book.freeze(node.input(1), "attends with what is not known")
+        return
+    width = book.shapes[node.input(1)][1] // 3
+    ids = book.fresh(heads)
+    columns = np.tile(np.repeat(ids, width // heads), 3)
+    book.attach(node.input(1), (book.nodes_of(source, -1), columns))
+    if node.has_input(2):
+        book.attach(node.input(2), (columns,))
+    output = node.outputs[0]
+    book.write(output, (None, None, np.repeat(ids, width // heads)))
+    book.state_width(node, ids, attribute="num_heads")
+    book.add_inner_transfer(
+        Transfer(
+            name=node.name, kind="dense", weight=initializer, out_axis=order[1], in_axis=order[0],
+            bias=node.input(2) if node.has_input(2) and node.input(2) in book.float_initializers else None,
+            source=source, output=output, macs_per_link=book.positions(source, -1),
+        )
+    )  # fmt: skip
+    seq = book.shapes[source][1]
+    book.products.append(Product(2 * seq * seq * (width // heads), (ids,)))
+
+
+@coupling("MultiHeadAttention", "GroupQueryAttention", domain=MICROSOFT)
+def heads_coupling(node: Node, book: IdBook) -> None:
+    """Heads go whole, with the queries that share their keys and values."""
+    heads = node.get("num_heads", 1)
+    shared = node.get("kv_num_heads", heads)
+    grouped = node.op_type == "GroupQueryAttention"
+    parts = [name for name in node.inputs[:3] if name is not None]
+    later = range(5, 8) if not grouped else range(3, 5)
+    simple = len(parts) == 3 and all(len(book.shapes[name]) == 3 for name in parts)
+    if not simple or any(
+        node.has_input(place) and book.shapes[node.input(place)] for place in later
+    ):
+        for name in parts:
+            book.pin_value(name, "attends with what is not known")
+        return
+    queries = couple_heads(node, 0, heads, book)
+    keys, values = (couple_heads(node, place, shared, book) for place in (1, 2))
+    share(queries, keys, book)
+    ids = share(queries, values, book)
+    if ids is None:
+        return
+    size = book.shapes[node.outputs[0]][-1] // heads
+    wide = np.repeat(ids, size)
+    if not grouped and node.has_input(3):
+        book.attach(node.input(3), (np.tile(wide, 3),))
+    book.state_width(node, ids, attribute="num_heads")
+    if grouped:
+        kept = keys if keys is not None else ids[:: heads // shared]
+        book.state_width(node, kept, attribute="kv_num_heads")
+    book.write(node.outputs[0], (None, None, wide))
+    for output, own in zip(node.outputs[1:3], (keys, values), strict=False):
+        if output:
+            book.write(output, (None, own, None, None))
+    count_attention(node, ids, book)
+
+
+@coupling("RotaryEmbedding", domain=MICROSOFT)
+def rotary_heads_coupling(node: Node, book: IdBook) -> None:
+    """Heads are turned alike."""
+    rotary_coupling(node, book)

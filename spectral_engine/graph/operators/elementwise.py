@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import choose_origins, follow, meet, scale_origins
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.wide import WIDE, from_numpy, with_numpy
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -179,3 +182,40 @@ def _limits(x: Tensor, least: Tensor | None, most: Tensor | None) -> tuple[Tenso
     range_ = torch.iinfo(x.dtype)
     low = torch.tensor(range_.min, dtype=x.dtype) if least is None else least
     return low, torch.tensor(range_.max, dtype=x.dtype) if most is None else most
+
+
+@coupling(*(UNARY.keys() - {"Det"}), "Clip", "BitwiseNot", "IsInf")
+def unary_coupling(node: Node, book: IdBook) -> None:
+    """Every node alone."""
+    follow(node, book)
+
+
+@coupling(*(BINARY.keys() - {"Add"}), *FOLDS, "Div", "Pow", "Mean", "Where", "Mod", "BitShift")
+def elementwise_coupling(node: Node, book: IdBook) -> None:
+    """Operands meet node by node."""
+    if node.op_type == "Mul":
+        scale_origins(node, book)
+    if node.op_type == "Where":
+        choose_origins(node, book)
+    meet([name for name in node.inputs if name is not None], node.outputs[0], book)
+
+
+@coupling("Add")
+def add_coupling(node: Node, book: IdBook) -> None:
+    """Operands meet; a constant of one entry per node, added directly after a transfer, is its bias."""
+    elementwise_coupling(node, book)
+    for value, constant in ((0, 1), (1, 0)):
+        transfer = book.transfer_before(node.input(value))
+        if transfer is None or transfer.bias is not None:
+            continue
+        name = node.input(constant)
+        nodes = book.shapes[transfer.weight][transfer.out_axis]
+        ids = book.axes.get(name, ()) if name in book.float_initializers else ()
+        held = [found for found in ids if found is not None]
+        if len(held) == 1 and len(held[0]) == nodes and _entries(name, book) == nodes:
+            book.extend_transfer(node.input(value), bias=name, output=node.outputs[0])
+            return
+
+
+def _entries(name: str, book: IdBook) -> int:
+    return prod(book.shapes[name])

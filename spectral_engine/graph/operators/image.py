@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import channels_only
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
 
 
@@ -230,3 +232,31 @@ def _best(
         if not ((shared > 0) & (shared > threshold * union)).any():
             kept.append(int(place))
     return kept
+
+
+@coupling("GridSample")
+def grid_sample_coupling(node: Node, book: IdBook) -> None:
+    """Every channel alone, read at the same places."""
+    book.pin_value(node.input(1), "says where to read")
+    channels_only(node, book)
+
+
+@coupling("DepthToSpace")
+def depth_to_space_coupling(node: Node, book: IdBook) -> None:
+    """The channels of one block become one node."""
+    block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
+    if ids is None:
+        return
+    rows = ids.reshape(-1, block) if node.get("mode", "DCR") == "CRD" else ids.reshape(block, -1).T
+    book.unify(np.repeat(rows[:, 0], block), rows.reshape(-1))
+    book.write(node.outputs[0], (None, rows[:, 0].copy(), None, None))
+
+
+@coupling("SpaceToDepth")
+def space_to_depth_coupling(node: Node, book: IdBook) -> None:
+    """A node's pixels become channels that go together."""
+    block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
+    if ids is not None:
+        crd = node.get("mode", "DCR") == "CRD"
+        found = np.repeat(ids, block) if crd else np.tile(ids, block)
+        book.write(node.outputs[0], (None, found, None, None))

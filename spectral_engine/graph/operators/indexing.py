@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import held_ids, normal
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, torch_type
 
 REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
@@ -198,3 +200,30 @@ def reverse_sequence(node: Node, mode: Mode) -> Function:
         return turned[rows, places].movedim((0, 1), (batch_axis, time_axis))
 
     return function
+
+
+@coupling("Gather")
+def gather_coupling(node: Node, book: IdBook) -> None:
+    """What is looked up by index must stay where it is; the other axes keep their nodes."""
+    source, indices, target = node.input(0), node.input(1), node.outputs[0]
+    if source in book.origins and 1 in node.constants:
+        places = node.constants[1].reshape(-1)
+        book.origins[target] = tuple(book.origins[source][int(place)] for place in places)
+    ids = held_ids(source, book)
+    if not ids:
+        return
+    axis = normal(node.get("axis", 0), len(ids))
+    book.pin(ids[axis], "is looked up by index")
+    book.write(target, (*ids[:axis], *book.ids(indices), *ids[axis + 1 :]))
+
+
+@coupling("Trilu", "EyeLike", "ReverseSequence")
+def whole_axes_coupling(node: Node, book: IdBook) -> None:
+    """Nodes along the axes that places speak of must stay; the others pass."""
+    source = node.input(0)
+    rank = len(book.shapes[source])
+    named = (0, 1) if node.op_type != "Trilu" else (rank - 2, rank - 1)
+    for axis in named:
+        book.pin(book.axis(source, axis), f"{node.op_type} reads its places")
+    if node.op_type != "EyeLike":
+        book.pass_on(source, node.outputs[0])

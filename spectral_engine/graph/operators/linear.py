@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Ids, Product, Transfer
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import held_ids
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 @operator("Gemm")
@@ -38,3 +42,201 @@ def einsum(node: Node, mode: Mode) -> Function:
     """A sum of products, spelled by letters."""
     equation = node.get("equation", "").replace(" ", "")
     return lambda *values: torch.einsum(equation, *values)
+
+
+@coupling("Gemm")
+def gemm_coupling(node: Node, book: IdBook) -> None:
+    """A transfer where one operand is an initializer, turned or not."""
+    left, right, output = node.input(0), node.input(1), node.outputs[0]
+    left_in = 0 if node.get("transA", 0) else 1
+    right_out = 0 if node.get("transB", 0) else 1
+    bias = node.input(2) if node.has_input(2) else None
+    if book.is_weight(right):
+        data, data_axis, weight, ends, out_axis = (
+            left,
+            left_in,
+            right,
+            (1 - right_out, right_out),
+            1,
+        )
+    elif book.is_weight(left):
+        data, data_axis, weight, ends, out_axis = (
+            right,
+            1 - right_out,
+            left,
+            (left_in, 1 - left_in),
+            0,
+        )
+    else:
+        _contract(node, book, left_in, 1 - right_out)
+        axes = book.axis(left, 1 - left_in), book.axis(right, right_out)
+        book.write(output, axes)
+        if bias is not None:
+            book.pin_value(output, "meets a bias that no transfer owns")
+        return
+    ids = linear_map(node, book, data, data_axis, weight, ends, out_axis, bias)
+    if bias is not None:
+        shape = book.shapes[bias]
+        place = len(shape) - 2 + out_axis
+        book.attach(
+            bias, tuple(ids if n == place and shape[n] > 1 else None for n in range(len(shape)))
+        )
+
+
+@coupling("MatMul")
+def matmul_coupling(node: Node, book: IdBook) -> None:
+    """A transfer where one operand is an initializer; else a sum over what both hold along one axis."""
+    left, right = node.input(0), node.input(1)
+    ranks = len(book.shapes[left]), len(book.shapes[right])
+    if min(ranks) < 2:
+        book.pin_value(left, "is multiplied with a vector")
+        book.pin_value(right, "is multiplied with a vector")
+    elif book.is_weight(right):
+        linear_map(node, book, left, -1, right, (-2, -1), -1, None)
+    elif book.is_weight(left):
+        linear_map(node, book, right, -2, left, (-1, -2), -2, None)
+    else:
+        _product(node, book)
+
+
+def linear_map(
+    node: Node,
+    book: IdBook,
+    data: str,
+    data_axis: int,
+    weight: str,
+    ends: tuple[int, int],
+    out_axis: int,
+    bias: str | None,
+) -> Ids:
+    """Record a dense transfer, `ends` being the weight's axes of its in and out nodes; return its output ids."""
+    initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
+    in_axis, weight_out = order[ends[0]], order[ends[1]]
+    output = node.outputs[0]
+    own = book.shapes[initializer]
+    axes: list[Ids | None] = [None] * len(own)
+    axes[in_axis] = book.nodes_of(data, data_axis)
+    axes[weight_out] = book.fresh(own[weight_out])
+    for place in range(-len(own), -2):  # stacked matrices: their axis meets the data's
+        data_shape = book.shapes[data]
+        if -place <= len(data_shape) and data_shape[place] == book.shapes[weight][place] > 1:
+            axes[order[place]] = book.nodes_of(data, place)
+    book.claim(initializer, tuple(axes))
+    ids = book.axis(initializer, weight_out)
+    assert ids is not None
+    kept = list(book.ids(data)) if len(book.shapes[data]) == len(book.shapes[output]) else None
+    found = kept or [None] * len(book.shapes[output])
+    found[data_axis] = None
+    found[out_axis] = ids
+    book.write(output, tuple(found))
+    usable = (
+        bias
+        if bias in book.float_initializers and prod(book.shapes[bias or ""]) == len(ids)
+        else None
+    )
+    book.add_transfer(
+        Transfer(
+            name=node.name,
+            kind="dense",
+            weight=initializer,
+            out_axis=weight_out,
+            in_axis=in_axis,
+            bias=usable,
+            source=data,
+            output=output,
+            macs_per_link=book.positions(output, out_axis),
+        )
+    )
+    return ids
+
+
+def _product(node: Node, book: IdBook) -> None:
+    """Two activations: batch axes meet, the contracted one is summed over the nodes that stay."""
+    left, right, output = node.input(0), node.input(1), node.outputs[0]
+    contracted = _contract(node, book, -1, -2)
+    rank = len(book.shapes[output])
+    stacks: list[Ids | None] = []
+    for axis in range(-rank, -2):
+        pair = [
+            v for v in (left, right) if -axis <= len(book.shapes[v]) and book.shapes[v][axis] > 1
+        ]
+        ids = [book.axis(value, axis) for value in pair]
+        stacks.append(book.join(ids[0], ids[1]) if len(ids) == 2 else (ids[0] if ids else None))
+    axes = (*stacks, book.axis(left, -2), book.axis(right, -1))
+    book.write(output, axes)
+    terms = [ids for ids in (*axes, contracted) if ids is not None]
+    total = prod(book.shapes[output]) * book.shapes[left][-1] // book.batch
+    book.products.append(Product(total // prod(len(ids) for ids in terms), tuple(terms)))
+
+
+def _contract(node: Node, book: IdBook, left_axis: int, right_axis: int) -> Ids | None:
+    """Make what is summed over one row of nodes; return its ids."""
+    left, right = node.input(0), node.input(1)
+    ids = book.join(book.axis(left, left_axis), book.axis(right, right_axis))
+    book.mix(node, 0, left_axis, "sum")
+    return ids
+
+
+@coupling("Einsum")
+def einsum_coupling(node: Node, book: IdBook) -> None:
+    """Axes of one letter are one row of nodes; a letter that the result lacks is summed over."""
+    equation = node.get("equation", "").replace(" ", "")
+    left, _, result = equation.partition("->")
+    terms = left.split(",")
+    names = [node.input(position) for position in range(len(terms))]
+    plain = "." not in equation and "->" in equation and all(len(set(t)) == len(t) for t in terms)
+    if not plain:
+        for name in names:
+            book.pin_value(name, "stands in an einsum that is not spelled out")
+        return
+    weights = [place for place, name in enumerate(names) if book.is_weight(name)]
+    if (
+        len(terms) == 2
+        and len(weights) == 1
+        and _einsum_transfer(node, terms, result, weights[0], book)
+    ):
+        return
+    found: dict[str, Ids | None] = {}
+    for term, name in zip(terms, names, strict=True):
+        for letter, ids in zip(term, held_ids(name, book), strict=True):
+            found[letter] = book.join(found[letter], ids) if letter in found else ids
+    for position, term in enumerate(terms):
+        for axis, letter in enumerate(term):
+            if letter not in result:
+                book.mix(node, position, axis, "sum")
+    book.write(node.outputs[0], tuple(found[letter] for letter in result))
+    sizes = {
+        c: n
+        for t, name in zip(terms, names, strict=True)
+        for c, n in zip(t, book.shapes[name], strict=True)
+    }
+    held = tuple(ids for ids in found.values() if ids is not None)
+    total = prod(sizes.values()) // book.batch // prod(len(ids) for ids in held)
+    book.products.append(Product(max(1, total), held))
+
+
+def _einsum_transfer(node: Node, terms: list[str], result: str, place: int, book: IdBook) -> bool:
+    """Record an einsum of one weight [in, out] as a transfer; say whether it is one."""
+    weight, data = terms[place], terms[1 - place]
+    summed = [c for c in weight if c in data and c not in result]
+    made = [c for c in weight if c not in data and c in result]
+    if len(weight) != 2 or len(summed) != 1 or len(made) != 1:
+        return False
+    (read,), (new,) = summed, made
+    source, output = node.input(1 - place), node.outputs[0]
+    initializer, order = book.constant(node.input(place)) or ("", ())
+    in_axis, out_axis = order[weight.index(read)], order[weight.index(new)]
+    axes: list[Ids | None] = [None, None]
+    axes[in_axis] = book.nodes_of(source, data.index(read))
+    axes[out_axis] = book.fresh(book.shapes[initializer][out_axis])
+    book.claim(initializer, tuple(axes))
+    ids: dict[str, Ids | None] = dict(zip(data, book.ids(source), strict=True))
+    ids[new] = book.axis(initializer, out_axis)
+    book.write(output, tuple(ids.get(c) for c in result))
+    book.add_transfer(
+        Transfer(
+            name=node.name, kind="dense", weight=initializer, out_axis=out_axis, in_axis=in_axis, bias=None,
+            source=source, output=output, macs_per_link=book.positions(output, result.index(new)),
+        )
+    )  # fmt: skip
+    return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import normal
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 @operator("BatchNormalization")
@@ -84,3 +87,52 @@ def group_normalization(node: Node, mode: Mode) -> Function:
         return F.group_norm(x, groups, scale, bias, epsilon)
 
     return function
+
+
+@coupling("BatchNormalization", "InstanceNormalization")
+def channel_norm_coupling(node: Node, book: IdBook) -> None:
+    """Every channel by its own statistics; γ directly after a transfer takes the place of its eigenvalues."""
+    source, output = node.input(0), node.outputs[0]
+    ids = book.nodes_of(source, 1)
+    book.write(output, (None, ids, *book.ids(source)[2:]))
+    parameters = [node.input(position) for position in range(1, len(node.inputs))]
+    for name in parameters:
+        book.attach(name, (ids,))
+    transfer = book.transfer_before(source)
+    ordinary = node.op_type == "BatchNormalization" and set(parameters) <= book.initializers
+    if transfer is not None and transfer.norm_scale is None and ordinary:
+        scale, bias, mean, _ = parameters
+        book.extend_transfer(source, norm_scale=scale, norm_bias=bias, norm_mean=mean)
+
+
+@coupling("LayerNormalization", "RMSNormalization")
+def layer_norm_coupling(node: Node, book: IdBook) -> None:
+    """Nodes share their statistics: those that go are kept out of mean and variance."""
+    source = node.input(0)
+    ids, rank = book.ids(source), len(book.shapes[source])
+    first = normal(node.get("axis", -1), rank)
+    for axis in range(first, rank):
+        book.mix(node, 0, axis, "norm")
+    for position in range(1, len(node.inputs)):
+        shape = book.shapes[node.input(position)]
+        own = ids[rank - len(shape) :]
+        book.attach(
+            node.input(position),
+            tuple(found if n > 1 else None for found, n in zip(own, shape, strict=True)),
+        )
+    book.pass_on(source, node.outputs[0])
+
+
+@coupling("GroupNormalization")
+def group_norm_coupling(node: Node, book: IdBook) -> None:
+    """Whole groups go, so that the statistics of the others stay what they are."""
+    source, groups = node.input(0), node.get("num_groups", 1)
+    channels = book.nodes_of(source, 1)
+    rows = channels.reshape(groups, -1)  # [groups, channels]
+    if rows.shape[1] > 1:
+        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
+    own = rows[:, 0] if node.opset < 21 else channels
+    for position in (1, 2):
+        book.attach(node.input(position), (own,))
+    book.state_width(node, rows[:, 0], attribute="num_groups")
+    book.write(node.outputs[0], (None, channels, *book.ids(source)[2:]))

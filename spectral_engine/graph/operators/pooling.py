@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import numbers
 
 MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -194,3 +196,9 @@ def global_lp_pool(node: Node, mode: Mode) -> Function:
     """The p-norm over all positions, which stay as axes of length 1."""
     p = node.get("p", 2)
     return lambda x: torch.linalg.vector_norm(x, p, dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+@coupling("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def pool_coupling(node: Node, book: IdBook) -> None:
+    """Every channel alone, over its positions."""
+    channels_only(node, book)

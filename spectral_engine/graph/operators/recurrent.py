@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Transfer
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 _VF: Any = torch._VF  # the kernels behind nn.LSTM, nn.GRU and nn.RNN
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -272,3 +274,37 @@ ACTIVATIONS: dict[str, tuple[Made, float | None, float | None]] = {
     "HardSigmoid": (lambda a, b: lambda z: (a * z + b).clamp(0, 1), 0.2, 0.5),
     "Elu": (lambda a, _b: lambda z: F.elu(z, a), 1.0, None),
 }
+
+
+@coupling("LSTM", "GRU", "RNN")
+def recurrent_coupling(node: Node, book: IdBook) -> None:
+    """A hidden node is a row in every gate and a column of what the gates read back; both directions share it."""
+    gates, directions = (
+        GATES[node.op_type],
+        2 if node.get("direction", "") == "bidirectional" else 1,
+    )
+    source, weight, back = node.input(0), node.input(1), node.input(2)
+    hidden = book.fresh(book.shapes[back][2])
+    rows = np.tile(hidden, gates)
+    book.attach(weight, (None, rows, book.nodes_of(source, -1)))
+    book.attach(back, (None, rows, hidden))
+    optional = {3: np.tile(hidden, 2 * gates), 5: hidden, 6: hidden, 7: np.tile(hidden, 3)}
+    for position, ids in optional.items():
+        if node.has_input(position):
+            rank = len(book.shapes[node.input(position)])
+            book.attach(node.input(position), (*(None,) * (rank - 1), ids))
+    book.state_width(node, hidden, attribute="hidden_size")
+    for output in node.outputs:
+        if output:
+            book.write(output, (*(None,) * (len(book.shapes[output]) - 1), hidden))
+    output = next(name for name in node.outputs if name)
+    links = directions * book.positions(source, -1)
+    for suffix, name, read in (("", weight, source), ("/recurrent", back, output)):
+        found = book.constant(name)
+        if found is not None:
+            book.add_inner_transfer(
+                Transfer(
+                    name=node.name + suffix, kind="recurrent", weight=found[0], out_axis=found[1][1],
+                    in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
+                )
+            )  # fmt: skip

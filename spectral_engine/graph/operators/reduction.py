@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Ids, MixKind
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import normal
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
@@ -77,7 +79,54 @@ def arg(node: Node, mode: Mode) -> Function:
             found: Tensor = find(x, dim=axis, keepdim=keep)
             return found
         flipped: Tensor = find(x.flip(axis), dim=axis, keepdim=keep)
-        counted: Tensor = x.shape[axis] - 1 - flipped
-        return counted
+        place: Tensor = x.shape[axis] - 1 - flipped
+        return place.long()
 
     return function
+
+
+# How a silenced node is kept out of a reduction over nodes; of a product it cannot be.
+KEPT_OUT: dict[str, MixKind] = {
+    **dict.fromkeys(
+        ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum"), "sum"
+    ),
+    "ReduceMean": "mean",
+    **dict.fromkeys(("ReduceMax", "ReduceLogSumExp"), "lowest"),
+    "ReduceMin": "highest",
+}
+
+
+@coupling(*REDUCTIONS, "ArgMax", "ArgMin")
+def reduction_coupling(node: Node, book: IdBook) -> None:
+    """Axes that stay keep their nodes; a reduction over nodes goes over those that stay."""
+    source, rank = node.input(0), len(book.shapes[node.input(0)])
+    reduced = _reduced_axes(node, rank)
+    if reduced is None:
+        book.pin_value(source, "is reduced along axes that are computed")
+        return
+    for axis in reduced:
+        kind = KEPT_OUT.get(node.op_type)
+        if kind is None:
+            book.pin(book.axis(source, axis), f"{node.op_type} goes over it")
+        else:
+            book.mix(node, 0, axis, kind)
+    keep = bool(node.get("keepdims", 1))
+    axes: list[Ids | None] = []
+    for axis, ids in enumerate(book.ids(source)):
+        if axis not in reduced:
+            axes.append(ids)
+        elif keep:
+            axes.append(None)
+    if len(axes) == len(book.shapes[node.outputs[0]]):
+        book.write(node.outputs[0], tuple(axes))
+
+
+def _reduced_axes(node: Node, rank: int) -> set[int] | None:
+    if node.op_type in {"ArgMax", "ArgMin"}:
+        return {normal(node.get("axis", 0), rank)}
+    stated = node.constant_ints(1, "axes")
+    if stated is None and node.has_input(1):
+        return None
+    if not stated:
+        return set() if node.get("noop_with_empty_axes", 0) else set(range(rank))
+    return {normal(axis, rank) for axis in stated}

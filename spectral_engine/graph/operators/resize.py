@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook, Ids
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import origins_of, state_width_at
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size
 
 Floats = NDArray[np.float64]
@@ -270,3 +272,23 @@ def _outside(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
         shape[place] = axis.out
         x = x.masked_fill(beyond.view(shape), sampling.fill)
     return x
+
+
+@coupling("Resize", "Upsample")
+def resize_coupling(node: Node, book: IdBook) -> None:
+    """Axes that keep their length keep their nodes; a stated length follows."""
+    source, target = node.input(0), node.outputs[0]
+    before, after = book.shapes[source], book.shapes[target]
+    axes: list[Ids | None] = list(book.ids(source))
+    for axis in range(len(axes)):
+        if before[axis] != after[axis]:
+            book.pin(axes[axis], "is resized")
+            axes[axis] = None
+    book.write(target, tuple(axes))
+    if not (node.op_type == "Resize" and node.has_input(3)):
+        return
+    named = node.get("axes", None) or list(range(len(before)))
+    for entry, origin in enumerate(origins_of(node, 3, book)):
+        ids = axes[named[entry]]
+        if ids is not None:
+            state_width_at(origin, ids, book)

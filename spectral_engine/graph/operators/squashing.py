@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.id_book import IdBook
 from spectral_engine.graph.node import Node
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 
 
 @operator("Hardmax")
@@ -103,3 +105,34 @@ def cumulative(node: Node, mode: Mode) -> Function:
         return found.flip(dim) if reverse else found
 
     return function
+
+
+@coupling("Shrink")
+def shrink_coupling(node: Node, book: IdBook) -> None:
+    """Every node alone."""
+    follow(node, book)
+
+
+@coupling("SwiGLU")
+def swiglu_coupling(node: Node, book: IdBook) -> None:
+    """A gate for each node."""
+    meet([node.input(0), node.input(1)], node.outputs[0], book)
+
+
+@coupling("LpNormalization", "CumSum")
+def running_coupling(node: Node, book: IdBook) -> None:
+    """Nodes along the axis share a norm or a running sum: those that go are kept out of it."""
+    source, rank = node.input(0), len(book.shapes[node.input(0)])
+    stated = node.constant_ints(1) if node.op_type == "CumSum" else [node.get("axis", -1)]
+    if stated is None:
+        book.pin_value(source, "is summed along an axis that is computed")
+    else:
+        book.mix(node, 0, stated[0] % rank, "sum")
+    book.pass_on(source, node.outputs[0])
+
+
+@coupling("LRN")
+def lrn_coupling(node: Node, book: IdBook) -> None:
+    """Neighbouring channels damp one another: where they stand matters."""
+    book.pin(book.axis(node.input(0), 1), "is damped by its neighbours")
+    book.pass_on(node.input(0), node.outputs[0])

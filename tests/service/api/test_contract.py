@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from support.analyses import ANALYSIS
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 
@@ -59,11 +60,19 @@ def ended_job(server: RunningApi) -> dict[str, str]:
         model = http.post("/v1/models", content=b"m", headers=RAW).json()["id"]
         dataset = http.post("/v1/datasets", content=b"d", headers=RAW).json()["id"]
         job = http.post("/v1/jobs", json={"model": model, "dataset": dataset}).json()["id"]
+        analysis = http.post("/v1/analyses", json={"model": model}).json()["id"]
     here = make_context(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
     hand = Hand(here, job).claim()
     chosen = hand.candidate(b"small", 3)
     hand.succeed(chosen, report_json_sha256=hand.store(b"{}"))
-    return {"model_id": model, "dataset_id": dataset, "job_id": job, "candidate_id": chosen}
+    Hand(here, analysis).claim().analysed(ANALYSIS)
+    return {
+        "model_id": model,
+        "dataset_id": dataset,
+        "job_id": job,
+        "candidate_id": chosen,
+        "analysis_id": analysis,
+    }
 
 
 fuzzing = settings(
@@ -88,8 +97,9 @@ def test_the_api_keeps_its_word_about_what_exists(case: Case, target: Target) ->
     for name, value in target.known.items():
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = value
-    if isinstance(case.body, dict) and {"model", "dataset"} <= case.body.keys():
-        case.body |= {"model": target.known["model_id"], "dataset": target.known["dataset_id"]}
+    if isinstance(case.body, dict):
+        known = {"model": target.known["model_id"], "dataset": target.known["dataset_id"]}
+        case.body |= {name: known[name] for name in known.keys() & case.body.keys()}
     case.call_and_validate(base_url=target.url, checks=CHECKS)
 
 

@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 OPERATIONS = {
-    "createModel", "listModels", "getModel", "downloadModelFile",
+    "createModel", "listModels", "getModel", "downloadModelFile", "downloadModelExternal",
     "createDataset", "listDatasets", "getDataset", "downloadDatasetFile",
+    "analyzeModel", "listAnalyses", "getAnalysis",
     "createJob", "listJobs", "getJob", "cancelJob", "listJobEvents",
     "listCandidates", "downloadCandidate", "downloadModel", "getReport",
     "getHealth", "getReadiness", "getMetrics", "getProblem",

@@ -42,6 +42,12 @@ def test_every_failure_is_a_problem(
     assert problem.detail
 
 
+@pytest.mark.parametrize("content", [b"{", b"[]", b'"text"'])
+def test_a_body_that_is_no_object_is_called_body(api: TestClient, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert api.post("/v1/jobs", content=content, headers=headers).json()["detail"][:6] == "body: "
+
+
 def test_a_problem_type_leads_to_a_page_that_explains_it(api: TestClient) -> None:
     problem = api.get("/nowhere").json()
 

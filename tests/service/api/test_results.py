@@ -178,6 +178,24 @@ def test_a_failed_job_has_no_result(api: TestClient, submit: Submit, work: Work,
     assert "ended as failed" in answer.json()["detail"]
 
 
+def test_a_cancelled_job_hands_out_the_best_that_it_had_found(
+    api: TestClient, submit: Submit, work: Work
+) -> None:
+    job = submit()
+    hand = work(job["id"])
+    hand.candidate(b"wide", nodes=9)
+    narrow = hand.candidate(b"narrow", nodes=3)
+    api.post(job["links"]["cancel"])
+    hand.cancelled()
+
+    ended = api.get(job["links"]["self"]).json()
+
+    assert (ended["status"], ended["outcome"]) == ("cancelled", None)
+    assert ended["chosen_candidate"] == narrow
+    assert api.get(job["links"]["model"]).content == b"narrow"
+    assert api.get(job["links"]["report"]).status_code == 404
+
+
 def test_a_candidate_of_another_job_is_not_found(
     api: TestClient, done: dict[str, Any], submit: Submit
 ) -> None:

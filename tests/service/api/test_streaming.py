@@ -99,7 +99,7 @@ def test_an_upload_that_is_announced_as_too_large_is_refused_before_it_is_sent(
 ) -> None:
     with running_api(tmp_path, max_upload_bytes=MEBIBYTE) as server:
         address = httpx2.URL(server.url)
-        with socket.create_connection((address.host, address.port), timeout=5) as connection:
+        with socket.create_connection((address.host, address.port), timeout=30) as connection:
             head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream"
             connection.sendall(f"{head}\r\nContent-Length: {2 * MEBIBYTE}\r\n\r\n".encode())
 
@@ -123,28 +123,27 @@ def test_a_stream_brings_events_as_they_happen(
     server: RunningApi, http: httpx2.Client, job: dict[str, Any]
 ) -> None:
     hand = hand_of(server, job)
-    seen: list[tuple[str, float]] = []
+    seen: list[str] = []
 
     def listen() -> None:
         with http.sse("/v1/jobs/" + job["id"] + "/events") as source:
             for message in source:
                 if message.data:
-                    seen.append((json.loads(message.data)["type"], time.monotonic()))
+                    seen.append(json.loads(message.data)["type"])
 
     listener = Thread(target=listen)
     listener.start()
     wait_until(lambda: len(seen) == 1)
     hand.claim()
     hand.tell("job.warning", "few rows")
-    told = time.monotonic()
-    wait_until(lambda: seen[-1][0] == "job.warning")
-    assert seen[-1][1] - told < 2
+    # Long before the next heartbeat, and while the job goes on.
+    wait_until(lambda: seen[-1] == "job.warning", seconds=10)
     hand.fail(code="internal", detail="?")
-    listener.join(timeout=5)
+    listener.join(timeout=30)
 
     assert not listener.is_alive()
-    assert seen[0][0] == "job.queued"
-    assert seen[-1][0] == "job.failed"
+    assert seen[0] == "job.queued"
+    assert seen[-1] == "job.failed"
 
 
 def test_a_server_with_an_open_stream_and_a_waiting_read_stops_in_seconds(tmp_path: Path) -> None:
@@ -161,18 +160,17 @@ def test_a_server_with_an_open_stream_and_a_waiting_read_stops_in_seconds(tmp_pa
             messages = iter(source)
             next(messages)
             reader.start()
-            time.sleep(0.5)
-
-            started = time.monotonic()
+            time.sleep(2)  # for the read to arrive, also on a busy machine
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(timeout=20)
 
         reader.join()
-        assert time.monotonic() - started < 4
         assert waiting == [200]
+        # Neither had to be cut off when uvicorn's patience was over.
+        assert "graceful shutdown exceeded" not in (tmp_path / "api.log").read_text()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not happen in time"
@@ -203,7 +201,7 @@ def test_what_can_be_got_can_be_asked_about(http: httpx2.Client, job: dict[str, 
     assert (asked.status_code, asked.content) == (200, b"")
     for header in ("content-length", "etag", "repr-digest", "content-disposition"):
         assert asked.headers[header] == got.headers[header]
-    stream = http.head(job["links"]["events"], headers={"Accept": "text/event-stream"}, timeout=3)
+    stream = http.head(job["links"]["events"], headers={"Accept": "text/event-stream"}, timeout=30)
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert http.head("/v1/nowhere").status_code == 404
     assert http.head(job["links"]["cancel"]).status_code == 405

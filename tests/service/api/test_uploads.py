@@ -211,3 +211,104 @@ def test_an_upload_sent_again_under_its_key_finds_the_same_model(api: TestClient
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     assert other.json()["code"] == "idempotency-key-reused"
+
+
+WEIGHTS = b"the weights of a model"
+
+
+def in_parts(*names: str, file: bytes = ONNX) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("file", ("net.onnx", file)), *(("external", (name, WEIGHTS)) for name in names)]
+
+
+def test_a_model_may_come_with_the_files_of_its_external_data(api: TestClient) -> None:
+    answer = api.post("/v1/models", files=in_parts("net.onnx.data", "b-2"))
+
+    assert answer.status_code == 201
+    model = answer.json()
+    digest = hashlib.sha256(WEIGHTS).hexdigest()
+    size = len(WEIGHTS)
+    assert model["external"] == [
+        {"name": name, "sha256": digest, "size_bytes": size} for name in ("net.onnx.data", "b-2")
+    ]
+    assert (model["file_name"], model["size_bytes"]) == ("net.onnx", len(ONNX))
+    assert answer.headers["repr-digest"] == sha256_field(ONNX)
+    assert api.get(model["links"]["self"]).json() == model
+    assert api.get(f"{model['links']['self']}/external/b-2").content == WEIGHTS
+    for name in ("b-3", "..%2Fb-2"):
+        assert api.get(f"{model['links']['self']}/external/{name}").status_code == 404
+
+
+def test_the_files_may_come_in_any_order_and_with_digests_of_their_own(api: TestClient) -> None:
+    right = {"Content-Digest": sha256_field(WEIGHTS)}
+    wrong = {"Content-Digest": sha256_field(ONNX)}
+
+    def send(headers: dict[str, str]) -> int:
+        weights = ("w", WEIGHTS, "application/octet-stream", headers)
+        parts = [("external", weights), ("file", ("net.onnx", ONNX)), ("name", (None, "n"))]
+        return int(api.post("/v1/models", files=parts).status_code)
+
+    assert (send(right), send(wrong)) == (201, 400)
+    assert len(api.get("/v1/models").json()["data"]) == 1
+
+
+def test_a_model_in_one_file_has_no_external_data(api: TestClient) -> None:
+    assert api.post("/v1/models", content=ONNX, headers=RAW).json()["external"] == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["../weights"],
+        ["a/b"],
+        ["/etc/passwd"],
+        [".."],
+        ["."],
+        ["a b"],
+        ["weights\n"],
+        ["Größe"],
+        ["w" * 129],
+        ["twice", "twice"],
+        [str(n) for n in range(65)],
+    ],
+)
+def test_a_name_that_is_no_plain_file_name_is_refused_and_nothing_is_stored(
+    api: TestClient, names: list[str]
+) -> None:
+    answer = api.post("/v1/models", files=in_parts(*names))
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/external"
+    assert api.get("/v1/models").json()["data"] == []
+
+
+def test_an_empty_external_file_and_external_data_alone_are_refused(api: TestClient) -> None:
+    empty = api.post("/v1/models", files=[*in_parts(), ("external", ("w", b""))])
+    alone = api.post("/v1/models", files=in_parts("w")[1:])
+
+    assert empty.json()["errors"][0]["pointer"] == "#/external"
+    assert alone.json()["errors"][0]["pointer"] == "#/file"
+
+
+def test_a_data_set_has_no_external_data(api: TestClient) -> None:
+    answer = api.post("/v1/datasets", files=in_parts("w"))
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/external"
+
+
+def test_the_limit_is_for_all_files_of_an_upload_together(small_api: TestClient) -> None:
+    fits = small_api.post("/v1/models", files=in_parts("w", file=b"x" * 1000))
+    over = small_api.post("/v1/models", files=in_parts("v", "w", file=b"x" * 1000))
+
+    assert (fits.status_code, over.status_code) == (201, 413)
+
+
+def test_other_weights_under_the_same_key_are_another_request(api: TestClient) -> None:
+    headers = {"Idempotency-Key": "upload-2"}
+
+    first = api.post("/v1/models", files=in_parts("w"), headers=headers)
+    again = api.post("/v1/models", files=in_parts("w"), headers=headers)
+    other = api.post("/v1/models", files=in_parts("v"), headers=headers)
+
+    assert again.json() == first.json()
+    assert other.json()["code"] == "idempotency-key-reused"

@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> Run:
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
 

@@ -76,3 +76,23 @@ def test_analyze_tells_the_layers_that_can_be_narrowed(run, model):
     ended = run("analyze", model, "--json")
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["layers"]
+
+
+def test_analyze_says_that_a_target_is_feasible(run, model):
+    ended = run("analyze", model, "--max-macs", "0.5", "--keep-nodes", "0.9")
+    assert ended.returncode == 0, ended.stderr
+    assert "target: feasible: " in ended.stdout
+
+
+def test_analyze_ends_with_3_and_names_the_limit_that_no_cut_can_meet(run, model):
+    ended = run("analyze", model, "--max-params", "0.0001", "--json")
+    assert ended.returncode == 3, ended.stderr
+    told = json.loads(ended.stdout)["target"]
+    assert told["feasible"] is False
+    assert "max_params" in told["reason"]
+
+
+def test_analyze_refuses_a_ratio_that_is_none(run, model):
+    ended = run("analyze", model, "--max-macs", "2")
+    assert ended.returncode == 2
+    assert "ratio" in ended.stderr

@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from service.cli.supervisor import Supervised
+from tests.support.running_service import is_alive, until
 
 # Writes its process id, starts a child that would live for ever, and waits.
 PARENT = """
@@ -17,18 +20,6 @@ with open(sys.argv[1], 'a') as file:
     file.write(f'{os.getpid()} {child.pid}\\n')
 time.sleep(600)
 """
-
-
-def lives(process_id: int) -> bool:
-    stat = Path(f"/proc/{process_id}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def until(condition, seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def started(log: Path) -> list[list[int]]:
@@ -44,10 +35,10 @@ def test_a_command_that_dies_is_started_again_and_stop_leaves_nothing(tmp_path):
     os.kill(started(log)[0][0], signal.SIGKILL)
     until(lambda: len(started(log)) == 2)
     first, second = started(log)
-    until(lambda: not any(lives(number) for number in first))
-    assert all(lives(number) for number in second)
+    until(lambda: not any(is_alive(number) for number in first))
+    assert all(is_alive(number) for number in second)
     supervised.stop(grace_seconds=5)
-    until(lambda: not any(lives(number) for number in second))
+    until(lambda: not any(is_alive(number) for number in second))
 
 
 def test_stop_before_the_command_ever_ran_again_does_not_start_it(tmp_path):
@@ -62,6 +53,48 @@ def test_stop_before_the_command_ever_ran_again_does_not_start_it(tmp_path):
     assert len(started(log)) == ran
 
 
+def test_a_command_that_does_not_listen_is_killed(tmp_path, capfd):
+    log = tmp_path / "log"
+    deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{PARENT}"
+    supervised = Supervised("thing", [sys.executable, "-c", deaf, str(log)], dict(os.environ))
+    supervised.start()
+    until(lambda: len(started(log)) == 1)
+    supervised.stop(grace_seconds=0.5)
+    until(lambda: not any(is_alive(number) for number in started(log)[0]))
+    assert "did not stop in 0.5 s" in capfd.readouterr().err
+
+
+def test_a_command_that_cannot_be_started_is_tried_again(tmp_path, capfd):
+    tool, log = tmp_path / "tool", tmp_path / "log"
+    supervised = Supervised("thing", [str(tool)], dict(os.environ))
+    supervised.start()
+    time.sleep(0.2)
+    tool.write_text(f"#!/bin/sh\necho 1 1 >> {log}\n")
+    tool.chmod(0o700)
+    until(lambda: len(started(log)) >= 1)
+    supervised.stop(grace_seconds=5)
+    assert "thing could not be started" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_stop_at_any_moment_leaves_nothing(tmp_path, moment):
+    # Also while the command is being started: it may not even have run its first line.
+    log = tmp_path / "log"
+    supervised = Supervised("thing", [sys.executable, "-c", PARENT, str(log)], dict(os.environ))
+    before = set(children())
+    supervised.start()
+    time.sleep(moment * 0.004)
+    supervised.stop(grace_seconds=20)
+    until(lambda: not any(is_alive(number) for pair in started(log) for number in pair))
+    assert set(children()) <= before, "nothing runs, and nothing waits to be collected"
+
+
+def children() -> list[int]:
+    """Return the direct children of this process, dead ones that nobody collected included."""
+    threads = Path("/proc/self/task").glob("*/children")
+    return [int(number) for thread in threads for number in thread.read_text().split()]
+
+
 def test_the_command_dies_with_a_parent_that_is_killed(tmp_path):
     log = tmp_path / "log"
     code = (
@@ -74,5 +107,5 @@ def test_the_command_dies_with_a_parent_that_is_killed(tmp_path):
     parent.kill()
     parent.wait()
     command, grandchild = started(log)[0]
-    until(lambda: not lives(command))
+    until(lambda: not is_alive(command))
     os.kill(grandchild, signal.SIGKILL)

@@ -101,7 +101,7 @@ def test_waiting_ends_with_the_job_and_its_result_can_be_fetched(
 
     Timer(0.5, finish).start()
 
-    assert job.wait(timeout=20).status == "succeeded"
+    assert job.wait(timeout=60).status == "succeeded"
     assert job.outcome == "target_met"
     assert job.download_model(tmp_path / "small.onnx").read_bytes() == SMALL
     assert job.download_report(tmp_path / "report.html").read_bytes() == b"<!doctype html>"
@@ -118,7 +118,7 @@ def test_waiting_for_a_job_that_fails_raises_its_problem(
     Hand(here, job.id).claim().fail(code="diverged", detail="the loss is not finite")
 
     with pytest.raises(JobFailed) as failed:
-        job.wait(timeout=20)
+        job.wait(timeout=60)
 
     assert failed.value.problem.code == "diverged"
     assert "the loss is not finite" in str(failed.value)
@@ -131,7 +131,7 @@ def test_waiting_gives_up_in_time(job: Job) -> None:
 
 def test_a_cancelled_job_is_returned(job: Job) -> None:
     assert job.cancel().status == "cancelled"
-    assert job.wait(timeout=5).status == "cancelled"
+    assert job.wait(timeout=60).status == "cancelled"
 
 
 def test_events_come_until_the_job_ends(client: Client, job: Job, here: Context) -> None:

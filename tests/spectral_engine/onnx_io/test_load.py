@@ -1,5 +1,7 @@
 """Untrusted bytes: what is no sound model is refused in words, and nothing else happens."""
 
+import contextlib
+
 import numpy as np
 import onnx
 import onnx.parser
@@ -34,10 +36,8 @@ def test_garbage_is_refused_and_never_crashes(seed):
     content = bytearray(trained())
     for place in rng.integers(0, 600, 12):
         content[place] = rng.integers(256)
-    try:
-        load_model(bytes(content))
-    except ModelInvalid as error:
-        assert error.detail
+    with contextlib.suppress(ModelInvalid):  # anything else that is raised fails the test
+        assert load_model(bytes(content)).graph.outputs
 
 
 def test_a_graph_without_nodes_is_refused():

@@ -47,9 +47,8 @@ def bare(report):
     measurement = chosen.measurement.model_copy(update={"metric": None, "latency": []})
     only = chosen.model_copy(update={"drop": None, "speedups": [], "measurement": measurement})
     baseline = report.baseline.model_copy(update={"metric": None, "latency": []})
-    nothing = dict.fromkeys(
-        ("spectra", "relevance", "input_relevance", "path", "untouched", "warnings"), []
-    )
+    lists = ("spectra", "relevance", "input_relevance", "path", "untouched", "warnings")
+    nothing = {key: [] for key in lists}
     return report.model_copy(update={"candidates": [only], "baseline": baseline, **nothing})
 
 

@@ -1,0 +1,92 @@
+"""Our default, through the engine on the ONNX export; and its dense form, the control.
+
+The dense form is the very same program (schedule, removal, compensation, distillation, averaging) on plain weights.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.start import Case
+from benchmarks.quality.tuning import answer_error
+from spectral_engine.compression import _trainer, normalized, plan
+from spectral_engine.graph.id_book import Transfer
+from spectral_engine.loading import load
+from spectral_engine.measure.runtime import Runner
+from spectral_engine.methods.candidate import Built
+from spectral_engine.methods.prune import GradualPruning
+from spectral_engine.progress import ignore
+from spectral_engine.recipe import Recipe
+from spectral_engine.setup import Setup, prepare
+from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.training.feed import Feed
+from spectral_engine.training.teacher import Teacher
+from spectral_engine.training.trainer import Trainer
+
+TARGET = {"nodes": "keep_nodes", "macs": "max_macs"}
+
+
+class DenseModel(SpectralModel):
+    """The same model with every transfer left as it is: plain weights."""
+
+    def _hold(self, transfer: Transfer) -> None:
+        if transfer.norm_scale is not None:
+            self.gates[transfer.weight] = transfer.norm_scale
+
+
+def dense_trainer(setup: Setup, feed: Feed) -> Trainer:
+    """Hold the uploaded model as it is, with a second copy of it as the teacher."""
+    teacher = None
+    if setup.objective.needs_teacher:
+        original = load(setup.original).to(setup.device)
+        teacher = Teacher(original, setup.objective.watch, feed)
+    module, coupling = normalized(setup, feed)
+    model = DenseModel(module, coupling, setup.recipe.spectral)
+    return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
+
+
+def recipe_for(case: Case, level: float, rate: float | None, **changes: dict[str, Any]) -> Recipe:
+    """Return the default recipe with this target; one candidate, so that it has all epochs to itself."""
+    parts: dict[str, Any] = {
+        "target": {TARGET[case.setting.resource]: level},
+        "training": {"epochs": case.setting.epochs, "learning_rate": rate, "device": "cpu"},
+        "prune": {"candidates": 1},
+    }
+    for name, change in changes.items():
+        parts[name] = parts.get(name, {}) | change
+    return Recipe(method="prune", seed=case.seed, task=_task(case), **parts)
+
+
+def _task(case: Case) -> str:
+    return "regression" if case.start.data.regression else "classification"
+
+
+def compress(case: Case, recipe: Recipe, *, dense: bool = False) -> tuple[Built, bytes]:
+    """Run the engine's gradual pruning; return the last candidate and its file."""
+    setup = prepare(case.model_path, case.data_path, recipe, label=None, preprocessing=None)
+    folder = Path(tempfile.mkdtemp(prefix="quality-"))
+    try:
+        task = plan(setup, folder, ignore)
+        make = dense_trainer if dense else _trainer
+        built = GradualPruning(task, lambda: make(setup, task.feed)).run()[-1]
+        return built, built.path.read_bytes()
+    finally:
+        shutil.rmtree(folder)
+
+
+def widths(case: Case, built: Built) -> list[int]:
+    """Return the nodes left in each prunable layer."""
+    from spectral_engine.graph.coupling import couple
+
+    layers = couple(load(case.model_path)).layers
+    return [int((~built.removed[layer.groups]).sum()) for layer in layers if layer.prunable]
+
+
+def error(case: Case, model: bytes, part: str) -> float:
+    """Return the error of an ONNX file on `validation` or `test`."""
+    x, y = getattr(case.start.data, part)
+    from spectral_engine.data import Split
+
+    answers = Runner(model).predict(Split({"x": x}, None))
+    return answer_error(answers, y, regression=case.start.data.regression)

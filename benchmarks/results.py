@@ -1,0 +1,71 @@
+"""Write benchmarks/RESULTS.md from the rows: nothing in it is written by hand.
+
+python -m benchmarks.results            rewrite the page
+python -m benchmarks.results --check    end with 1 where it is not current
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rows
+from benchmarks.sections import SECTIONS, Section, unknown
+
+PAGE = Path(__file__).parent / "RESULTS.md"
+HEAD = """# Results
+
+Generated from `benchmarks/rows/*.jsonl` by `python -m benchmarks.results`. Every figure has the command that gives it;
+each run appends rows, none is taken out, and the bad ones stand first. All rows, whole, are in the files.
+"""
+
+
+def main() -> int:
+    """Rewrite or check the page; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--check", action="store_true")
+    text = render(found_rows())
+    if not parser.parse_args().check:
+        PAGE.write_text(text, "utf-8")
+        return 0
+    current = PAGE.exists() and PAGE.read_text("utf-8") == text
+    if not current:
+        print(f"{PAGE} is not current: run `python -m benchmarks.results`", file=sys.stderr)
+    return 0 if current else 1
+
+
+def found_rows() -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every benchmark that has any."""
+    return {path.stem: rows.read(path.stem) for path in sorted(rows.FOLDER.glob("*.jsonl"))}
+
+
+def render(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the page."""
+    known = {section.name for section in SECTIONS}
+    others = [unknown(name, found[name]) for name in sorted(set(found) - known)]
+    return "\n".join([HEAD, *(_section(one, found.get(one.name, [])) for one in SECTIONS + others)])
+
+
+def _section(section: Section, own: list[dict[str, Any]]) -> str:
+    parts = [f"## {section.title}", "", "```sh", section.command, "```"]
+    if section.goal:
+        parts += ["", f"Asked for: {section.goal}"]
+    if not own:
+        return "\n".join([*parts, "", "No row yet.", ""])
+    worst_first = sorted(own, key=section.badness, reverse=True)
+    if section.summary is not None:
+        parts += ["", f"**{section.summary(own)}**"]
+    return "\n".join([*parts, "", _table(section, worst_first), ""])
+
+
+def _table(section: Section, own: list[dict[str, Any]]) -> str:
+    head = list(section.columns)
+    lines = [head, ["---"] * len(head)]
+    lines += [[str(show(row)) for show in section.columns.values()] for row in own]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

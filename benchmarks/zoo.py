@@ -1,0 +1,51 @@
+"""Every net of the test zoo from both exporters: imported, narrowed to half its cost, and how far each step agrees.
+
+    python -m benchmarks.zoo [--write]
+
+`--write` puts the table into docs/zoo.md.
+"""
+
+import argparse
+from pathlib import Path
+
+from tests.support.narrowing import narrow_to
+from tests.support.zoo import EXPORTERS, NETS, specimen
+
+PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
+HEAD = """# The zoo
+
+Made by `python -m benchmarks.zoo --write`. Nodes are removed at random until half of the multiply-adds are left. "Import" is
+the largest difference between the imported module and onnxruntime, "surgery" that between the masked and the cut model in
+onnxruntime, both at batch sizes 1 and 7, relative to the largest output where that is above 1.
+
+| net | exporter | rows of nodes | multiply-adds | import | surgery |
+|---|---|---:|---:|---:|---:|
+"""
+
+
+def row(name: str, exporter: str) -> str:
+    """Return one line of the table."""
+    found = narrow_to(specimen(name, exporter))
+    prunable = sum(layer.prunable for layer in found.coupling.layers)
+    return (
+        f"| {name} | {exporter} | {prunable} of {len(found.coupling.layers)} "
+        f"| {found.coupling.macs():,} → {found.macs:,} "
+        f"| {found.import_error:.1e} | {found.surgery_error:.1e} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    lines = []
+    for name in NETS:
+        for exporter in EXPORTERS:
+            lines.append(row(name, exporter))
+            print(lines[-1], flush=True)
+    if write:
+        PAGE.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Analyses as they are asked for and as they are shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.api.problems.schemas import Problem
+from service.api.schemas import Request, Resource, Timestamp
+from spectral_engine.recipe import Target
+from spectral_engine.report.analysis_schema import Analysis
+
+Status = Literal["queued", "running", "succeeded", "failed"]
+TERMINAL = frozenset({"succeeded", "failed"})
+
+
+class AnalysisCreate(Request):
+    """Which model to analyze, and what is wanted of it."""
+
+    model: str = Field(max_length=64, description="id of an uploaded model")
+    target: Target | None = Field(None, description="a recipe's target: could narrowing meet it?")
+    batch_size: int | None = Field(
+        None, ge=1, le=65_536, description="for the estimate of training; by default a recipe's"
+    )
+
+
+class AnalysisLinks(Resource):
+    """Where to go from an analysis; paths on this server."""
+
+    self: str
+    model: str
+
+
+class ModelAnalysis(Resource):
+    """An analysis of a model: seconds of work, and its result."""
+
+    id: str
+    object: Literal["analysis"] = "analysis"
+    status: Status = Field(description="extensible")
+    model: str
+    target: Target | None
+    batch_size: int | None
+    result: Analysis | None
+    error: Problem | None
+    queue_position: int | None = Field(description="1 is next; only while queued")
+    created_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    links: AnalysisLinks
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when the state will not change any more."""
+        return self.status in TERMINAL

@@ -1,0 +1,100 @@
+"""What the analysis endpoints do: an analysis is a row of the jobs table, shown in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.api.analyses.schemas import AnalysisCreate
+from service.api.context import Context
+from service.api.idempotency import once
+from service.api.pagination import Cursor
+from service.api.problems.render import job_problem
+from service.api.schemas import timestamp
+from service.api.text import require_storable
+from service.errors import InvalidRequest, NotFound
+from service.store.jobs.records import PREFIXES, JobRecord
+from service.store.jobs.repository import JobRepository
+from service.store.models.repository import ModelRepository
+
+KIND = "analysis"
+PREFIX = PREFIXES[KIND]
+QUEUE = "cpu"
+PRIORITY = 1000  # above all that a job may ask for
+# An analysis takes seconds; one that hangs must not keep jobs from running.
+MAX_RUNTIME_SECONDS = 900
+
+
+def create(
+    here: Context, body: AnalysisCreate, key: str | None, base_url: str
+) -> tuple[dict[str, Any], bool]:
+    """Queue an analysis; return it as shown, and whether this repeats an earlier answer."""
+    asked = body.model_dump(mode="json")
+
+    def make(session: Session) -> dict[str, Any]:
+        _require_model(session, body.model)
+        jobs = JobRepository(session)
+        row = jobs.create(
+            kind=KIND,
+            model_id=body.model,
+            dataset_id=None,
+            recipe={name: asked[name] for name in ("target", "batch_size")},
+            priority=PRIORITY,
+            limits={"max_runtime_seconds": MAX_RUNTIME_SECONDS},
+            queue=QUEUE,
+        )
+        return show(row, base_url, jobs.queue_position(row))
+
+    shown, replayed = once(here, key, "POST /v1/analyses", asked, make)
+    if not replayed:
+        # After the commit, so that no worker looks for a row that is not there yet.
+        here.doorbell.ring(shown["id"], QUEUE)
+    return shown, replayed
+
+
+def find(
+    here: Context, cursor: Cursor, status: str | None, model: str | None
+) -> Sequence[JobRecord]:
+    """Return one row more than the page holds where there is a next one."""
+    require_storable(model or "", "model")
+    with here.database.read() as session:
+        return JobRepository(session).list(
+            kind=KIND,
+            status=status,
+            model_id=model,
+            after=cursor.after_id(PREFIX),
+            limit=cursor.limit + 1,
+            order=cursor.order,
+        )
+
+
+def not_found(analysis_id: str) -> NotFound:
+    """Return the error of asking for an analysis that there is not."""
+    return NotFound(f"There is no analysis {analysis_id!r}.")
+
+
+def show(row: JobRecord, base_url: str, queue_position: int | None = None) -> dict[str, Any]:
+    """Return the analysis as `service.api.analyses.schemas.ModelAnalysis` documents it."""
+    path = f"/v1/analyses/{row.id}"
+    return {
+        "id": row.id,
+        "object": "analysis",
+        "status": row.status,
+        "model": row.model_id,
+        **row.recipe,
+        "result": row.result,
+        "error": job_problem(base_url, path, row.error) if row.error else None,
+        "queue_position": queue_position,
+        "created_at": timestamp(row.created_at),
+        "started_at": timestamp(row.started_at),
+        "finished_at": timestamp(row.finished_at),
+        "links": {"self": path, "model": f"/v1/models/{row.model_id}"},
+    }
+
+
+def _require_model(session: Session, model_id: str) -> None:
+    if ModelRepository(session).get(model_id) is None:
+        item = {"detail": f"no model {model_id!r}", "pointer": "#/model", "location": "body"}
+        raise InvalidRequest(f"There is {item['detail']}", errors=[item])

@@ -1,0 +1,123 @@
+"""`analyze`: what could be removed from a model, without data and without training."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from spectral_engine.errors import EngineError
+from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.layers import Layer
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
+from spectral_engine.methods.ranking import floor_cost
+from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.source import source_sha256
+from spectral_engine.recipe import Prune, Target, Training
+from spectral_engine.report.analysis_schema import (
+    Amounts,
+    Analysis,
+    Estimate,
+    Feasibility,
+    LayerEntry,
+    Port,
+)
+
+BYTES = 4  # of a float
+COPIES = 5  # of each parameter: weight, folded weight, gradient, and the optimiser's two means
+STEP_OVER_FORWARD = 3.0  # a training step against a forward pass
+
+
+def analyze(
+    model: str | Path | bytes,
+    target: Target | dict[str, Any] | None = None,
+    *,
+    batch_size: int | None = None,
+    min_nodes: int | None = None,
+) -> Analysis:
+    """Return a model's node groups, couplings, ceilings, and what training it would take.
+
+    With a `target`, it says too whether narrowing can meet it. Raises ModelInvalid or UnsupportedOperator.
+    """
+    module = OnnxModule(load_model(model))
+    sha256 = source_sha256(model if isinstance(model, bytes) else Path(model))
+    coupling = couple(module)
+    start = cost_of(coupling, ~coupling.alive())
+    floor = floor_cost(coupling, min_nodes or Prune().min_nodes)
+    layers = [_layer(layer, coupling) for layer in coupling.layers]
+    graph = module.model.graph
+    return Analysis(
+        model_sha256=sha256,
+        opset=module.model.opset_imports.get("", 0),
+        graph_nodes=len(module.nodes),
+        operators=dict(Counter(node.op_type for node in module.nodes)),
+        inputs=[_port(value) for value in graph.inputs],
+        outputs=[_port(value) for value in graph.outputs],
+        layers=layers,
+        untouched=[layer for layer in layers if layer.removable == 0],
+        now=_amounts(start),
+        floor=_amounts(floor),
+        estimate=_estimate(module, batch_size or Training().batch_size),
+        target=None if target is None else _feasible(target, start, floor),
+    )
+
+
+def _layer(layer: Layer, coupling: Coupling) -> LayerEntry:
+    return LayerEntry(
+        name=layer.name,
+        nodes=len(layer.groups),
+        removable=int((~coupling.pinned[layer.groups]).sum()),
+        coupled=list(layer.producers),
+        reason=layer.reason,
+    )
+
+
+def _port(value: ir.Value) -> Port:
+    dims = [] if value.shape is None else [_dim(dim) for dim in value.shape]
+    return Port(
+        name=value.name or "", dtype="" if value.dtype is None else value.dtype.name, shape=dims
+    )
+
+
+def _dim(dim: int | ir.SymbolicDim) -> int | str | None:
+    return dim if isinstance(dim, int) else dim.value
+
+
+def _amounts(cost: Cost) -> Amounts:
+    return Amounts(nodes=cost.nodes, params=cost.params, macs=cost.macs)
+
+
+def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
+    """Count every value of one pass as kept for the backward pass; time one forward pass."""
+    shapes = trace_shapes(module)
+    held = sum(parameter.numel() for parameter in module.parameters())
+    names = set(shapes) - {name for name, _ in module.named_parameters()} - set(module.plan.known)
+    values = sum(prod(shapes[name]) for name in names) / TRACED_BATCH
+    memory = BYTES * (COPIES * held + 2 * values * batch_size)
+    inputs = traced_inputs(module, batch_size)
+    module.compute(inputs)
+    begun = time.perf_counter()
+    module.compute(inputs)
+    step = STEP_OVER_FORWARD * (time.perf_counter() - begun)
+    return Estimate(
+        batch_size=batch_size,
+        memory_bytes=int(memory),
+        seconds_per_epoch_of_1000_rows=step * 1000 / batch_size,
+    )
+
+
+def _feasible(target: Target | dict[str, Any], start: Cost, floor: Cost) -> Feasibility:
+    asked = target if isinstance(target, Target) else Target.model_validate(target)
+    try:
+        check_feasible(asked_budget(asked, start), floor)
+    except EngineError as error:
+        return Feasibility(feasible=False, reason=error.detail)
+    return Feasibility(
+        feasible=True, reason="narrowing can meet it; whether the metric can, training shows"
+    )

@@ -1,0 +1,195 @@
+"""The wide model with some nodes silenced: what surgery is checked against.
+
+A silenced node stays in its place and computes; whoever reads it reads nothing. Transfers read it through zeros. Where
+an operator computes across nodes without a weight (a sum, a norm, a softmax), it is kept out of that by a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from spectral_engine.graph.coupling import Coupling, Mark
+from spectral_engine.graph.id_book import Mix
+from spectral_engine.graph.surgery import copy_model
+
+LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
+
+
+def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
+    """Return a copy of the model in which these node groups are silenced, and nothing is narrower."""
+    wide = copy_model(model)
+    for transfer in coupling.transfers:
+        if transfer.in_axis is not None:
+            ids = coupling.axes[transfer.weight][transfer.in_axis]
+            if ids is not None:
+                _zero(wide.graph.initializers[transfer.weight], transfer.in_axis, removed[ids])
+    dtype = _float_type(wide)
+    nodes = {node.outputs[0].name: node for node in wide.graph}
+    for mix in coupling.mixes:
+        if removed[mix.ids].any() and mix.kind != "norm":
+            _keep_out(wide, nodes[mix.node], mix, ~removed[mix.ids], dtype)
+    for name, mixes in _norms(coupling.mixes).items():
+        if any(removed[mix.ids].any() for mix in mixes):
+            _MaskedNorm(wide, nodes[name], mixes, removed, dtype).replace()
+    return wide
+
+
+def _zero(value: ir.Value, axis: int, gone: Mark) -> None:
+    tensor = value.const_value
+    if tensor is None or not gone.any():
+        return
+    array = tensor.numpy().copy()
+    np.moveaxis(array, axis, 0)[gone] = 0
+    value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
+
+
+def _float_type(model: ir.Model) -> ir.DataType:
+    """Return the type in which the model computes."""
+    for value in (*model.graph.initializers.values(), *model.graph.inputs):
+        if value.dtype is not None and value.dtype.is_floating_point():
+            return value.dtype
+    return ir.DataType.FLOAT
+
+
+def _keep_out(model: ir.Model, node: ir.Node, mix: Mix, stays: Mark, dtype: ir.DataType) -> None:
+    """Put a mask before the node's input."""
+    source = node.inputs[mix.input]
+    assert source is not None
+    name = f"{mix.node}/{mix.input}/{mix.axis}"
+    if mix.kind in {"sum", "mean"}:
+        scale = len(stays) / stays.sum() if mix.kind == "mean" else 1.0
+        factor = _constant(model, f"{name}/mask", _along(stays * scale, mix.axis, mix.rank), dtype)
+        masked = ir.node("Mul", [source, factor], outputs=[ir.Value(name=f"{name}/masked")])
+    else:
+        lowest = LOWEST if mix.kind == "lowest" else -LOWEST
+        if dtype == ir.DataType.FLOAT16:
+            lowest = np.sign(lowest) * 6e4
+        kept = _constant(model, f"{name}/mask", _along(stays, mix.axis, mix.rank), ir.DataType.BOOL)
+        other = _constant(model, f"{name}/least", np.array(lowest), dtype)
+        masked = ir.node("Where", [kept, source, other], outputs=[ir.Value(name=f"{name}/masked")])
+    model.graph.insert_before(node, masked)
+    node.replace_input_with(mix.input, masked.outputs[0])
+
+
+def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
+    shape = [1] * rank
+    shape[axis] = len(values)
+    return values.reshape(shape)
+
+
+def _constant(model: ir.Model, name: str, array: NDArray[Any], dtype: ir.DataType) -> ir.Value:
+    tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=name)
+    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
+    model.graph.register_initializer(value)
+    return value
+
+
+def _norms(mixes: Iterable[Mix]) -> dict[str, list[Mix]]:
+    found: dict[str, list[Mix]] = {}
+    for mix in mixes:
+        if mix.kind == "norm":
+            found.setdefault(mix.node, []).append(mix)
+    return found
+
+
+CENTRED = {"LayerNormalization", "SkipLayerNormalization"}
+# Where scale and shift stand among the inputs, and what is added to the first input before.
+SCALES: dict[str, tuple[int, ...]] = {
+    "SkipLayerNormalization": (2, 3),
+    "SkipSimplifiedLayerNormalization": (2,),
+}
+SUMMED: dict[str, tuple[int, ...]] = {
+    "SkipLayerNormalization": (1, 4),
+    "SkipSimplifiedLayerNormalization": (1, 3),
+}
+
+
+class _MaskedNorm:
+    """A layer or RMS normalisation over the nodes that stay, in plain operators.
+
+    With the mask m and n entries that stay: μ = Σ m x / n, c = m (x − μ), σ² = Σ c² / n, y = γ c / √(σ² + ε) + β.
+    """
+
+    def __init__(
+        self, model: ir.Model, node: ir.Node, mixes: list[Mix], removed: Mark, dtype: ir.DataType
+    ) -> None:
+        self.model, self.node, self.dtype = model, node, dtype
+        self.name, self.count = mixes[0].node, 0
+        rank = mixes[0].rank
+        axis = node.attributes.get_int("axis", -1)
+        self.axes = list(range(axis % rank, rank))
+        stays = np.ones([1] * rank)
+        wide = kept = 1
+        for mix in mixes:
+            own = ~removed[mix.ids]
+            stays = stays * _along(own.astype(np.float64), mix.axis, rank)
+            wide, kept = wide * len(own), kept * int(own.sum())
+        self.scale = wide / kept  # turns a mean over all entries into one over those that stay
+        self.mask = self._held("mask", stays)
+
+    def replace(self) -> None:
+        """Put the plain operators in the place of the node."""
+        kind = self.node.op_type
+        total = self._input(0)
+        for position in SUMMED.get(kind, ()):
+            total = self._with("Add", total, position)
+        held = self._add("Mul", total, self.mask)
+        if kind in CENTRED:
+            held = self._add("Mul", self._add("Sub", held, self._mean(held)), self.mask)
+        variance = self._mean(self._add("Mul", held, held))
+        least = self.node.attributes.get_float("epsilon", 1e-12 if kind in SUMMED else 1e-5)
+        deviation = self._add(
+            "Sqrt", self._add("Add", variance, self._held("epsilon", np.array(least)))
+        )
+        result = self._add("Div", held, deviation)
+        for op_type, position in zip(("Mul", "Add"), SCALES.get(kind, (1, 2)), strict=False):
+            result = self._with(op_type, result, position)
+        self._hand_over(0, result)
+        if len(self.node.outputs) > 3:
+            self._hand_over(3, total)
+        self.model.graph.remove(self.node)
+
+    def _input(self, position: int) -> ir.Value:
+        value = self.node.inputs[position]
+        assert value is not None
+        return value
+
+    def _with(self, op_type: str, value: ir.Value, position: int) -> ir.Value:
+        """Combine with an input, where it is given."""
+        if position >= len(self.node.inputs) or self.node.inputs[position] is None:
+            return value
+        return self._add(op_type, value, self._input(position))
+
+    def _hand_over(self, position: int, value: ir.Value) -> None:
+        old = self.node.outputs[position]
+        ir.convenience.replace_all_uses_with(old, value)
+        for index, output in enumerate(self.model.graph.outputs):
+            if output is old:
+                self.model.graph.outputs[index] = value
+                value.name, value.shape, value.type = old.name, old.shape, old.type
+
+    def _mean(self, value: ir.Value) -> ir.Value:
+        if self.model.opset_imports.get("", 17) >= 18:
+            axes = self._held("axes", np.array(self.axes), ir.DataType.INT64)
+            mean = self._add("ReduceMean", value, axes)
+        else:
+            mean = self._add("ReduceMean", value, axes=self.axes)
+        return self._add("Mul", mean, self._held("scale", np.array(self.scale)))
+
+    def _held(self, part: str, array: NDArray[Any], dtype: ir.DataType | None = None) -> ir.Value:
+        name = f"{self.name}/norm/{part}"
+        if name in self.model.graph.initializers:
+            return self.model.graph.initializers[name]
+        return _constant(self.model, name, array, dtype or self.dtype)
+
+    def _add(self, op_type: str, *inputs: ir.Value, **attributes: list[int]) -> ir.Value:
+        self.count += 1
+        output = ir.Value(name=f"{self.name}/norm/{op_type}_{self.count}")
+        node = ir.node(op_type, list(inputs), attributes=attributes, outputs=[output])
+        self.model.graph.insert_before(self.node, node)
+        return output

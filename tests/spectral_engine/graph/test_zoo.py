@@ -1,0 +1,41 @@
+"""Every net of the zoo, from both exporters: imported, narrowed to half its multiply-adds, and proved."""
+
+import onnx
+import pytest
+
+from tests.support.cutting import difference, in_onnxruntime
+from tests.support.narrowing import narrow_to
+from tests.support.zoo import EXPORTERS, NETS, specimen
+
+ALL = pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
+
+
+def test_the_zoo_holds_what_users_bring():
+    assert len(NETS) >= 30
+
+
+@ALL
+def test_a_net_is_narrowed_to_half_its_cost_and_computes_what_the_masked_one_computes(
+    name, exporter
+):
+    found = specimen(name, exporter)
+    narrowed = narrow_to(found)
+    assert narrowed.macs <= 0.5 * narrowed.coupling.macs()
+    assert narrowed.import_error <= 1e-4
+    assert narrowed.surgery_error <= 1e-5
+    inputs = found.sample(7)
+    changed = difference(in_onnxruntime(found.model, inputs), in_onnxruntime(narrowed.cut, inputs))
+    assert changed > 1e-3  # it did remove something
+
+
+@ALL
+def test_what_callers_see_stays_as_it_was(name, exporter):
+    found = specimen(name, exporter)
+    before, after = (
+        onnx.load_from_string(model) for model in (found.model, narrow_to(found, seed=1).cut)
+    )
+    assert after.graph.input == before.graph.input
+    assert after.graph.output == before.graph.output
+    opsets = [{o.domain: o.version for o in model.opset_import} for model in (before, after)]
+    assert opsets[0] == opsets[1]
+    onnx.checker.check_model(after, full_check=True)

@@ -1,0 +1,42 @@
+"""`compress` on nets of every kind: attention, recurrence, splits, several inputs."""
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_engine as se
+from tests.support.cutting import in_onnxruntime
+from tests.support.zoo import specimen
+
+ROWS = 240
+
+
+def save_rows(found, place):
+    """Save rows with labels that the net half knows: the strongest of its answers, each against its own mean."""
+    inputs = found.sample(ROWS, seed=5)
+    with torch.no_grad():
+        answer = next(iter(se.load(found.model)(**inputs).values())).numpy()
+    labels = (answer - answer.mean(axis=0)).argmax(axis=-1)
+    np.savez(place, y=labels, **{name: value.numpy() for name, value in inputs.items()})
+
+
+@pytest.mark.parametrize("name", ["vision", "llama", "lstm", "gru_both_ways", "c2f", "two_inputs"])
+def test_a_net_of_this_kind_is_compressed_from_file_to_file(name, tmp_path):
+    found = specimen(name)
+    save_rows(found, tmp_path / "rows.npz")
+    recipe = {
+        "target": {"max_macs": 0.5},
+        "training": {"epochs": 2, "batch_size": 64},
+        "prune": {"candidates": 2},
+    }
+    result = se.compress(found.model, tmp_path / "rows.npz", recipe)
+    assert result.outcome == "target_met"
+    after, before = result.chosen.entry.measurement, result.report.data.baseline
+    assert after.macs <= 0.5 * before.macs
+    assert result.chosen.entry.exactness.max_abs_difference <= 1e-5 * max(
+        1.0, result.chosen.entry.exactness.max_abs_output
+    )
+    (answer, *_) = in_onnxruntime(result.chosen.model_bytes, found.sample(3))
+    assert np.isfinite(answer).all()
+    result.report.save(tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 10_000

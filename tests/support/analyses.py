@@ -1,0 +1,22 @@
+"""An analysis as a worker records it, without the seconds that it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LAYER = {"name": "fc1", "nodes": 8, "removable": 8, "coupled": ["fc1"], "reason": None}
+ANALYSIS: dict[str, Any] = {
+    "schema_version": "1.0",
+    "model_sha256": "0" * 64,
+    "opset": 17,
+    "graph_nodes": 3,
+    "operators": {"Gemm": 2, "Relu": 1},
+    "inputs": [{"name": "x", "dtype": "FLOAT", "shape": ["batch", 4]}],
+    "outputs": [{"name": "y", "dtype": "FLOAT", "shape": [None, 2]}],
+    "layers": [LAYER],
+    "untouched": [],
+    "now": {"nodes": 8, "params": 58, "macs": 48},
+    "floor": {"nodes": 4, "params": 30, "macs": 24},
+    "estimate": {"batch_size": 128, "memory_bytes": 4096, "seconds_per_epoch_of_1000_rows": 0.1},
+    "target": {"feasible": True, "reason": "narrowing can meet it"},
+}

@@ -1,0 +1,51 @@
+"""A net of the zoo through import and surgery: what came in, what came out, and how far the two agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.masking import mask
+from spectral_engine.graph.surgery import cut
+from spectral_engine.loading import load
+from spectral_engine.methods.budget import Budget
+from spectral_engine.methods.ranking import choose_removal
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.cutting import difference, in_onnxruntime
+from tests.support.zoo import Specimen
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A net, narrowed to a share of its multiply-adds, and the same with its nodes masked."""
+
+    coupling: Coupling
+    macs: int
+    masked: bytes
+    cut: bytes
+    import_error: float
+    surgery_error: float
+
+
+def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
+    """Remove nodes at random until this share of the multiply-adds is left."""
+    module = load(found.model)
+    coupling = couple(module)
+    scores = np.random.default_rng(seed).random(coupling.count)
+    budget = Budget({"macs": share * coupling.macs()})
+    removed = choose_removal(coupling, scores, budget, min_nodes=1)
+    masked = to_bytes(mask(module.model, coupling, removed))
+    narrower = to_bytes(cut(module.model, coupling, removed))
+    import_error = surgery_error = 0.0
+    for batch in (1, 7):
+        inputs = found.sample(batch)
+        with torch.no_grad():
+            own = [value.numpy() for value in module(**inputs).values()]
+        import_error = max(import_error, difference(in_onnxruntime(found.model, inputs), own))
+        pair = in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)
+        surgery_error = max(surgery_error, difference(*pair))
+    macs = coupling.macs(removed)
+    return Narrowed(coupling, macs, masked, narrower, import_error, surgery_error)

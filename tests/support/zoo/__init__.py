@@ -1,0 +1,49 @@
+"""Small nets of every shape that is supported, written in torch and exported by both of its exporters."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tests.support.zoo.convolutional import CONVOLUTIONAL
+from tests.support.zoo.exporting import EXPORTERS, Input, export, settle
+from tests.support.zoo.perceptrons import PERCEPTRONS
+from tests.support.zoo.recurrent import RECURRENT
+from tests.support.zoo.transformers import TRANSFORMERS
+
+__all__ = ["EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
+
+NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
+    **PERCEPTRONS,
+    **CONVOLUTIONAL,
+    **RECURRENT,
+    **TRANSFORMERS,
+}
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A net, the ONNX file that an exporter wrote of it, and what it takes."""
+
+    name: str
+    net: nn.Module
+    model: bytes
+    inputs: dict[str, Input]
+
+    def sample(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        return {name: found.sample(batch, generator) for name, found in self.inputs.items()}
+
+
+@functools.cache
+def specimen(name: str, exporter: str = "torchscript") -> Specimen:
+    """Build, settle its statistics on random data, and export; exported once per session."""
+    make, inputs = NETS[name]
+    torch.manual_seed(len(name))
+    net = settle(make(), inputs)
+    names = tuple(f"in{i}" for i in range(len(inputs)))
+    outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
+    model = export(net, inputs, names, exporter, outputs)
+    return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))

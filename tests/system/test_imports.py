@@ -1,0 +1,95 @@
+"""Imports go one way: the rules refuse what they are there to refuse, and what starts often stays light."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINTER = Path(sys.executable).parent / "lint-imports"
+TRAINS = ("torch", "onnx", "onnx_ir", "onnxruntime", "scipy", "pyarrow", "numpy")
+WEB = ("fastapi", "starlette", "uvicorn")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources, where they may be spoilt."""
+    folder = tmp_path_factory.mktemp("copy")
+    for package in ("spectral_engine", "service", "worker"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [LINTER, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_sources_keep_the_rules(copy: Path):
+    done = lint(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("spectral_engine/loading.py", "import service.settings"),
+        ("spectral_engine/loading.py", "import worker.app"),
+        ("spectral_engine/loading.py", "import sqlalchemy"),
+        ("spectral_engine/loading.py", "import celery"),
+        ("spectral_engine/loading.py", "import fastapi"),
+        ("spectral_engine/recipe.py", "import torch"),
+        ("service/store/database.py", "import spectral_engine.compression"),
+        ("service/store/database.py", "import spectral_engine.report.schema"),
+        ("service/store/database.py", "import service.api.text"),
+        ("service/store/database.py", "import worker.app"),
+        ("service/store/database.py", "import fastapi"),
+        ("service/settings.py", "import torch"),
+        ("service/doorbell.py", "import celery"),
+        ("service/api/app.py", "import worker.app"),
+        ("service/api/app.py", "import celery"),
+        ("service/api/app.py", "import torch"),
+        ("service/api/app.py", "import spectral_engine.compression"),
+        ("service/client/client.py", "import torch"),
+        ("service/client/client.py", "import service.api.app"),
+        ("service/client/client.py", "import spectral_engine.loading"),
+        ("service/cli/main.py", "import celery"),
+        ("worker/runner.py", "import service.api.app"),
+        ("worker/runner.py", "import service.client"),
+        ("worker/runner.py", "import fastapi"),
+    ],
+)
+def test_the_rules_refuse(copy: Path, file: str, line: str):
+    source = copy / file
+    sound = source.read_text()
+    source.write_text(f"{sound}\n{line}\n")
+    try:
+        done = lint(copy)
+    finally:
+        source.write_text(sound)
+    assert done.returncode == 1, done.stdout
+    assert "BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("service.api.app, service.api.server", (*TRAINS, "celery", "worker")),
+        ("service.client", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "service.store")),
+        ("service.cli.main", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "pydantic")),
+        ("service.store.records, service.store.database", (*TRAINS, *WEB, "celery", "worker")),
+        ("spectral_engine.recipe, spectral_engine.report.schema", (*TRAINS, "service", "worker")),
+        ("worker.main, worker.tasks, worker.runner", (*TRAINS, *WEB, "service.api")),
+    ],
+)
+def test_what_starts_often_loads_nothing_heavy(modules: str, heavy: tuple[str, ...]):
+    code = f"import sys, {modules}; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,51 @@
+"""The engine itself under a worker: killed in the middle, and the result is that of an undisturbed run."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from spectral_engine import compress
+from spectral_engine.report.schema import Report
+from tests.support.digits import save_digits, save_model, splits
+from tests.support.running_service import command_line, descendants
+from tests.support.working import RunningWorker, Shop, running_worker
+
+REAL_ENGINE = "spectral_engine:compress"
+RECIPE = {"target": {"max_metric_drop": 0.3}, "training": {"epochs": 8}, "seed": 5}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    return save_model(tmp_path / "m.onnx"), save_digits(tmp_path / "d.npz")
+
+
+def kill_engine(worker: RunningWorker) -> None:
+    found = descendants(worker.process.pid)
+    os.kill(next(one for one in found if "worker.child" in command_line(one)), signal.SIGKILL)
+
+
+def test_a_real_job_whose_engine_is_killed_ends_once_with_the_very_same_model(shop: Shop, files):
+    content = (files[0].read_bytes(), files[1].read_bytes())
+    with running_worker(shop.settings, REAL_ENGINE) as worker:
+        job_id = shop.submit(files=content, **RECIPE)
+        shop.at_work(job_id)
+        kill_engine(worker)
+        job = shop.ended(job_id, seconds=120)
+    assert (job.status, job.outcome, job.attempt) == ("succeeded", "target_met", 2), job.error
+    assert shop.events(job_id).count("job.succeeded") == 1
+    report = Report.model_validate_json(shop.read(job.report_json_sha256))
+    (chosen,) = [one for one in shop.candidates(job_id) if one.chosen]
+    model = shop.read(chosen.sha256)
+    assert accuracy(model) == pytest.approx(report.chosen_candidate().measurement.metric.value)
+    undisturbed = compress(files[0], files[1], RECIPE)
+    assert model == undisturbed.chosen.model_bytes
+
+
+def accuracy(model: bytes) -> float:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"x": splits()["x_test"]})
+    return float(np.mean(np.argmax(logits, 1) == splits()["y_test"]))
