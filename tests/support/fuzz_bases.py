@@ -4,7 +4,7 @@ import onnx.parser
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo import export, specimen
+from tests.support.zoo import Input, export, specimen
 
 BRANCHES = """<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) {
     total = ReduceSum<keepdims = 0>(x)
@@ -47,7 +47,7 @@ def bases() -> dict[str, bytes]:
         for name in ("residual", "depthwise", "two_inputs", "signal", "without_bias", "vgg")
     }
     torch.backends.mha.set_fastpath_enabled(False)  # which the exporter cannot write
-    found["reader"] = export(Reader().eval(), ((5,),), ("in0",), "torchscript")
+    found["reader"] = export(Reader().eval(), (Input((5,)),), ("in0",), "torchscript")
     torch.backends.mha.set_fastpath_enabled(True)
     found["branches"] = onnx.parser.parse_model(BRANCHES).SerializeToString()
     return found

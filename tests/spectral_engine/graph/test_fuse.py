@@ -53,12 +53,14 @@ def test_fewer_steps_give_the_same_values_and_gradients(name):
     module = module_of(body)
     assert len(steps_of(module, ["y"])) == count
     inner = [v for step in module.plan.steps for v in step.node.outputs]
+    torch.manual_seed(0)
     x = torch.randn(3, 4, 6, requires_grad=True)
     fused, plain = module.compute({"x": x})["y"], module.compute({"x": x}, watch=inner)["y"]
     torch.testing.assert_close(fused, plain)
     for value in (fused, plain):
         (gradient,) = torch.autograd.grad(value.square().sum(), x)
-        torch.testing.assert_close(gradient, gradient_by_hand(module, x, inner))
+        expected = gradient_by_hand(module, x, inner)
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
 def gradient_by_hand(module, x, inner):
