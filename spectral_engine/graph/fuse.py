@@ -57,6 +57,11 @@ class Steps:
         fits = step.node.op_type in op_types and not step.node.domain and len(step.writes) == 1
         return at if fits and len(step.reads) == ARITY[step.node.op_type] else None
 
+    def made_by(self, slot: int, op_type: str) -> bool:
+        """Tell whether this operator produces a value."""
+        at = self._producer.get(slot)
+        return at is not None and self.steps[at].node.op_type == op_type
+
     def operands(self, at: int, *op_types: str) -> list[tuple[int, int]]:
         """Return (producing step, other operand) for operands of a binary step that are private."""
         reads = self.steps[at].reads
@@ -152,6 +157,10 @@ def _attention(book: Steps, at: int) -> Group | None:
     scores = book.steps[softmax].reads[0]
     product = book.private(scores, "MatMul")
     if product is not None:
+        roots = [_by_a_root(book, slot) for slot in book.steps[product].reads]
+        if roots[0] is not None and roots[1] is not None:
+            (q, a, i), (k, b, j) = roots[0], roots[1]
+            return Group(_attend_rooted, (q, k, v, a, b), (softmax, product, i, j))
         (q, left, before), (k, right, turned) = (
             _without_scale(book, slot) for slot in book.steps[product].reads
         )
@@ -179,6 +188,24 @@ def _without_scale(book: Steps, slot: int) -> tuple[int, float, tuple[int, ...]]
             if scale in book.scalars:
                 return value, book.scalars[scale], (at,)
     return slot, 1.0, ()
+
+
+def _by_a_root(book: Steps, slot: int) -> tuple[int, int, int] | None:
+    """Return what a square root scales, the root, and the step that does so: how torch writes the scale out."""
+    at = book.private(slot, "Mul")
+    if at is None:
+        return None
+    left, right = book.steps[at].reads
+    for value, scale in ((left, right), (right, left)):
+        if book.made_by(scale, "Sqrt"):
+            return value, scale, at
+    return None
+
+
+def _attend_rooted(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    if a.numel() == b.numel() == 1 and not (a.requires_grad or b.requires_grad):
+        return _attend(q, k, v, float(a) * float(b))
+    return torch.matmul(torch.softmax(torch.matmul(q * a, k * b), dim=-1), v)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:

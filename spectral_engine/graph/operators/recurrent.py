@@ -101,6 +101,7 @@ def _fused(
     node: Node, x: Tensor, weights: list[Weights], states: list[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
     """Run torch's kernel; a lone reverse direction is a forward one on the turned sequence."""
+    _check_fit(node, x, weights, states)
     turned = node.get("direction", "forward") == "reverse"
     biased = weights[0].input_bias is not None
     flat = [
@@ -117,6 +118,22 @@ def _fused(
     y, last = found[0], list(found[1:])
     y = y.flip(0) if turned else y
     return y.view(*y.shape[:2], len(weights), -1).transpose(1, 2), last
+
+
+def _check_fit(node: Node, x: Tensor, weights: list[Weights], states: list[Tensor]) -> None:
+    """Raise ValueError where shapes or types do not fit: the kernels trust them, and write outside otherwise."""
+    hidden = weights[0].r.shape[-1]
+    rows = GATES[node.op_type] * hidden
+    wanted = [(x, (*x.shape[:2], x.shape[-1]))]
+    for one in weights:
+        wanted += [(one.w, (rows, x.shape[-1])), (one.r, (rows, hidden))]
+        wanted += [(b, (rows,)) for b in (one.input_bias, one.hidden_bias) if b is not None]
+    wanted += [(state, (len(weights), x.shape[1], hidden)) for state in states]
+    for tensor, shape in wanted:
+        if tuple(tensor.shape) != shape or tensor.dtype != x.dtype:
+            raise ValueError(f"a tensor of shape {tuple(tensor.shape)} stands where {shape} is due")
+    if not hidden or not x.numel():
+        raise ValueError("nothing to run over")
 
 
 def _kernel(node: Node) -> Any:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from onnx import helper
 
+from spectral_engine.errors import ModelInvalid
 from spectral_engine.loading import load
 
 TIME, BATCH, IN, HIDDEN = 5, 3, 4, 6
@@ -91,6 +92,18 @@ def test_it_computes_what_onnxruntime_computes(kind, option, direction, extra):
     found = load(model)(**{name: torch.from_numpy(value) for name, value in given.items()})
     for value, wanted in zip(found.values(), expected, strict=True):
         np.testing.assert_allclose(value.numpy(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("name", ["X", "W", "R", "B", "h"])
+def test_shapes_that_do_not_fit_are_refused_before_a_kernel_trusts_them(kind, name):
+    model, given = build(kind, "plain", "forward", "states")
+    tensors = {key: torch.from_numpy(value) for key, value in given.items()}
+    tensors[name] = tensors[name][..., :-1].contiguous()
+    if kind == "GRU":  # the plain GRU is a loop, which torch itself checks
+        model = build(kind, "linear_before_reset", "forward", "states")[0]
+    with pytest.raises(ModelInvalid, match=kind):
+        load(model)(**tensors)
 
 
 @pytest.mark.parametrize("kind", GATES)
