@@ -23,7 +23,7 @@ from spectral_engine.measure.metrics import score
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.budget import Budget
 from spectral_engine.methods.compensation import fold_means
-from spectral_engine.methods.ranking import choose_removal
+from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
@@ -41,7 +41,8 @@ def narrowed(model: Path, train_rows: Split, keep: float, compensated: bool) -> 
     coupling = couple(module)
     spectral = SpectralModel(module, coupling, Spectral())
     scores = Relevance(spectral, "eigenvalue").scores()
-    removed = choose_removal(coupling, scores, Budget({"nodes": keep * 1000}), min_nodes=4)
+    budget = Budget({"nodes": keep * 1000})
+    removed = choose_removal(coupling, scores, budget, floors(coupling, 4))
     if compensated:
         fold_means(spectral, removed, Feed(train_rows, 256, torch.device("cpu")))
     spectral.write_back()
