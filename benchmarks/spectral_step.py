@@ -24,7 +24,7 @@ from spectral_engine.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
 
 BATCH = 128
-THREADS = 2
+THREADS = 1
 
 
 def small_convolutional_net() -> nn.Sequential:

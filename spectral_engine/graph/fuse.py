@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.factored import Factored
+
 if TYPE_CHECKING:
     from spectral_engine.graph.plan import Step
 
@@ -295,7 +297,9 @@ def _dense(book: Steps, at: int) -> Group | None:
     return None
 
 
-def _linear(x: Tensor, w: Tensor, bias: Tensor) -> Tensor:
+def _linear(x: Tensor, w: Tensor | Factored, bias: Tensor) -> Tensor:
+    if isinstance(w, Factored):
+        return w.linear(x, bias)
     if bias.dim() == 1 and w.dim() == 2 and bias.shape[0] == w.shape[1]:
         return F.linear(x, w.t(), bias)
     return torch.matmul(x, w) + bias

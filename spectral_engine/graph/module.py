@@ -79,10 +79,13 @@ class OnnxModule(nn.Module):
     def compute(
         self,
         inputs: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, Any] | None = None,
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
-        """Run the graph; `weights` replaces initializers by name, `watch` adds intermediate values to the result."""
+        """Run the graph; `watch` adds intermediate values to the result.
+
+        `weights` replaces initializers by name: by tensors or, where dense layers alone read them, Factored ones.
+        """
         values: dict[str, Any] = {**self._constants_for(inputs), **self._parameters_by_name}
         for name in self.input_names:
             if name not in inputs:

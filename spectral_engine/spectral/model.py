@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.id_book import AxisIds, Transfer
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.operators.linear import takes_factors
 from spectral_engine.recipe import Spectral
 from spectral_engine.spectral.transfer import SpectralTransfer
 
@@ -41,6 +43,7 @@ class SpectralModel(nn.Module):
         self._list = nn.ModuleList(self.spectral.values())
         trained = set(self.spectral)
         self.plain = tuple(name for name in module.trainable if name not in trained)
+        self.unfolded = self._find_unfolded()  # weight -> whether it is read as [out, in]
 
     def _hold(self, transfer: Transfer) -> None:
         if transfer.norm_scale is not None:
@@ -51,6 +54,20 @@ class SpectralModel(nn.Module):
                 weight, transfer.out_axis, transfer.in_axis, two_sided=self.options.two_sided
             )
 
+    def _find_unfolded(self) -> dict[str, bool]:
+        """Find the weights that only dense layers read, each as a matrix: these need not be folded to train."""
+        read: dict[str, set[bool | None]] = {name: set() for name in self.spectral}
+        for node in self.module.nodes:
+            for position, name in enumerate(node.inputs):
+                if name in read:
+                    read[name].add(takes_factors(node, position))
+        return {
+            name: turned
+            for name, ways in read.items()
+            for turned in (True, False)
+            if ways == {turned} and self.spectral[name].is_scaled_rows(turned)
+        }
+
     @property
     def normalizes(self) -> bool:
         """True when a normalisation follows the batches' statistics."""
@@ -60,7 +77,11 @@ class SpectralModel(nn.Module):
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:
         """Run the graph on one batch; the result holds its outputs and every watched value."""
-        return self.module.compute(inputs, self.weights(), watch)
+        weights: dict[str, Any] = {}
+        for name, transfer in self.spectral.items():
+            turned = self.unfolded.get(name)
+            weights[name] = transfer.weight() if turned is None else transfer.factors(turned)
+        return self.module.compute(inputs, weights, watch)
 
     def weights(self) -> dict[str, Tensor]:
         """Fold every spectral transfer: initializer name -> weight, with gradients to λ and φ."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spectral_engine.graph.factored import Factored
+
 SMALLEST_NORM = 1e-8
 
 
@@ -52,6 +54,15 @@ class SpectralTransfer(nn.Module):
         if self.eigenvalues_in is not None and self.in_axis is not None:
             scale = scale + along(self.eigenvalues_in, self.in_axis, dims)
         return scale * self.eigenvectors
+
+    def is_scaled_rows(self, turned: bool) -> bool:
+        """Say whether the weight, read as [out, in] or not, is one factor for each output node times φ."""
+        matrix = self.eigenvectors.dim() == 2
+        return matrix and self.eigenvalues_in is None and self.out_axis == (0 if turned else 1)
+
+    def factors(self, turned: bool) -> Factored:
+        """Return the weight as −λ_out and φ, for a layer that can take both."""
+        return Factored(self.eigenvectors, -self.eigenvalues_out, turned)
 
     @torch.no_grad()
     def magnitudes(self) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.factored import Factored
 from spectral_engine.graph.id_book import IdBook, Ids, Product, Transfer
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import held_ids
@@ -21,7 +22,9 @@ def gemm(node: Node, mode: Mode) -> Function:
     left_turned, right_turned = bool(node.get("transA", 0)), bool(node.get("transB", 0))
     fused = alpha == 1.0 and beta == 1.0 and not left_turned
 
-    def function(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    def function(a: Tensor, b: Tensor | Factored, c: Tensor | None = None) -> Tensor:
+        if isinstance(b, Factored):
+            return b.linear(a, c)
         if fused and (c is None or c.dim() == 1):
             return F.linear(a, b if right_turned else b.t(), c)
         product = (a.t() if left_turned else a) @ (b.t() if right_turned else b)
@@ -34,7 +37,17 @@ def gemm(node: Node, mode: Mode) -> Function:
 @operator("MatMul")
 def matmul(node: Node, mode: Mode) -> Function:
     """As numpy's matmul."""
-    return torch.matmul
+    return lambda a, b: b.linear(a) if isinstance(b, Factored) else torch.matmul(a, b)
+
+
+def takes_factors(node: Node, position: int) -> bool | None:
+    """Say whether a node reads its weight as [out, in] (True) or [in, out]; None where it must be whole."""
+    if position != 1 or node.op_type not in {"Gemm", "MatMul"}:
+        return None
+    if node.op_type == "MatMul":
+        return False
+    plain = node.get("alpha", 1.0) == node.get("beta", 1.0) == 1.0 and not node.get("transA", 0)
+    return bool(node.get("transB", 0)) if plain else None
 
 
 @operator("Einsum")
