@@ -19,7 +19,9 @@ HEAD = """# Results
 
 Generated from `benchmarks/rows/*.jsonl` by `python -m benchmarks.results`. Every figure has the command that gives it;
 each run appends rows, none is taken out, and the bad ones stand first. All rows, whole, are in the files.
+Quality against the peers has pages of its own, in [docs/benchmarks](../docs/benchmarks).
 """
+OWN_PAGE = "quality"  # rows whose files begin so are shown by `benchmarks.quality.report`
 
 
 def main() -> int:
@@ -38,7 +40,8 @@ def main() -> int:
 
 def found_rows() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of every benchmark that has any."""
-    return {path.stem: rows.read(path.stem) for path in sorted(rows.FOLDER.glob("*.jsonl"))}
+    paths = sorted(rows.FOLDER.glob("*.jsonl"))
+    return {path.stem: rows.read(path.stem) for path in paths if not path.stem.startswith(OWN_PAGE)}
 
 
 def render(found: dict[str, list[dict[str, Any]]]) -> str:

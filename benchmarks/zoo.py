@@ -14,9 +14,9 @@ from tests.support.zoo import EXPORTERS, NETS, specimen
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 HEAD = """# The zoo
 
-Made by `python -m benchmarks.zoo --write`. Nodes are removed at random until half of the multiply-adds are left. "Import" is
-the largest difference between the imported module and onnxruntime, "surgery" that between the masked and the cut model in
-onnxruntime, both at batch sizes 1 and 7, relative to the largest output where that is above 1.
+Made by `python -m benchmarks.zoo --write`. Nodes are removed at random until half of the multiply-adds are left.
+"Import" is the largest difference between the imported module and onnxruntime, "surgery" that between the masked and
+the cut model in onnxruntime, both at batch sizes 1 and 7, relative to the largest output where that is above 1.
 
 | net | exporter | rows of nodes | multiply-adds | import | surgery |
 |---|---|---:|---:|---:|---:|

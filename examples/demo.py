@@ -123,6 +123,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that the service is stopped then too
     try:
         main(sys.argv[1:] or list(SPECIFICATIONS))
     except KeyboardInterrupt:

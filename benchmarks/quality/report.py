@@ -83,7 +83,9 @@ def ratio(ours: Score, peer: Score) -> float:
 
 
 def is_worse(ours: Score, peer: Score) -> bool:
-    """Say whether ours is worse by more than two standard errors of the difference."""
+    """Say whether ours is worse by more than two standard errors of the difference; one seed cannot say so."""
+    if min(ours.seeds, peer.seeds) < 2:
+        return False
     return ours.mean - peer.mean > 2 * math.hypot(ours.standard_error, peer.standard_error)
 
 
@@ -139,6 +141,8 @@ def _verdict(cells: dict[Cell, dict[str, Score]]) -> list[str]:
         if math.isnan(mean):
             continue
         named = "; ".join(f"{setting} at {level:g}" for setting, level in worse) or "none"
+        if all(score.seeds < 2 for cell in cells.values() for score in cell.values()):
+            named = "one seed cannot say"
         lines.append(
             f"- Against the best peer of each cell, {words}: error ours ÷ peer {mean:.3f} (geometric mean over "
             f"{len(cells)} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."

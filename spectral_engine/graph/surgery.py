@@ -110,15 +110,10 @@ def narrow(tensor: Tensor, axes: AxisIds, removed: Mark) -> Tensor:
     return tensor
 
 
-def compensate(
-    bias: Tensor,
-    weight: Tensor,
-    transfer: Transfer,
-    ids: AxisIds,
-    removed: Mark,
-    mean: Tensor,
+def left_behind(
+    weight: Tensor, transfer: Transfer, ids: AxisIds, removed: Mark, mean: Tensor
 ) -> Tensor:
-    """Return the bias of a transfer with the constants that its removed inputs leave behind: b + Σ_removed W · mean.
+    """Return what a transfer's removed inputs gave its outputs on average: Σ_removed W · mean [out].
 
     `mean` [in] holds each input node's mean. A kernel's entries add up; padded borders see a little less than that.
     """
@@ -126,9 +121,7 @@ def compensate(
     own = ids[transfer.in_axis]
     assert own is not None
     gone = torch.from_numpy(removed[own]).to(weight.device)
-    turned = weight.detach().movedim(
-        (transfer.out_axis, transfer.in_axis), (0, 1)
-    )  # [out, in, ...]
+    turned = weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1))  # [out, in, …]
     summed = turned.flatten(2).sum(dim=2) if turned.dim() > 2 else turned  # [out, in]
-    left = transfer.gain * (summed[:, gone] @ mean[gone])  # [out]
-    return bias + left.view_as(bias)
+    left: Tensor = transfer.gain * (summed[:, gone] @ mean[gone])  # [out]
+    return left

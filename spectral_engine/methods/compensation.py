@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.id_book import Ids, Transfer
-from spectral_engine.graph.surgery import compensate
+from spectral_engine.graph.surgery import left_behind
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 
@@ -17,8 +17,9 @@ CALIBRATION_ROWS = 1024
 
 @torch.no_grad()
 def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> None:
-    """Add Σ_removed w_ij · mean(x_j) to the bias of every transfer that reads a removed node.
+    """Add Σ_removed w_ij · mean(x_j) to what every transfer that reads a removed node gives.
 
+    It goes into the transfer's bias, or into the running mean of the normalisation directly after it.
     Exact where the node is constant on the data; the best constant, in squared error, where it is not.
     """
     readers = [
@@ -32,9 +33,14 @@ def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> 
         weight = folded.get(transfer.weight)
         if weight is None:
             weight = model.module.initializer(transfer.weight)
-        bias = model.module.initializer(_bias(transfer))
         ids = model.coupling.axes[transfer.weight]
-        bias.copy_(compensate(bias, weight, transfer, ids, removed, means[transfer.name]))
+        left = left_behind(weight, transfer, ids, removed, means[transfer.name])  # [out]
+        if _has_bias(model, transfer):
+            bias = model.module.initializer(transfer.bias or "")
+            bias.add_(left.view_as(bias))
+        else:  # what is added before a normalisation is what its running mean has too much
+            mean = model.module.initializer(transfer.norm_mean or "")
+            mean.sub_(left.view_as(mean))
 
 
 def mean_inputs(model: SpectralModel, readers: list[Transfer], feed: Feed) -> dict[str, Tensor]:
@@ -57,9 +63,13 @@ def mean_inputs(model: SpectralModel, readers: list[Transfer], feed: Feed) -> di
 
 def _loses(model: SpectralModel, transfer: Transfer, removed: NDArray[np.bool_]) -> bool:
     ids = _in_ids(model, transfer)
-    if ids is None or transfer.bias is None or transfer.bias not in model.module.trainable:
+    if ids is None or not (_has_bias(model, transfer) or transfer.norm_mean is not None):
         return False
     return bool(removed[ids].any()) and _source_axis(model, transfer, ids) is not None
+
+
+def _has_bias(model: SpectralModel, transfer: Transfer) -> bool:
+    return transfer.bias is not None and transfer.bias in model.module.trainable
 
 
 def _in_ids(model: SpectralModel, transfer: Transfer) -> Ids | None:
@@ -82,9 +92,3 @@ def _node_axis(model: SpectralModel, transfer: Transfer) -> int:
     if axis is None:
         raise ValueError(f"{transfer.name} reads no nodes")
     return axis
-
-
-def _bias(transfer: Transfer) -> str:
-    if transfer.bias is None:
-        raise ValueError(f"{transfer.name} has no bias")
-    return transfer.bias

@@ -22,7 +22,7 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.methods.budget import Budget, Cost, cost_of
 from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
-from spectral_engine.methods.ranking import choose_removal
+from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.methods.schedule import Event, Schedule
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.progress import CandidateFile, OnProgress, Progress, Stage
@@ -76,6 +76,7 @@ class GradualPruning:
         self.task, self.start_trainer = task, start_trainer
         self.built: list[Built] = []
         self.warnings: list[str] = []
+        self.least = floors(task.coupling, task.recipe.prune.min_nodes)
         self._reset()
         self.first_eigenvalues = self.last_eigenvalues.copy()
 
@@ -141,7 +142,7 @@ class GradualPruning:
         alive = model.coupling.alive()
         self.last_relevance = np.where(alive, scores, self.last_relevance)
         self.last_eigenvalues = np.where(alive, self.relevance.eigenvalues(), self.last_eigenvalues)
-        going = choose_removal(model.coupling, scores, budget, self.task.recipe.prune.min_nodes)
+        going = choose_removal(model.coupling, scores, budget, self.least)
         if going.any():
             if self.task.recipe.prune.compensate == "mean":
                 fold_means(model, going, self.task.feed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,26 +13,36 @@ from spectral_engine.methods.budget import Budget, Cost, cost_of
 FEW = 4  # a layer of a few heads keeps a quarter of them
 
 
-def protected(coupling: Coupling, scores: NDArray[np.float64], min_nodes: int) -> NDArray[np.bool_]:
-    """Mark each layer's most relevant groups [count], so that none collapses: `min_nodes`, or a quarter of a few."""
+def floors(coupling: Coupling, min_nodes: int) -> dict[str, int]:
+    """Return how many nodes of each layer always stay: `min_nodes`, or a quarter of a few.
+
+    Read them from the coupling of the whole model: of one that narrows step by step they would narrow along.
+    """
+    sizes = {layer.name: len(np.unique(layer.groups)) for layer in coupling.layers}
+    return {name: min(min_nodes, max(1, size // FEW)) for name, size in sizes.items()}
+
+
+def protected(
+    coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]
+) -> NDArray[np.bool_]:
+    """Mark each layer's most relevant groups [count], as many as `least` says, so that none collapses."""
     marked = np.zeros(coupling.count, dtype=bool)
     alive = coupling.alive()
     for layer in coupling.layers:
         groups = np.unique(layer.groups[alive[layer.groups]])
-        floor = min(min_nodes, max(1, len(groups) // FEW))
-        best = groups[np.argsort(-scores[groups], kind="stable")[:floor]]
+        best = groups[np.argsort(-scores[groups], kind="stable")[: least[layer.name]]]
         marked[best] = True
     return marked
 
 
 def choose_removal(
-    coupling: Coupling, scores: NDArray[np.float64], budget: Budget, min_nodes: int
+    coupling: Coupling, scores: NDArray[np.float64], budget: Budget, least: Mapping[str, int]
 ) -> NDArray[np.bool_]:
     """Mark the groups to remove [count]: the fewest, least relevant first, that bring the model under budget.
 
     Where the floors do not allow that, everything that can go is marked.
     """
-    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, min_nodes)
+    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
     order = np.flatnonzero(free)
     order = order[np.argsort(scores[order], kind="stable")]
 
@@ -52,5 +64,6 @@ def choose_removal(
 def floor_cost(coupling: Coupling, min_nodes: int) -> Cost:
     """Return what stays when every group that can go is gone."""
     scores = np.zeros(coupling.count)
-    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, min_nodes)
+    least = floors(coupling, min_nodes)
+    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
     return cost_of(coupling, free)

@@ -12,7 +12,7 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import Budget
-from spectral_engine.methods.ranking import choose_removal
+from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.zoo import Specimen
@@ -36,7 +36,7 @@ def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
     coupling = couple(module)
     scores = np.random.default_rng(seed).random(coupling.count)
     budget = Budget({"macs": share * coupling.macs()})
-    removed = choose_removal(coupling, scores, budget, min_nodes=1)
+    removed = choose_removal(coupling, scores, budget, floors(coupling, 1))
     masked = to_bytes(mask(module.model, coupling, removed))
     narrower = to_bytes(cut(module.model, coupling, removed))
     import_error = surgery_error = 0.0

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 import torch
 from hypothesis import given, settings
@@ -100,6 +101,37 @@ def test_a_constant_node_goes_without_a_trace(name):
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(
         in_onnxruntime(narrower, inputs)[0], expected.numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_before_a_normalisation_the_running_mean_takes_what_a_constant_node_said():
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (float[N, 3, 4, 4] x) => (float[N, 2] y) {
+            a = Conv(x, w1, b1)  r = Sigmoid(a)  c = Conv(r, w2)
+            n = BatchNormalization(c, scale, shift, mean, variance)
+            p = GlobalAveragePool(n)  f = Flatten(p)  y = Gemm<transB = 1>(f, w3, b3)
+        }"""
+    )
+    generator = np.random.default_rng(0)
+    shapes = {"w1": (6, 3, 1, 1), "b1": (6,), "w2": (5, 6, 1, 1), "w3": (2, 5), "b3": (2,)}
+    shapes |= dict.fromkeys(("scale", "shift", "mean", "variance"), (5,))
+    for name, shape in shapes.items():
+        values = generator.uniform(0.5, 1.5, shape).astype(np.float32)
+        if name == "w1":
+            values[[1, 4]] = 0  # two channels that say sigmoid(b) everywhere
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    module = load(model.SerializeToString())
+    coupling = couple(module)
+    removed = np.zeros(coupling.count, dtype=bool)
+    removed[coupling.axes["w1"][0][[1, 4]]] = True
+    inputs = {"x": torch.randn(3, 3, 4, 4)}
+    expected = in_onnxruntime(model.SerializeToString(), inputs)
+    spectral = SpectralModel(module, coupling, Spectral())
+    fold_means(spectral, removed, feed_of({"x": torch.randn(32, 3, 4, 4)}))
+    module.write_back(spectral.weights())
+    narrower = to_bytes(cut(module.model, coupling, removed))
+    np.testing.assert_allclose(
+        in_onnxruntime(narrower, inputs)[0], expected[0], rtol=1e-5, atol=1e-5
     )
 
 

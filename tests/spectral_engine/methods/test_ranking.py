@@ -1,0 +1,34 @@
+"""Floors hold along the whole path."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.digits import export as export_net
+from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.methods.budget import Budget
+from spectral_engine.methods.ranking import choose_removal, floors
+from spectral_engine.onnx_io.load import load_model
+
+
+@pytest.fixture
+def coupling(tmp_path):
+    net = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 12), nn.ReLU(), nn.Linear(12, 2))
+    export_net(net, torch.zeros(1, 5), tmp_path / "net.onnx")
+    return couple(OnnxModule(load_model(tmp_path / "net.onnx")))
+
+
+def test_a_layer_keeps_min_nodes_or_a_quarter_of_a_few(coupling):
+    assert list(floors(coupling, 4).values())[:2] == [4, 3]
+    assert list(floors(coupling, 1).values())[:2] == [1, 1]
+
+
+def test_floors_do_not_narrow_with_a_model_that_narrows_step_by_step(coupling):
+    least = floors(coupling, 4)
+    scores = np.random.default_rng(0).uniform(size=coupling.count)
+    now = coupling
+    for nodes in (40, 30, 20, 15, 10, 7, 1):
+        now = now.without(choose_removal(now, scores, Budget({"nodes": nodes}), least))
+    assert [len(layer.groups) for layer in now.layers if layer.prunable] == [4, 3]
