@@ -147,9 +147,11 @@ def _reordered(node: Node, tensor: Tensor) -> Tensor:
     order = ORDER[node.op_type]
     if len(order) == 1:
         return tensor.contiguous()
-    gates = tensor.chunk(len(order))
     if node.op_type == "LSTM":  # forget and cell gate stand side by side in both orders
-        return torch.cat([gates[0], tensor[2 * len(gates[0]) :], gates[1]])
+        size = len(tensor) // 4
+        first, out, rest = torch.split(tensor, [size, size, 2 * size])
+        return torch.cat([first, rest, out])
+    gates = tensor.chunk(len(order))
     return torch.cat([gates[place] for place in order])
 
 
