@@ -65,35 +65,22 @@ def gemm_coupling(node: Node, book: IdBook) -> None:
     right_out = 0 if node.get("transB", 0) else 1
     bias = node.input(2) if node.has_input(2) else None
     if book.is_weight(right):
-        data, data_axis, weight, ends, out_axis = (
-            left,
-            left_in,
-            right,
-            (1 - right_out, right_out),
-            1,
-        )
+        ends, out_axis = (1 - right_out, right_out), 1
+        ids = linear_map(node, book, left, left_in, right, ends, out_axis, bias)
     elif book.is_weight(left):
-        data, data_axis, weight, ends, out_axis = (
-            right,
-            1 - right_out,
-            left,
-            (left_in, 1 - left_in),
-            0,
-        )
+        ends, out_axis = (left_in, 1 - left_in), 0
+        ids = linear_map(node, book, right, 1 - right_out, left, ends, out_axis, bias)
     else:
         _contract(node, book, left_in, 1 - right_out)
-        axes = book.axis(left, 1 - left_in), book.axis(right, right_out)
-        book.write(output, axes)
+        book.write(output, (book.axis(left, 1 - left_in), book.axis(right, right_out)))
         if bias is not None:
             book.pin_value(output, "meets a bias that no transfer owns")
         return
-    ids = linear_map(node, book, data, data_axis, weight, ends, out_axis, bias)
     if bias is not None:
         shape = book.shapes[bias]
         place = len(shape) - 2 + out_axis
-        book.attach(
-            bias, tuple(ids if n == place and shape[n] > 1 else None for n in range(len(shape)))
-        )
+        held = (ids if axis == place and n > 1 else None for axis, n in enumerate(shape))
+        book.attach(bias, tuple(held))
 
 
 @coupling("MatMul")

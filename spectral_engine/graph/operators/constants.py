@@ -1,0 +1,113 @@
+"""Constants, and numbers that are read from shapes while a model runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from onnx import TensorProto
+from torch import Tensor
+
+from spectral_engine.graph.id_book import Follows, IdBook
+from spectral_engine.graph.node import Node
+from spectral_engine.graph.operators.axes import (
+    origins_of,
+    state_width_at,
+)
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.types import HALVES, check_size, numbers, torch_type
+
+
+@operator("Shape")
+def shape(node: Node, mode: Mode) -> Function:
+    """The sizes as integers, or a part of them."""
+    start, end = node.get("start", 0), node.get("end", None)
+    return lambda x: torch.tensor(list(x.shape)[start:end], dtype=torch.int64)
+
+
+@operator("Size")
+def size(node: Node, mode: Mode) -> Function:
+    """The number of elements."""
+    return lambda x: torch.tensor(x.numel(), dtype=torch.int64)
+
+
+@operator("Range")
+def range_(node: Node, mode: Mode) -> Function:
+    """Numbers from start to limit by delta."""
+
+    def function(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
+        first, last, step = start.item(), limit.item(), delta.item()
+        check_size(node, [max(0, int((last - first) / step))])
+        return torch.arange(first, last, step, dtype=start.dtype, device=start.device)
+
+    return function
+
+
+@operator("ConstantOfShape")
+def constant_of_shape(node: Node, mode: Mode) -> Function:
+    """A tensor of one value."""
+    value = np.asarray(node.get("value", np.zeros(1, dtype=np.float32)))
+    if value.dtype.kind not in "biuf" or value.dtype == np.float16:
+        value = value.astype(np.float32)
+    fill = torch.from_numpy(value.copy()).flatten()[0]
+
+    def function(shape: Tensor) -> Tensor:
+        sizes = numbers(shape) or []
+        check_size(node, sizes)
+        return torch.full(sizes, fill.item(), dtype=fill.dtype)
+
+    return function
+
+
+@operator("BitCast")
+def bit_cast(node: Node, mode: Mode) -> Function:
+    """The same bits under another type; those of half precision are gone once it is computed in single."""
+    to = node.get("to", TensorProto.FLOAT)
+    dtype, half = torch_type(node, to), HALVES.get(to)
+
+    def function(x: Tensor) -> Tensor:
+        target = half or dtype
+        if x.element_size() != target.itemsize:
+            raise node.unsupported("bits of half precision are not supported")
+        return x.view(target).to(dtype)
+
+    return function
+
+
+@operator("Constant")
+def constant(node: Node, mode: Mode) -> Function:
+    """A value of the file."""
+    kinds = ("value", "value_float", "value_int", "value_floats", "value_ints")
+    held = [node.attributes[kind] for kind in kinds if kind in node.attributes]
+    if not held:
+        raise node.unsupported("only tensors and numbers are supported")
+    array = np.asarray(held[0])
+    if not isinstance(held[0], np.ndarray) and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
+        array = array.astype(np.float32)
+    tensor = torch.from_numpy(array.copy())
+    return lambda: tensor
+
+
+@coupling("Shape")
+def shape_coupling(node: Node, book: IdBook) -> None:
+    """Sizes are read when the model runs, and so follow by themselves."""
+    source = node.input(0)
+    axes = range(len(book.shapes[source]))[node.get("start", 0) : node.get("end", None)]
+    book.origins[node.outputs[0]] = tuple(Follows(source, axis) for axis in axes)
+
+
+@coupling("Size", "Range")
+def number_coupling(node: Node, book: IdBook) -> None:
+    """Numbers, not nodes."""
+
+
+@coupling("ConstantOfShape")
+def constant_of_shape_coupling(node: Node, book: IdBook) -> None:
+    """As narrow as what it meets."""
+    target = node.outputs[0]
+    axes = tuple(book.fresh(size) if size > 1 else None for size in book.shapes[target])
+    book.write(target, axes)
+    for ids, origin in zip(axes, origins_of(node, 0, book), strict=False):
+        if ids is not None:
+            state_width_at(origin, ids, book)
