@@ -32,6 +32,7 @@ class StageBar:
         )
         self._task = self._bar.add_task("starting", total=1.0, note="")
         self._told = -1  # tenths
+        self._stage = ""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -61,7 +62,10 @@ class StageBar:
         note = " ".join(f"{name} {value:.4g}" for name, value in (metrics or {}).items())
         if eta_seconds is not None:
             note = f"{_left(eta_seconds)} left  {note}"
-        self._bar.update(self._task, description=words, completed=fraction, note=note)
+        # A new stage is shown at once: a short one would fall between two refreshes.
+        new = words != self._stage
+        self._bar.update(self._task, description=words, completed=fraction, note=note, refresh=new)
+        self._stage = words
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
