@@ -29,7 +29,7 @@ from spectral_engine.graph.id_book import (
     Transfer,
 )
 from spectral_engine.graph.layers import Layer, find_layers
-from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_numbers, trace_shapes
@@ -134,7 +134,7 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
     """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
     traced = trace_shapes(module, TRACED_BATCH, shapes)
     nodes = graph_nodes(module.model)
-    varying = _varying(nodes, module.input_names)
+    varying = carrying_inputs(nodes, module.input_names)
     numbers = trace_numbers(module, shapes)
     known = {name: numbers.traced[name].numpy() for name in numbers.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
@@ -187,15 +187,6 @@ def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ..
         for position, numbers in node.constants.items()
         if node.inputs[position] not in written
     )
-
-
-def _varying(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
-    """Return the values that change with what the model is given, and not with its shape alone."""
-    varying = set(inputs)
-    for node in nodes:
-        if node.op_type not in {"Shape", "Size"} and varying.intersection(node.inputs):
-            varying.update(node.outputs)
-    return frozenset(varying)
 
 
 def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -194,17 +194,17 @@ def unfreeze_batch(nodes: list[Node], frozen: int | None, inputs: tuple[str, ...
     """Let reshapes that bake a frozen batch size in take any: the first entry becomes −1, or 0 for 'as it comes'."""
     if frozen is None:
         return nodes
-    carrying = _with_batch(nodes, inputs)
+    carrying = carrying_inputs(nodes, inputs)
     return [_unfrozen(n, frozen) if n.inputs and n.inputs[0] in carrying else n for n in nodes]
 
 
-def _with_batch(nodes: list[Node], inputs: tuple[str, ...]) -> set[str | None]:
+def carrying_inputs(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
     """Return the values that are made of the inputs' entries, not of their shapes alone."""
-    carrying: set[str | None] = {*inputs}
+    carrying = set(inputs)
     for node in nodes:
         if node.op_type not in {"Shape", "Size"} and carrying.intersection(node.inputs):
             carrying.update(node.outputs)
-    return carrying - {None}
+    return frozenset(carrying)
 
 
 def _unfrozen(node: Node, frozen: int) -> Node:

@@ -157,12 +157,6 @@ def normal(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
-def pin_axes(node: Node, book: IdBook, axes: Sequence[int], reason: str) -> None:
-    """Pin the nodes along these axes of the first input."""
-    for axis in axes:
-        book.pin(book.axis(node.input(0), axis), reason)
-
-
 def channels_only(node: Node, book: IdBook) -> None:
     """Pass on the ids along the channel axis, and none along space."""
     found = book.axis(node.input(0), 1)
