@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 from service.api.analyses.schemas import ModelAnalysis
 from service.api.schemas import Page
 from service.client.transport import Transport
-from service.client.waiting import wait_for_end, waiting
+from service.client.waiting import take_fields, wait_for_end, waiting
 from spectral_engine.recipe import Target
 
 
@@ -29,9 +29,7 @@ class Analysis(ModelAnalysis):
 
     def refresh(self, wait_seconds: float = 0.0) -> Self:
         """Ask for its state, waiting up to `wait_seconds` for its end; return itself."""
-        other = self._analyses.get(self.id, wait_seconds=wait_seconds)
-        for field in type(self).model_fields:
-            setattr(self, field, getattr(other, field))
+        take_fields(self, self._analyses.get(self.id, wait_seconds=wait_seconds))
         return self
 
     def wait(self, timeout: float | None = None) -> Self:

@@ -17,7 +17,7 @@ from service.api.schemas import Page
 from service.client.events import follow
 from service.client.files import download
 from service.client.transport import Transport
-from service.client.waiting import wait_for_end, waiting
+from service.client.waiting import take_fields, wait_for_end, waiting
 from spectral_engine.recipe import Recipe
 
 ReportFormat = Literal["json", "html", "csv"]
@@ -70,8 +70,7 @@ class Job(JobBody):
         return self._jobs.download_report(self.id, path, format)
 
     def _take(self, other: Job) -> Self:
-        for field in type(self).model_fields:
-            setattr(self, field, getattr(other, field))
+        take_fields(self, other)
         return self
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from service.api.problems.schemas import Problem
 from service.client.errors import JobFailed
 
@@ -37,6 +39,12 @@ def wait_for_end(one: Running, timeout: float | None) -> None:
         one.refresh(min(left, LONG_POLL_SECONDS))
     if one.status == "failed" and one.error is not None:
         raise JobFailed(one.id, one.error)
+
+
+def take_fields(one: BaseModel, other: BaseModel) -> None:
+    """Give `one` the fields of a later answer, and leave the rest of it alone."""
+    for field in type(one).model_fields:
+        setattr(one, field, getattr(other, field))
 
 
 def waiting(wait_seconds: float, timeout: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import openapi
+from service.api.accepted import NO_STORE, accepted
 from service.api.analyses import service
 from service.api.analyses.schemas import AnalysisCreate, ModelAnalysis, Status
 from service.api.context import Here
@@ -19,8 +20,7 @@ from service.api.pagination import CursorQuery, page
 from service.api.query import refuse_unknown
 from service.api.schemas import Page
 
-RETRY_AFTER_SECONDS = "1"
-NO_STORE = {"Cache-Control": "no-store"}
+RETRY_AFTER_SECONDS = 1
 
 router = APIRouter(prefix="/v1/analyses", tags=["analyses"])
 
@@ -39,13 +39,7 @@ router = APIRouter(prefix="/v1/analyses", tags=["analyses"])
 def analyze_model(body: AnalysisCreate, request: Request, here: Here, key: Key) -> Response:
     """Queue an analysis: what is coupled, what could go, and whether a target can be met. No data needed."""
     analysis, replayed = service.create(here, body, key, str(request.base_url))
-    headers = {
-        "Location": analysis["links"]["self"],
-        "Retry-After": RETRY_AFTER_SECONDS,
-        **({"Idempotent-Replayed": "true"} if replayed else {}),
-        **NO_STORE,
-    }
-    return json_response(analysis, 202, headers)
+    return accepted(analysis, replayed, RETRY_AFTER_SECONDS)
 
 
 @router.get(

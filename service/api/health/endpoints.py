@@ -6,13 +6,13 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from service.api.accepted import NO_STORE
 from service.api.context import Here
 from service.api.health import service
 from service.api.health.schemas import Health, Readiness
 from service.api.json_text import json_response
 
 router = APIRouter(tags=["health"])
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/healthz", operation_id="getHealth", summary="Is the process alive?")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import openapi
+from service.api.accepted import NO_STORE, accepted
 from service.api.context import Here
 from service.api.idempotency import Key
 from service.api.jobs import service
@@ -20,8 +21,7 @@ from service.api.pagination import CursorQuery, page
 from service.api.query import metadata_filter, refuse_unknown
 from service.api.schemas import Page
 
-RETRY_AFTER_SECONDS = "2"
-NO_STORE = {"Cache-Control": "no-store"}
+RETRY_AFTER_SECONDS = 2
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -54,13 +54,7 @@ def create_job(
     if validate_only:
         return json_response(service.validate(here, body), headers=NO_STORE)
     job, replayed = service.create(here, body, key, str(request.base_url))
-    headers = {
-        "Location": job["links"]["self"],
-        "Retry-After": RETRY_AFTER_SECONDS,
-        **({"Idempotent-Replayed": "true"} if replayed else {}),
-        **NO_STORE,
-    }
-    return json_response(job, 202, headers)
+    return accepted(job, replayed, RETRY_AFTER_SECONDS)
 
 
 @router.get(
