@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from spectral_engine.data import InputSpec, Split, Splits, load_splits
+from spectral_engine.data.classes import class_axis
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
 from spectral_engine.evaluation import Evaluation
 from spectral_engine.graph.coupling import Coupling, couple
@@ -27,6 +28,7 @@ from spectral_engine.training.objective import (
     build_objective,
     choose_metric,
     find_head,
+    infer_task,
 )
 
 PROBE_ROWS = 256
@@ -88,24 +90,20 @@ def _objective(
         )
     head = find_head(graph_nodes(module.model), module.output_names[0])
     columns = int(np.prod(answers.shape[1:])) if answers.ndim > 1 else 1
-    _check_classes(splits, columns, recipe)
-    return build_objective(
-        recipe, head, columns, splits.train.labels, answers, float_outputs(module)
-    )
-
-
-def _check_classes(splits: Splits, columns: int, recipe: Recipe) -> None:
-    """Refuse labels beyond the model's outputs, by value."""
     labels = splits.train.labels
-    if labels is None or recipe.task not in {None, "classification"} or columns == 1:
+    if labels is not None and infer_task(recipe.task, columns, labels) == "classification":
+        _check_classes(labels, answers)
+    return build_objective(recipe, head, columns, labels, answers, float_outputs(module))
+
+
+def _check_classes(labels: NDArray[Any], answers: NDArray[Any]) -> None:
+    """Refuse labels beyond the model's classes, by value; labels may be one a row, or one for each step or pixel."""
+    if answers.ndim < 2 or not np.issubdtype(labels.dtype, np.integer):
         return
-    if (
-        np.issubdtype(labels.dtype, np.integer)
-        and labels.ndim == 1
-        and int(labels.max()) >= columns
-    ):
+    classes = answers.shape[class_axis((len(labels), *answers.shape[1:]), labels.shape)]
+    if classes > 1 and int(labels.max()) >= classes:
         raise DatasetMismatch(
-            f"labels go up to {int(labels.max())}, and the model has {columns} outputs",
+            f"labels go up to {int(labels.max())}, and the model has {classes} outputs",
             pointer="#/y",
         )
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import spectral_engine as se
+from spectral_engine.errors import DatasetMismatch
 from tests.support.cutting import in_onnxruntime
 from tests.support.zoo import specimen
 
@@ -40,3 +41,13 @@ def test_a_net_of_this_kind_is_compressed_from_file_to_file(name, tmp_path):
     assert np.isfinite(answer).all()
     result.report.save(tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_a_label_of_a_step_beyond_the_models_classes_is_refused_before_training(tmp_path):
+    found = specimen("llama")
+    save_rows(found, tmp_path / "rows.npz")
+    rows = dict(np.load(tmp_path / "rows.npz"))
+    rows["y"][:, 0] = 11  # the classes are 0 to 10
+    np.savez(tmp_path / "rows.npz", **rows)
+    with pytest.raises(DatasetMismatch, match="labels go up to 11, and the model has 11 outputs"):
+        se.compress(found.model, tmp_path / "rows.npz", {"training": {"epochs": 1}})
