@@ -32,7 +32,7 @@ from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
-from spectral_engine.graph.trace import TRACED_BATCH, trace_numbers, trace_shapes
+from spectral_engine.graph.trace import TRACED_BATCH, trace
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
@@ -132,24 +132,24 @@ class Coupling:
 
 def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
     """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
-    traced = trace_shapes(module, TRACED_BATCH, shapes)
+    traced = trace(module, shapes)
     nodes = graph_nodes(module.model)
     varying = carrying_inputs(nodes, module.input_names)
-    numbers = trace_numbers(module, shapes)
-    known = {name: numbers.traced[name].numpy() for name in numbers.settled if name not in varying}
+    numbers = {name: value.numpy() for name, value in traced.numbers.items()}
+    known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
     floats = {
-        name: traced[name]
+        name: traced.shapes[name]
         for name, value in module.model.graph.initializers.items()
         if value.dtype is not None and value.dtype.is_floating_point()
     }
     book = IdBook(
-        traced,
+        traced.shapes,
         frozenset(module.model.graph.initializers),
         frozenset(floats),
         batch=TRACED_BATCH,
         readers=_readers(nodes),
-        numbers={name: value.numpy() for name, value in numbers.traced.items()},
+        numbers=numbers,
         varying=varying,
     )
     book_nodes(book, nodes, module.output_names)

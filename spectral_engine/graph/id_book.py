@@ -294,7 +294,7 @@ class IdBook:
         return self.aliases.get(value)
 
     def add_transfer(self, transfer: Transfer) -> None:
-        """Record a transfer; its name becomes the output's where another node has the same."""
+        """Record a transfer; what follows its output directly may belong to it."""
         self.made_by[transfer.output] = len(self.transfers)
         self.transfers.append(transfer)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.id_book import Mix
 from spectral_engine.graph.surgery import copy_model
+from spectral_engine.onnx_io.initializers import add_initializer
 
 LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 
@@ -63,14 +64,18 @@ def _keep_out(model: ir.Model, node: ir.Node, mix: Mix, stays: Mark, dtype: ir.D
     name = f"{mix.node}/{mix.input}/{mix.axis}"
     if mix.kind in {"sum", "mean"}:
         scale = len(stays) / stays.sum() if mix.kind == "mean" else 1.0
-        factor = _constant(model, f"{name}/mask", _along(stays * scale, mix.axis, mix.rank), dtype)
+        factor = add_initializer(
+            model, f"{name}/mask", _along(stays * scale, mix.axis, mix.rank), dtype
+        )
         masked = ir.node("Mul", [source, factor], outputs=[ir.Value(name=f"{name}/masked")])
     else:
         lowest = LOWEST if mix.kind == "lowest" else -LOWEST
         if dtype == ir.DataType.FLOAT16:
             lowest = np.sign(lowest) * 6e4
-        kept = _constant(model, f"{name}/mask", _along(stays, mix.axis, mix.rank), ir.DataType.BOOL)
-        other = _constant(model, f"{name}/least", np.array(lowest), dtype)
+        kept = add_initializer(
+            model, f"{name}/mask", _along(stays, mix.axis, mix.rank), ir.DataType.BOOL
+        )
+        other = add_initializer(model, f"{name}/least", np.array(lowest), dtype)
         masked = ir.node("Where", [kept, source, other], outputs=[ir.Value(name=f"{name}/masked")])
     model.graph.insert_before(node, masked)
     node.replace_input_with(mix.input, masked.outputs[0])
@@ -80,13 +85,6 @@ def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
     shape = [1] * rank
     shape[axis] = len(values)
     return values.reshape(shape)
-
-
-def _constant(model: ir.Model, name: str, array: NDArray[Any], dtype: ir.DataType) -> ir.Value:
-    tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value
 
 
 def _norms(mixes: Iterable[Mix]) -> dict[str, list[Mix]]:
@@ -185,7 +183,7 @@ class _MaskedNorm:
         name = f"{self.name}/norm/{part}"
         if name in self.model.graph.initializers:
             return self.model.graph.initializers[name]
-        return _constant(self.model, name, array, dtype or self.dtype)
+        return add_initializer(self.model, name, array, dtype or self.dtype)
 
     def _add(self, op_type: str, *inputs: ir.Value, **attributes: list[int]) -> ir.Value:
         self.count += 1

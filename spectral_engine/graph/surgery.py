@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
 from spectral_engine.graph.id_book import AxisIds, Transfer
+from spectral_engine.onnx_io.initializers import add_initializer
 
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
@@ -92,11 +93,7 @@ def _replace_constant(
     old = node.inputs[position]
     assert old is not None
     name = f"{old.name}/{node.outputs[0].name}/narrow"
-    tensor = ir.Tensor(numbers, name=name)
-    kind = ir.TensorType(tensor.dtype)
-    value = ir.Value(name=name, shape=tensor.shape, type=kind, const_value=tensor)
-    model.graph.register_initializer(value)
-    node.replace_input_with(position, value)
+    node.replace_input_with(position, add_initializer(model, name, numbers))
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():
         del model.graph.initializers[old.name]
 

@@ -26,28 +26,33 @@ def trace_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Run once and return the shape of every value, initializers included; see `run_once` for what is raised."""
     values, _ = run_once(module, batch, known)
+    return _shapes(values)
+
+
+def _shapes(values: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in values.items() if isinstance(value, Tensor)}
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Small integer vectors that are worked out while the model runs: shapes, bounds, counts.
+class Trace:
+    """The shape of every value, and small integer vectors that are worked out while the model runs: bounds, counts.
 
-    `traced` are those of the traced run, `settled` those of them that no batch and no free dimension changes.
+    `settled` are those of the numbers that no batch and no free dimension changes.
     """
 
-    traced: dict[str, Tensor]
+    shapes: dict[str, tuple[int, ...]]
+    numbers: dict[str, Tensor]
     settled: frozenset[str]
 
 
-def trace_numbers(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Numbers:
+def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:
     """Run a few times, with other batches and other lengths of symbolic dimensions, and compare."""
     first, inputs = run_once(module, TRACED_BATCH, known)
-    traced = {name: value for name, value in first.items() if _is_small(value)}
-    settled = set(traced)
+    numbers = {name: value for name, value in first.items() if _is_small(value)}
+    settled = set(numbers)
     for other in _other_runs(module, inputs, known):
-        settled = {name for name in settled if torch.equal(traced[name], other[name])}
-    return Numbers(traced, frozenset(settled))
+        settled = {name for name in settled if torch.equal(numbers[name], other[name])}
+    return Trace(_shapes(first), numbers, frozenset(settled))
 
 
 def _is_small(value: object) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
+from spectral_engine.graph.surgery import kept_places
 from spectral_engine.measure.exactness import compare
 from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.load import load_model
@@ -104,7 +105,8 @@ def widen(
             continue
         if value.const_value.dtype.is_floating_point():
             filled = value.const_value.numpy().copy()
-            places = _places(coupling, name, filled.shape, removed)
+            axes = coupling.axes.get(name, (None,) * filled.ndim)
+            places = kept_places(filled.shape, axes, removed)
             filled[np.ix_(*places)] = source.const_value.numpy()
             value.const_value = ir.Tensor(filled, dtype=value.const_value.dtype, name=name)
     return wide
@@ -120,13 +122,3 @@ def prove_exact(
     """Run candidate and masked original in onnxruntime; raises NumericMismatch where they disagree."""
     masked = mask(widen(original, coupling, removed, candidate), coupling, removed)
     return compare(to_bytes(masked), candidate, samples)
-
-
-def _places(
-    coupling: Coupling, name: str, shape: tuple[int, ...], removed: NDArray[np.bool_]
-) -> list[NDArray[np.int64]]:
-    axes = coupling.axes.get(name, (None,) * len(shape))
-    return [
-        np.arange(size) if ids is None else np.flatnonzero(~removed[ids])
-        for size, ids in zip(shape, axes, strict=True)
-    ]

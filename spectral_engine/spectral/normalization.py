@@ -19,6 +19,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.onnx_io.initializers import add_initializer
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.training.feed import Feed
@@ -132,7 +133,9 @@ def _insert(model: ir.Model, transfer: Transfer, mean: Tensor, variance: Tensor)
     raw = node.outputs[0]
     values = [(variance + EPSILON).sqrt(), mean, mean, variance]
     inputs = [
-        _initializer(model, f"{PREFIX}{transfer.name}.{part}", value)
+        add_initializer(
+            model, f"{PREFIX}{transfer.name}.{part}", value.cpu().numpy(), ir.DataType.FLOAT
+        )
         for part, value in zip(PARTS, values, strict=True)
     ]
     out = ir.Value(name=raw.name, type=raw.type, shape=raw.shape)
@@ -147,18 +150,6 @@ def _insert(model: ir.Model, transfer: Transfer, mean: Tensor, variance: Tensor)
     norm.replace_input_with(0, raw)
     raw.name = f"{PREFIX}{transfer.name}.raw"
     model.graph.insert_after(node, norm)
-
-
-def _initializer(model: ir.Model, name: str, tensor: Tensor) -> ir.Value:
-    array = tensor.cpu().numpy().astype(np.float32)
-    value = ir.Value(
-        name=name,
-        type=ir.TensorType(ir.DataType.FLOAT),
-        shape=ir.Shape(array.shape),
-        const_value=ir.Tensor(array, name=name),
-    )
-    model.graph.register_initializer(value)
-    return value
 
 
 def _fold_one(model: ir.Model, norm: ir.Node) -> None:
