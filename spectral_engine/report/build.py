@@ -16,8 +16,9 @@ from spectral_engine.loading import load
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.methods.budget import Cost
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.prune import GradualPruning, Task
+from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.selection import Option, Verdict, choose, judge
+from spectral_engine.methods.task import Task
 from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
 from spectral_engine.report.schema import (
     CandidateEntry,
@@ -45,7 +46,7 @@ class Finished:
 
     setup: Setup
     task: Task
-    pruning: GradualPruning
+    path: SpectralPath
     files: Sequence[bytes]
     baseline_metric: float
     started: float
@@ -54,7 +55,7 @@ class Finished:
     @property
     def built(self) -> Sequence[Built]:
         """The candidates from wide to narrow."""
-        return self.pruning.built
+        return self.path.built
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def build_report(finished: Finished) -> Report:
         spectra=_spectra(finished, chosen),
         relevance=_relevance(task, chosen),
         input_relevance=_inputs(finished, judged.chosen),
-        path=finished.pruning.walk.points,
+        path=finished.path.walk.points,
         untouched=[
             Untouched(layer=layer.name, nodes=len(layer.groups), reason=layer.reason or "pinned")
             for layer in task.coupling.layers
@@ -208,7 +209,7 @@ def _spectra(finished: Finished, chosen: Built) -> list[TransferSpectrum]:
         spectra.append(
             TransferSpectrum(
                 transfer=transfer.name,
-                before=finished.pruning.first_eigenvalues[ids].tolist(),
+                before=finished.path.first_eigenvalues[ids].tolist(),
                 after=chosen.eigenvalues[ids[kept]].tolist(),
                 kept=kept.tolist(),
             )
@@ -247,7 +248,7 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
-    found = list(finished.pruning.warnings)
+    found = list(finished.path.warnings)
     allowed = finished.setup.recipe.target.max_metric_drop
     drop = judged.entries[judged.chosen].drop
     if allowed is not None and drop is not None and drop.interval.high > allowed:

@@ -16,7 +16,7 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut, narrow
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.recipe import Training
+from spectral_engine.recipe import Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
@@ -109,17 +109,22 @@ class Trainer:
         }
         self._use(model, moments)
 
-    def fork(self) -> Trainer:
-        """Return an independent copy that trains on from here."""
-        twin = Trainer(self.copy_model(), self.objective, self.teacher, self.training, self.device)
+    def fork(self, trains: Trains | None = None) -> Trainer:
+        """Return an independent copy that trains on from here: the same tensors, or those that `trains` names."""
+        twin = Trainer(
+            self.copy_model(trains), self.objective, self.teacher, self.training, self.device
+        )
         twin.restore(self.state(), self.steps)
         return twin
 
-    def copy_model(self) -> SpectralModel:
+    def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a copy of the model over a graph of its own, weights written back."""
         self.model.write_back()
         module = OnnxModule(load_model(to_bytes(self.model.module.model)))
-        return type(self.model)(module, self.model.coupling, self.model.options)
+        options = self.model.options
+        if trains is not None:
+            options = options.model_copy(update={"train": trains})
+        return type(self.model)(module, self.model.coupling, options)
 
     def moments(self) -> Moments:
         """Return the optimiser's running means by key; empty before the first step."""
