@@ -113,7 +113,8 @@ def _judge(finished: Finished) -> Judged:
     ]
     held_out = entries[index].drop
     value = drops[index].value if held_out is None else held_out.value
-    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop)
+    narrows = setup.recipe.method != "retrain"
+    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop, narrows=narrows)
     baseline = _measurement(
         setup.original,
         task.start,
@@ -136,7 +137,12 @@ def _entry(
     own = latency.get(_name(position), [])
     drop = setup.evaluation.held_out_drop(file)
     verdict = judge(
-        built.cost, task.start, task.asked, drop.value, setup.recipe.target.max_metric_drop
+        built.cost,
+        task.start,
+        task.asked,
+        drop.value,
+        setup.recipe.target.max_metric_drop,
+        narrows=setup.recipe.method != "retrain",
     )
     return CandidateEntry(
         id=_name(position),
