@@ -29,6 +29,7 @@ from spectral_engine.progress import CandidateFile, Progress, Stage
 from spectral_engine.report.schema import PathPoint
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
+from spectral_engine.training.rate import find_rate
 from spectral_engine.training.trainer import Trainer
 
 BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
@@ -42,7 +43,8 @@ class Walk:
 
     step: int = 0
     events_done: int = 0
-    rate_scale: float = 1.0
+    rate: float = 0.0  # the learning rate, before the schedule's share; 0 until it is found
+    retried: bool = False
     loss: float = 0.0
     points: list[PathPoint] = field(default_factory=list)
 
@@ -72,26 +74,36 @@ class SpectralPath:
     def run(self) -> list[Built]:
         """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
         self._resume()
+        self.walk.rate = self.walk.rate or self._first_rate()
         try:
             self._walk()
         except Diverged as error:
-            if self.walk.rate_scale < 1:
+            if self.walk.retried:
                 raise
             self._start_over(error)
             self._walk()
         return self.built
 
+    def _first_rate(self) -> float:
+        asked = self.task.recipe.training.learning_rate
+        if asked is not None:
+            return asked
+        steps = self.task.schedule.trunk_steps + self.task.schedule.cooling_steps
+        self._tell("training", "finding the learning rate")
+        return find_rate(self.trainer, self.task.feed, self.task.recipe.seed, steps)
+
     def _start_over(self, error: Diverged) -> None:
         self.warnings.append(f"{error.detail}; training began again at a third of the rate")
         self._tell("training", warning=self.warnings[-1])
         self.built.clear()
+        rate = self.walk.rate * RATE_AFTER_DIVERGENCE
         self._reset()
-        self.walk.rate_scale = RATE_AFTER_DIVERGENCE
+        self.walk.rate, self.walk.retried = rate, True
 
     def _walk(self) -> None:
         schedule, feed, seed = self.task.schedule, self.task.feed, self.task.recipe.seed
         while self.walk.step < schedule.trunk_steps:
-            rate = schedule.trunk_rate(self.walk.step) * self.walk.rate_scale
+            rate = schedule.trunk_share(self.walk.step) * self.walk.rate
             batch = feed.at_step(self.walk.step, seed)
             loss = self.trainer.step(batch, rate, after_backward=self.relevance.observe)
             self.walk.step += 1
@@ -155,7 +167,7 @@ class SpectralPath:
         twin = self.trainer.fork(schedule.branch_trains)
         seed = self.task.recipe.seed + BRANCH_SEED
         for step in range(schedule.cooling_steps):
-            rate = schedule.cooling_rate(step) * self.walk.rate_scale
+            rate = schedule.cooling_share(step) * self.walk.rate
             loss = twin.step(feed.at_step(step, seed), rate)
             self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
         twin.settle(feed, seed)

@@ -78,7 +78,7 @@ def build_report(finished: Finished) -> Report:
         outcome_reason=judged.verdict.reason,
         binding_constraint=judged.verdict.binding,
         method=setup.recipe.method,
-        recipe=setup.recipe.model_dump(mode="json"),
+        recipe=_executed(finished),
         task=setup.objective.task,
         baseline=judged.baseline,
         candidates=judged.entries,
@@ -96,6 +96,13 @@ def build_report(finished: Finished) -> Report:
         warnings=_warnings(finished, judged),
         provenance=_provenance(finished, chosen),
     )
+
+
+def _executed(finished: Finished) -> dict[str, object]:
+    """Return the recipe with what was left to be found filled in."""
+    recipe = finished.setup.recipe
+    training = recipe.training.model_copy(update={"learning_rate": finished.path.walk.rate})
+    return recipe.model_copy(update={"training": training}).model_dump(mode="json")
 
 
 def _judge(finished: Finished) -> Judged:
