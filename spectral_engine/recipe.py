@@ -57,7 +57,7 @@ class Target(Part):
 
     max_metric_drop: float | None = Field(None, ge=0.0, description="in the metric's own unit")
     confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="of the interval around the measured drop"
+        0.95, gt=0.5, lt=1.0, description="of the intervals, and that max_metric_drop is kept"
     )
     max_macs: Budget | None = Field(None, description="multiply-adds of one sample")
     max_params: Budget | None = None

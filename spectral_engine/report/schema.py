@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
+FloorStatus = Literal["shown", "not_shown", "not_reached", "left_out"]
 
 
 class Section(BaseModel):
@@ -71,6 +72,33 @@ class Drop(Section):
     method: str = Field(description="how the interval was computed")
 
 
+class FloorTest(Section):
+    """Whether held-out rows show that the metric drops by no more than the target allows.
+
+    Candidates are tested one after the other, from wide to narrow, until one fails: the chance that any of those shown
+    is truly worse than the floor is at most 1 − confidence. `p_value` and `upper_bound` are of this candidate alone.
+    """
+
+    floor: float = Field(description="max_metric_drop")
+    confidence: float
+    status: FloorStatus = Field(
+        description="shown; not_shown: its test failed; not_reached: a wider candidate failed before it; "
+        "left_out: it exceeds a budget, or a narrower candidate was no worse on validation rows"
+    )
+    position: int | None = Field(description="in the order of the tests, from 1")
+    p_value: float = Field(
+        description="chance of rows that speak so well for it, were the true drop at the floor or above"
+    )
+    upper_bound: float = Field(description="of the true drop, one-sided, at this confidence")
+    rows: int
+    rows_needed: int | None = Field(
+        None,
+        description="about how many held-out rows would show it, if the drop stays as measured",
+    )
+    method: str
+    asymptotic: bool = Field(description="True where the confidence holds for many rows only")
+
+
 class Speedup(Section):
     """Baseline's time over the candidate's, paired sample by sample."""
 
@@ -103,6 +131,7 @@ class CandidateEntry(Section):
     id: str
     measurement: Measurement
     drop: Drop | None = Field(None, description="on held-out rows; None where not measured")
+    floor_test: FloorTest | None = Field(None, description="None without max_metric_drop")
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness

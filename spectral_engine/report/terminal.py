@@ -30,6 +30,9 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
         numbers.measured(after.metric),
         _drop(name, chosen),
     )
+    if chosen.floor_test is not None:
+        test = chosen.floor_test
+        table.add_row(numbers.floor(name, test), "", "", numbers.finding(name, test))
     for label, form, was, became in (
         ("nodes", numbers.count, before.nodes, after.nodes),
         ("parameters", numbers.count, before.params, after.params),
