@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.input_relevance import summary as relevance
+
 Row = dict[str, Any]
 Show = Callable[[Row], str]
 
@@ -22,6 +24,9 @@ class Section:
     goal: str = ""
     badness: Callable[[Row], float] = lambda _: 0.0
     summary: Callable[[list[Row]], str] | None = None
+    overview: Callable[[list[Row]], list[list[str]]] | None = (
+        None  # a table before that of the rows
+    )
 
 
 def measured_at(row: Row) -> str:
@@ -222,6 +227,29 @@ SECTIONS = [
             "Hoeffding–Bentkus %": _passed("hoeffding_bentkus"),
             "normal %": _passed("normal"),
             "draws": lambda row: f"{row['draws']:,}",
+        },
+    ),
+    Section(
+        name="input_relevance",
+        title="Input relevance against its peers, by deletion curves",
+        command="python -m benchmarks.input_relevance.run",
+        goal=(
+            "at least as good as the best of the others on average. Areas under curves of the metric, 1 is the whole "
+            "model's and 0 that of the training means alone: `removed` takes the most relevant features first, `kept` "
+            "leaves the most relevant alone, `retrained` trains new nets on these alone. In a cell: ours, best other."
+        ),
+        badness=relevance.behind,
+        summary=relevance.in_words,
+        overview=relevance.by_method,
+        columns={
+            "measured": measured_at,
+            "data": lambda row: str(row["data"]),
+            "seed": lambda row: str(row["seed"]),
+            "features": lambda row: str(row["features"]),
+            "model": lambda row: f"{row['model']:.3f}",
+            "removed ↓": relevance.beside_best("removed"),
+            "kept ↑": relevance.beside_best("kept"),
+            "retrained ↑": relevance.beside_best("retrained"),
         },
     ),
 ]

@@ -250,13 +250,14 @@ def _relevance(task: Task, chosen: Built) -> list[NodeRelevance]:
 
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
     module = load(finished.files[chosen]).to(finished.setup.device)
-    found = input_relevance(module, finished.setup.objective.head, finished.task.feed)
+    setup = finished.setup
+    found = input_relevance(module, setup.objective, finished.task.feed, setup.recipe.seed)
     return [
         InputRelevance(
             input=name,
             shape=list(values.shape),
             values=[float(value) for value in values.flatten().cpu()],
-            feature_names=finished.setup.splits.feature_names,
+            feature_names=setup.splits.feature_names,
         )
         for name, values in found.items()
     ]

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from spectral_engine.report.json_schema import json_schema
 from spectral_engine.report.schema import InputRelevance, NodeRelevance
 from spectral_engine.report.terminal import render_terminal
 from tests.support.digits import save_digits, trained
+from tests.support.page import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -52,26 +52,6 @@ def bare(report):
     lists = ("spectra", "relevance", "input_relevance", "path", "untouched", "warnings")
     nothing = {key: [] for key in lists}
     return report.model_copy(update={"candidates": [only], "baseline": baseline, **nothing})
-
-
-class Page(HTMLParser):
-    """What a page holds: its text, its elements, and every address that it names."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.text, self.tags, self.addresses = [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.addresses += [value for name, value in attributes if name in {"src", "href"}]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
 
 
 def test_the_page_states_the_reports_own_numbers(report):
