@@ -83,6 +83,24 @@ class Training(Part):
     )
     temperature: float = Field(2.0, gt=0.0, description="of the distillation")
     gradient_clip: float = Field(1.0, gt=0.0, description="largest norm of one step's gradient")
+    class_weights: Literal["auto", "none", "balanced"] = Field(
+        "auto",
+        description="weigh rows by how rare their class is; auto does so where the metric counts classes alike",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="what forward passes compute in; auto is bfloat16 on a GPU that has it"
+    )
+    average: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of their past that averaged weights keep while cooling",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="end a cooling after so many epochs without a better validation metric",
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
 
 
