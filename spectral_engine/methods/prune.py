@@ -36,6 +36,7 @@ from spectral_engine.training.trainer import Trainer
 BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
 RATE_AFTER_DIVERGENCE = 1 / 3
 LOSS_MEMORY = 0.98
+SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Task:
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress
+    resumable: bool = True  # whether a later run finds what this one leaves in the folder
 
 
 @dataclass
@@ -100,12 +102,14 @@ class GradualPruning:
                 raise
             self._start_over(error)
             self._walk()
+        self.trainer.stop()
         return self.built
 
     def _start_over(self, error: Diverged) -> None:
         self.warnings.append(f"{error.detail}; training began again at a third of the rate")
         self._tell("training", warning=self.warnings[-1])
         self.built.clear()
+        del self.trainer, self.relevance  # before there are others: each is as large as the model
         self._reset()
         self.walk.rate_scale = RATE_AFTER_DIVERGENCE
 
@@ -172,29 +176,35 @@ class GradualPruning:
     def _branch(self, level: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
         schedule, feed = self.task.schedule, self.task.feed
-        twin = self.trainer.fork()
+        spill = self.task.work_dir / "trunk.safetensors"
+        large = self.trainer.nbytes > SPILLED_BYTES
+        twin = self.trainer.lend(spill) if large else self.trainer.fork()
         seed = self.task.recipe.seed + BRANCH_SEED
         for step in range(schedule.cooling_steps):
             rate = schedule.cooling_rate(step) * self.walk.rate_scale
             loss = twin.step(feed.at_step(step, seed), rate)
             self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
         twin.settle(feed, seed)
+        twin.stop()
         self._keep(level, twin)
+        if large:
+            del twin
+            self.trainer.take_back(spill)
 
     def _keep(self, level: int, twin: Trainer) -> None:
         eigenvalues = Relevance(twin.model, self.task.recipe.prune.score).eigenvalues()
         self._tell("exporting", branch=level, branch_step=self.task.schedule.cooling_steps)
-        content = export(twin.model, self.task.provenance)
-        exactness = prove_exact(
-            self.task.original, self.task.coupling, self.removed, content, self.task.samples
-        )
         path = self.task.work_dir / f"candidate-{level}.onnx"
-        path.write_bytes(content)
+        external = export(twin.model, self.task.provenance, path)
+        exactness = prove_exact(
+            self.task.original, self.task.coupling, self.removed, path, self.task.samples
+        )
         built = Built(
             index=level,
             path=path,
+            external=external,
             cost=cost_of(self.task.coupling, self.removed),
-            validation_metric=self.task.measure(content),
+            validation_metric=self.task.measure(path),
             exactness=exactness,
             removed=self.removed.copy(),
             removed_at=self.removed_at.copy(),
@@ -213,6 +223,7 @@ class GradualPruning:
         file = CandidateFile(
             index=built.index,
             path=built.path,
+            external=built.external,
             nodes=built.cost.nodes,
             params=built.cost.params,
             macs=built.cost.macs,
@@ -254,7 +265,9 @@ class GradualPruning:
     # Checkpoints: what is saved after a step is all that the next step reads.
 
     def _save(self) -> None:
-        tensors = {f"trainer.{name}": tensor for name, tensor in self.trainer.state().items()}
+        if not self.task.resumable:
+            return
+        tensors = {f"trainer.{name}": tensor for name, tensor in self.trainer.tensors().items()}
         for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
             tensors[f"path.{name}"] = to_tensor(getattr(self, name))
         tensors["path.running"] = to_tensor(self.relevance.running)
