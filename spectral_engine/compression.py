@@ -13,14 +13,18 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
-from spectral_engine.methods.prune import GradualPruning, Task
+from spectral_engine.methods.path import SpectralPath
+from spectral_engine.methods.prune import plan_pruning
 from spectral_engine.methods.ranking import floor_cost
-from spectral_engine.methods.schedule import plan_schedule
+from spectral_engine.methods.retrain import plan_retraining
+from spectral_engine.methods.schedule import Schedule
+from spectral_engine.methods.task import Task
 from spectral_engine.progress import OnProgress, Progress, Stage, ignore
-from spectral_engine.recipe import Recipe
+from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.report.build import Finished, build_report, provenance_properties
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.setup import Setup, first_rows, prepare
+from spectral_engine.spectral.fresh import draw_weights
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
@@ -56,12 +60,12 @@ def compress(
     task = plan(setup, folder.path, training, resumable=folder.stays)
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = setup.evaluation.validation_metric(setup.original)
-    pruning = GradualPruning(task, lambda: _trainer(setup, task.feed))
-    built = pruning.run()
+    path = SpectralPath(task, lambda: start_trainer(setup, task.feed))
+    built = path.run()
     seconds = time.time() - started
     files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
-    report = build_report(Finished(setup, task, pruning, files, baseline, started, seconds))
+    report = build_report(Finished(setup, task, path, files, baseline, started, seconds))
     tell("reporting", 1.0)
     candidates = (
         Candidate(entry, item.path, item.external, folder)
@@ -85,7 +89,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         start=start,
         asked=budget,
         end=path_end(budget, start, floor),
-        schedule=plan_schedule(recipe.training, feed.steps_per_epoch, recipe.prune.candidates),
+        schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
         samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=setup.evaluation.metric,
@@ -97,15 +101,33 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     )
 
 
-def _trainer(setup: Setup, feed: Feed) -> Trainer:
+def plan_schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:
+    """Lay out the training that this method asks for."""
+    if recipe.method == "retrain":
+        return plan_retraining(recipe.training, steps_per_epoch)
+    return plan_pruning(recipe.training, recipe.prune, steps_per_epoch)
+
+
+def start_trainer(
+    setup: Setup, feed: Feed, held_as: type[SpectralModel] = SpectralModel
+) -> Trainer:
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
     if setup.objective.needs_teacher:
         original = load(setup.original).to(setup.device)
         teacher = Teacher(original, setup.objective.watch, feed)
     module, coupling = normalized(setup, feed)
-    model = SpectralModel(module, coupling, setup.recipe.spectral)
+    if setup.recipe.spectral.init == "fresh":
+        draw_weights(module, coupling, setup.recipe.seed)
+    model = held_as(module, coupling, trunk_options(setup.recipe))
     return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
+
+
+def trunk_options(recipe: Recipe) -> Spectral:
+    """Return what trains at first: the eigenvalues alone before a pruning that waits for them."""
+    if recipe.method == "prune" and recipe.prune.when == "pre":
+        return recipe.spectral.model_copy(update={"train": "eigenvalues"})
+    return recipe.spectral
 
 
 def normalized(setup: Setup, feed: Feed) -> tuple[OnnxModule, Coupling]:

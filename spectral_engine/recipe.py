@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Method = Literal["prune"]
+Method = Literal["prune", "retrain"]
+Trains = Literal["both", "eigenvalues", "svd", "qr"]
 Metric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
 ]
@@ -20,6 +21,11 @@ Score = Literal[
     "eigenvalue_outgoing",
     "eigenvalue_taylor",
     "eigenvalue_taylor_outgoing",
+    "l1",
+    "l2",
+    "taylor",
+    "bn",
+    "random",
 ]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 # In (0, 1] a ratio to the baseline; above 1 an absolute amount.
@@ -83,15 +89,30 @@ class Training(Part):
 class Spectral(Part):
     """The parametrization w_ij = (λ_in_j − λ_out_i) φ_ij."""
 
-    train: Literal["both", "eigenvalues"] = "both"
+    train: Trains = Field(
+        "both",
+        description="eigenvalues and eigenvectors; eigenvalues alone; or eigenvalues with the singular values (svd) "
+        "or the triangular factor (qr) of the eigenvectors. Biases and normalisations train in all",
+    )
     two_sided: bool = Field(False, description="train λ_in as well as λ_out")
+    init: Literal["pretrained", "fresh"] = Field(
+        "pretrained", description="start from the uploaded weights, or draw new ones"
+    )
 
 
 class Prune(Part):
     """How nodes are removed."""
 
-    when: Literal["gradual"] = "gradual"
-    score: Score = "eigenvalue_taylor_outgoing"
+    when: Literal["gradual", "post", "pre"] = Field(
+        "gradual",
+        description="while training; at once after it (post); at once after the eigenvalues alone have trained (pre)",
+    )
+    score: Score = Field(
+        "eigenvalue_taylor_outgoing",
+        description="what ranks nodes: |λ|, |λ|·‖φ‖, with their readers' norms, by the first-order change of the loss "
+        "in λ, or both; and what others rank by: norms of weights, Taylor, normalisation's γ, chance",
+    )
+    fine_tune: bool = Field(True, description="train on after cutting at once (post and pre)")
     candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
     min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
     compensate: Literal["none", "mean"] = Field(
@@ -123,6 +144,17 @@ class Recipe(Part):
         if self.target.is_empty:
             # Asked for nothing in particular: the smallest model within one point of the metric.
             object.__setattr__(self, "target", Target(max_metric_drop=0.01))
+        return self
+
+    @model_validator(mode="after")
+    def _check_method(self) -> Self:
+        narrowing = sorted({"max_macs", "max_params", "keep_nodes"} & self.target.model_fields_set)
+        if self.method == "retrain" and narrowing:
+            raise ValueError(f"target.{narrowing[0]}: retrain removes nothing; use prune")
+        if self.method != "retrain" and self.spectral.train in {"svd", "qr"}:
+            raise ValueError(f"spectral.train: {self.spectral.train!r} goes with retrain alone")
+        if self.prune.when == "pre" and self.spectral.train != "both":
+            raise ValueError("spectral.train: 'pre' trains the eigenvalues first and then both")
         return self
 
     @classmethod

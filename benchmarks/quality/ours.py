@@ -10,19 +10,16 @@ from typing import Any
 
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import answer_error
-from spectral_engine.compression import _trainer, normalized, plan
+from spectral_engine.compression import plan, start_trainer
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.loading import load
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.prune import GradualPruning
+from spectral_engine.methods.path import SpectralPath
 from spectral_engine.progress import ignore
 from spectral_engine.recipe import Recipe
-from spectral_engine.setup import Setup, prepare
+from spectral_engine.setup import prepare
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.training.feed import Feed
-from spectral_engine.training.teacher import Teacher
-from spectral_engine.training.trainer import Trainer
 
 TARGET = {"nodes": "keep_nodes", "macs": "max_macs"}
 
@@ -33,17 +30,6 @@ class DenseModel(SpectralModel):
     def _hold(self, transfer: Transfer) -> None:
         if transfer.norm_scale is not None:
             self.gates[transfer.weight] = transfer.norm_scale
-
-
-def dense_trainer(setup: Setup, feed: Feed) -> Trainer:
-    """Hold the uploaded model as it is, with a second copy of it as the teacher."""
-    teacher = None
-    if setup.objective.needs_teacher:
-        original = load(setup.original).to(setup.device)
-        teacher = Teacher(original, setup.objective.watch, feed)
-    module, coupling = normalized(setup, feed)
-    model = DenseModel(module, coupling, setup.recipe.spectral)
-    return Trainer(model, setup.objective, teacher, setup.recipe.training, setup.device)
 
 
 def recipe_for(case: Case, level: float, rate: float | None, **changes: dict[str, Any]) -> Recipe:
@@ -68,8 +54,8 @@ def compress(case: Case, recipe: Recipe, *, dense: bool = False) -> tuple[Built,
     folder = Path(tempfile.mkdtemp(prefix="quality-"))
     try:
         task = plan(setup, folder, ignore)
-        make = dense_trainer if dense else _trainer
-        built = GradualPruning(task, lambda: make(setup, task.feed)).run()[-1]
+        held_as = DenseModel if dense else SpectralModel
+        built = SpectralPath(task, lambda: start_trainer(setup, task.feed, held_as)).run()[-1]
         return built, built.path.read_bytes()
     finally:
         shutil.rmtree(folder)

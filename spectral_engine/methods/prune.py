@@ -1,313 +1,60 @@
-"""`prune`: one spectral training that narrows the model step by step; candidates branch off on the way.
+"""`prune`: remove nodes until a target is met; three ways to lay out one training and its candidates.
 
-1. Hold every transfer as eigenvalues and eigenvectors, exact at the start.
-2. Train towards labels and the original model's answers.
-3. At each event remove the least relevant node groups: fold their means into the next biases, cut them out of
-   graph, parameters and optimiser, and train on. What is trained is at every moment the cut model itself.
-4. At each level copy the model, let the copy cool down, export it, prove it, measure it on validation rows.
+- gradual: nodes go bite by bite while the model trains. The default.
+- post: train, rank by eigenvalues, cut, fine-tune (Buffoni et al., Sci. Rep. 12, 11201 (2022), "post-training").
+- pre: train the eigenvalues alone, rank, cut, train all that is left (ibid., "pre-training").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+import math
 
-import numpy as np
-from numpy.typing import NDArray
+from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule, learning_rate_of
+from spectral_engine.recipe import Prune, Training
 
-from spectral_engine.errors import Diverged
-from spectral_engine.graph.coupling import Coupling
-from spectral_engine.methods.budget import Budget, Cost, cost_of
-from spectral_engine.methods.candidate import Built, export, prove_exact
-from spectral_engine.methods.compensation import fold_means
-from spectral_engine.methods.ranking import choose_removal, floors
-from spectral_engine.methods.schedule import Event, Schedule
-from spectral_engine.onnx_io.source import Source
-from spectral_engine.progress import CandidateFile, OnProgress, Progress, Stage
-from spectral_engine.recipe import Recipe
-from spectral_engine.report.schema import PathPoint
-from spectral_engine.spectral.relevance import Relevance
-from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
-from spectral_engine.training.feed import Feed
-from spectral_engine.training.trainer import Trainer
-
-BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
-RATE_AFTER_DIVERGENCE = 1 / 3
-LOSS_MEMORY = 0.98
-SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
+LEAST_EVENTS = 40  # small bites hurt less than large ones
+RANKING_SHARE = 0.5  # of the epochs, before everything is cut at once; fine-tuning takes the rest
 
 
-@dataclass(frozen=True)
-class Task:
-    """What the path needs and does not change."""
-
-    recipe: Recipe
-    original: Source
-    coupling: Coupling
-    start: Cost
-    asked: Budget
-    end: Budget
-    schedule: Schedule
-    feed: Feed
-    samples: dict[str, NDArray[np.generic]]
-    metric_name: str
-    measure: Callable[[Source], float]  # the metric of an ONNX file on the validation rows
-    provenance: dict[str, str]
-    work_dir: Path
-    on_progress: OnProgress
-    resumable: bool = True  # whether a later run finds what this one leaves in the folder
+def plan_pruning(training: Training, prune: Prune, steps_per_epoch: int) -> Schedule:
+    """Lay out when nodes go; no candidate sees more than `training.epochs` epochs from the start to its end."""
+    total = training.epochs * steps_per_epoch
+    if prune.when == "gradual":
+        return _gradual(training, prune.candidates, total)
+    return _at_once(training, prune, total)
 
 
-@dataclass
-class Walk:
-    """Where the path stands: all that a checkpoint must hold besides the trainer."""
-
-    step: int = 0
-    events_done: int = 0
-    rate_scale: float = 1.0
-    loss: float = 0.0
-    points: list[PathPoint] = field(default_factory=list)
-
-
-class GradualPruning:
-    """Walks the path from wide to narrow; resumes from its last checkpoint."""
-
-    def __init__(self, task: Task, start_trainer: Callable[[], Trainer]) -> None:
-        self.task, self.start_trainer = task, start_trainer
-        self.built: list[Built] = []
-        self.warnings: list[str] = []
-        self.least = floors(task.coupling, task.recipe.prune.min_nodes)
-        self._reset()
-        self.first_eigenvalues = self.last_eigenvalues.copy()
-
-    def _reset(self) -> None:
-        self.trainer = self.start_trainer()
-        self.relevance = Relevance(self.trainer.model, self.task.recipe.prune.score)
-        count = self.task.coupling.count
-        self.removed = np.zeros(count, dtype=bool)
-        self.removed_at = np.full(count, -1, dtype=np.int64)
-        self.last_relevance = np.zeros(count)
-        self.last_eigenvalues = self.relevance.eigenvalues()
-        self.walk = Walk()
-
-    def run(self) -> list[Built]:
-        """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
-        self._resume()
-        try:
-            self._walk()
-        except Diverged as error:
-            if self.walk.rate_scale < 1:
-                raise
-            self._start_over(error)
-            self._walk()
-        self.trainer.stop()
-        return self.built
-
-    def _start_over(self, error: Diverged) -> None:
-        self.warnings.append(f"{error.detail}; training began again at a third of the rate")
-        self._tell("training", warning=self.warnings[-1])
-        self.built.clear()
-        del self.trainer, self.relevance  # before there are others: each is as large as the model
-        self._reset()
-        self.walk.rate_scale = RATE_AFTER_DIVERGENCE
-
-    def _walk(self) -> None:
-        schedule, feed, seed = self.task.schedule, self.task.feed, self.task.recipe.seed
-        while self.walk.step < schedule.trunk_steps:
-            rate = schedule.trunk_rate(self.walk.step) * self.walk.rate_scale
-            batch = feed.at_step(self.walk.step, seed)
-            loss = self.trainer.step(batch, rate, after_backward=self.relevance.observe)
-            self.walk.step += 1
-            memory = LOSS_MEMORY if self.walk.step > 1 else 0.0
-            self.walk.loss = memory * self.walk.loss + (1 - memory) * loss
-            self._tell("training", metrics={"loss": self.walk.loss})
-            self._narrow_where_due()
-            if self.walk.step % feed.steps_per_epoch == 0:
-                self._save()
-
-    def _narrow_where_due(self) -> None:
-        events = self.task.schedule.events
-        while self.walk.events_done < len(events):
-            event = events[self.walk.events_done]
-            if event.step > self.walk.step:
-                return
-            self._narrow(event)
-            self.walk.events_done += 1
-            if event.level is not None and self._is_new():
-                self._branch(len(self.built))
-                self._save()
-
-    def _narrow(self, event: Event) -> None:
-        budget = self.task.end.along_path(self.task.start, event.fraction)
-        model = self.trainer.model
-        scores = self.relevance.scores()
-        alive = model.coupling.alive()
-        self.last_relevance = np.where(alive, scores, self.last_relevance)
-        self.last_eigenvalues = np.where(alive, self.relevance.eigenvalues(), self.last_eigenvalues)
-        going = choose_removal(model.coupling, scores, budget, self.least)
-        if going.any():
-            if self.task.recipe.prune.compensate == "mean":
-                fold_means(model, going, self.task.feed)
-            self.trainer.narrow(going)
-            self.relevance.attach(self.trainer.model)
-            self.removed |= going
-            self.removed_at[going] = self.walk.step
-        self._note_point()
-
-    def _note_point(self) -> None:
-        cost = cost_of(self.task.coupling, self.removed)
-        self.walk.points.append(
-            PathPoint(
-                step=self.walk.step,
-                epoch=self.walk.step / self.task.feed.steps_per_epoch,
-                nodes=cost.nodes,
-                params=cost.params,
-                macs=cost.macs,
-                loss=self.walk.loss,
-            )
+def _gradual(training: Training, candidates: int, total: int) -> Schedule:
+    """Spread the narrowing evenly over the trunk."""
+    cooling = max(1, round(total * COOLING_SHARE))
+    trunk = max(candidates, total - cooling)
+    bites = max(1, min(math.ceil(LEAST_EVENTS / candidates), trunk // candidates))
+    count = candidates * bites
+    events = tuple(
+        Event(
+            step=max(1, round(trunk * index / count)),
+            fraction=index / count,
+            level=index // bites - 1 if index % bites == 0 else None,
         )
+        for index in range(1, count + 1)
+    )
+    return Schedule(trunk, cooling, candidates, events, learning_rate_of(training))
 
-    def _is_new(self) -> bool:
-        """Say whether anything went since the last candidate: at the floor nothing does."""
-        return not self.built or bool((self.removed != self.built[-1].removed).any())
 
-    def _branch(self, level: int) -> None:
-        """Copy the trunk, cool the copy down, and keep it as a candidate."""
-        schedule, feed = self.task.schedule, self.task.feed
-        spill = self.task.work_dir / "trunk.safetensors"
-        large = self.trainer.nbytes > SPILLED_BYTES
-        twin = self.trainer.lend(spill) if large else self.trainer.fork()
-        seed = self.task.recipe.seed + BRANCH_SEED
-        for step in range(schedule.cooling_steps):
-            rate = schedule.cooling_rate(step) * self.walk.rate_scale
-            loss = twin.step(feed.at_step(step, seed), rate)
-            self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
-        twin.settle(feed, seed)
-        twin.stop()
-        self._keep(level, twin)
-        if large:
-            del twin
-            self.trainer.take_back(spill)
-
-    def _keep(self, level: int, twin: Trainer) -> None:
-        eigenvalues = Relevance(twin.model, self.task.recipe.prune.score).eigenvalues()
-        self._tell("exporting", branch=level, branch_step=self.task.schedule.cooling_steps)
-        path = self.task.work_dir / f"candidate-{level}.onnx"
-        external = export(twin.model, self.task.provenance, path)
-        exactness = prove_exact(
-            self.task.original, self.task.coupling, self.removed, path, self.task.samples
-        )
-        built = Built(
-            index=level,
-            path=path,
-            external=external,
-            cost=cost_of(self.task.coupling, self.removed),
-            validation_metric=self.task.measure(path),
-            exactness=exactness,
-            removed=self.removed.copy(),
-            removed_at=self.removed_at.copy(),
-            relevance=self.last_relevance.copy(),
-            eigenvalues=np.where(self.removed, self.last_eigenvalues, eigenvalues),
-            trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-        )
-        built.save()
-        self.built.append(built)
-        self.walk.points[-1] = self.walk.points[-1].model_copy(
-            update={"validation_metric": built.validation_metric}
-        )
-        self._announce(built)
-
-    def _announce(self, built: Built) -> None:
-        file = CandidateFile(
-            index=built.index,
-            path=built.path,
-            external=built.external,
-            nodes=built.cost.nodes,
-            params=built.cost.params,
-            macs=built.cost.macs,
-            metric_name=self.task.metric_name,
-            validation_metric=built.validation_metric,
-        )
-        self._tell(
-            "exporting",
-            branch=built.index,
-            branch_step=self.task.schedule.cooling_steps,
-            candidate=file,
-        )
-
-    def _tell(
-        self,
-        stage: Stage,
-        message: str = "",
-        *,
-        branch: int | None = None,
-        branch_step: int = 0,
-        **news: Any,
-    ) -> None:
-        schedule = self.task.schedule
-        cooled = len(self.built) if branch is None else branch
-        done = self.walk.step + cooled * schedule.cooling_steps + branch_step
-        if news.get("candidate") is not None:
-            done = self.walk.step + len(self.built) * schedule.cooling_steps
-        self.task.on_progress(
-            Progress(
-                stage,
-                fraction=done / schedule.total_steps,
-                step=done,
-                total_steps=schedule.total_steps,
-                message=message,
-                **news,
-            )
-        )
-
-    # Checkpoints: what is saved after a step is all that the next step reads.
-
-    def _save(self) -> None:
-        if not self.task.resumable:
-            return
-        tensors = {f"trainer.{name}": tensor for name, tensor in self.trainer.tensors().items()}
-        for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
-            tensors[f"path.{name}"] = to_tensor(getattr(self, name))
-        tensors["path.running"] = to_tensor(self.relevance.running)
-        numbers = {
-            "walk": {
-                **vars(self.walk),
-                "points": [point.model_dump() for point in self.walk.points],
-            },
-            "built": len(self.built),
-            "observed": self.relevance.observed,
-            "steps": self.trainer.steps,
-        }
-        save_checkpoint(self._checkpoint, tensors, numbers)
-
-    def _resume(self) -> None:
-        stored = load_checkpoint(self._checkpoint)
-        if stored is None:
-            return
-        tensors, numbers = stored
-        points = [PathPoint.model_validate(point) for point in numbers["walk"].pop("points")]
-        self.walk = replace(Walk(**numbers["walk"]), points=points)
-        removed = tensors["path.removed"].numpy()
-        if removed.any():
-            self.trainer.narrow(removed)
-        for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
-            setattr(self, name, tensors[f"path.{name}"].numpy().copy())
-        state = {
-            name.removeprefix("trainer."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("trainer.")
-        }
-        self.trainer.restore(state, numbers["steps"])
-        self.relevance.attach(self.trainer.model)
-        self.relevance.running = tensors["path.running"].numpy().copy()
-        self.relevance.observed = numbers["observed"]
-        self.built = [
-            Built.load(self.task.work_dir / f"candidate-{index}.onnx")
-            for index in range(numbers["built"])
-        ]
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.task.work_dir / "checkpoint.safetensors"
+def _at_once(training: Training, prune: Prune, total: int) -> Schedule:
+    """Train, then cut to every level from there, each with a fine-tuning of its own."""
+    tuning = round(total * (1 - RANKING_SHARE)) if prune.fine_tune else 0
+    trunk = max(1, total - tuning)
+    events = tuple(
+        Event(step=trunk, fraction=level / prune.candidates, level=level - 1)
+        for level in range(1, prune.candidates + 1)
+    )
+    return Schedule(
+        trunk_steps=trunk,
+        cooling_steps=tuning,
+        candidates=prune.candidates,
+        events=events,
+        learning_rate=learning_rate_of(training),
+        trunk_cools=True,
+        branch_trains="both" if prune.when == "pre" else None,
+    )

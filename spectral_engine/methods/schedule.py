@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spectral_engine.recipe import Training
+from spectral_engine.recipe import Training, Trains
 
 COOLING_SHARE = 0.3  # of the epochs: what every candidate trains after it has branched off
 WARM_UP_STEPS = 20
-LEAST_EVENTS = 40  # small bites hurt less than large ones
 DEFAULT_LEARNING_RATE = 3e-3
 
 
@@ -31,6 +30,10 @@ class Schedule:
     candidates: int
     events: tuple[Event, ...]
     learning_rate: float
+    trunk_cools: bool = False  # whether the trunk is a training of its own, and ends at rate 0
+    branch_trains: Trains | None = (
+        None  # what a branch trains where that is not what the trunk does
+    )
 
     @property
     def total_steps(self) -> int:
@@ -38,28 +41,20 @@ class Schedule:
         return self.trunk_steps + self.candidates * self.cooling_steps
 
     def trunk_rate(self, step: int) -> float:
-        """Warm up, then stay: candidates cool down by themselves."""
-        return self.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+        """Warm up, then stay, as candidates cool down by themselves; or cool down as well."""
+        rate = self.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+        return rate * half_cosine(step, self.trunk_steps) if self.trunk_cools else rate
 
     def cooling_rate(self, step: int) -> float:
         """Fall to zero by half a cosine."""
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.cooling_steps))
+        return self.learning_rate * half_cosine(step, self.cooling_steps)
 
 
-def plan_schedule(training: Training, steps_per_epoch: int, candidates: int) -> Schedule:
-    """Spread the narrowing evenly over the trunk; every candidate sees trunk and cooling epochs at most."""
-    total = training.epochs * steps_per_epoch
-    cooling = max(1, round(total * COOLING_SHARE))
-    trunk = max(candidates, total - cooling)
-    bites = max(1, min(math.ceil(LEAST_EVENTS / candidates), trunk // candidates))
-    count = candidates * bites
-    events = tuple(
-        Event(
-            step=max(1, round(trunk * index / count)),
-            fraction=index / count,
-            level=index // bites - 1 if index % bites == 0 else None,
-        )
-        for index in range(1, count + 1)
-    )
-    rate = training.learning_rate or DEFAULT_LEARNING_RATE
-    return Schedule(trunk, cooling, candidates, events, rate)
+def half_cosine(step: int, steps: int) -> float:
+    """Fall from 1 to 0 by half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def learning_rate_of(training: Training) -> float:
+    """Return the rate that is asked for, or the usual one."""
+    return training.learning_rate or DEFAULT_LEARNING_RATE

@@ -49,9 +49,18 @@ class Verdict:
 
 
 def judge(
-    cost: Cost, baseline: Cost, budget: Budget, drop: float, max_drop: float | None
+    cost: Cost,
+    baseline: Cost,
+    budget: Budget,
+    drop: float,
+    max_drop: float | None,
+    *,
+    narrows: bool = True,
 ) -> Verdict:
-    """Say whether the chosen candidate meets the target, by its drop on held-out rows."""
+    """Say whether the chosen candidate meets the target, by its drop on held-out rows.
+
+    `narrows` is false for a method that removes no nodes: as many as before are no failure then.
+    """
     exceeded = budget.exceeded_by(cost)
     if exceeded:
         name = exceeded[0]
@@ -66,7 +75,7 @@ def judge(
             f"the metric drops by {drop:.4g} on held-out rows, and {max_drop:.4g} is allowed",
             "max_metric_drop",
         )
-    if cost.params >= baseline.params and cost.macs >= baseline.macs:
+    if narrows and cost.params >= baseline.params and cost.macs >= baseline.macs:
         return Verdict("no_gain", "no node could be removed within the target")
     return Verdict("target_met", f"the metric drops by {drop:.4g} on held-out rows")
 

@@ -17,8 +17,9 @@ from spectral_engine.loading import load
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.methods.budget import Cost
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.prune import GradualPruning, Task
+from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.selection import Option, Verdict, choose, judge
+from spectral_engine.methods.task import Task
 from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
 from spectral_engine.report.schema import (
     CandidateEntry,
@@ -46,7 +47,7 @@ class Finished:
 
     setup: Setup
     task: Task
-    pruning: GradualPruning
+    path: SpectralPath
     files: Sequence[Path]
     baseline_metric: float
     started: float
@@ -55,7 +56,7 @@ class Finished:
     @property
     def built(self) -> Sequence[Built]:
         """The candidates from wide to narrow."""
-        return self.pruning.built
+        return self.path.built
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def build_report(finished: Finished) -> Report:
         spectra=_spectra(finished, chosen),
         relevance=_relevance(task, chosen),
         input_relevance=_inputs(finished, judged.chosen),
-        path=finished.pruning.walk.points,
+        path=finished.path.walk.points,
         untouched=[
             Untouched(layer=layer.name, nodes=len(layer.groups), reason=layer.reason or "pinned")
             for layer in task.coupling.layers
@@ -113,7 +114,8 @@ def _judge(finished: Finished) -> Judged:
     ]
     held_out = entries[index].drop
     value = drops[index].value if held_out is None else held_out.value
-    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop)
+    narrows = setup.recipe.method != "retrain"
+    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop, narrows=narrows)
     baseline = _measurement(
         setup.original,
         task.start,
@@ -136,7 +138,12 @@ def _entry(
     own = latency.get(_name(position), [])
     drop = setup.evaluation.held_out_drop(file)
     verdict = judge(
-        built.cost, task.start, task.asked, drop.value, setup.recipe.target.max_metric_drop
+        built.cost,
+        task.start,
+        task.asked,
+        drop.value,
+        setup.recipe.target.max_metric_drop,
+        narrows=setup.recipe.method != "retrain",
     )
     return CandidateEntry(
         id=_name(position),
@@ -209,7 +216,7 @@ def _spectra(finished: Finished, chosen: Built) -> list[TransferSpectrum]:
         spectra.append(
             TransferSpectrum(
                 transfer=transfer.name,
-                before=finished.pruning.first_eigenvalues[ids].tolist(),
+                before=finished.path.first_eigenvalues[ids].tolist(),
                 after=chosen.eigenvalues[ids[kept]].tolist(),
                 kept=kept.tolist(),
             )
@@ -248,7 +255,7 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
-    found = list(finished.pruning.warnings)
+    found = list(finished.path.warnings)
     allowed = finished.setup.recipe.target.max_metric_drop
     drop = judged.entries[judged.chosen].drop
     if allowed is not None and drop is not None and drop.interval.high > allowed:

@@ -13,8 +13,12 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.id_book import AxisIds, Transfer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.linear import takes_factors
-from spectral_engine.recipe import Spectral
-from spectral_engine.spectral.transfer import SpectralTransfer
+from spectral_engine.recipe import Spectral, Trains
+from spectral_engine.spectral.transfer import Form, SpectralTransfer
+
+FORMS: dict[Trains, Form] = {"both": "free", "eigenvalues": "free", "svd": "svd", "qr": "qr"}
+# What trains where the eigenvectors do not: eigenvalues and, where the recipe asks, a factor of the eigenvectors.
+REDUCED = {"eigenvalues_out", "eigenvalues_in", "singular_values", "triangular"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class SpectralModel(nn.Module):
     """An OnnxModule whose transfers are trained as (λ_in − λ_out) φ; biases and scales stay as they are.
 
     A transfer with a BatchNormalization directly after it stays dense: the normalisation cancels any λ before it,
-    so that its scale γ is the node's eigenvalue instead.
+    so that its scale γ is the node's eigenvalue instead. (Singular values and triangular factors are no gates, and are
+    held there as well.)
     """
 
     def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
@@ -46,12 +51,19 @@ class SpectralModel(nn.Module):
         self.unfolded = self._find_unfolded()  # weight -> whether it is read as [out, in]
 
     def _hold(self, transfer: Transfer) -> None:
+        form = FORMS[self.options.train]
         if transfer.norm_scale is not None:
             self.gates[transfer.weight] = transfer.norm_scale
-        elif transfer.weight in self.module.trainable and transfer.weight not in self.spectral:
+        if transfer.norm_scale is not None and form == "free":
+            return
+        if transfer.weight in self.module.trainable and transfer.weight not in self.spectral:
             weight = self.module.initializer(transfer.weight).detach()
             self.spectral[transfer.weight] = SpectralTransfer(
-                weight, transfer.out_axis, transfer.in_axis, two_sided=self.options.two_sided
+                weight,
+                transfer.out_axis,
+                transfer.in_axis,
+                two_sided=self.options.two_sided,
+                form=form,
             )
 
     def _find_unfolded(self) -> dict[str, bool]:
@@ -102,27 +114,24 @@ class SpectralModel(nn.Module):
         """Yield every trained tensor under a stable key."""
         axes = self.coupling.axes
         for name, transfer in self.spectral.items():
-            ids = axes[name]
-            yield Tracked(f"eigenvectors:{name}", transfer.eigenvectors, ids)
-            yield Tracked(
-                f"eigenvalues_out:{name}", transfer.eigenvalues_out, (ids[transfer.out_axis],)
-            )
-            if transfer.eigenvalues_in is not None and transfer.in_axis is not None:
-                yield Tracked(
-                    f"eigenvalues_in:{name}", transfer.eigenvalues_in, (ids[transfer.in_axis],)
-                )
+            for kind, tensor, ids in transfer.held(axes[name]):
+                yield Tracked(f"{kind}:{name}", tensor, ids)
         for name in self.plain:
             tensor = self.module.initializer(name)
             yield Tracked(f"plain:{name}", tensor, axes.get(name, (None,) * tensor.dim()))
 
     def trained(self) -> dict[str, Tracked]:
-        """Return what the recipe trains: everything, or the eigenvalues alone."""
+        """Return what the recipe trains: everything, or eigenvalues and what goes with them."""
         held = {item.key: item for item in self.tracked()}
         if self.options.train == "both":
             return held
-        gates = {f"plain:{scale}" for scale in self.gates.values()}
+        offsets = {f"plain:{transfer.bias}" for transfer in self.coupling.transfers}
         return {
-            key: item for key, item in held.items() if key.startswith("eigenvalues") or key in gates
+            key: item
+            for key, item in held.items()
+            if key.split(":", 1)[0] in REDUCED
+            or key in offsets
+            or (key.startswith("plain:") and item.tensor.dim() <= 1)
         }
 
     @torch.no_grad()

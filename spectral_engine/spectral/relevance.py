@@ -3,6 +3,8 @@
 A group's members are the output nodes of every transfer that the graph couples: scores add up over them.
 Sources: |λ| alone, Buffoni et al., Sci. Rep. 12, 11201 (2022); |λ|·‖φ‖, Giambagli et al., NeurIPS 2023;
 first-order change of the loss, Molchanov et al., CVPR 2019, here in λ, whose derivative sums a node's whole row.
+Rankings of others, to compare with: L1 and L2 norms of the incoming weights, Σ_j |w_ij ∂L/∂w_ij| (Molchanov et al.),
+|γ| of a normalisation that follows (Liu et al., ICCV 2017; the L2 norm where none does), and chance.
 The default is the geometric mean of that change and ‖w_in‖·‖w_out‖: the change alone spreads the nodes too evenly over
 the layers and says little of a node whose loss is flat, the norms alone starve deep layers.
 """
@@ -20,7 +22,7 @@ from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.transfer import node_norms
 
 MOMENTUM = 0.9  # of the running mean over steps
-WITH_GRADIENTS: tuple[Score, ...] = ("eigenvalue_taylor", "eigenvalue_taylor_outgoing")
+WITH_GRADIENTS: tuple[Score, ...] = ("eigenvalue_taylor", "eigenvalue_taylor_outgoing", "taylor")
 WITH_READERS: tuple[Score, ...] = ("eigenvalue_outgoing", "eigenvalue_taylor_outgoing")
 
 
@@ -31,8 +33,8 @@ class Relevance:
     produces, hold 0.
     """
 
-    def __init__(self, model: SpectralModel, score: Score) -> None:
-        self.score = score
+    def __init__(self, model: SpectralModel, score: Score, seed: int = 0) -> None:
+        self.score, self.seed = score, seed
         self.count = model.coupling.count
         self.running: NDArray[np.float64] = np.zeros(self.count)
         self.observed = 0
@@ -49,21 +51,24 @@ class Relevance:
 
     @torch.no_grad()
     def observe(self) -> None:
-        """Take in the gradients of one step: the running mean of |λ ∂L/∂λ + b ∂L/∂b| of each group."""
+        """Take in the gradients of one step: the running mean of each group's first-order change of the loss."""
         if self.score not in WITH_GRADIENTS:
             return
         change = np.zeros(self.count)
+        of = self._of_links if self.score == "taylor" else self._first_order
         for transfer, ids in self.producers:
-            self._add(change, ids, self._first_order(transfer))
+            self._add(change, ids, of(transfer))
         self.observed += 1
         self.running += (np.abs(change) - self.running) * (1 - MOMENTUM)
 
     def scores(self) -> NDArray[np.float64]:
         """Return the relevance of every group."""
+        if self.score == "random":
+            return np.random.default_rng(self.seed).random(self.count)
         if self.score not in WITH_GRADIENTS or not self.observed:
             return self._sizes()
         change: NDArray[np.float64] = self.running / (1 - MOMENTUM**self.observed)
-        if self.score == "eigenvalue_taylor":
+        if self.score not in WITH_READERS:
             return change
         return np.sqrt(change * self._sizes())
 
@@ -96,7 +101,10 @@ class Relevance:
         return self._norms(transfer).sqrt()
 
     def _static(self, transfer: Transfer) -> NDArray[np.float64]:
-        if self.score == "eigenvalue" or transfer.norm_scale is not None:
+        if self.score == "l1":
+            return _array(node_sums(self._weight(transfer).abs(), transfer.out_axis))
+        gated = transfer.norm_scale is not None and self.score != "l2"
+        if self.score == "eigenvalue" or gated:
             return _array(self.magnitudes(transfer))
         return _array(self._norms(transfer))
 
@@ -104,8 +112,10 @@ class Relevance:
         held = self.model.spectral.get(transfer.weight)
         if held is not None:
             return held.norms()
-        weight = self.model.module.initializer(transfer.weight).detach()
-        return node_norms(weight, transfer.out_axis)
+        return node_norms(self._weight(transfer), transfer.out_axis)
+
+    def _weight(self, transfer: Transfer) -> Tensor:
+        return self.model.weight(transfer.weight)
 
     def _outgoing(self) -> NDArray[np.float64]:
         total = np.zeros(self.count)
@@ -115,7 +125,7 @@ class Relevance:
             ids = self.model.coupling.axes[transfer.weight][transfer.in_axis]
             if ids is None:
                 continue
-            weight = self.model.weight(transfer.weight)
+            weight = self._weight(transfer)
             self._add(total, ids, _array(node_norms(weight, transfer.in_axis)) ** 2)
         return total
 
@@ -136,6 +146,14 @@ class Relevance:
             if bias.numel() == change.numel():
                 change = change + _times_gradient(bias).flatten()
         return _array(change)
+
+    def _of_links(self, transfer: Transfer) -> NDArray[np.float64]:
+        """Return Σ_j |w_ij ∂L/∂w_ij| of one transfer's nodes [out]; with w = λ φ it is Σ_j |φ_ij ∂L/∂φ_ij|."""
+        held = self.model.spectral.get(transfer.weight)
+        weight = (
+            self.model.module.initializer(transfer.weight) if held is None else held.eigenvectors
+        )
+        return _array(node_sums(_times_gradient(weight).abs(), transfer.out_axis))
 
     @staticmethod
     def _add(total: NDArray[np.float64], ids: Ids, values: NDArray[np.float64]) -> None:

@@ -6,12 +6,18 @@ Chicchi et al., Phys. Rev. E 104, 054312 (2021) for two sets of eigenvalues.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.id_book import AxisIds
+from spectral_engine.spectral.factorization import SingularValues, TriangularFactor
 
 SMALLEST_NORM = 1e-8
+Form = Literal["free", "svd", "qr"]
 
 
 def along(vector: Tensor, axis: int, dims: int) -> Tensor:
@@ -33,32 +39,64 @@ class SpectralTransfer(nn.Module):
     Dense weights fix λ and φ only up to a scale per node: (cλ, φ/c) is the same transfer. The gauge here is
     balanced, |λ_out_i| = ‖φ_i‖ = √‖w_i‖, so that |λ_out_i|² is the node's norm and neither factor starves the other
     of gradient. λ_out is negative: with λ_in = 0 the weights are |λ_out_i| φ_ij, exact at the start.
+    φ is held as it is, or as a product of which a part is frozen.
     """
 
     def __init__(
-        self, weight: Tensor, out_axis: int, in_axis: int | None, *, two_sided: bool = False
+        self,
+        weight: Tensor,
+        out_axis: int,
+        in_axis: int | None,
+        *,
+        two_sided: bool = False,
+        form: Form = "free",
     ) -> None:
         super().__init__()
-        self.out_axis, self.in_axis = out_axis, in_axis
+        self.out_axis, self.in_axis, self.form = out_axis, in_axis, form
         magnitude = node_norms(weight, out_axis).clamp_min(SMALLEST_NORM).sqrt()  # [out]
         self.eigenvalues_out = nn.Parameter(-magnitude)
-        self.eigenvectors = nn.Parameter(weight / along(magnitude, out_axis, weight.dim()))
         self.eigenvalues_in: nn.Parameter | None = None
         if two_sided and in_axis is not None:
             self.eigenvalues_in = nn.Parameter(weight.new_zeros(weight.shape[in_axis]))
+        eigenvectors = weight / along(magnitude, out_axis, weight.dim())
+        if form == "free":
+            self.eigenvectors = nn.Parameter(eigenvectors)
+            return
+        turned = eigenvectors.movedim(out_axis, 0)  # [out, in, …]
+        self.turned_shape = tuple(turned.shape)
+        matrix = turned.flatten(1)
+        self.product = SingularValues(matrix) if form == "svd" else TriangularFactor(matrix)
+
+    def phi(self) -> Tensor:
+        """Return the eigenvector entries, in the shape of the weight."""
+        if self.form == "free":
+            return self.eigenvectors
+        return self.product.matrix().view(self.turned_shape).movedim(0, self.out_axis)
 
     def weight(self) -> Tensor:
         """Fold back: W = φ diag(λ_in) − diag(λ_out) φ, in the shape of the weight."""
-        dims = self.eigenvectors.dim()
-        scale = -along(self.eigenvalues_out, self.out_axis, dims)
+        phi = self.phi()
+        scale = -along(self.eigenvalues_out, self.out_axis, phi.dim())
         if self.eigenvalues_in is not None and self.in_axis is not None:
-            scale = scale + along(self.eigenvalues_in, self.in_axis, dims)
-        return scale * self.eigenvectors
+            scale = scale + along(self.eigenvalues_in, self.in_axis, phi.dim())
+        return scale * phi
+
+    def held(self, ids: AxisIds) -> Iterator[tuple[str, nn.Parameter, AxisIds]]:
+        """Yield kind, tensor and node ids of every tensor; `ids` are those along the weight's axes."""
+        if self.form == "free":
+            yield "eigenvectors", self.eigenvectors, ids
+        else:
+            for kind, tensor in self.product.held():
+                yield kind, tensor, (None,) * tensor.dim()
+        yield "eigenvalues_out", self.eigenvalues_out, (ids[self.out_axis],)
+        if self.eigenvalues_in is not None and self.in_axis is not None:
+            yield "eigenvalues_in", self.eigenvalues_in, (ids[self.in_axis],)
 
     def is_scaled_rows(self, turned: bool) -> bool:
         """Say whether the weight, read as [out, in] or not, is one factor for each output node times φ."""
-        matrix = self.eigenvectors.dim() == 2
-        return matrix and self.eigenvalues_in is None and self.out_axis == (0 if turned else 1)
+        if self.form != "free" or self.eigenvectors.dim() != 2 or self.eigenvalues_in is not None:
+            return False
+        return self.out_axis == (0 if turned else 1)
 
     def factors(self, turned: bool) -> Factored:
         """Return the weight as −λ_out and φ, for a layer that can take both."""

@@ -16,7 +16,7 @@ from spectral_engine.errors import Diverged
 from spectral_engine.graph.id_book import AxisIds
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
-from spectral_engine.recipe import Training
+from spectral_engine.recipe import Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
@@ -124,20 +124,22 @@ class Trainer:
             if state:
                 yield key, item.axes, state["exp_avg"], state["exp_avg_sq"]
 
-    def fork(self) -> Trainer:
-        """Return an independent copy that trains on from here."""
-        self.optimizer.zero_grad(set_to_none=True)
-        twin = Trainer(self.copy_model(), self.objective, self.teacher, self.training, self.device)
-        twin.restore(self.state(), self.steps)
-        return twin
+    def fork(self, trains: Trains | None = None) -> Trainer:
+        """Return an independent copy that trains on from here: the same tensors, or those that `trains` names."""
+        return self._twin(trains, self.state())
 
-    def lend(self, path: Path) -> Trainer:
-        """Return an independent copy as `fork` does, but leave the tensors of this one in a file until `take_back`."""
+    def _twin(self, trains: Trains | None, state: dict[str, Tensor]) -> Trainer:
+        self.optimizer.zero_grad(set_to_none=True)
+        twin = Trainer(
+            self.copy_model(trains), self.objective, self.teacher, self.training, self.device
+        )
+        return twin.restore(state, self.steps)
+
+    def lend(self, path: Path, trains: Trains | None = None) -> Trainer:
+        """Return a copy as `fork` does, but leave the tensors of this one in a file until `take_back`."""
         tensors = self.tensors()
         save_checkpoint(path, tensors, {})
-        self.optimizer.zero_grad(set_to_none=True)
-        twin = Trainer(self.copy_model(), self.objective, self.teacher, self.training, self.device)
-        twin.restore(tensors, self.steps)
+        twin = self._twin(trains, tensors)
         self.stop()
         for item in self.model.tracked():
             item.tensor.data = item.tensor.new_empty(0)
@@ -156,11 +158,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
 
-    def copy_model(self) -> SpectralModel:
+    def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
         self.model.write_back_plain()
         module = OnnxModule(copy_model(self.model.module.model))
-        return type(self.model)(module, self.model.coupling, self.model.options)
+        options = self.model.options
+        if trains is not None:
+            options = options.model_copy(update={"train": trains})
+        return type(self.model)(module, self.model.coupling, options)
 
     def moments(self) -> Moments:
         """Return the optimiser's running means by key; empty before the first step."""

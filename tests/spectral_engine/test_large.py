@@ -12,7 +12,7 @@ import pytest
 import spectral_engine as se
 from spectral_engine.errors import ModelTooLarge
 from spectral_engine.measure.runtime import open_session
-from spectral_engine.methods import prune
+from spectral_engine.methods import path
 from spectral_engine.onnx_io import save
 from spectral_engine.progress import Progress
 from spectral_engine.result import Candidate, Result
@@ -66,8 +66,8 @@ def weights(candidate: Candidate) -> dict[str, bytes]:
     }
 
 
-def answers(path: Path) -> np.ndarray:
-    return np.asarray(open_session(path).run(None, {"x": splits()["x_test"]})[0])
+def answers(file: Path) -> np.ndarray:
+    return np.asarray(open_session(file).run(None, {"x": splits()["x_test"]})[0])
 
 
 def test_where_weights_lie_changes_not_one_of_their_bits(whole: Result, large: Result) -> None:
@@ -141,7 +141,7 @@ def test_a_trunk_that_waits_on_disk_goes_on_as_if_it_had_not(
     place: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = run(place, kind)
-    monkeypatch.setattr(prune, "SPILLED_BYTES", 0)
+    monkeypatch.setattr(path, "SPILLED_BYTES", 0)
 
     spilled = run(place, kind, tmp_path)
 

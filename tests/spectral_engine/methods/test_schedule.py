@@ -13,13 +13,13 @@ from spectral_engine.methods.budget import (
     check_target,
     path_end,
 )
-from spectral_engine.methods.schedule import plan_schedule
-from spectral_engine.recipe import Target, Training
+from spectral_engine.methods.prune import plan_pruning
+from spectral_engine.recipe import Prune, Target, Training
 
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 16))
 def test_every_candidate_gets_its_level_and_the_path_ends_at_the_budget(epochs, steps, candidates):
-    schedule = plan_schedule(Training(epochs=epochs), steps, candidates)
+    schedule = plan_pruning(Training(epochs=epochs), Prune(candidates=candidates), steps)
     levels = [event.level for event in schedule.events if event.level is not None]
     assert levels == list(range(candidates))
     assert schedule.events[-1].fraction == 1.0
@@ -29,12 +29,12 @@ def test_every_candidate_gets_its_level_and_the_path_ends_at_the_budget(epochs, 
 
 
 def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():
-    schedule = plan_schedule(Training(epochs=10), 50, 8)
+    schedule = plan_pruning(Training(epochs=10), Prune(candidates=8), 50)
     assert schedule.trunk_steps + schedule.cooling_steps == 500
 
 
 def test_rates_warm_up_stay_and_cool_to_zero():
-    schedule = plan_schedule(Training(epochs=10, learning_rate=0.1), 50, 4)
+    schedule = plan_pruning(Training(epochs=10, learning_rate=0.1), Prune(candidates=4), 50)
     assert schedule.trunk_rate(0) < schedule.trunk_rate(10) < schedule.trunk_rate(200) == 0.1
     assert schedule.cooling_rate(0) == pytest.approx(0.1)
     assert schedule.cooling_rate(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,107 @@
+"""Cutting at once: after the training, or after the eigenvalues alone have trained."""
+
+import numpy as np
+import onnx
+import pytest
+
+import spectral_engine as se
+from spectral_engine.methods.prune import plan_pruning
+from spectral_engine.recipe import Prune, Training
+from tests.support.digits import save_digits, save_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("at-once")
+    save_digits(place / "digits.npz")
+    for kind in ("perceptron", "convolutional"):
+        save_model(place / f"{kind}.onnx", kind)
+    return place
+
+
+def prune(folder, kind="perceptron", *, work_dir=None, on_progress=None, epochs=10, **prune):
+    recipe = {
+        "target": {"keep_nodes": 0.4},
+        "training": {"epochs": epochs},
+        "prune": {"candidates": 2, **prune},
+        "seed": 2,
+    }
+    told = {} if on_progress is None else {"on_progress": on_progress}
+    model, data = folder / f"{kind}.onnx", folder / "digits.npz"
+    return se.compress(model, data, recipe, work_dir=work_dir, **told)
+
+
+@pytest.mark.parametrize("when", ["post", "pre"])
+@pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
+def test_the_cut_model_is_tuned_and_still_knows_the_digits(folder, kind, when):
+    result = prune(folder, kind, when=when)
+    nodes = [c.entry.measurement.nodes for c in result.candidates]
+    assert result.outcome == "target_met"
+    assert nodes[0] > nodes[1]
+    assert result.chosen.entry.measurement.metric.value > 0.85
+
+
+@pytest.mark.parametrize(
+    "score", ["eigenvalue", "eigenvalue_norm", "l1", "l2", "taylor", "bn", "random"]
+)
+def test_every_score_ranks_both_kinds_of_layers(folder, score):
+    report = prune(folder, "convolutional", when="post", score=score, epochs=4).report.data
+    assert {row.kept for row in report.relevance} == {True, False}
+
+
+def test_without_fine_tuning_all_candidates_are_cut_from_one_training(folder):
+    report = prune(folder, when="post", fine_tune=False, score="l2").report.data
+    assert {row.removed_at_step for row in report.relevance if not row.kept} == {
+        report.path[0].step
+    }
+    before, after = report.baseline.metric, report.chosen_candidate().measurement.metric
+    assert after.value < before.value
+
+
+def test_a_node_that_is_cut_at_once_is_one_of_the_least_by_the_score(folder):
+    report = prune(folder, when="post", fine_tune=False, score="l2").report.data
+    for layer in {row.layer for row in report.relevance}:
+        rows = [row for row in report.relevance if row.layer == layer]
+        kept = [row.relevance for row in rows if row.kept]
+        gone = [row.relevance for row in rows if not row.kept]
+        assert not gone or max(gone) <= min(kept)
+
+
+def test_before_the_cut_only_eigenvalues_train(folder):
+    """Rows of the first layer keep their direction until the cut; without fine-tuning, to the end."""
+    model = prune(folder, when="pre", fine_tune=False, compensate="none").chosen.model_bytes
+    weights = {}
+    for name, content in (("before", (folder / "perceptron.onnx").read_bytes()), ("after", model)):
+        held = onnx.load_from_string(content).graph.initializer
+        first = next(w for w in held if w.name.endswith("weight"))
+        weights[name] = onnx.numpy_helper.to_array(first)
+    before, after = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in weights.values()
+    )
+    alignment = np.abs(after @ before.T).max(axis=1)
+    np.testing.assert_allclose(alignment, 1.0, atol=1e-4)
+
+
+class Stopped(Exception):
+    """The process that ran the job is gone."""
+
+
+@pytest.mark.parametrize("when", ["post", "pre"])
+def test_a_run_that_was_stopped_between_two_cuts_gives_the_same_bits(folder, tmp_path, when):
+    whole = prune(folder, when=when)
+
+    def stop(progress):
+        if progress.candidate is not None and progress.candidate.index == 0:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        prune(folder, when=when, work_dir=tmp_path, on_progress=stop)
+    resumed = prune(folder, when=when, work_dir=tmp_path)
+    assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
+
+
+@pytest.mark.parametrize("when", ["post", "pre"])
+def test_no_candidate_trains_longer_than_asked(when):
+    schedule = plan_pruning(Training(epochs=10), Prune(when=when, candidates=3), 50)
+    assert schedule.trunk_steps + schedule.cooling_steps == 500
+    assert schedule.trunk_rate(schedule.trunk_steps - 1) < 1e-3 * schedule.learning_rate
