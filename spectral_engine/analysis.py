@@ -30,7 +30,9 @@ from spectral_engine.report.analysis_schema import (
 )
 
 BYTES = 4  # of a float
-COPIES = 5  # of each parameter: weight, folded weight, gradient, and the optimiser's two means
+# Of each parameter: eigenvectors, folded weight, gradient, and the optimiser's two means. All else that a job does
+# takes less: the original stays in its file, a large trunk waits on disk while a branch trains.
+COPIES = 5
 STEP_OVER_FORWARD = 3.0  # a training step against a forward pass
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spectral_engine.folder import Folder
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.loading import load
@@ -55,23 +54,27 @@ def compress(
     tell = _Clock(on_progress)
     tell("importing", 0.0)
     setup = prepare(model, data, Recipe.parse(recipe), label=label, preprocessing=preprocessing)
-    with _directory(work_dir) as folder:
-        started = time.time()
-        task = plan(setup, Path(folder), tell.within(TRAINING_BEGINS, TRAINING_ENDS))
-        tell("measuring_baseline", TRAINING_BEGINS / 2)
-        baseline = setup.evaluation.validation_metric(setup.original)
-        path = SpectralPath(task, lambda: start_trainer(setup, task.feed))
-        built = path.run()
-        seconds = time.time() - started
-        files = [item.path.read_bytes() for item in built]
+    folder = Folder(work_dir)
+    started = time.time()
+    training = tell.within(TRAINING_BEGINS, TRAINING_ENDS)
+    task = plan(setup, folder.path, training, resumable=folder.stays)
+    tell("measuring_baseline", TRAINING_BEGINS / 2)
+    baseline = setup.evaluation.validation_metric(setup.original)
+    path = SpectralPath(task, lambda: start_trainer(setup, task.feed))
+    built = path.run()
+    seconds = time.time() - started
+    files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
     report = build_report(Finished(setup, task, path, files, baseline, started, seconds))
     tell("reporting", 1.0)
-    candidates = zip(report.candidates, files, strict=True)
-    return Result(tuple(Candidate(entry, file) for entry, file in candidates), ReportFile(report))
+    candidates = (
+        Candidate(entry, item.path, item.external, folder)
+        for entry, item in zip(report.candidates, built, strict=True)
+    )
+    return Result(tuple(candidates), ReportFile(report))
 
 
-def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
+def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool = True) -> Task:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
     recipe, coupling = setup.recipe, setup.coupling
     start = cost_of(coupling, ~coupling.alive())
@@ -79,7 +82,6 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
     floor = floor_cost(coupling, recipe.prune.min_nodes)
     check_feasible(budget, floor)
     feed = Feed(setup.splits.train, recipe.training.batch_size, setup.device)
-    folder.mkdir(parents=True, exist_ok=True)
     return Task(
         recipe=recipe,
         original=setup.original,
@@ -95,6 +97,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress) -> Task:
         provenance=provenance_properties(setup),
         work_dir=folder,
         on_progress=on_progress,
+        resumable=resumable,
     )
 
 
@@ -164,9 +167,3 @@ class _Clock:
             pace = (now - self.first[0]) / (self.reached - self.first[1])
             eta = pace * (1 - self.reached)
         self.on_progress(replace(progress, fraction=self.reached, eta_seconds=eta))
-
-
-def _directory(work_dir: Path | None) -> AbstractContextManager[str | Path]:
-    if work_dir is not None:
-        return nullcontext(work_dir)
-    return tempfile.TemporaryDirectory(prefix="eigenpress-")

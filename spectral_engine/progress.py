@@ -31,6 +31,7 @@ class CandidateFile:
     macs: int
     metric_name: str
     validation_metric: float
+    external: tuple[Path, ...] = ()  # files of external data beside it
 
 
 @dataclass(frozen=True)

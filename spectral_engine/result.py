@@ -5,26 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectral_engine.errors import ModelTooLarge
+from spectral_engine.folder import Folder
 from spectral_engine.report.schema import CandidateEntry, Outcome, Report
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One compressed model and its entry in the report."""
+    """One compressed model and its entry in the report.
+
+    It lies at `path`, and weights that do not fit in one file in those of `external`, in the same folder: that of
+    the work, or one that is removed with the last candidate that holds it.
+    """
 
     entry: CandidateEntry
-    model_bytes: bytes
+    path: Path
+    external: tuple[Path, ...] = ()
+    folder: Folder | None = None
 
     @property
     def id(self) -> str:
         """Name of the candidate within the report."""
         return self.entry.id
 
+    @property
+    def model_bytes(self) -> bytes:
+        """The ONNX file; raises ModelTooLarge where its weights do not fit in."""
+        if self.external:
+            raise ModelTooLarge("the weights do not fit in one file: save() writes them beside it")
+        return self.path.read_bytes()
+
     def save(self, path: str | Path) -> Path:
-        """Write the ONNX file."""
-        target = Path(path)
-        target.write_bytes(self.model_bytes)
-        return target
+        """Write the ONNX file, and weights that do not fit in it as `NAME.data` beside it."""
+        from spectral_engine.onnx_io.save import copy_files
+
+        return copy_files(self.path, self.external, Path(path))[0]
 
 
 @dataclass(frozen=True)

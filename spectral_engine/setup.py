@@ -20,8 +20,7 @@ from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.methods.budget import check_target
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.save import require_one_file
-from spectral_engine.onnx_io.source import Source, read_source, source_sha256
+from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import (
     Objective,
@@ -40,7 +39,6 @@ class Setup:
 
     recipe: Recipe
     original: Source
-    module: OnnxModule
     coupling: Coupling
     specs: list[InputSpec]
     splits: Splits
@@ -65,8 +63,7 @@ def prepare(
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     module = OnnxModule(load_model(model))
-    require_one_file(module.model)
-    original = read_source(model)
+    original = as_source(model)
     specs = input_specs(original)
     splits = load_splits(
         data, specs, seed=recipe.seed, label=label, preprocessing=preprocessing, task=recipe.task
@@ -77,7 +74,7 @@ def prepare(
     metric = choose_metric(recipe, objective.task, labelled=splits.train.labels is not None)
     check_target(recipe.target, higher_is_better=HIGHER_IS_BETTER[metric])
     evaluation = Evaluation(metric, objective.task, original, splits, recipe)
-    return Setup(recipe, original, module, coupling, specs, splits, objective, evaluation, device)
+    return Setup(recipe, original, coupling, specs, splits, objective, evaluation, device)
 
 
 def _objective(

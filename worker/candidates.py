@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.store.artifacts.blobs import ArtifactStore
 from service.store.candidates.records import CandidateRecord
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
+
+
+def store_files(artifacts: ArtifactStore, candidate: dict[str, Any]) -> dict[str, Any]:
+    """Store a candidate's file and those of its external data; return what its record says of them."""
+    sha256, size_bytes = artifacts.put_file(Path(candidate["path"]))
+    external = []
+    for path in map(Path, candidate["external"]):
+        digest, size = artifacts.put_file(path)
+        external.append({"name": path.name, "sha256": digest, "size_bytes": size})
+    return {"sha256": sha256, "size_bytes": size_bytes, "external": external}
 
 
 def record_candidate(session: Session, job_id: str, index: int, **values: Any) -> CandidateRecord:

@@ -91,9 +91,7 @@ def _load(name: str) -> Callable[..., Any]:
 
 
 def _save(result: Result, folder: Path) -> dict[str, Any]:
-    """Write candidates and reports; return what the records are to say of them."""
-    for index, candidate in enumerate(result.candidates):
-        (folder / f"{index}.onnx").write_bytes(candidate.model_bytes)
+    """Write the reports; return what the records are to say, and where the candidates lie."""
     for name in REPORTS:
         result.report.save(folder / name)
     report = result.report.data
@@ -103,6 +101,10 @@ def _save(result: Result, folder: Path) -> dict[str, Any]:
         "binding_constraint": report.binding_constraint,
         "baseline": report.baseline.model_dump(mode="json"),
         "candidates": [one.entry.model_dump(mode="json") for one in result.candidates],
+        "files": [
+            {"path": str(one.path), "external": [str(file) for file in one.external]}
+            for one in result.candidates
+        ],
     }
 
 

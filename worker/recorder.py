@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from service.store.events.repository import EventRepository
 from service.store.jobs.repository import JobRepository
-from worker.candidates import announced_values, record_candidate
+from worker.candidates import announced_values, record_candidate, store_files
 from worker.claimed import Claimed, Stores
 from worker.messages import Message
 
@@ -84,20 +83,12 @@ class Recorder:
         return news
 
     def _candidate(self, candidate: dict[str, Any]) -> None:
-        sha256, size_bytes = self._stores.artifacts.put_file(Path(candidate["path"]))
-        values = announced_values(candidate)
+        values = store_files(self._stores.artifacts, candidate) | announced_values(candidate)
         with self._stores.database.begin() as session:
             if not JobRepository(session).holds(self._claimed.id, self._claimed.fence):
                 self.lost = True
                 return
-            record_candidate(
-                session,
-                self._claimed.id,
-                candidate["index"],
-                sha256=sha256,
-                size_bytes=size_bytes,
-                **values,
-            )
+            record_candidate(session, self._claimed.id, candidate["index"], **values)
 
     def _tell(self, kind: str, level: str, message: str, data: dict[str, Any]) -> None:
         with self._stores.database.begin() as session:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.store.jobs.repository import JobRepository
-from worker.candidates import final_values, record_candidate
+from worker.candidates import final_values, record_candidate, store_files
 from worker.child import REPORTS
 from worker.claimed import Claimed, Stores
 
@@ -39,8 +39,7 @@ def _finish_compression(
 ) -> bool:
     # Artifacts first: under their digests they do no harm if the lease turns out to be lost.
     output = claimed.workspace.output
-    count = len(summary["candidates"])
-    models = [stores.artifacts.put_file(output / f"{index}.onnx") for index in range(count)]
+    models = [store_files(stores.artifacts, files) for files in summary["files"]]
     reports = {name: stores.artifacts.put_file(output / name) for name in REPORTS}
     with stores.database.begin() as session:
         jobs = JobRepository(session)
@@ -62,18 +61,15 @@ def _finish_compression(
 
 
 def _record(
-    session: Session, job_id: str, summary: dict[str, Any], models: list[File]
+    session: Session, job_id: str, summary: dict[str, Any], models: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Record every candidate; return the chosen one's file, and its entry in the report."""
+    """Record every candidate; return the chosen one's files, and its entry in the report."""
     found: tuple[dict[str, Any], dict[str, Any]] | None = None
-    for index, (entry, (sha256, size_bytes)) in enumerate(
-        zip(summary["candidates"], models, strict=True)
-    ):
+    for index, (entry, files) in enumerate(zip(summary["candidates"], models, strict=True)):
         values = final_values(entry, metric_name(summary))
-        file = {"sha256": sha256, "size_bytes": size_bytes}
-        record = record_candidate(session, job_id, index, **file, **values)
+        record = record_candidate(session, job_id, index, **files, **values)
         if entry["chosen"]:
-            found = {"id": record.id, **file}, entry
+            found = {"id": record.id, **files}, entry
     if found is None:
         raise ValueError("the engine has chosen no candidate")
     return found
@@ -106,6 +102,7 @@ def _result(
         "metrics": {"baseline": baseline, "compressed": compressed, "delta": delta},
         "artifacts": [
             {"name": "model.onnx", **{key: chosen[key] for key in ("sha256", "size_bytes")}},
+            *chosen["external"],
             *files,
         ],
     }

@@ -32,12 +32,12 @@ class Workspace:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the engine keeps what it resumes from."""
+        """Where the engine keeps its candidates and what it resumes from."""
         return self.folder / "work"
 
     @property
     def output(self) -> Path:
-        """Where the engine's process leaves candidates and report."""
+        """Where the engine's process leaves the report."""
         return self.folder / "output"
 
     @property

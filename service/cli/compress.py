@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import recipe_options as options
-from service.cli.output import engine_errors, exit_of, print_json
+from service.cli.output import Exit, engine_errors, exit_of, fail, print_json
 from service.cli.places import check_places
 from service.cli.progress import StageBar
 
@@ -69,10 +69,21 @@ def compress(
     pixels = options.read_preprocessing(preprocessing, as_json)
     check_places(output, report, as_json, keep=model)
     with engine_errors(as_json):
+        _keep_apart(model, output, as_json)
         result = _run(model, data, asked, label, pixels)
         _save(result, output, report)
     _tell(result, output, report, as_json)
     raise typer.Exit(exit_of(result.outcome))
+
+
+def _keep_apart(model: Path, output: Path, as_json: bool) -> None:
+    """End with WRONG_USE where weights that do not fit in OUTPUT would replace those of MODEL."""
+    from spectral_engine.onnx_io.save import data_path
+    from spectral_engine.onnx_io.source import source_files
+
+    data = data_path(output)
+    if data.exists() and data.resolve() in {file.resolve() for file in source_files(model)}:
+        fail(f"--output would replace {data}", code=Exit.WRONG_USE, as_json=as_json)
 
 
 def _run(
@@ -99,7 +110,7 @@ def _run(
 
 
 def _save(result: Result, output: Path, report: Path | None) -> None:
-    result.chosen.save(output)
+    result.chosen.save(output)  # weights that do not fit in one file go beside it
     if report is not None:
         result.report.save(report)
 
@@ -113,9 +124,15 @@ def _tell(result: Result, output: Path, report: Path | None, as_json: bool) -> N
     from spectral_engine.report.terminal import render_terminal
 
     render_terminal(result.report.data, Console())
-    typer.echo(f"model:  {output}")
+    typer.echo("\n        ".join([f"model:  {output}", *map(str, _external(result, output))]))
     if report is not None:
         typer.echo(f"report: {report}")
+
+
+def _external(result: Result, output: Path) -> list[Path]:
+    from spectral_engine.onnx_io.save import data_path
+
+    return [data_path(output) for _ in result.chosen.external]
 
 
 def summary(result: Result, output: Path, report: Path | None) -> dict[str, Any]:
@@ -133,5 +150,6 @@ def summary(result: Result, output: Path, report: Path | None) -> dict[str, Any]
         "recipe": data.recipe,
         "warnings": data.warnings,
         "output": str(output),
+        "external": [str(file) for file in _external(result, output)],
         "report": None if report is None else str(report),
     }

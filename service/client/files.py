@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from service.client.errors import DigestError
+from service.client.errors import ClientError, DigestError
 from service.client.transport import Transport
 
 CHUNK_BYTES = 1 << 20
@@ -69,6 +69,13 @@ def download(transport: Transport, path: str, to: Path, **options: object) -> Pa
     finally:
         part.unlink(missing_ok=True)
     return to
+
+
+def beside(path: Path, name: str) -> Path:
+    """Return where a file of a model's external data goes. Raises ClientError for a name that is no plain one."""
+    if name in {"", ".", "..", path.name} or "/" in name or "\\" in name:
+        raise ClientError(f"the external data {name!r} cannot lie beside {path}")
+    return path.with_name(name)
 
 
 def _sha256(file: Path) -> str:

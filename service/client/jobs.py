@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +15,7 @@ from service.api.jobs.schemas import Job as JobBody
 from service.api.jobs.schemas import JobValidation
 from service.api.schemas import Page
 from service.client.events import follow
-from service.client.files import download
+from service.client.files import beside, download
 from service.client.transport import Transport
 from service.client.waiting import take_fields, wait_for_end, waiting
 from spectral_engine.recipe import Recipe
@@ -62,7 +62,7 @@ class Job(JobBody):
         return self._jobs.candidates(self.id)
 
     def download_model(self, path: str | Path, candidate: str | None = None) -> Path:
-        """Write the chosen model, or the named candidate, to `path`."""
+        """Write the chosen model, or the named candidate, to `path`, and its external data beside it."""
         return self._jobs.download_model(self.id, path, candidate)
 
     def download_report(self, path: str | Path, format: ReportFormat | None = None) -> Path:
@@ -155,9 +155,22 @@ class Jobs:
         return tuple(CandidateList.model_validate_json(answer.content).data)
 
     def download_model(self, job_id: str, path: str | Path, candidate: str | None = None) -> Path:
-        """Write a job's chosen model, or the named candidate, to `path`."""
-        of = f"/candidates/{candidate}" if candidate else ""
-        return download(self._transport, f"/v1/jobs/{job_id}{of}/model", Path(path))
+        """Write a job's chosen model, or the named candidate, to `path`.
+
+        Files of external data go beside it under their own names, which the model knows them by. They are there
+        when the model appears.
+        """
+        to = Path(path)
+        of = f"/v1/jobs/{job_id}{f'/candidates/{candidate}' if candidate else ''}/model"
+        for name in self._external(job_id, candidate):
+            download(self._transport, f"{of}/external/{name}", beside(to, name))
+        return download(self._transport, of, to)
+
+    def _external(self, job_id: str, candidate: str | None) -> Sequence[str]:
+        for one in self.candidates(job_id):
+            if one.id == candidate or (candidate is None and one.chosen):
+                return [file.name for file in one.external]
+        return []
 
     def download_report(
         self, job_id: str, path: str | Path, format: ReportFormat | None = None

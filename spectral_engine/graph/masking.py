@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.id_book import Mix
 from spectral_engine.graph.surgery import copy_model
-from spectral_engine.onnx_io.initializers import add_initializer
+from spectral_engine.onnx_io.initializers import add_initializer, derived
 
 LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 
@@ -44,9 +44,11 @@ def _zero(value: ir.Value, axis: int, gone: Mark) -> None:
     tensor = value.const_value
     if tensor is None or not gone.any():
         return
-    array = tensor.numpy().copy()
-    np.moveaxis(array, axis, 0)[gone] = 0
-    value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
+
+    def silence(array: NDArray[Any]) -> None:
+        np.moveaxis(array, axis, 0)[gone] = 0
+
+    value.const_value = derived(tensor, silence)
 
 
 def _float_type(model: ir.Model) -> ir.DataType:

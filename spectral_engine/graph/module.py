@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.graph.plan import as_tensor, make_plan
+from spectral_engine.onnx_io.initializers import Absent
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -99,6 +100,11 @@ class OnnxModule(nn.Module):
         )
         return self.plan.run(values, (*self.output_names, *watch), scalars)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The initializers that are parameters."""
+        return tuple(self._parameters_by_name)
+
     def initializer(self, name: str) -> nn.Parameter:
         """Return the parameter that holds this initializer."""
         return self._parameters_by_name[name]
@@ -114,18 +120,31 @@ class OnnxModule(nn.Module):
         """Write parameters into the graph's initializers, those in `tensors` instead where given."""
         given = tensors or {}
         for name, parameter in self._parameters_by_name.items():
-            array = given.get(name, parameter).detach().cpu().float().numpy().copy()
-            array[np.abs(array) < SMALLEST_NORMAL] = 0.0  # subnormals slow every later run down
-            value = self.model.graph.initializers[name]
-            kind = value.dtype or ir.DataType.FLOAT
-            value.const_value = ir.Tensor(array.astype(kind.numpy()), dtype=kind, name=name)
+            self.write(name, given.get(name, parameter))
+
+    @torch.no_grad()
+    def write(self, name: str, tensor: Tensor) -> None:
+        """Write one tensor into the graph's initializer of this name."""
+        array = tensor.detach().cpu().float().numpy().copy()
+        # Subnormals slow every later run down.
+        array[(array < SMALLEST_NORMAL) & (array > -SMALLEST_NORMAL)] = 0.0
+        value = self.model.graph.initializers[name]
+        kind = value.dtype or ir.DataType.FLOAT
+        held = array.astype(kind.numpy(), copy=False)
+        value.const_value = ir.Tensor(held, dtype=kind, name=name)
+
+    def release(self, name: str) -> None:
+        """Let go of an initializer that is held elsewhere: here and in the graph it reads as NaN from now on."""
+        parameter, value = self._parameters_by_name[name], self.model.graph.initializers[name]
+        parameter.data = _nothing(parameter.shape).to(parameter.device)
+        value.const_value = Absent(name, value.dtype or ir.DataType.FLOAT, parameter.shape)
 
     def _hold_parameters(self) -> dict[str, nn.Parameter]:
         held = {}
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
             if tensor is not None and tensor.dtype.is_floating_point():
-                held[name] = nn.Parameter(_widened(as_tensor(_plain(tensor))))
+                held[name] = nn.Parameter(_held(tensor))
                 attach(self, name, held[name])
         return held
 
@@ -241,6 +260,17 @@ def on_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor) and value.is_floating_point():
         return value.to(device)
     return value
+
+
+def _held(tensor: ir.TensorProtocol) -> Tensor:
+    if isinstance(tensor, Absent):
+        return _nothing(tensor.shape.numpy())
+    return _widened(as_tensor(_plain(tensor)))
+
+
+def _nothing(shape: Sequence[int]) -> Tensor:
+    """Return NaNs that take the memory of one."""
+    return torch.tensor(torch.nan).expand(*shape)
 
 
 def _plain(tensor: Any) -> np.ndarray[Any, Any]:

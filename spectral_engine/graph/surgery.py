@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
 from spectral_engine.graph.id_book import AxisIds, Transfer
-from spectral_engine.onnx_io.initializers import add_initializer
+from spectral_engine.onnx_io.initializers import Absent, add_initializer
 
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
@@ -36,8 +36,8 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
 
 
 def copy_model(model: ir.Model) -> ir.Model:
-    """Return an independent copy."""
-    return ir.from_proto(ir.to_proto(model))
+    """Return a copy whose initializers can be replaced; tensors never change, so that both share them."""
+    return model.clone()
 
 
 def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) -> None:
@@ -47,9 +47,13 @@ def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) ->
     places = kept_places(tuple(tensor.shape.numpy()), axes, removed)
     if all(len(kept) == size for kept, size in zip(places, tensor.shape.numpy(), strict=True)):
         return
-    array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
-    value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
-    value.shape, value.type = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+    shape = [len(kept) for kept in places]
+    if isinstance(tensor, Absent):
+        value.const_value = Absent(value.name or "", tensor.dtype, shape)
+    else:
+        array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
+        value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
+    value.shape, value.type = ir.Shape(shape), ir.TensorType(tensor.dtype)
 
 
 def kept_places(shape: tuple[int, ...], axes: AxisIds, removed: Mark) -> list[NDArray[np.int64]]:

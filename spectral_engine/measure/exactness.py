@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from spectral_engine.data.split import Split
 from spectral_engine.errors import NumericMismatch
 from spectral_engine.measure.runtime import Runner
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Exactness
 
 TOLERANCE = 1e-5
 
 
 def compare(
-    masked: bytes,
-    cut: bytes,
+    masked: Source,
+    cut: Source,
     samples: Mapping[str, NDArray[Any]],
     tolerance: float = TOLERANCE,
 ) -> Exactness:
@@ -27,10 +28,10 @@ def compare(
     The tolerance is relative to the largest output, and absolute where that is below 1.
     """
     rows = Split(dict(samples), None)
-    runners = Runner(masked), Runner(cut)
+    wide, narrow = (_answers(model, rows) for model in (masked, cut))
     difference = largest = 0.0
-    for output in runners[0].session.get_outputs():
-        left, right = (runner.predict(rows, output=output.name) for runner in runners)
+    for name, left in wide.items():
+        right = narrow[name]
         if left.dtype.kind != "f":
             continue
         difference = max(difference, float(np.abs(left - right).max(initial=0.0)))
@@ -45,3 +46,9 @@ def compare(
         tolerance=tolerance,
         samples=rows.rows,
     )
+
+
+def _answers(model: Source, rows: Split) -> dict[str, NDArray[Any]]:
+    """Return every output; the model is gone afterwards, so that never two are in memory."""
+    runner = Runner(model, prepack=False)
+    return {one.name: runner.predict(rows, output=one.name) for one in runner.session.get_outputs()}

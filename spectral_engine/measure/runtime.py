@@ -36,9 +36,16 @@ NUMPY_TYPES = {
 }
 
 
-def open_session(model: bytes | str | Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot."""
+def open_session(
+    model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
+) -> onnxruntime.InferenceSession:
+    """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot.
+
+    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory.
+    """
     options = onnxruntime.SessionOptions()
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -51,7 +58,7 @@ def open_session(model: bytes | str | Path, threads: int = 1) -> onnxruntime.Inf
 
 def input_specs(model: bytes | str | Path) -> list[InputSpec]:
     """Return what the model takes, in its own order."""
-    return [_spec(value) for value in open_session(model).get_inputs()]
+    return [_spec(value) for value in open_session(model, prepack=False).get_inputs()]
 
 
 def _spec(value: Any) -> InputSpec:
@@ -65,8 +72,10 @@ def _spec(value: Any) -> InputSpec:
 class Runner:
     """Answers of one model, in batches; a batch size frozen in the file is kept to."""
 
-    def __init__(self, model: bytes | str | Path, threads: int = 1) -> None:
-        self.session = open_session(model, threads)
+    def __init__(
+        self, model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
+    ) -> None:
+        self.session = open_session(model, threads, prepack=prepack)
         shapes = [value.shape for value in self.session.get_inputs()]
         frozen = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
         self.frozen_batch: int | None = frozen[0] if frozen else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import kept_places
 from spectral_engine.measure.exactness import compare
 from spectral_engine.methods.budget import Cost
+from spectral_engine.onnx_io.initializers import derived
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.onnx_io.save import name_by_content, save_model
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.report.schema import Exactness
 from spectral_engine.spectral.model import SpectralModel
@@ -35,6 +37,7 @@ class Built:
 
     index: int
     path: Path
+    external: tuple[Path, ...]  # the files of its external data, beside it
     cost: Cost
     validation_metric: float
     exactness: Exactness
@@ -48,6 +51,7 @@ class Built:
         """Return all but the ONNX file."""
         return {
             "index": self.index,
+            "external": [file.name for file in self.external],
             "cost": vars(self.cost),
             "validation_metric": self.validation_metric,
             "exactness": self.exactness.model_dump(),
@@ -68,6 +72,7 @@ class Built:
         return cls(
             index=stored["index"],
             path=path,
+            external=tuple(path.with_name(name) for name in stored.get("external", ())),
             cost=Cost(**stored["cost"]),
             validation_metric=stored["validation_metric"],
             exactness=Exactness.model_validate(stored["exactness"]),
@@ -85,17 +90,20 @@ class Built:
         part.replace(self.path.with_suffix(".json"))
 
 
-def export(model: SpectralModel, provenance: Mapping[str, str]) -> bytes:
-    """Fold spectral form and training's normalisations back and serialise the graph; |λ| must be read before."""
+def export(model: SpectralModel, provenance: Mapping[str, str], path: Path) -> tuple[Path, ...]:
+    """Fold spectral form and training's normalisations back and write the graph; |λ| must be read before.
+
+    Returns the files beside it that hold the weights which do not fit in one file.
+    """
     model.write_back()
     graph = model.module.model
     fold(graph)
     graph.metadata_props.update(provenance)
-    return to_bytes(graph)
+    return name_by_content(path, save_model(graph, path))
 
 
 def widen(
-    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: bytes
+    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: Source
 ) -> ir.Model:
     """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
     wide, trained = load_model(original), load_model(narrow).graph.initializers
@@ -104,21 +112,32 @@ def widen(
         if source is None or source.const_value is None or value.const_value is None:
             continue
         if value.const_value.dtype.is_floating_point():
-            filled = value.const_value.numpy().copy()
-            axes = coupling.axes.get(name, (None,) * filled.ndim)
-            places = kept_places(filled.shape, axes, removed)
-            filled[np.ix_(*places)] = source.const_value.numpy()
-            value.const_value = ir.Tensor(filled, dtype=value.const_value.dtype, name=name)
+            shape = tuple(value.const_value.shape.numpy())
+            axes = coupling.axes.get(name, (None,) * len(shape))
+            places = kept_places(shape, axes, removed)
+            value.const_value = _filled(value.const_value, places, source.const_value)
     return wide
+
+
+def _filled(
+    wide: ir.TensorProtocol, places: list[NDArray[np.int64]], narrow: ir.TensorProtocol
+) -> ir.LazyTensor:
+    def fill(array: NDArray[Any]) -> None:
+        array[np.ix_(*places)] = narrow.numpy()
+
+    return derived(wide, fill)
 
 
 def prove_exact(
     original: Source,
     coupling: Coupling,
     removed: NDArray[np.bool_],
-    candidate: bytes,
+    candidate: Path,
     samples: Mapping[str, NDArray[np.generic]],
 ) -> Exactness:
     """Run candidate and masked original in onnxruntime; raises NumericMismatch where they disagree."""
     masked = mask(widen(original, coupling, removed, candidate), coupling, removed)
-    return compare(to_bytes(masked), candidate, samples)
+    with tempfile.TemporaryDirectory(dir=candidate.parent, prefix="masked-") as folder:
+        path = Path(folder) / "masked.onnx"
+        save_model(masked, path)
+        return compare(path, candidate, samples)

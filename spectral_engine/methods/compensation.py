@@ -28,11 +28,8 @@ def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> 
     if not readers:
         return
     means = mean_inputs(model, readers, feed)
-    folded = model.weights()
     for transfer in readers:
-        weight = folded.get(transfer.weight)
-        if weight is None:
-            weight = model.module.initializer(transfer.weight)
+        weight = model.weight(transfer.weight)
         ids = model.coupling.axes[transfer.weight]
         left = left_behind(weight, transfer, ids, removed, means[transfer.name])  # [out]
         if _has_bias(model, transfer):

@@ -26,6 +26,7 @@ from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
 from spectral_engine.progress import CandidateFile, Progress, Stage
+from spectral_engine.recipe import Trains
 from spectral_engine.report.schema import PathPoint
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
@@ -35,6 +36,7 @@ from spectral_engine.training.trainer import Trainer
 BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
 RATE_AFTER_DIVERGENCE = 1 / 3
 LOSS_MEMORY = 0.98
+SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
 
 
 @dataclass
@@ -56,6 +58,7 @@ class SpectralPath:
         self.task, self.start_trainer = task, start_trainer
         self.built: list[Built] = []
         self.warnings: list[str] = []
+        self.lent = False
         self.least = floors(task.coupling, task.recipe.prune.min_nodes)
         self._reset()
         self.first_eigenvalues = self.last_eigenvalues.copy()
@@ -82,6 +85,7 @@ class SpectralPath:
                 raise
             self._start_over(error)
             self._walk()
+        self.trainer.stop()
         return self.built
 
     def _first_rate(self) -> float:
@@ -90,13 +94,18 @@ class SpectralPath:
             return asked
         steps = self.task.schedule.trunk_steps + self.task.schedule.cooling_steps
         self._tell("training", "finding the learning rate")
-        return find_rate(self.trainer, self.task.feed, self.task.recipe.seed, steps)
+        twin = self._lend()
+        rate = find_rate(twin, self.task.feed, self.task.recipe.seed, steps)
+        del twin
+        self._take_back()
+        return rate
 
     def _start_over(self, error: Diverged) -> None:
         self.warnings.append(f"{error.detail}; training began again at a third of the rate")
         self._tell("training", warning=self.warnings[-1])
         self.built.clear()
         rate = self.walk.rate * RATE_AFTER_DIVERGENCE
+        del self.trainer, self.relevance  # before there are others: each is as large as the model
         self._reset()
         self.walk.rate, self.walk.retried = rate, True
 
@@ -164,30 +173,46 @@ class SpectralPath:
     def _branch(self, level: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
         schedule, feed = self.task.schedule, self.task.feed
-        twin = self.trainer.fork(schedule.branch_trains)
+        twin = self._lend(schedule.branch_trains)
         seed = self.task.recipe.seed + BRANCH_SEED
         for step in range(schedule.cooling_steps):
             rate = schedule.cooling_share(step) * self.walk.rate
             loss = twin.step(feed.at_step(step, seed), rate)
             self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
         twin.settle(feed, seed)
+        twin.stop()
         self._keep(level, twin)
+        del twin
+        self._take_back()
+
+    def _lend(self, trains: Trains | None = None) -> Trainer:
+        """Return a copy of the trunk; a large trunk waits on disk until `_take_back`."""
+        self.lent = self.trainer.nbytes > SPILLED_BYTES
+        return self.trainer.lend(self._spill, trains) if self.lent else self.trainer.fork(trains)
+
+    def _take_back(self) -> None:
+        if self.lent:
+            self.trainer.take_back(self._spill)
+
+    @property
+    def _spill(self) -> Path:
+        return self.task.work_dir / "trunk.safetensors"
 
     def _keep(self, level: int, twin: Trainer) -> None:
         recipe = self.task.recipe
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self._tell("exporting", branch=level, branch_step=self.task.schedule.cooling_steps)
-        content = export(twin.model, self.task.provenance)
-        exactness = prove_exact(
-            self.task.original, self.task.coupling, self.removed, content, self.task.samples
-        )
         path = self.task.work_dir / f"candidate-{level}.onnx"
-        path.write_bytes(content)
+        external = export(twin.model, self.task.provenance, path)
+        exactness = prove_exact(
+            self.task.original, self.task.coupling, self.removed, path, self.task.samples
+        )
         built = Built(
             index=level,
             path=path,
+            external=external,
             cost=cost_of(self.task.coupling, self.removed),
-            validation_metric=self.task.measure(content),
+            validation_metric=self.task.measure(path),
             exactness=exactness,
             removed=self.removed.copy(),
             removed_at=self.removed_at.copy(),
@@ -206,6 +231,7 @@ class SpectralPath:
         file = CandidateFile(
             index=built.index,
             path=built.path,
+            external=built.external,
             nodes=built.cost.nodes,
             params=built.cost.params,
             macs=built.cost.macs,
@@ -247,7 +273,9 @@ class SpectralPath:
     # Checkpoints: what is saved after a step is all that the next step reads.
 
     def _save(self) -> None:
-        tensors = {f"trainer.{name}": tensor for name, tensor in self.trainer.state().items()}
+        if not self.task.resumable:
+            return
+        tensors = {f"trainer.{name}": tensor for name, tensor in self.trainer.tensors().items()}
         for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
             tensors[f"path.{name}"] = to_tensor(getattr(self, name))
         tensors["path.running"] = to_tensor(self.relevance.running)

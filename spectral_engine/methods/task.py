@@ -36,3 +36,4 @@ class Task:
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress
+    resumable: bool = True  # whether a later run finds what this one leaves in the folder

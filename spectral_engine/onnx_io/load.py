@@ -12,7 +12,12 @@ from onnx.inliner import inline_local_functions
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
-from spectral_engine.onnx_io.external import read_external, refuse_external
+from spectral_engine.onnx_io.external import (
+    check_external,
+    external_apart,
+    map_external,
+    refuse_external,
+)
 from spectral_engine.onnx_io.known import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
@@ -41,10 +46,10 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. External data are read from beside the file.
+    inputs are initializers alone. External data stay in their files, beside the model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
-    proto = _parse(source, limits)
+    proto = parse_model(source, limits)
     _check_text(proto)
     _check_size(proto, limits)
     refuse_quantized(proto)
@@ -53,10 +58,12 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     if isinstance(source, bytes):
         refuse_external(proto)
     else:
-        read_external(proto, Path(source).parent, limits.max_external_bytes)
+        check_external(proto, Path(source).parent, limits.max_external_bytes)
     _check_sound(proto)
     check_tensors(proto)
     model = _to_ir(proto)
+    if not isinstance(source, bytes):
+        map_external(model, Path(source).parent)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
     return model
 
@@ -74,7 +81,8 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     return model
 
 
-def _parse(source: str | Path | bytes, limits: Limits) -> onnx.ModelProto:
+def parse_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> onnx.ModelProto:
+    """Decode a model file, without its external data. Raises ModelInvalid, ModelTooLarge."""
     size = len(source) if isinstance(source, bytes) else _file_size(Path(source))
     if size == 0:
         raise ModelInvalid("the model file is empty")
@@ -134,7 +142,7 @@ def _check_opset(proto: onnx.ModelProto) -> None:
 
 def _check_sound(proto: onnx.ModelProto) -> None:
     try:
-        with foreign_apart(proto):
+        with foreign_apart(proto), external_apart(proto):
             onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
         raise ModelInvalid(f"the model is not sound: {str(error).splitlines()[0]}") from error

@@ -1,26 +1,21 @@
-"""A graph out, as bytes or as a file."""
+"""A graph out, as bytes or as files."""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
-from spectral_engine.errors import ModelTooLarge
+from spectral_engine.onnx_io.external import relocate
 
 ONE_FILE_BYTES = 2**31 - 2**20  # what protobuf can hold, less room for the graph itself
-
-
-def require_one_file(model: ir.Model) -> None:
-    """Raise ModelTooLarge where the weights do not fit in one ONNX file."""
-    tensors = [value.const_value for value in model.graph.initializers.values()]
-    held = sum(tensor.nbytes for tensor in tensors if tensor is not None)
-    if held > ONE_FILE_BYTES:
-        raise ModelTooLarge(
-            f"the weights have {held:,} bytes; what is compressed is written in one file, "
-            f"which holds at most {ONE_FILE_BYTES:,}",
-            pointer="#/model",
-        )
+SMALLEST_BESIDE = (
+    1024  # bytes; runtimes look into smaller tensors, as shapes, before they read weights
+)
+PAGE_BYTES = 4096  # where a runtime maps weights rather than reads them, each begins at a page
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -28,6 +23,65 @@ def to_bytes(model: ir.Model) -> bytes:
     return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
 
 
-def save_model(model: ir.Model, path: Path) -> None:
-    """Write the model as one file."""
-    path.write_bytes(to_bytes(model))
+def save_model(model: ir.Model, path: Path) -> tuple[Path, ...]:
+    """Write the model as one file; weights that do not fit in one go into `NAME.data` beside it.
+
+    Returns the files beside it: none, or that one. Weights are worked out and written one after the other.
+    """
+    if _weight_bytes(model) <= ONE_FILE_BYTES:
+        path.write_bytes(to_bytes(model))
+        return ()
+    data = data_path(path)
+    ir.save(
+        model,
+        path,
+        format="protobuf",
+        external_data=data.name,
+        size_threshold_bytes=SMALLEST_BESIDE,
+        alignment=PAGE_BYTES,
+        align_threshold=0,
+    )
+    return (data,)
+
+
+def data_path(path: Path) -> Path:
+    """Return where the weights of a model that does not fit in one file go."""
+    return path.with_name(f"{path.name}.data")
+
+
+def name_by_content(path: Path, external: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Rename a model's data file after its digest, so that models of several jobs can lie in one folder."""
+    for data in external:
+        with data.open("rb") as file:
+            name = f"{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.data"
+        _write_located(path, path, name)
+        return (data.replace(data.with_name(name)),)
+    return ()
+
+
+def copy_files(path: Path, external: tuple[Path, ...], target: Path) -> tuple[Path, ...]:
+    """Copy a model with its data file, which is then called `NAME.data`; return all that was written."""
+    if not external:
+        shutil.copyfile(path, target)
+        return (target,)
+    data = data_path(target)
+    part = data.with_name(f"{data.name}.part")
+    shutil.copyfile(external[0], part)
+    part.replace(data)  # whoever has mapped an older file keeps it
+    _write_located(path, target, data.name)
+    return (target, data)
+
+
+def _write_located(path: Path, target: Path, location: str) -> None:
+    proto = onnx.load(path, load_external_data=False)
+    relocate(proto, location)
+    target.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _weight_bytes(model: ir.Model) -> int:
+    return sum(
+        value.const_value.nbytes
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    )

@@ -5,31 +5,32 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import onnx
-
-from spectral_engine.onnx_io.external import external_files, external_tensors
+from spectral_engine.onnx_io.external import external_files
+from spectral_engine.onnx_io.load import parse_model
 
 Source = bytes | Path
 
 
-def read_source(model: str | Path | bytes) -> Source:
-    """Return the bytes of a model in one file; the path of one with external data, which bytes would lose."""
-    if isinstance(model, bytes):
-        return model
-    path = Path(model)
-    content = path.read_bytes()
-    return path if external_tensors(onnx.load_from_string(content)) else content
+def as_source(model: str | Path | bytes) -> Source:
+    """Return a model by its bytes where it came so, else by its path: files are not held in memory."""
+    return model if isinstance(model, bytes) else Path(model)
 
 
 def source_sha256(source: Source) -> str:
     """Return the digest of the model file itself."""
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def source_bytes(source: Source) -> int:
     """Return the bytes on disk, external data included."""
     if isinstance(source, bytes):
         return len(source)
-    files = external_files(onnx.load(source, load_external_data=False), source.parent)
-    return sum(file.stat().st_size for file in {source, *files})
+    return sum(file.stat().st_size for file in source_files(source))
+
+
+def source_files(path: Path) -> set[Path]:
+    """Return a model file and the files of its external data. Raises ModelInvalid."""
+    return {path, *external_files(parse_model(path), path.parent)}

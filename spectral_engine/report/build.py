@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Finished:
     setup: Setup
     task: Task
     path: SpectralPath
-    files: Sequence[bytes]
+    files: Sequence[Path]
     baseline_metric: float
     started: float
     training_seconds: float

@@ -18,7 +18,7 @@ class SingularValues(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+        left, values, right = _factors(matrix)
         self.left, self.right = nn.Parameter(left), nn.Parameter(right)  # [out, k], [k, in]
         self.singular_values = nn.Parameter(values)  # [k]
 
@@ -31,6 +31,15 @@ class SingularValues(nn.Module):
         yield "left", self.left
         yield "right", self.right
         yield "singular_values", self.singular_values
+
+
+def _factors(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U, s and Vᵀ; where all is NaN, and values are taken over later, parts as large as theirs."""
+    if matrix.isnan().all():
+        count = min(matrix.shape)
+        return matrix[:, :count].clone(), matrix.new_empty(count), matrix[:count].clone()
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left, values, right
 
 
 class TriangularFactor(nn.Module):

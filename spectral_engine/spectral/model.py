@@ -99,6 +99,17 @@ class SpectralModel(nn.Module):
         """Fold every spectral transfer: initializer name -> weight, with gradients to λ and φ."""
         return {name: transfer.weight() for name, transfer in self.spectral.items()}
 
+    @torch.no_grad()
+    def weight(self, name: str) -> Tensor:
+        """Return one weight, folded where it is in spectral form."""
+        held = self.spectral.get(name)
+        return self.module.initializer(name).detach() if held is None else held.weight()
+
+    def release(self) -> None:
+        """Let go of the weights that are in spectral form, in module and graph, until they are written back."""
+        for name in self.spectral:
+            self.module.release(name)
+
     def tracked(self) -> Iterator[Tracked]:
         """Yield every trained tensor under a stable key."""
         axes = self.coupling.axes
@@ -125,12 +136,19 @@ class SpectralModel(nn.Module):
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set trained tensors by key."""
+        """Take tensors over as the trained ones, by key."""
         for item in self.tracked():
             if item.key in tensors:
-                item.tensor.copy_(tensors[item.key])
+                item.tensor.data = tensors[item.key]
 
     def write_back(self) -> None:
-        """Fold the weights and write every parameter into the graph's initializers."""
-        with torch.no_grad():
-            self.module.write_back(self.weights())
+        """Fold the weights, one at a time, and write every parameter into the graph's initializers."""
+        self.write_back_plain()
+        for name in self.spectral:
+            self.module.write(name, self.weight(name))
+
+    def write_back_plain(self) -> None:
+        """Write into the graph what is not in spectral form."""
+        for name in self.module.names:
+            if name not in self.spectral:
+                self.module.write(name, self.module.initializer(name))

@@ -19,9 +19,8 @@ from torch import Tensor
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.surgery import copy_model
 from spectral_engine.onnx_io.initializers import add_initializer
-from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.training.feed import Feed
 
 PREFIX = "eigenpress.norm."
@@ -46,10 +45,9 @@ def normalize(module: OnnxModule, coupling: Coupling, feed: Feed) -> Normalized 
     if not chosen:
         return None
     moments = _moments(module, chosen, feed)
-    model = load_model(to_bytes(module.model))
+    model = copy_model(module.model)
     for transfer in chosen:
         _insert(model, transfer, *moments[transfer.output])
-    model = load_model(to_bytes(model))
     found = couple(OnnxModule(model))
     same = found.count == coupling.count and all(
         _equal(found.axes.get(name), axes)
@@ -142,7 +140,7 @@ def _insert(model: ir.Model, transfer: Transfer, mean: Tensor, variance: Tensor)
     norm = ir.node(
         "BatchNormalization",
         [raw, *inputs],
-        attributes={"epsilon": EPSILON, "momentum": MOMENTUM},
+        attributes={"epsilon": _as_stored(EPSILON), "momentum": _as_stored(MOMENTUM)},
         outputs=[out],
         name=f"{PREFIX}{transfer.name}",
     )
@@ -150,6 +148,11 @@ def _insert(model: ir.Model, transfer: Transfer, mean: Tensor, variance: Tensor)
     norm.replace_input_with(0, raw)
     raw.name = f"{PREFIX}{transfer.name}.raw"
     model.graph.insert_after(node, norm)
+
+
+def _as_stored(number: float) -> float:
+    """Return an attribute as a file holds it: what a graph computes does not depend on whether it has been in one."""
+    return float(np.float32(number))
 
 
 def _fold_one(model: ir.Model, norm: ir.Node) -> None:

@@ -115,23 +115,18 @@ class Relevance:
         return node_norms(self._weight(transfer), transfer.out_axis)
 
     def _weight(self, transfer: Transfer) -> Tensor:
-        held = self.model.spectral.get(transfer.weight)
-        weight = self.model.module.initializer(transfer.weight) if held is None else held.weight()
-        return weight.detach()
+        return self.model.weight(transfer.weight)
 
     def _outgoing(self) -> NDArray[np.float64]:
         total = np.zeros(self.count)
-        folded = self.model.weights()
         for transfer in self.model.coupling.transfers:
             if transfer.in_axis is None:
                 continue
             ids = self.model.coupling.axes[transfer.weight][transfer.in_axis]
             if ids is None:
                 continue
-            weight = folded.get(transfer.weight)
-            if weight is None:
-                weight = self.model.module.initializer(transfer.weight)
-            self._add(total, ids, _array(node_norms(weight.detach(), transfer.in_axis)) ** 2)
+            weight = self._weight(transfer)
+            self._add(total, ids, _array(node_norms(weight, transfer.in_axis)) ** 2)
         return total
 
     def _first_order(self, transfer: Transfer) -> NDArray[np.float64]:

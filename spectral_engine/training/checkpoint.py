@@ -30,7 +30,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors: dict[str, Tensor] = {
+                name: file.get_tensor(
+                    name
+                ).clone()  # out of the file's map, which a later save replaces
+                for name in file.keys()  # noqa: SIM118
+            }
             numbers: dict[str, Any] = json.loads(file.metadata()["numbers"])
     except (SafetensorError, KeyError, json.JSONDecodeError):
         return None

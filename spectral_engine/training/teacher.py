@@ -15,13 +15,15 @@ class Teacher:
     """Gives the original's watched values for a batch: kept from one pass where they fit, else run again."""
 
     def __init__(self, module: OnnxModule, watch: tuple[str, ...], feed: Feed) -> None:
-        self.module, self.watch = module.eval().requires_grad_(False), watch
+        self.module: OnnxModule | None = module.eval().requires_grad_(False)
+        self.watch = watch
         first = self._run(next(iter(feed.in_order(1))))
         row_bytes = sum(value.numel() * value.element_size() for value in first.values())
         self.kept: dict[str, Tensor] | None = None
         if row_bytes * feed.split.rows <= KEPT_BYTES:
             parts = [self._run(batch) for batch in feed.in_order()]
             self.kept = {name: torch.cat([part[name] for part in parts]) for name in watch}
+            self.module = None  # its weights are not needed any more
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Return the original's values for this batch."""
@@ -32,5 +34,6 @@ class Teacher:
 
     @torch.no_grad()
     def _run(self, batch: Batch) -> dict[str, Tensor]:
+        assert self.module is not None
         values = self.module.compute(batch.inputs, watch=self.watch)
         return {name: values[name] for name in self.watch}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import Diverged
+from spectral_engine.graph.id_book import AxisIds
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.graph.surgery import cut, narrow
-from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.recipe import Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
+from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
 from spectral_engine.training.teacher import Teacher
@@ -46,6 +47,7 @@ class Trainer:
 
     def _use(self, model: SpectralModel, moments: Moments) -> None:
         self.model = model.to(self.device)
+        self.model.release()
         self.model.module.train()
         self.held: dict[str, Tracked] = model.trained()
         for tracked in model.tracked():
@@ -96,31 +98,70 @@ class Trainer:
             self.model(feed.at_step(step, seed).inputs)
 
     def narrow(self, removed: NDArray[np.bool_]) -> None:
-        """Cut these node groups out of the model, its spectral form and the optimiser's memory."""
+        """Cut these node groups out of the model, its spectral form and the optimiser's memory.
+
+        Each tensor goes as soon as its narrow one is made: there is never a second copy of all.
+        """
         old = self.model
-        old.write_back()
-        module = OnnxModule(cut(old.module.model, old.coupling, removed))
-        model = type(old)(module, old.coupling.without(removed), old.options)
-        model.load({item.key: narrow(item.tensor, item.axes, removed) for item in old.tracked()})
-        axes = {key: item.axes for key, item in self.held.items()}
+        self.optimizer.zero_grad(set_to_none=True)
+        old.write_back_plain()
+        graph = cut(old.module.model, old.coupling, removed)
         moments = {
-            key: (narrow(mean, axes[key], removed), narrow(square, axes[key], removed))
-            for key, (mean, square) in self.moments().items()
+            key: (narrow(mean, axes, removed), narrow(square, axes, removed))
+            for key, axes, mean, square in self._hand_over_moments()
         }
+        tensors = {}
+        for item in old.tracked():
+            tensors[item.key] = narrow(item.tensor.detach(), item.axes, removed)
+            item.tensor.data = item.tensor.new_empty(0)
+        model = type(old)(OnnxModule(graph), old.coupling.without(removed), old.options)
+        model.load(tensors)
         self._use(model, moments)
+
+    def _hand_over_moments(self) -> Iterator[tuple[str, AxisIds, Tensor, Tensor]]:
+        for key, item in self.held.items():
+            state = self.optimizer.state.pop(item.tensor, None)
+            if state:
+                yield key, item.axes, state["exp_avg"], state["exp_avg_sq"]
 
     def fork(self, trains: Trains | None = None) -> Trainer:
         """Return an independent copy that trains on from here: the same tensors, or those that `trains` names."""
+        return self._twin(trains, self.state())
+
+    def _twin(self, trains: Trains | None, state: dict[str, Tensor]) -> Trainer:
+        self.optimizer.zero_grad(set_to_none=True)
         twin = Trainer(
             self.copy_model(trains), self.objective, self.teacher, self.training, self.device
         )
-        twin.restore(self.state(), self.steps)
+        return twin.restore(state, self.steps)
+
+    def lend(self, path: Path, trains: Trains | None = None) -> Trainer:
+        """Return a copy as `fork` does, but leave the tensors of this one in a file until `take_back`."""
+        tensors = self.tensors()
+        save_checkpoint(path, tensors, {})
+        twin = self._twin(trains, tensors)
+        self.stop()
+        for item in self.model.tracked():
+            item.tensor.data = item.tensor.new_empty(0)
         return twin
 
+    def take_back(self, path: Path) -> None:
+        """Go on with the tensors that `lend` has left in a file."""
+        stored = load_checkpoint(path)
+        if stored is None:
+            raise OSError(f"{path} is not whole")
+        self.restore(stored[0], self.steps)
+        path.unlink()
+
+    def stop(self) -> None:
+        """Let go of gradients and of the optimiser's memory: there are no more steps."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
-        """Return a copy of the model over a graph of its own, weights written back."""
-        self.model.write_back()
-        module = OnnxModule(load_model(to_bytes(self.model.module.model)))
+        """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
+        self.model.write_back_plain()
+        module = OnnxModule(copy_model(self.model.module.model))
         options = self.model.options
         if trains is not None:
             options = options.model_copy(update={"train": trains})
@@ -135,9 +176,12 @@ class Trainer:
                 found[key] = (state["exp_avg"], state["exp_avg_sq"])
         return found
 
-    @torch.no_grad()
     def state(self) -> dict[str, Tensor]:
-        """Return every tensor that training changes, under stable names."""
+        """Return a copy of every tensor that training changes, under stable names."""
+        return {name: tensor.clone() for name, tensor in self.tensors().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every tensor that training changes, under stable names: those that the next step changes."""
         tensors = {f"tensor|{item.key}": item.tensor.detach() for item in self.model.tracked()}
         tracked = set(tensors)
         for name, parameter in self.model.module.named_parameters():
@@ -145,11 +189,16 @@ class Trainer:
                 tensors[f"buffer|{name}"] = parameter.detach()
         for key, (mean, square) in self.moments().items():
             tensors[f"mean|{key}"], tensors[f"square|{key}"] = mean, square
-        return {name: tensor.clone() for name, tensor in tensors.items()}
+        return tensors
+
+    @property
+    def nbytes(self) -> int:
+        """What those tensors take."""
+        return sum(tensor.nbytes for tensor in self.tensors().values())
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor], steps: int) -> Self:
-        """Continue from a state of the same widths."""
+        """Continue from a state of the same widths, which is taken over."""
         kinds: dict[str, dict[str, Tensor]] = {"tensor": {}, "buffer": {}, "mean": {}, "square": {}}
         for name, tensor in state.items():
             kind, key = name.split("|", 1)
@@ -158,11 +207,6 @@ class Trainer:
         self.model.load(kinds["tensor"])
         for name, tensor in kinds["buffer"].items():
             self.model.module.initializer(name).copy_(tensor)
-        self._use(
-            self.model,
-            {
-                key: (mean.clone(), kinds["square"][key].clone())
-                for key, mean in kinds["mean"].items()
-            },
-        )
+        moments = {key: (mean, kinds["square"][key]) for key, mean in kinds["mean"].items()}
+        self._use(self.model, moments)
         return self

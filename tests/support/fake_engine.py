@@ -58,7 +58,7 @@ def compress(
         on_progress(_announce(step, content, work_dir, steps))
     tell("end")
     on_progress(Progress("reporting", 1.0, 0, 0))
-    files = [content + bytes([step]) for step in range(steps)]
+    files = [work_dir / f"{step}.onnx" for step in range(steps)]
     return _result(files, hashlib.sha256(content).hexdigest())
 
 
@@ -110,7 +110,7 @@ def _announce(step: int, content: bytes, work_dir: Path, steps: int) -> Progress
     return Progress("exporting", (step + 1) / steps, step, steps, candidate=candidate)
 
 
-def _measurement(file: bytes, nodes: int, value: float) -> Measurement:
+def _measurement(content: bytes, nodes: int, value: float) -> Measurement:
     interval = Interval(low=value - 0.1, high=min(value + 0.1, 1.0), confidence=0.95)
     metric = MetricValue(
         name="accuracy", value=value, interval=interval, rows=10, higher_is_better=True
@@ -121,17 +121,17 @@ def _measurement(file: bytes, nodes: int, value: float) -> Measurement:
         nodes=nodes,
         params=nodes * 10,
         macs=nodes * 100,
-        file_bytes=len(file),
-        sha256=hashlib.sha256(file).hexdigest(),
+        file_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
     )
 
 
-def _result(files: list[bytes], model_sha256: str) -> Result:
+def _result(files: list[Path], model_sha256: str) -> Result:
     exactness = Exactness(max_abs_difference=0, max_abs_output=1, tolerance=1e-5, samples=1)
     entries = [
         CandidateEntry(
             id=f"candidate-{index + 1}",
-            measurement=_measurement(file, len(files) - index, 0.8),
+            measurement=_measurement(file.read_bytes(), len(files) - index, 0.8),
             validation_drop=0.1,
             exactness=exactness,
             widths=[],
@@ -146,7 +146,7 @@ def _result(files: list[bytes], model_sha256: str) -> Result:
         method="prune",
         recipe={},
         task="classification",
-        baseline=_measurement(files[0][:-1], len(files) + 1, 0.9),
+        baseline=_measurement(files[0].read_bytes()[:-1], len(files) + 1, 0.9),
         candidates=entries,
         chosen=entries[-1].id,
         spectra=[],

@@ -41,8 +41,12 @@ class Hand:
         with self.here.database.begin() as session:
             EventRepository(session).append(self.job_id, kind, "info", message, data)
 
-    def candidate(self, content: bytes, nodes: int) -> str:
-        """Store a compressed model; return its id."""
+    def candidate(self, content: bytes, nodes: int, **external: bytes) -> str:
+        """Store a compressed model and the files beside it; return its id."""
+        files = [
+            {"name": name, "sha256": self.store(data), "size_bytes": len(data)}
+            for name, data in external.items()
+        ]
         sha256 = self.store(content)
         self.candidates += 1
         with self.here.database.begin() as session:
@@ -55,6 +59,7 @@ class Hand:
                 params=nodes * 10,
                 macs=nodes * 100,
                 metrics={"accuracy": 0.9},
+                external=files,
             )
             return row.id
 

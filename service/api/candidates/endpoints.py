@@ -50,6 +50,22 @@ def download_candidate(job_id: str, candidate_id: str, request: Request, here: H
 
 
 @router.get(
+    "/{job_id}/candidates/{candidate_id}/model/external/{name}",
+    operation_id="downloadCandidateExternal",
+    summary="Download a file of a compressed model's external data",
+    response_class=Response,
+    responses=openapi.ranged("the file", MEDIA_TYPE)
+    | openapi.problems("not-found", "invalid-request"),
+)
+def download_candidate_external(
+    job_id: str, candidate_id: str, name: str, request: Request, here: Here
+) -> Response:
+    """Return a file that belongs beside the candidate, under this name."""
+    sha256 = service.external(service.get(here, job_id, candidate_id), name)
+    return respond_with_file(request, here.artifacts, sha256, media_type=MEDIA_TYPE, file_name=name)
+
+
+@router.get(
     "/{job_id}/model",
     operation_id="downloadModel",
     summary="Download the chosen model",
@@ -63,3 +79,17 @@ def download_model(job_id: str, request: Request, here: Here) -> Response:
     return respond_with_file(
         request, here.artifacts, candidate.sha256, media_type=MEDIA_TYPE, file_name=file_name
     )
+
+
+@router.get(
+    "/{job_id}/model/external/{name}",
+    operation_id="downloadChosenExternal",
+    summary="Download a file of the chosen model's external data",
+    response_class=Response,
+    responses=openapi.ranged("the file", MEDIA_TYPE)
+    | openapi.problems("not-found", "result-not-ready", "invalid-request"),
+)
+def download_chosen_external(job_id: str, name: str, request: Request, here: Here) -> Response:
+    """Return a file that belongs beside the chosen model, under this name."""
+    sha256 = service.external(service.chosen(here, job_id)[0], name)
+    return respond_with_file(request, here.artifacts, sha256, media_type=MEDIA_TYPE, file_name=name)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from service.api.models.schemas import ExternalFile
 from service.api.schemas import Resource, Timestamp
 
 
@@ -24,6 +25,10 @@ class Candidate(Resource):
     index: int
     sha256: str
     size_bytes: int
+    external: list[ExternalFile] = Field(
+        default_factory=list,
+        description="files that hold weights which do not fit in the model's own",
+    )
     nodes: int
     params: int
     macs: int

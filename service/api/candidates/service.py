@@ -56,6 +56,14 @@ def chosen(here: Context, job_id: str) -> tuple[CandidateRecord, str]:
         return candidate, f"{name}-eigenpress.onnx"
 
 
+def external(candidate: CandidateRecord, name: str) -> str:
+    """Return the SHA-256 of a file of the candidate's external data. Raises NotFound."""
+    for file in candidate.external:
+        if file["name"] == name:
+            return str(file["sha256"])
+    raise NotFound(f"{candidate.id} has no external file {name!r}.")
+
+
 def show(candidate: CandidateRecord) -> dict[str, Any]:
     """Return the candidate as `service.api.candidates.schemas.Candidate` documents it."""
     link = f"/v1/jobs/{candidate.job_id}/candidates/{candidate.id}/model"
@@ -66,6 +74,7 @@ def show(candidate: CandidateRecord) -> dict[str, Any]:
         "index": candidate.index,
         "sha256": candidate.sha256,
         "size_bytes": candidate.size_bytes,
+        "external": candidate.external,
         "nodes": candidate.nodes,
         "params": candidate.params,
         "macs": candidate.macs,

@@ -12,7 +12,10 @@ from service.store.base import Base
 
 
 class CandidateRecord(Base):
-    """A compressed model of a job."""
+    """A compressed model of a job; its bytes are the artifact `sha256`.
+
+    `external` lists the files of its external data, each with `name`, `sha256` and `size_bytes`.
+    """
 
     __tablename__ = "candidates"
     __table_args__ = (UniqueConstraint("job_id", "index"),)
@@ -22,6 +25,7 @@ class CandidateRecord(Base):
     index: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    external: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     nodes: Mapped[int] = mapped_column(BigInteger)
     params: Mapped[int] = mapped_column(BigInteger)
     macs: Mapped[int] = mapped_column(BigInteger)

@@ -30,6 +30,7 @@ class CandidateRepository:
         params: int,
         macs: int,
         metrics: dict[str, Any] | None = None,
+        external: list[dict[str, Any]] | None = None,
     ) -> CandidateRecord:
         """Record a candidate; one that an earlier attempt recorded at this index is replaced."""
         record = self.at(job_id, index)
@@ -38,7 +39,7 @@ class CandidateRepository:
                 id=new_id("cand_"), job_id=job_id, index=index, chosen=False, created_at=now()
             )
             self.session.add(record)
-        record.sha256, record.size_bytes = sha256, size_bytes
+        record.sha256, record.size_bytes, record.external = sha256, size_bytes, external or []
         record.nodes, record.params, record.macs = nodes, params, macs
         record.metrics = metrics or {}
         self.session.flush()

@@ -16,6 +16,7 @@ OPERATIONS = {
     "analyzeModel", "listAnalyses", "getAnalysis",
     "createJob", "listJobs", "getJob", "cancelJob", "listJobEvents",
     "listCandidates", "downloadCandidate", "downloadModel", "getReport",
+    "downloadCandidateExternal", "downloadChosenExternal",
     "getHealth", "getReadiness", "getMetrics", "getProblem",
 }  # fmt: skip
 

@@ -204,3 +204,39 @@ def test_a_candidate_of_another_job_is_not_found(
 
     assert api.get(path).status_code == 404
     assert api.get(f"{other['links']['candidates']}/..%2f..%2fx/model").status_code == 404
+
+
+def test_files_beside_a_model_are_listed_and_come_under_their_names(
+    api: TestClient, submit: Submit, work: Work
+) -> None:
+    job = submit()
+    hand = work(job["id"])
+    hand.candidate(b"wide", 40, **{"w.data": b"wide weights"})
+    hand.succeed(hand.candidate(MODEL, 10, **{"n.data": b"narrow weights"}))
+
+    page = CandidateList.model_validate(api.get(job["links"]["candidates"]).json())
+
+    assert [[file.name for file in one.external] for one in page.data] == [["w.data"], ["n.data"]]
+    wide, chosen = page.data
+    assert api.get(f"{wide.links.model}/external/w.data").content == b"wide weights"
+    answer = api.get(f"{job['links']['model']}/external/n.data", headers={"Range": "bytes=7-"})
+    assert (answer.status_code, answer.content) == (206, b"weights")
+    assert answer.headers["etag"] == f'"{chosen.external[0].sha256}"'
+    assert 'filename="n.data"' in answer.headers["content-disposition"]
+
+
+def test_a_file_that_does_not_lie_beside_the_model_is_not_found(
+    api: TestClient, submit: Submit, work: Work
+) -> None:
+    job = submit()
+    assert api.get(f"{job['links']['model']}/external/n.data").status_code == 409
+    hand = work(job["id"])
+    wide = hand.candidate(b"wide", 40, **{"w.data": b"wide weights"})
+    hand.succeed(hand.candidate(MODEL, 10))
+
+    for path in (
+        f"{job['links']['model']}/external/w.data",
+        f"{job['links']['candidates']}/{wide}/model/external/other",
+        f"{job['links']['candidates']}/{wide}/model/external/..%2fw.data",
+    ):
+        assert api.get(path).status_code == 404

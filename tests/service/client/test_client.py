@@ -15,7 +15,15 @@ from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.api.context import Context
-from service.client import ApiError, Client, ConnectionFailed, DigestError, Job, JobFailed
+from service.client import (
+    ApiError,
+    Client,
+    ClientError,
+    ConnectionFailed,
+    DigestError,
+    Job,
+    JobFailed,
+)
 from service.settings import Settings
 from spectral_engine.recipe import Recipe
 
@@ -110,6 +118,41 @@ def test_waiting_ends_with_the_job_and_its_result_can_be_fetched(
     assert candidate.chosen
     one = job.download_model(tmp_path / "one.onnx", candidate=candidate.id)
     assert one.read_bytes() == SMALL
+
+
+def test_a_model_in_several_files_comes_with_all_of_them(
+    client: Client, job: Job, here: Context, tmp_path: Path
+) -> None:
+    hand = Hand(here, job.id).claim()
+    wide = hand.candidate(b"wide", 20, **{"w.data": b"wide weights"})
+    hand.succeed(hand.candidate(SMALL, 10, **{"n.data": b"narrow weights"}))
+
+    job.download_model(tmp_path / "small.onnx")
+    job.download_model(tmp_path / "wide.onnx", candidate=wide)
+
+    found = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert (
+        found.items()
+        >= {
+            "small.onnx": SMALL,
+            "n.data": b"narrow weights",
+            "wide.onnx": b"wide",
+            "w.data": b"wide weights",
+        }.items()
+    )
+
+
+@pytest.mark.parametrize("name", ["../w.data", "small.onnx", "..", "a\\b"])
+def test_a_file_that_cannot_lie_beside_the_model_is_not_written(
+    client: Client, job: Job, here: Context, tmp_path: Path, name: str
+) -> None:
+    hand = Hand(here, job.id).claim()
+    hand.succeed(hand.candidate(SMALL, 10, **{name: b"?"}))
+
+    with pytest.raises(ClientError, match="cannot lie beside"):
+        job.download_model(tmp_path / "small.onnx")
+
+    assert not (tmp_path / "small.onnx").exists()
 
 
 def test_waiting_for_a_job_that_fails_raises_its_problem(

@@ -14,7 +14,6 @@ from onnx import TensorProto
 import spectral_engine as se
 from spectral_engine.errors import ModelInvalid, ModelTooLarge
 from spectral_engine.measure.runtime import open_session
-from spectral_engine.onnx_io import save
 from spectral_engine.onnx_io.load import Limits, load_model
 from tests.support.digits import save_digits, splits
 from tests.support.external import save_external
@@ -122,12 +121,22 @@ def test_a_model_is_compressed_into_one_file(model: Path, tmp_path: Path) -> Non
     assert result.report.data.chosen_candidate().measurement.file_bytes < baseline.file_bytes
 
 
-def test_weights_that_no_single_file_can_hold_are_refused_before_training_and_analyzed(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(save, "ONE_FILE_BYTES", 1000)
+def test_weights_are_mapped_and_not_read_until_they_are_used(model: Path) -> None:
+    loaded = load_model(model)
 
-    with pytest.raises(ModelTooLarge, match="one file"):
-        se.compress(model, save_digits(tmp_path / "d.npz"), {})
+    proto = onnx.load(model)
+    for tensor in proto.graph.initializer:
+        held = loaded.graph.initializers[tensor.name].const_value
+        assert held is not None
+        np.testing.assert_array_equal(held.numpy(), onnx.numpy_helper.to_array(tensor))
+        if tensor.ByteSize() > 1000:
+            assert not held.numpy().flags.writeable
 
-    assert se.analyze(model).layers
+
+def test_a_graph_that_is_not_sound_is_refused_wherever_its_weights_lie(model: Path) -> None:
+    proto = onnx.load(model, load_external_data=False)
+    proto.graph.node[0].output[0] = proto.graph.node[1].output[0]
+    model.write_bytes(proto.SerializeToString())
+
+    with pytest.raises(ModelInvalid, match="not sound"):
+        load_model(model)

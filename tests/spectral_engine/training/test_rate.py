@@ -41,9 +41,6 @@ class Cliff:
     def __init__(self, cliff):
         self.cliff, self.rates = cliff, []
 
-    def fork(self):
-        return self
-
     def step(self, batch, rate):
         self.rates.append(rate)
         return 3.0 if rate > self.cliff else 1.0
