@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from spectral_engine.errors import Diverged
 from spectral_engine.methods.budget import cost_of
@@ -27,7 +29,7 @@ from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
 from spectral_engine.progress import CandidateFile, Progress, Stage
 from spectral_engine.recipe import Trains
-from spectral_engine.report.schema import PathPoint
+from spectral_engine.report.schema import Links, PathPoint, TopologyPoint
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
 from spectral_engine.training.rate import find_rate
@@ -49,6 +51,7 @@ class Walk:
     retried: bool = False
     loss: float = 0.0
     points: list[PathPoint] = field(default_factory=list)
+    topology: list[TopologyPoint] = field(default_factory=list)
 
 
 class SpectralPath:
@@ -114,7 +117,8 @@ class SpectralPath:
         while self.walk.step < schedule.trunk_steps:
             rate = schedule.trunk_share(self.walk.step) * self.walk.rate
             batch = feed.at_step(self.walk.step, seed)
-            loss = self.trainer.step(batch, rate, after_backward=self.relevance.observe)
+            self._before_step()
+            loss = self.trainer.step(batch, rate, after_backward=self._observe)
             self.walk.step += 1
             memory = LOSS_MEMORY if self.walk.step > 1 else 0.0
             self.walk.loss = memory * self.walk.loss + (1 - memory) * loss
@@ -123,6 +127,13 @@ class SpectralPath:
             if self.walk.step % feed.steps_per_epoch == 0:
                 self._save()
         self._narrow_where_due()  # where a checkpoint was written between cuts of the last step
+
+    def _before_step(self) -> None:
+        """Get ready for a step of the trunk."""
+
+    def _observe(self) -> None:
+        """Read the gradients of a step before they are used."""
+        self.relevance.observe()
 
     def _narrow_where_due(self) -> None:
         events = self.task.schedule.events
@@ -137,21 +148,29 @@ class SpectralPath:
                 self._save()
 
     def _narrow(self, event: Event) -> None:
-        budget = self.task.end.along_path(self.task.start, event.fraction)
         model = self.trainer.model
         scores = self.relevance.scores()
         alive = model.coupling.alive()
         self.last_relevance = np.where(alive, scores, self.last_relevance)
         self.last_eigenvalues = np.where(alive, self.relevance.eigenvalues(), self.last_eigenvalues)
-        going = choose_removal(model.coupling, scores, budget, self.least)
+        going = self._choose(scores, event)
         if going.any():
-            if self.task.recipe.prune.compensate == "mean":
+            if self._compensates:
                 fold_means(model, going, self.task.feed)
             self.trainer.narrow(going)
             self.relevance.attach(self.trainer.model)
             self.removed |= going
             self.removed_at[going] = self.walk.step
         self._note_point()
+
+    def _choose(self, scores: NDArray[np.float64], event: Event) -> NDArray[np.bool_]:
+        """Mark the groups that go at this event [count]."""
+        budget = self.task.end.along_path(self.task.start, event.fraction)
+        return choose_removal(self.trainer.model.coupling, scores, budget, self.least)
+
+    @property
+    def _compensates(self) -> bool:
+        return self.task.recipe.prune.compensate == "mean"
 
     def _note_point(self) -> None:
         cost = cost_of(self.task.coupling, self.removed)
@@ -219,6 +238,7 @@ class SpectralPath:
             relevance=self.last_relevance.copy(),
             eigenvalues=np.where(self.removed, self.last_eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
+            links=self._count_links(twin, content),
         )
         built.save()
         self.built.append(built)
@@ -226,6 +246,11 @@ class SpectralPath:
             update={"validation_metric": built.validation_metric}
         )
         self._announce(built)
+
+    def _count_links(self, twin: Trainer, content: bytes) -> Links | None:
+        """Return what is left of the links, where the method removes some."""
+        del twin, content
+        return None
 
     def _announce(self, built: Built) -> None:
         file = CandidateFile(
@@ -279,10 +304,12 @@ class SpectralPath:
         for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
             tensors[f"path.{name}"] = to_tensor(getattr(self, name))
         tensors["path.running"] = to_tensor(self.relevance.running)
+        tensors |= self._own_tensors()
         numbers = {
             "walk": {
                 **vars(self.walk),
                 "points": [point.model_dump() for point in self.walk.points],
+                "topology": [point.model_dump() for point in self.walk.topology],
             },
             "built": len(self.built),
             "observed": self.relevance.observed,
@@ -295,8 +322,10 @@ class SpectralPath:
         if stored is None:
             return
         tensors, numbers = stored
-        points = [PathPoint.model_validate(point) for point in numbers["walk"].pop("points")]
-        self.walk = replace(Walk(**numbers["walk"]), points=points)
+        walk = numbers["walk"]
+        points = [PathPoint.model_validate(point) for point in walk.pop("points")]
+        topology = [TopologyPoint.model_validate(point) for point in walk.pop("topology", [])]
+        self.walk = replace(Walk(**walk), points=points, topology=topology)
         removed = tensors["path.removed"].numpy()
         if removed.any():
             self.trainer.narrow(removed)
@@ -315,6 +344,14 @@ class SpectralPath:
             Built.load(self.task.work_dir / f"candidate-{index}.onnx")
             for index in range(numbers["built"])
         ]
+        self._restore_own(tensors)
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """Return what a method needs to go on, besides the trainer and the walk."""
+        return {}
+
+    def _restore_own(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `_own_tensors` gave."""
 
     @property
     def _checkpoint(self) -> Path:

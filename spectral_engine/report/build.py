@@ -91,6 +91,7 @@ def build_report(finished: Finished) -> Report:
         relevance=_relevance(task, chosen),
         input_relevance=_inputs(finished, judged.chosen),
         path=finished.path.walk.points,
+        topology=finished.path.walk.topology,
         untouched=[
             Untouched(layer=layer.name, nodes=len(layer.groups), reason=layer.reason or "pinned")
             for layer in task.coupling.layers
@@ -136,7 +137,7 @@ def _judge(finished: Finished) -> Judged:
 
 
 def _verdict(finished: Finished, position: int, drop: float, test: FloorTest | None) -> Verdict:
-    task, cost = finished.task, finished.built[position].cost
+    task, cost = finished.task, finished.built[position].effective_cost
     narrows = finished.setup.recipe.method != "retrain"
     return judge(cost, task.start, task.asked, drop, test, narrows=narrows)
 
@@ -169,6 +170,7 @@ def _entry(
             speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
         ],
         exactness=built.exactness,
+        links=built.links,
         widths=_widths(task.coupling.layers, built),
         meets_target=verdict.outcome == "target_met",
     )

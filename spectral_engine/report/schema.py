@@ -125,6 +125,38 @@ class LayerWidth(Section):
     after: int
 
 
+class TransferLinks(Section):
+    """The links of one transfer: the entries of its weight that are not 0, of those that the uploaded model has."""
+
+    transfer: str
+    before: int
+    after: int
+    asked_density: float
+    density: float
+
+
+class Links(Section):
+    """What is left of a model's links: an entry of a kernel is a link of its own.
+
+    Runtimes compute zeros as well: what is not there saves time only where a runtime makes use of it. Latency is
+    measured as for every other model.
+    """
+
+    pattern: str
+    distribution: str
+    asked_density: float
+    density: float = Field(description="links that stay, of those that could go")
+    before: int = Field(description="links of the transfers whose links could go")
+    after: int
+    zeros: int = Field(
+        description="zeros in the weights of those transfers in the candidate's file"
+    )
+    dead_nodes: int = Field(description="nodes without links on one side, removed from the file")
+    effective_params: int = Field(description="parameters but for those zeros")
+    effective_macs: int = Field(description="multiply-adds of one sample but for those with a zero")
+    transfers: list[TransferLinks]
+
+
 class CandidateEntry(Section):
     """One compressed model of the path from wide to narrow."""
 
@@ -135,6 +167,7 @@ class CandidateEntry(Section):
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness
+    links: Links | None = Field(None, description="where links were removed")
     widths: list[LayerWidth]
     meets_target: bool
     chosen: bool = False
@@ -183,6 +216,21 @@ class PathPoint(Section):
     macs: int
     loss: float | None = None
     validation_metric: float | None = None
+
+
+class TopologyPoint(Section):
+    """One change of the links while training."""
+
+    step: int
+    epoch: float
+    links: int
+    grown: int = Field(description="links that came with this change")
+    dropped: int = Field(description="links that went with it")
+    new_since_start: float = Field(
+        description="share of links that the starting weights would not have kept by their size"
+    )
+    reentered: int = Field(description="links that came back after they had gone, up to here")
+    densities: list[float] = Field(description="of each transfer, in the order of the candidate's")
 
 
 class Untouched(Section):
@@ -238,6 +286,9 @@ class Report(Section):
     relevance: list[NodeRelevance]
     input_relevance: list[InputRelevance] = Field(default_factory=list)
     path: list[PathPoint]
+    topology: list[TopologyPoint] = Field(
+        default_factory=list, description="how the links changed, where they could"
+    )
     untouched: list[Untouched] = Field(default_factory=list)
     data: DataSummary
     warnings: list[str] = Field(default_factory=list)

@@ -75,7 +75,9 @@ class SpectralTransfer(nn.Module):
 
     def weight(self) -> Tensor:
         """Fold back: W = φ diag(λ_in) − diag(λ_out) φ, in the shape of the weight."""
-        phi = self.phi()
+        return self._fold(self.phi())
+
+    def _fold(self, phi: Tensor) -> Tensor:
         scale = -along(self.eigenvalues_out, self.out_axis, phi.dim())
         if self.eigenvalues_in is not None and self.in_axis is not None:
             scale = scale + along(self.eigenvalues_in, self.in_axis, phi.dim())
@@ -100,7 +102,7 @@ class SpectralTransfer(nn.Module):
 
     def factors(self, turned: bool) -> Factored:
         """Return the weight as −λ_out and φ, for a layer that can take both."""
-        return Factored(self.eigenvectors, -self.eigenvalues_out, turned)
+        return Factored(self.phi(), -self.eigenvalues_out, turned)
 
     @torch.no_grad()
     def magnitudes(self) -> Tensor:

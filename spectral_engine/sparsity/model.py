@@ -1,0 +1,117 @@
+"""A model in spectral form whose links can be masked; what is masked is still held, and still moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.recipe import Spectral
+from spectral_engine.spectral.model import SpectralModel, Tracked
+from spectral_engine.spectral.transfer import SpectralTransfer
+
+MASK = "mask:"
+
+
+def masked(values: Tensor, mask: Tensor, *, dense_gradient: bool) -> Tensor:
+    """Return values under a mask; with a dense gradient what is masked learns as if it were there.
+
+    Source of the latter, the straight-through estimator: Bengio et al., arXiv:1308.3432.
+    """
+    kept = values * mask
+    return values + (kept - values).detach() if dense_gradient else kept
+
+
+class MaskedTransfer(SpectralTransfer):
+    """A spectral transfer of which some links are not there: w_ij = m_ij (λ_in_j − λ_out_i) φ_ij.
+
+    A masked link has no gradient of its own, but (λ_in_j − λ_out_i) φ_ij moves with its nodes' eigenvalues, and what
+    moves can be heavy enough to come back (Chicchi et al., Phys. Rev. E 104, 054312 (2021)).
+    """
+
+    def __init__(self, weight: Tensor, out_axis: int, in_axis: int | None, **options: Any) -> None:
+        super().__init__(weight, out_axis, in_axis, **options)
+        self.mask = nn.Parameter(torch.ones_like(weight), requires_grad=False)
+        self.dense_gradient = False
+
+    def phi(self) -> Tensor:
+        """Return the eigenvector entries of the links that are there, 0 elsewhere."""
+        return masked(super().phi(), self.mask, dense_gradient=self.dense_gradient)
+
+    @torch.no_grad()
+    def unmasked(self) -> Tensor:
+        """Return the weights of all links, there or not."""
+        return self._fold(super().phi())
+
+
+class SparseModel(SpectralModel):
+    """A SpectralModel with a mask over every transfer's links, also of those that a normalisation keeps dense."""
+
+    holds = MaskedTransfer
+
+    def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
+        super().__init__(module, coupling, options)
+        self.gated = {
+            name: nn.Parameter(torch.ones_like(module.initializer(name)), requires_grad=False)
+            for name in self.gates
+            if name in module.trainable and name not in self.spectral
+        }
+        self._gated_list = nn.ParameterList(self.gated.values())
+        self.dense_gradient = False
+
+    def given(self) -> dict[str, Any]:
+        """Return what stands in for initializers, every weight under its mask."""
+        return {**super().given(), **self._gated_weights()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Fold every transfer's weight, 0 where it is masked."""
+        return {**super().weights(), **self._gated_weights()}
+
+    def _gated_weights(self) -> dict[str, Tensor]:
+        return {
+            name: masked(self.module.initializer(name), mask, dense_gradient=self.dense_gradient)
+            for name, mask in self.gated.items()
+        }
+
+    @property
+    def masks(self) -> dict[str, nn.Parameter]:
+        """The mask of every transfer's weight, by its name and in its shape: 1 where the link is there."""
+        return {**{name: held.mask for name, held in self._masked()}, **self.gated}
+
+    def _masked(self) -> Iterator[tuple[str, MaskedTransfer]]:
+        for name, transfer in self.spectral.items():
+            assert isinstance(transfer, MaskedTransfer)
+            yield name, transfer
+
+    @torch.no_grad()
+    def unmasked(self, name: str) -> Tensor:
+        """Return a weight with all its links, there or not."""
+        held = self.spectral.get(name)
+        if isinstance(held, MaskedTransfer):
+            return held.unmasked()
+        return self.module.initializer(name).detach()
+
+    def links_of(self, name: str) -> nn.Parameter:
+        """Return the tensor that holds a weight's links one by one: φ, or the weight itself where it is held plain."""
+        held = self.spectral.get(name)
+        return self.module.initializer(name) if held is None else held.eigenvectors
+
+    def let_gradients_through(self, dense: bool) -> None:
+        """Say whether links that are masked get the gradient that they would have if they were there."""
+        self.dense_gradient = dense
+        for _, transfer in self._masked():
+            transfer.dense_gradient = dense
+
+    def tracked(self) -> Iterator[Tracked]:
+        """Yield every trained tensor, and the masks, which narrow and are stored alike."""
+        yield from super().tracked()
+        for name, mask in self.masks.items():
+            yield Tracked(f"{MASK}{name}", mask, self.coupling.axes[name])
+
+    def trained(self) -> dict[str, Tracked]:
+        """Return what the recipe trains: no mask."""
+        return {k: item for k, item in super().trained().items() if not k.startswith(MASK)}
