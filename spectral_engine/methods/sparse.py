@@ -3,9 +3,9 @@
 1. Hold every transfer as eigenvalues and eigenvectors under a mask of its links, w_ij = m_ij (λ_in_j − λ_out_i) φ_ij.
 2. dense_to_sparse: the budget falls from all links to the asked share (cubic: Zhu and Gupta, arXiv:1710.01878). At each
    change the heaviest links stay, of all: a link that was masked moves on with its nodes' eigenvalues, and comes back
-   when it has become heavy enough.
-   sparse_to_sparse: the budget holds from the first step. At each change the lightest links go and as many come where
-   the loss pulls most (Evci et al., ICML 2020), fewer each time.
+   when it has become heavy enough. sparse_to_sparse: the budget holds from the first step.
+   In both, at each change the lightest links go as well and as many come where the loss pulls most, fewer each time
+   (Evci et al., ICML 2020; while the budget falls: Liu et al., NeurIPS 2021).
 3. Then the links stay. Nodes that lost all of them on one side are cut out, their constants folded into their readers'
    biases; a copy cools down, is exported with zeros in the places of what is gone, proved and measured.
 """
@@ -31,11 +31,12 @@ from spectral_engine.report.schema import Links, TopologyPoint
 from spectral_engine.sparsity.dead import dead_groups
 from spectral_engine.sparsity.figures import count_links
 from spectral_engine.sparsity.model import SparseModel
-from spectral_engine.sparsity.topology import Change, Topology
+from spectral_engine.sparsity.topology import Topology
 from spectral_engine.training.trainer import Trainer
 
-MOST_CHANGES = 40  # of the topology; more are no better
-SETTLING_STEPS = 20  # that a link which came from 0 gets before it is weighed
+SETTLING_STEPS = 25  # between changes: what a link that came from 0 gets before it is weighed
+MOST_CHANGES = 200
+THINNING_SHARE = 0.55  # of the changes that come while the budget falls; then links move within it
 MOVED = 0.3  # share of the links that the first change moves: RigL's α
 
 
@@ -49,21 +50,23 @@ class Changes:
     """When the topology changes, and by how much."""
 
     steps: tuple[int, ...]
+    thin_until: int  # the step from which on the density is what was asked for
     density: float
-    thins: bool  # from dense; otherwise links move
 
     @classmethod
     def planned(cls, recipe: Recipe, trunk_steps: int) -> Changes:
         """Spread the changes evenly over the trunk; the last comes with its last step."""
-        thins = recipe.sparse.schedule == "dense_to_sparse"
-        fitting = trunk_steps // (1 if thins else SETTLING_STEPS)
-        count = max(1, min(MOST_CHANGES, fitting))
+        count = max(1, min(MOST_CHANGES, trunk_steps // SETTLING_STEPS))
         steps = tuple(math.ceil(trunk_steps * index / count) for index in range(1, count + 1))
-        return cls(steps, recipe.target.density or 1.0, thins)
+        thinning = math.ceil(count * THINNING_SHARE)
+        dense_at_first = recipe.sparse.schedule == "dense_to_sparse"
+        thin_until = steps[thinning - 1] if dense_at_first else 0
+        return cls(steps, thin_until, recipe.target.density or 1.0)
 
     def density_at(self, step: int) -> float:
         """Fall from 1 by a cubic, fast at first (Zhu and Gupta, eq. 1)."""
-        return self.density + (1 - self.density) * (1 - step / self.steps[-1]) ** 3
+        left = 1 - min(1.0, step / self.thin_until) if self.thin_until else 0.0
+        return self.density + (1 - self.density) * left**3
 
     def moved_at(self, step: int) -> float:
         """Fall to 0 by half a cosine (Evci et al., section 3)."""
@@ -94,8 +97,10 @@ class SparsePath(SpectralPath):
         recipe = self.task.recipe
         self.changes = Changes.planned(recipe, self.task.schedule.trunk_steps)
         self.topology = Topology(self.model, recipe.sparse.links, recipe.sparse.distribution)
-        if not self.changes.thins:
-            self._note(0, self.topology.thin(self.changes.density, first=True))
+        if self.changes.thin_until == 0:
+            self.topology.thin(self.changes.density)
+            self.topology.begin()
+            self._note(0)
 
     @property
     def model(self) -> SparseModel:
@@ -105,21 +110,21 @@ class SparsePath(SpectralPath):
         return model
 
     def _before_step(self) -> None:
-        """Where links are to move, let this step's gradient say what those that are masked would do."""
-        due = self.walk.step + 1 in self.changes.steps
-        self.model.let_gradients_through(due and not self.changes.thins)
+        """Where links change, let this step's gradient say what those that are masked would do."""
+        self.model.let_gradients_through(self.walk.step + 1 in self.changes.steps)
 
     def _observe(self) -> None:
         super()._observe()
         step = self.walk.step + 1
-        if step not in self.changes.steps:
-            return
-        if self.changes.thins:
-            change = self.topology.thin(self.changes.density_at(step))
-        else:
-            moved = self.changes.moved_at(step)
-            change = self.topology.move(self.changes.density, moved, self._take_gradients())
-        self._note(step, change)
+        if step in self.changes.steps:
+            self._change(step, self._take_gradients())
+
+    def _change(self, step: int, gradients: dict[str, Tensor]) -> None:
+        density = self.changes.density_at(step)
+        if step <= self.changes.thin_until:
+            self.topology.thin(density)
+        self.topology.move(density, self.changes.moved_at(step), gradients)
+        self._note(step)
 
     def _take_gradients(self) -> dict[str, Tensor]:
         """Return the dense gradients, and leave the optimiser those of the links that are there."""
@@ -131,8 +136,8 @@ class SparsePath(SpectralPath):
             gradient.mul_(mask)
         return found
 
-    def _note(self, step: int, change: Change) -> None:
-        topology = self.topology
+    def _note(self, step: int) -> None:
+        topology, change = self.topology, self.topology.count_change()
         links = topology.links()
         self.walk.topology.append(
             TopologyPoint(
@@ -158,14 +163,14 @@ class SparsePath(SpectralPath):
         return True  # a dead node may still be a constant
 
     def _count_links(self, twin: Trainer, content: bytes) -> Links | None:
-        graph, dead = load_model(content).graph, int(self.removed.sum())
-        return count_links(self.topology, twin.model.coupling, graph, self.task.recipe, dead)
+        del twin
+        narrow, graph = self.task.coupling.without(self.removed), load_model(content).graph
+        return count_links(self.topology, narrow, graph, self.task.recipe, int(self.removed.sum()))
 
     def _own_tensors(self) -> dict[str, Tensor]:
         return {f"ever.{name}": seen for name, seen in self.topology.ever.items()}
 
     def _restore_own(self, tensors: dict[str, Tensor]) -> None:
-        for name, seen in self.topology.ever.items():
-            seen.copy_(tensors[f"ever.{name}"])
-        if self.walk.topology:
-            self.topology.reentered = self.walk.topology[-1].reentered
+        ever = {name: tensors[f"ever.{name}"] for name in self.topology.ever}
+        seen = self.walk.topology
+        self.topology.go_on(ever, seen[-1].reentered if seen else 0)

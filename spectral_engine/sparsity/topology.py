@@ -39,9 +39,20 @@ class Topology:
         }
         self.names = {t.weight: t.name for t in model.coupling.transfers}
         self.first = {name: self._weights(name) for name in self.layouts}
-        self.ever = {name: torch.zeros_like(self.masks[name]) for name in self.layouts}
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from here: what is there now is what has been there."""
+        self.last = {name: self.masks[name].detach().clone() for name in self.layouts}
+        self.ever = {name: mask.clone() for name, mask in self.last.items()}
         self.reentered = 0
-        self._note_ever()
+
+    def go_on(self, ever: Mapping[str, Tensor], reentered: int) -> None:
+        """Count on from a checkpoint, with the masks as they are now."""
+        self.begin()
+        for name, seen in self.ever.items():
+            seen.copy_(ever[name])
+        self.reentered = reentered
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
@@ -58,64 +69,49 @@ class Topology:
         return {name: int(self.masks[name].sum()) for name in self.layouts}
 
     @torch.no_grad()
-    def thin(self, density: float, *, first: bool = False) -> Change:
-        """Keep the heaviest links of each transfer at this density over all, whether they are there now or not.
-
-        What the `first` thinning leaves out counts as never having been there.
-        """
+    def thin(self, density: float) -> None:
+        """Keep the heaviest links of each transfer at this density over all, whether they are there now or not."""
         counts = self.asked(density)
-        if first:
-            self.ever = {name: torch.zeros_like(seen) for name, seen in self.ever.items()}
-        return self._set(
-            {
-                name: layout.keep(layout.units(self._weights(name)), counts[name])
-                for name, layout in self.layouts.items()
-            }
-        )
+        for name, layout in self.layouts.items():
+            units = layout.keep(layout.units(self._weights(name)), counts[name])
+            self.masks[name].copy_(layout.spread(units))
 
     @torch.no_grad()
-    def move(self, density: float, fraction: float, gradients: Mapping[str, Tensor]) -> Change:
+    def move(self, density: float, share: float, gradients: Mapping[str, Tensor]) -> None:
         """Drop this share of each transfer's links, the lightest, and grow where the loss pulls most, to this density.
 
         Grown links start from 0; links dropped now do not come back at once (Evci et al., ICML 2020).
         """
         counts = self.asked(density)
-        return self._set(
-            {
-                name: self._moved(name, counts[name], fraction, gradients[name])
-                for name in self.layouts
-            },
-            grown_from_zero=True,
-        )
-
-    def _moved(self, name: str, count: int, fraction: float, gradient: Tensor) -> Tensor:
-        layout, mask = self.layouts[name], self.masks[name]
-        there = layout.units(mask) > 0
-        weights = layout.units(self._weights(name)).masked_fill(~there, -torch.inf)
-        stay = round((1 - fraction) * int(there.sum()))
-        surviving = _highest(weights, stay)
-        pull = layout.units(gradient.abs()).masked_fill(there, -torch.inf)
-        # A dropped unit comes back only where the pattern has no other place for a link.
-        pull = torch.where(there & ~surviving, torch.full_like(pull, -1.0), pull)
-        return layout.keep(pull.masked_fill(surviving, torch.inf), count)
-
-    def _set(self, units: Mapping[str, Tensor], *, grown_from_zero: bool = False) -> Change:
-        grown = dropped = 0
-        for name, marked in units.items():
-            mask, new = self.masks[name], self.layouts[name].spread(marked)
-            fresh = (new > 0) & (mask == 0)
-            grown += int(fresh.sum())
-            dropped += int(((new == 0) & (mask > 0)).sum())
-            self.reentered += int((fresh & (self.ever[name] > 0)).sum())
+        for name, layout in self.layouts.items():
+            mask = self.masks[name]
+            new = layout.spread(self._moved(name, counts[name], share, gradients[name]))
+            self.model.links_of(name)[(new > 0) & (mask == 0)] = 0.0
             mask.copy_(new)
-            if grown_from_zero:
-                self.model.links_of(name)[fresh] = 0.0
-        self._note_ever()
+
+    @torch.no_grad()
+    def count_change(self) -> Change:
+        """Return what came and went since this was called last."""
+        grown = dropped = 0
+        for name, before in self.last.items():
+            mask = self.masks[name]
+            came = (mask > 0) & (before == 0)
+            grown += int(came.sum())
+            dropped += int(((mask == 0) & (before > 0)).sum())
+            self.reentered += int((came & (self.ever[name] > 0)).sum())
+            before.copy_(mask)
+            self.ever[name].copy_(torch.maximum(self.ever[name], mask))
         return Change(grown, dropped)
 
-    def _note_ever(self) -> None:
-        for name, seen in self.ever.items():
-            seen.copy_(torch.maximum(seen, self.masks[name].detach()))
+    def _moved(self, name: str, count: int, share: float, gradient: Tensor) -> Tensor:
+        layout = self.layouts[name]
+        there = layout.units(self.masks[name]) > 0
+        weights = layout.units(self._weights(name))
+        stay = round((1 - share) * int(there.sum()))
+        surviving = _highest(weights.masked_fill(~there, -torch.inf), stay)
+        # What was dropped comes back, heaviest first, only where there is no other place for a link.
+        pull = torch.where(there, -1 / (1 + weights), layout.units(gradient.abs()))
+        return layout.keep(pull.masked_fill(surviving, torch.inf), count)
 
     @torch.no_grad()
     def share_new(self) -> float:
