@@ -103,11 +103,12 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     )
 
 
-def path_of(setup: Setup, task: Task) -> SpectralPath:
-    """Return the path that this method walks."""
-    if setup.recipe.method == "sparse":
-        return SparsePath(task, lambda: start_trainer(setup, task.feed, SparseModel))
-    return SpectralPath(task, lambda: start_trainer(setup, task.feed))
+def path_of(setup: Setup, task: Task, held_as: type[SpectralModel] | None = None) -> SpectralPath:
+    """Return the path that this method walks; `held_as` puts another form of the model under it."""
+    sparse = setup.recipe.method == "sparse"
+    form = held_as or (SparseModel if sparse else SpectralModel)
+    walked = SparsePath if sparse else SpectralPath
+    return walked(task, lambda: start_trainer(setup, task.feed, form))
 
 
 def plan_schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:

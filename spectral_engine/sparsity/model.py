@@ -55,32 +55,34 @@ class SparseModel(SpectralModel):
 
     def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
         super().__init__(module, coupling, options)
-        self.gated = {
-            name: nn.Parameter(torch.ones_like(module.initializer(name)), requires_grad=False)
-            for name in self.gates
-            if name in module.trainable and name not in self.spectral
+        self.left_plain = {
+            transfer.weight: nn.Parameter(
+                torch.ones_like(module.initializer(transfer.weight)), requires_grad=False
+            )
+            for transfer in coupling.transfers
+            if transfer.weight in module.trainable and transfer.weight not in self.spectral
         }
-        self._gated_list = nn.ParameterList(self.gated.values())
+        self._plain_list = nn.ParameterList(self.left_plain.values())
         self.dense_gradient = False
 
     def given(self) -> dict[str, Any]:
         """Return what stands in for initializers, every weight under its mask."""
-        return {**super().given(), **self._gated_weights()}
+        return {**super().given(), **self._plain_weights()}
 
     def weights(self) -> dict[str, Tensor]:
         """Fold every transfer's weight, 0 where it is masked."""
-        return {**super().weights(), **self._gated_weights()}
+        return {**super().weights(), **self._plain_weights()}
 
-    def _gated_weights(self) -> dict[str, Tensor]:
+    def _plain_weights(self) -> dict[str, Tensor]:
         return {
             name: masked(self.module.initializer(name), mask, dense_gradient=self.dense_gradient)
-            for name, mask in self.gated.items()
+            for name, mask in self.left_plain.items()
         }
 
     @property
     def masks(self) -> dict[str, nn.Parameter]:
         """The mask of every transfer's weight, by its name and in its shape: 1 where the link is there."""
-        return {**{name: held.mask for name, held in self._masked()}, **self.gated}
+        return {**{name: held.mask for name, held in self._masked()}, **self.left_plain}
 
     def _masked(self) -> Iterator[tuple[str, MaskedTransfer]]:
         for name, transfer in self.spectral.items():
