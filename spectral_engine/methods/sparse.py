@@ -117,7 +117,7 @@ class SparsePath(SpectralPath):
         super()._observe()
         step = self.walk.step + 1
         if step in self.changes.steps:
-            self._change(step, self._take_gradients())
+            self._change(step, self.model.take_gradients())
 
     def _change(self, step: int, gradients: dict[str, Tensor]) -> None:
         density = self.changes.density_at(step)
@@ -125,16 +125,6 @@ class SparsePath(SpectralPath):
             self.topology.thin(density)
         self.topology.move(density, self.changes.moved_at(step), gradients)
         self._note(step)
-
-    def _take_gradients(self) -> dict[str, Tensor]:
-        """Return the dense gradients, and leave the optimiser those of the links that are there."""
-        found = {}
-        for name, mask in self.model.masks.items():
-            gradient = self.model.links_of(name).grad
-            assert gradient is not None
-            found[name] = gradient.clone()
-            gradient.mul_(mask)
-        return found
 
     def _note(self, step: int) -> None:
         topology, change = self.topology, self.topology.count_change()

@@ -15,6 +15,7 @@ from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.spectral.transfer import SpectralTransfer
 
 MASK = "mask:"
+SMALLEST_SCALE = 1e-6
 
 
 def masked(values: Tensor, mask: Tensor, *, dense_gradient: bool) -> Tensor:
@@ -45,7 +46,7 @@ class MaskedTransfer(SpectralTransfer):
     @torch.no_grad()
     def unmasked(self) -> Tensor:
         """Return the weights of all links, there or not."""
-        return self._fold(super().phi())
+        return self.scale() * super().phi()
 
 
 class SparseModel(SpectralModel):
@@ -102,6 +103,23 @@ class SparseModel(SpectralModel):
         held = self.spectral.get(name)
         return self.module.initializer(name) if held is None else held.eigenvectors
 
+    @torch.no_grad()
+    def take_gradients(self) -> dict[str, Tensor]:
+        """Return ∂L/∂w of all links, there or not, and leave the optimiser those of the links that are there.
+
+        It is read off ∂L/∂φ_ij = (λ_in_j − λ_out_i) ∂L/∂w_ij, after a step that let gradients through.
+        """
+        found = {}
+        for name, mask in self.masks.items():
+            gradient = self.links_of(name).grad
+            assert gradient is not None
+            held = self.spectral.get(name)
+            found[name] = (
+                gradient.clone() if held is None else gradient / _away_from_0(held.scale())
+            )
+            gradient.mul_(mask)
+        return found
+
     def let_gradients_through(self, dense: bool) -> None:
         """Say whether links that are masked get the gradient that they would have if they were there."""
         self.dense_gradient = dense
@@ -117,3 +135,8 @@ class SparseModel(SpectralModel):
     def trained(self) -> dict[str, Tracked]:
         """Return what the recipe trains: no mask."""
         return {k: item for k, item in super().trained().items() if not k.startswith(MASK)}
+
+
+def _away_from_0(scale: Tensor) -> Tensor:
+    """Return |scale|, large enough to divide by: where it is 0, so is what it divides."""
+    return scale.abs().clamp_min(SMALLEST_SCALE)

@@ -1,5 +1,7 @@
 """`sparse`: a budget of links, free in their places, from an ONNX file to an ONNX file."""
 
+import io
+
 import numpy as np
 import onnx
 import onnx.numpy_helper
@@ -7,12 +9,15 @@ import onnxruntime
 import pytest
 import torch
 from pydantic import ValidationError
+from rich.console import Console
 
 import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.progress import ignore
+from spectral_engine.report.html import render
+from spectral_engine.report.terminal import render_terminal
 from spectral_engine.setup import prepare
 from spectral_engine.sparsity.model import SparseModel
 from tests.support.digits import save_digits, save_model, splits
@@ -183,6 +188,23 @@ def test_a_masked_link_moves_with_the_eigenvalues_of_its_node(folder, tmp_path):
     assert moved > 0.6 * total  # nodes that never fire on this batch have no gradient
 
 
+def test_links_grow_by_the_gradient_of_the_folded_weight(folder, tmp_path):
+    path = path_over(folder, recipe(), work=tmp_path / "work")
+    path.topology.thin(DENSITY)
+    model, feed = path.model, path.task.feed
+    model.let_gradients_through(True)
+    taken = {}
+    path.trainer.step(feed.at_step(0, 0), 0.0, lambda: taken.update(model.take_gradients()))
+    model.let_gradients_through(False)
+
+    batch, objective = feed.at_step(0, 0), path.trainer.objective
+    weights = {name: w.detach().requires_grad_() for name, w in model.weights().items()}
+    values = model.module.compute(batch.inputs, weights, objective.watch)
+    objective.loss(values, batch.labels, path.trainer.teacher(batch)).backward()
+    for name, weight in weights.items():
+        torch.testing.assert_close(taken[name].abs(), weight.grad.abs(), rtol=1e-3, atol=1e-6)
+
+
 def test_in_the_plain_dense_form_no_masked_link_moves(folder, tmp_path):
     class PlainModel(SparseModel):
         """The control: the same masks over plain weights."""
@@ -245,6 +267,23 @@ def test_the_history_tells_every_change_and_ends_at_the_budget(compressed):
         assert 0 <= point.new_since_start <= 1
         assert len(point.densities) == len(links.transfers)
     assert points[-1].new_since_start > 0.02
+
+
+def test_page_and_terminal_tell_links_and_topology(compressed):
+    report = compressed().report.data
+    links = report.chosen_candidate().links
+    page, console = render(report), Console(file=io.StringIO(), width=160)
+    render_terminal(report, console)
+    assert f"{links.before:,} links became {links.after:,}" in page
+    assert "The topology while training" in page
+    assert page.count("<polyline") == 5
+    told = console.file.getvalue()
+    for figure in (
+        f"{links.after:,}",
+        f"{links.effective_macs:,}",
+        "came back after they had gone",
+    ):
+        assert figure in told
 
 
 def test_weights_before_a_normalisation_are_masked_as_well(folder, tmp_path):
