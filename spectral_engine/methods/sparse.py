@@ -6,6 +6,7 @@
    when it has become heavy enough. sparse_to_sparse: the budget holds from the first step.
    In both, at each change the lightest links go as well and as many come where the loss pulls most, fewer each time
    (Evci et al., ICML 2020; while the budget falls: Liu et al., NeurIPS 2021).
+   The last change gives the links of nodes that nothing reaches or nobody reads to those that live.
 3. Then the links stay. Nodes that lost all of them on one side are cut out, their constants folded into their readers'
    biases; a copy cools down, is exported with zeros in the places of what is gone, proved and measured.
 """
@@ -123,7 +124,8 @@ class SparsePath(SpectralPath):
         density = self.changes.density_at(step)
         if step <= self.changes.thin_until:
             self.topology.thin(density)
-        self.topology.move(density, self.changes.moved_at(step), gradients)
+        lost = self._dead() if step == self.changes.steps[-1] else None
+        self.topology.move(density, self.changes.moved_at(step), gradients, lost)
         self._note(step)
 
     def _note(self, step: int) -> None:
@@ -146,6 +148,9 @@ class SparsePath(SpectralPath):
         """Mark the nodes without links."""
         del scores, event
         self.model.let_gradients_through(False)
+        return self._dead()
+
+    def _dead(self) -> NDArray[np.bool_]:
         return dead_groups(self.model, self.task.recipe.sparse.links)
 
     @property

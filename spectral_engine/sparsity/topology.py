@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.coupling import Mark
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.recipe import Distribution
 from spectral_engine.sparsity.densities import link_counts
 from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.sparsity.notation import Pattern
 from spectral_engine.sparsity.patterns import Layout
+from spectral_engine.spectral.transfer import along
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,23 @@ class Topology:
             self.masks[name].copy_(layout.spread(units))
 
     @torch.no_grad()
-    def move(self, density: float, share: float, gradients: Mapping[str, Tensor]) -> None:
+    def move(
+        self,
+        density: float,
+        share: float,
+        gradients: Mapping[str, Tensor],
+        lost: Mark | None = None,
+    ) -> None:
         """Drop this share of each transfer's links, the lightest, and grow where the loss pulls most, to this density.
 
-        Grown links start from 0; links dropped now do not come back at once (Evci et al., ICML 2020).
+        Grown links start from 0; links dropped now do not come back at once (Evci et al., ICML 2020). Links of the
+        groups that are `lost` [count] go first, and none grows there.
         """
         counts = self.asked(density)
         for name, layout in self.layouts.items():
-            mask = self.masks[name]
-            new = layout.spread(self._moved(name, counts[name], share, gradients[name]))
+            mask, gradient = self.masks[name], gradients[name].abs()
+            barred = torch.zeros_like(mask) if lost is None else self._at(name, lost)
+            new = layout.spread(self._moved(name, counts[name], share, gradient, barred))
             self.model.links_of(name)[(new > 0) & (mask == 0)] = 0.0
             mask.copy_(new)
 
@@ -103,15 +113,28 @@ class Topology:
             self.ever[name].copy_(torch.maximum(self.ever[name], mask))
         return Change(grown, dropped)
 
-    def _moved(self, name: str, count: int, share: float, gradient: Tensor) -> Tensor:
+    def _moved(
+        self, name: str, count: int, share: float, gradient: Tensor, barred: Tensor
+    ) -> Tensor:
         layout = self.layouts[name]
-        there = layout.units(self.masks[name]) > 0
+        there, closed = layout.units(self.masks[name]) > 0, layout.units(barred) > 0
         weights = layout.units(self._weights(name))
-        stay = round((1 - share) * int(there.sum()))
-        surviving = _highest(weights.masked_fill(~there, -torch.inf), stay)
+        stay = min(round((1 - share) * int(there.sum())), int((there & ~closed).sum()))
+        surviving = _highest(weights.masked_fill(~there | closed, -torch.inf), stay)
         # What was dropped comes back, heaviest first, only where there is no other place for a link.
-        pull = torch.where(there, -1 / (1 + weights), layout.units(gradient.abs()))
+        pull = torch.where(there, -1 / (1 + weights), layout.units(gradient))
+        pull = torch.where(closed, -2.0 + pull.clamp(-1, 0), pull)
         return layout.keep(pull.masked_fill(surviving, torch.inf), count)
+
+    def _at(self, name: str, groups: Mark) -> Tensor:
+        """Mark a weight's links from or to these groups."""
+        mask = self.masks[name]
+        found = torch.zeros_like(mask)
+        for axis, ids in enumerate(self.model.coupling.axes[name]):
+            if ids is not None:
+                marked = torch.from_numpy(groups[ids]).to(mask)
+                found = torch.maximum(found, along(marked, axis, mask.dim()))
+        return found
 
     @torch.no_grad()
     def share_new(self) -> float:
