@@ -93,6 +93,8 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         end=path_end(budget, start, floor),
         schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
+        validation=Feed(setup.splits.validation, recipe.training.batch_size, setup.device),
+        score=setup.evaluation.validation_score,
         samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=setup.evaluation.metric,
         measure=setup.evaluation.validation_metric,

@@ -44,6 +44,11 @@ class Evaluation:
         outputs = Runner(model).predict(self.splits.validation)
         return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
 
+    def validation_score(self, answers: NDArray[Any]) -> float:
+        """Return the metric of these answers to the validation rows, turned so that higher is better."""
+        found = score(self.metric, answers, self._truth(self.splits.validation, self._validation))
+        return found if HIGHER_IS_BETTER[self.metric] else -found
+
     def validation_drop(self, model: Source) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
         outputs = Runner(model).predict(self.splits.validation)

@@ -30,6 +30,7 @@ Score = Literal[
     "bn",
     "random",
 ]
+Precision = Literal["auto", "float32", "bfloat16"]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 # In (0, 1] a ratio to the baseline; above 1 an absolute amount.
 Budget = Annotated[float, Field(gt=0.0)]
@@ -105,7 +106,7 @@ class Training(Part):
         "auto",
         description="weigh rows by how rare their class is; auto does so where the metric counts classes alike",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         "auto", description="what forward passes compute in; auto is bfloat16 on a GPU that has it"
     )
     average: float = Field(

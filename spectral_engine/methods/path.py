@@ -24,6 +24,7 @@ from spectral_engine.errors import Diverged
 from spectral_engine.methods.budget import cost_of
 from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
+from spectral_engine.methods.cooling import cool
 from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
@@ -35,7 +36,6 @@ from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.rate import find_rate
 from spectral_engine.training.trainer import Trainer
 
-BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
 RATE_AFTER_DIVERGENCE = 1 / 3
 LOSS_MEMORY = 0.98
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
@@ -191,15 +191,12 @@ class SpectralPath:
 
     def _branch(self, level: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
-        schedule, feed = self.task.schedule, self.task.feed
-        twin = self._lend(schedule.branch_trains)
-        seed = self.task.recipe.seed + BRANCH_SEED
-        for step in range(schedule.cooling_steps):
-            rate = schedule.cooling_share(step) * self.walk.rate
-            loss = twin.step(feed.at_step(step, seed), rate)
-            self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
-        twin.settle(feed, seed)
-        twin.stop()
+        twin = self._lend(self.task.schedule.branch_trains)
+
+        def tell(step: int, loss: float) -> None:
+            self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step)
+
+        cool(twin, self.task, self.walk.rate, tell)
         self._keep(level, twin)
         del twin
         self._take_back()
@@ -238,7 +235,7 @@ class SpectralPath:
             relevance=self.last_relevance.copy(),
             eigenvalues=np.where(self.removed, self.last_eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-            links=self._count_links(twin, content),
+            links=self._count_links(path),
         )
         built.save()
         self.built.append(built)
@@ -247,9 +244,9 @@ class SpectralPath:
         )
         self._announce(built)
 
-    def _count_links(self, twin: Trainer, content: bytes) -> Links | None:
-        """Return what is left of the links, where the method removes some."""
-        del twin, content
+    def _count_links(self, candidate: Path) -> Links | None:
+        """Return what is left of the links in a candidate's file, where the method removes some."""
+        del candidate
         return None
 
     def _announce(self, built: Built) -> None:
