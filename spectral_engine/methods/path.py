@@ -238,7 +238,7 @@ class SpectralPath:
             relevance=self.last_relevance.copy(),
             eigenvalues=np.where(self.removed, self.last_eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-            links=self._count_links(twin, content),
+            links=self._count_links(path),
         )
         built.save()
         self.built.append(built)
@@ -247,9 +247,9 @@ class SpectralPath:
         )
         self._announce(built)
 
-    def _count_links(self, twin: Trainer, content: bytes) -> Links | None:
-        """Return what is left of the links, where the method removes some."""
-        del twin, content
+    def _count_links(self, candidate: Path) -> Links | None:
+        """Return what is left of the links in a candidate's file, where the method removes some."""
+        del candidate
         return None
 
     def _announce(self, built: Built) -> None:

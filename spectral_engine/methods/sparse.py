@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,10 +158,10 @@ class SparsePath(SpectralPath):
     def _compensates(self) -> bool:
         return True  # a dead node may still be a constant
 
-    def _count_links(self, twin: Trainer, content: bytes) -> Links | None:
-        del twin
-        narrow, graph = self.task.coupling.without(self.removed), load_model(content).graph
-        return count_links(self.topology, narrow, graph, self.task.recipe, int(self.removed.sum()))
+    def _count_links(self, candidate: Path) -> Links | None:
+        narrow, graph = self.task.coupling.without(self.removed), load_model(candidate).graph
+        dead = int(self.removed.sum())
+        return count_links(self.topology, narrow, graph, self.task.recipe, dead)
 
     def _own_tensors(self) -> dict[str, Tensor]:
         return {f"ever.{name}": seen for name, seen in self.topology.ever.items()}

@@ -38,13 +38,10 @@ def dead_groups(model: SparseModel, pattern: Pattern) -> Mark:
 
 def _linked(model: SparseModel) -> Iterator[tuple[Transfer, Links]]:
     """Yield every transfer with the number of links between each pair of its nodes."""
-    weights = model.weights()
     for transfer in model.coupling.transfers:
-        weight = weights.get(transfer.weight)
-        if weight is None:
-            weight = model.module.initializer(transfer.weight)
+        weight = model.weight(transfer.weight)
         in_axis = 1 if transfer.in_axis is None else transfer.in_axis
-        there = (weight.detach() != 0).movedim((transfer.out_axis, in_axis), (0, 1))
+        there = (weight != 0).movedim((transfer.out_axis, in_axis), (0, 1))
         counts = there.reshape(*there.shape[:2], -1).sum(dim=2, dtype=torch.int64)  # [out, in]
         yield transfer, counts.cpu().numpy()
 

@@ -70,9 +70,17 @@ class SparseModel(SpectralModel):
         """Return what stands in for initializers, every weight under its mask."""
         return {**super().given(), **self._plain_weights()}
 
-    def weights(self) -> dict[str, Tensor]:
-        """Fold every transfer's weight, 0 where it is masked."""
-        return {**super().weights(), **self._plain_weights()}
+    @torch.no_grad()
+    def weight(self, name: str) -> Tensor:
+        """Return one weight, folded where it is in spectral form, 0 where it is masked."""
+        found, mask = super().weight(name), self.left_plain.get(name)
+        return found if mask is None else found * mask
+
+    def write_back(self) -> None:
+        """Write every parameter into the graph's initializers, with zeros for what is masked."""
+        super().write_back()
+        for name in self.left_plain:
+            self.module.write(name, self.weight(name))
 
     def _plain_weights(self) -> dict[str, Tensor]:
         return {

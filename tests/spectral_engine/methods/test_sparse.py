@@ -199,7 +199,7 @@ def test_links_grow_by_the_gradient_of_the_folded_weight(folder, tmp_path):
     model.let_gradients_through(False)
 
     batch, objective = feed.at_step(0, 0), path.trainer.objective
-    weights = {name: w.detach().requires_grad_() for name, w in model.weights().items()}
+    weights = {name: model.weight(name).requires_grad_() for name in model.masks}
     values = model.module.compute(batch.inputs, weights, objective.watch)
     objective.loss(values, batch.labels, path.trainer.teacher(batch)).backward()
     for name, weight in weights.items():
