@@ -15,6 +15,7 @@ import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.id_book import Transfer
+from spectral_engine.loading import load
 from spectral_engine.progress import ignore
 from spectral_engine.report.html import render
 from spectral_engine.report.terminal import render_terminal
@@ -70,6 +71,7 @@ def path_over(folder, asked, kind="perceptron", work="work"):
     setup = prepare(
         folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
     )
+    (folder / work).mkdir(exist_ok=True)
     return path_of(setup, plan(setup, folder / work, ignore))
 
 
@@ -214,9 +216,8 @@ def test_in_the_plain_dense_form_no_masked_link_moves(folder, tmp_path):
             """Hold nothing in spectral form."""
 
     path = path_over(folder, recipe(), work=tmp_path / "work")
-    path.trainer._use(
-        PlainModel(path.model.module, path.model.coupling, path.task.recipe.spectral), {}
-    )
+    whole = load(path.task.original)  # the path's own has let go of what is in spectral form
+    path.trainer._use(PlainModel(whole, path.model.coupling, path.task.recipe.spectral), {})
     path.topology = type(path.topology)(path.model, path.task.recipe.sparse.links, "erk")
     path.topology.thin(DENSITY)
     before = {name: path.model.unmasked(name).clone() for name in path.model.masks}
