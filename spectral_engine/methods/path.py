@@ -25,7 +25,7 @@ from spectral_engine.methods.budget import cost_of
 from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.cooling import cool
-from spectral_engine.methods.ranking import choose_removal, floors
+from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
 from spectral_engine.progress import CandidateFile, Progress, Stage
@@ -38,6 +38,7 @@ from spectral_engine.training.trainer import Trainer
 
 RATE_AFTER_DIVERGENCE = 1 / 3
 LOSS_MEMORY = 0.98
+EVEN_SHARE = 0.5  # of a layer's even part of the nodes that are left: what a score cannot take
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
 
 
@@ -166,7 +167,12 @@ class SpectralPath:
     def _choose(self, scores: NDArray[np.float64], event: Event) -> NDArray[np.bool_]:
         """Mark the groups that go at this event [count]."""
         budget = self.task.end.along_path(self.task.start, event.fraction)
-        return choose_removal(self.trainer.model.coupling, scores, budget, self.least)
+        coupling = self.trainer.model.coupling
+        even = even_floors(self.task.coupling, coupling, self.least, EVEN_SHARE)
+        chosen = choose_removal(coupling, scores, budget, even)
+        if not budget.exceeded_by(cost_of(coupling, chosen)):
+            return chosen
+        return choose_removal(coupling, scores, budget, self.least)
 
     @property
     def _compensates(self) -> bool:

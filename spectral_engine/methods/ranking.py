@@ -22,6 +22,20 @@ def floors(coupling: Coupling, min_nodes: int) -> dict[str, int]:
     return {name: min(min_nodes, max(1, size // FEW)) for name, size in sizes.items()}
 
 
+def even_floors(
+    whole: Coupling, now: Coupling, least: Mapping[str, int], share: float
+) -> dict[str, int]:
+    """Return floors that rise with what is left: each layer keeps `share` of its even part at least.
+
+    Its even part is its size times the part of all removable nodes that is still there. A score alone may leave a
+    layer so few nodes that nothing gets through it.
+    """
+    alive, free = now.alive(), whole.alive() & ~whole.pinned
+    part = share * (alive & free).sum() / max(1, free.sum())
+    sizes = {layer.name: len(np.unique(layer.groups)) for layer in whole.layers}
+    return {name: max(number, round(part * sizes[name])) for name, number in least.items()}
+
+
 def protected(
     coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]
 ) -> NDArray[np.bool_]:

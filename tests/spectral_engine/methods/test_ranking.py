@@ -9,7 +9,7 @@ from benchmarks.digits import export as export_net
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.methods.budget import Budget
-from spectral_engine.methods.ranking import choose_removal, floors
+from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.onnx_io.load import load_model
 
 
@@ -32,3 +32,22 @@ def test_floors_do_not_narrow_with_a_model_that_narrows_step_by_step(coupling):
     for nodes in (40, 30, 20, 15, 10, 7, 1):
         now = now.without(choose_removal(now, scores, Budget({"nodes": nodes}), least))
     assert [len(layer.groups) for layer in now.layers if layer.prunable] == [4, 3]
+
+
+def test_no_layer_falls_below_its_share_of_an_even_part(coupling):
+    """A score that wants the nodes of the second layer alone gone, and half of all nodes left."""
+    scores = np.ones(coupling.count)
+    scores[coupling.layers[1].groups] = 0.0
+    now = coupling
+    for nodes in (45, 38, 32, 26):
+        even = even_floors(coupling, now, floors(coupling, 1), 0.5)
+        now = now.without(choose_removal(now, scores, Budget({"nodes": nodes}), even))
+    first, second = (len(layer.groups) for layer in now.layers if layer.prunable)
+    assert first + second == 26
+    assert second >= 0.5 * 12 * 26 / 52
+
+
+def test_floors_rise_with_the_nodes_that_are_left(coupling):
+    least = floors(coupling, 4)
+    assert list(even_floors(coupling, coupling, least, 0.5).values())[:2] == [20, 6]
+    assert list(even_floors(coupling, coupling, least, 0.0).values())[:2] == [4, 3]
