@@ -1,5 +1,6 @@
 """MNIST's 5,000-image sample, and perceptrons trained on it: the starting models of the benchmarks."""
 
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,12 +54,12 @@ def train(net: nn.Module, x: np.ndarray, y: np.ndarray, seed: int) -> nn.Module:
     return net.eval()
 
 
-def export(net: nn.Module, example: torch.Tensor, path: Path) -> None:
+def export(net: nn.Module, example: torch.Tensor, path: Path | BytesIO) -> None:
     """Write ONNX with a free batch size."""
     torch.onnx.export(
         net,
         (example,),
-        str(path),
+        path if isinstance(path, BytesIO) else str(path),
         input_names=["x"],
         output_names=["logits"],
         dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},

@@ -3,8 +3,8 @@
     python -m benchmarks.large_model [--hidden 9] [--width 8192] [--keep 0.5]
 
 A perceptron of random weights, 2.3 GiB of them, and random rows with its own answers as labels. What is measured is
-the engine: a few steps say nothing of the quality. It needs 11 GiB of memory and 16 GiB
-of disk for temporary files (`TMPDIR`). With `--keep 0.97` what comes out is over 2 GiB too.
+the engine: a few steps say nothing of the quality. It needs 11 GiB of memory and 16 GiB of disk for temporary files
+(`TMPDIR`). With `--keep 0.97` what comes out is over 2 GiB too.
 """
 
 import argparse

@@ -60,14 +60,21 @@ def _section(section: Section, own: list[dict[str, Any]]) -> str:
     worst_first = sorted(own, key=section.badness, reverse=True)
     if section.summary is not None:
         parts += ["", f"**{section.summary(own)}**"]
-    return "\n".join([*parts, "", _table(section, worst_first), ""])
+    if section.overview is not None:
+        parts += ["", _table(section.overview(own))]
+    return "\n".join([*parts, "", _table(_cells(section, worst_first)), ""])
 
 
-def _table(section: Section, own: list[dict[str, Any]]) -> str:
-    head = list(section.columns)
-    lines = [head, ["---"] * len(head)]
-    lines += [[str(show(row)) for show in section.columns.values()] for row in own]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def _cells(section: Section, own: list[dict[str, Any]]) -> list[list[str]]:
+    rows_shown = [[str(show(row)) for show in section.columns.values()] for row in own]
+    return [list(section.columns), *rows_shown]
+
+
+def _table(cells: list[list[str]]) -> str:
+    """Return Markdown of cells whose first row is the head; a bar in a cell is kept from ending it."""
+    head, *others = [[cell.replace("|", "\\|") for cell in line] for line in cells]
+    lines = [head, ["---"] * len(head), *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from spectral_engine.methods.prune import plan_pruning
 from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.methods.retrain import plan_retraining
 from spectral_engine.methods.schedule import Schedule
+from spectral_engine.methods.sparse import SparsePath, plan_sparse
 from spectral_engine.methods.task import Task
 from spectral_engine.progress import OnProgress, Progress, Stage, ignore
 from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.report.build import Finished, build_report, provenance_properties
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.setup import Setup, first_rows, prepare
+from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.spectral.fresh import draw_weights
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.normalization import normalize
@@ -60,7 +62,7 @@ def compress(
     task = plan(setup, folder.path, training, resumable=folder.stays)
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = setup.evaluation.validation_metric(setup.original)
-    path = SpectralPath(task, lambda: start_trainer(setup, task.feed))
+    path = path_of(setup, task)
     built = path.run()
     seconds = time.time() - started
     files = [item.path for item in built]
@@ -91,6 +93,8 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         end=path_end(budget, start, floor),
         schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
+        validation=Feed(setup.splits.validation, recipe.training.batch_size, setup.device),
+        score=setup.evaluation.validation_score,
         samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=setup.evaluation.metric,
         measure=setup.evaluation.validation_metric,
@@ -101,10 +105,20 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     )
 
 
+def path_of(setup: Setup, task: Task, held_as: type[SpectralModel] | None = None) -> SpectralPath:
+    """Return the path that this method walks; `held_as` puts another form of the model under it."""
+    sparse = setup.recipe.method == "sparse"
+    form = held_as or (SparseModel if sparse else SpectralModel)
+    walked = SparsePath if sparse else SpectralPath
+    return walked(task, lambda: start_trainer(setup, task.feed, form))
+
+
 def plan_schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:
     """Lay out the training that this method asks for."""
     if recipe.method == "retrain":
         return plan_retraining(recipe.training, steps_per_epoch)
+    if recipe.method == "sparse":
+        return plan_sparse(recipe.training, steps_per_epoch)
     return plan_pruning(recipe.training, recipe.prune, steps_per_epoch)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
+from spectral_engine.measure.bootstrap import Pair
+from spectral_engine.measure.certificate import Evidence, weigh
 from spectral_engine.measure.metrics import per_class, score
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop
@@ -16,6 +19,15 @@ from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
 from spectral_engine.report.schema import Drop, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A candidate on the held-out rows; evidence where a floor is asked for."""
+
+    metric: MetricValue
+    drop: Drop
+    evidence: Evidence | None
 
 
 class Evaluation:
@@ -32,18 +44,39 @@ class Evaluation:
         outputs = Runner(model).predict(self.splits.validation)
         return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
 
+    def validation_score(self, answers: NDArray[Any]) -> float:
+        """Return the metric of these answers to the validation rows, turned so that higher is better."""
+        found = score(self.metric, answers, self._truth(self.splits.validation, self._validation))
+        return found if HIGHER_IS_BETTER[self.metric] else -found
+
     def validation_drop(self, model: Source) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
-        return self._drop(model, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
+        outputs = Runner(model).predict(self.splits.validation)
+        return self._drop(outputs, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
 
-    def held_out_drop(self, model: Source) -> Drop:
-        """Return the drop on the held-out rows, with the recipe's confidence."""
-        confidence = self.recipe.target.confidence
-        return self._drop(model, self.splits.test, self._held_out, confidence)
-
-    def held_out_metric(self, model: Source) -> MetricValue:
-        """Return the metric on the held-out rows with its interval."""
+    def held_out(self, model: Source) -> HeldOut:
+        """Return all that the held-out rows say of a candidate, from one run over them."""
         outputs = Runner(model).predict(self.splits.test)
+        confidence = self.recipe.target.confidence
+        drop = self._drop(outputs, self.splits.test, self._held_out, confidence)
+        return HeldOut(self._metric(outputs), drop, self._weigh(outputs))
+
+    def held_out_baseline(self) -> MetricValue:
+        """Return the baseline's metric on the held-out rows with its interval."""
+        return self._metric(self._held_out)
+
+    def _weigh(self, outputs: NDArray[Any]) -> Evidence | None:
+        target, truth = self.recipe.target, self._truth(self.splits.test, self._held_out)
+        if target.max_metric_drop is None:
+            return None
+        return weigh(
+            Pair(self.metric, self._held_out, outputs, truth),
+            floor=target.max_metric_drop,
+            confidence=target.confidence,
+            seed=self.recipe.seed,
+        )
+
+    def _metric(self, outputs: NDArray[Any]) -> MetricValue:
         truth = self._truth(self.splits.test, self._held_out)
         confidence = self.recipe.target.confidence
         return MetricValue(
@@ -63,11 +96,13 @@ class Evaluation:
             return None
         return per_class(outputs, labels, self.splits.class_names)
 
-    def _drop(self, model: Source, split: Split, baseline: NDArray[Any], confidence: float) -> Drop:
+    def _drop(
+        self, outputs: NDArray[Any], split: Split, baseline: NDArray[Any], confidence: float
+    ) -> Drop:
         return paired_drop(
             self.metric,
             baseline,
-            Runner(model).predict(split),
+            outputs,
             self._truth(split, baseline),
             confidence=confidence,
             seed=self.recipe.seed,

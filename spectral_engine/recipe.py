@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Method = Literal["prune", "retrain"]
+from spectral_engine.sparsity.notation import WRITTEN, Pattern, parse_pattern
+
+Method = Literal["prune", "retrain", "sparse"]
+Distribution = Literal["erk", "uniform"]
 Trains = Literal["both", "eigenvalues", "svd", "qr"]
 Metric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
@@ -27,9 +30,12 @@ Score = Literal[
     "bn",
     "random",
 ]
+Precision = Literal["auto", "float32", "bfloat16"]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 # In (0, 1] a ratio to the baseline; above 1 an absolute amount.
 Budget = Annotated[float, Field(gt=0.0)]
+
+DEFAULT_DENSITY = 0.1
 
 HIGHER_IS_BETTER: dict[Metric, bool] = {
     "accuracy": True,
@@ -57,16 +63,29 @@ class Target(Part):
 
     max_metric_drop: float | None = Field(None, ge=0.0, description="in the metric's own unit")
     confidence: float = Field(
-        0.95, gt=0.5, lt=1.0, description="of the interval around the measured drop"
+        0.95, gt=0.5, lt=1.0, description="of the intervals, and that max_metric_drop is kept"
     )
     max_macs: Budget | None = Field(None, description="multiply-adds of one sample")
     max_params: Budget | None = None
     keep_nodes: Ratio | None = Field(None, description="share of the prunable nodes that stay")
+    density: Ratio | None = Field(
+        None,
+        description="share of the links of all transfers that stay (sparse); 0.1 when not given",
+    )
 
     @property
     def is_empty(self) -> bool:
         """True when nothing is asked for."""
         return not self.model_dump(exclude_none=True, exclude={"confidence"})
+
+    @property
+    def narrowing(self) -> list[str]:
+        """The fields that ask for fewer nodes."""
+        return [
+            name
+            for name in ("keep_nodes", "max_macs", "max_params")
+            if getattr(self, name) is not None
+        ]
 
 
 class Training(Part):
@@ -83,6 +102,24 @@ class Training(Part):
     )
     temperature: float = Field(2.0, gt=0.0, description="of the distillation")
     gradient_clip: float = Field(1.0, gt=0.0, description="largest norm of one step's gradient")
+    class_weights: Literal["auto", "none", "balanced"] = Field(
+        "auto",
+        description="weigh rows by how rare their class is; auto does so where the metric counts classes alike",
+    )
+    precision: Precision = Field(
+        "auto", description="what forward passes compute in; auto is bfloat16 on a GPU that has it"
+    )
+    average: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of their past that averaged weights keep while cooling",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="end a cooling after so many epochs without a better validation metric",
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
 
 
@@ -120,6 +157,35 @@ class Prune(Part):
     )
 
 
+class Sparse(Part):
+    """How a model is trained within a budget of links."""
+
+    schedule: Literal["dense_to_sparse", "sparse_to_sparse"] = Field(
+        "dense_to_sparse",
+        description="links go while training, from all of them; or there are few from the start, and their places move",
+    )
+    pattern: str = Field(
+        "unstructured",
+        pattern=WRITTEN,
+        description='"unstructured"; "N:M", at most N of M consecutive inputs; "block:RxC", rectangles of R outputs by '
+        "C inputs",
+    )
+    distribution: Distribution = Field(
+        "erk", description="of the links over the transfers: small ones denser (ERK), or all alike"
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _read_pattern(cls, text: str) -> str:
+        parse_pattern(text)
+        return text
+
+    @property
+    def links(self) -> Pattern:
+        """The pattern, read."""
+        return parse_pattern(self.pattern)
+
+
 class Recipe(Part):
     """What the user asks for: method, target, and options.
 
@@ -134,6 +200,7 @@ class Recipe(Part):
     training: Training = Field(default_factory=Training)
     spectral: Spectral = Field(default_factory=Spectral)
     prune: Prune = Field(default_factory=Prune)
+    sparse: Sparse = Field(default_factory=Sparse)
     seed: int = Field(0, ge=0, lt=2**31)
 
     def __init__(self, **data: Any) -> None:  # lets type checkers accept plain dicts as parts
@@ -141,20 +208,56 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _fill_target(self) -> Self:
+        if self.method == "sparse":
+            self._fill_links()
         if self.target.is_empty:
             # Asked for nothing in particular: the smallest model within one point of the metric.
             object.__setattr__(self, "target", Target(max_metric_drop=0.01))
         return self
 
+    def _fill_links(self) -> None:
+        """Say what a pattern leaves no choice in."""
+        share = self.sparse.links.share
+        if self.target.density is None:
+            target = self.target.model_copy(update={"density": share or DEFAULT_DENSITY})
+            object.__setattr__(self, "target", target)
+        if share is not None and "distribution" not in self.sparse.model_fields_set:
+            sparse = self.sparse.model_copy(update={"distribution": "uniform"})
+            object.__setattr__(self, "sparse", sparse)
+
     @model_validator(mode="after")
     def _check_method(self) -> Self:
-        narrowing = sorted({"max_macs", "max_params", "keep_nodes"} & self.target.model_fields_set)
+        narrowing = self.target.narrowing
         if self.method == "retrain" and narrowing:
             raise ValueError(f"target.{narrowing[0]}: retrain removes nothing; use prune")
         if self.method != "retrain" and self.spectral.train in {"svd", "qr"}:
             raise ValueError(f"spectral.train: {self.spectral.train!r} goes with retrain alone")
         if self.prune.when == "pre" and self.spectral.train != "both":
             raise ValueError("spectral.train: 'pre' trains the eigenvalues first and then both")
+        return self
+
+    @model_validator(mode="after")
+    def _check_links(self) -> Self:
+        if self.method != "sparse":
+            if self.target.density is not None:
+                raise ValueError(f"target.density: {self.method} keeps all links; use sparse")
+            return self
+        if narrowing := self.target.narrowing:
+            raise ValueError(f"target.{narrowing[0]}: sparse keeps to target.density; use prune")
+        if self.spectral.train != "both":
+            raise ValueError("spectral.train: sparse trains eigenvalues and eigenvectors, both")
+        share = self.sparse.links.share
+        if share is None:
+            return self
+        if self.target.density is not None and abs(self.target.density - share) > 1e-9:
+            raise ValueError(
+                f"target.density: {self.sparse.pattern!r} keeps {share:g} of the links, not "
+                f"{self.target.density:g}"
+            )
+        if self.sparse.distribution == "erk":
+            raise ValueError(
+                f"sparse.distribution: {self.sparse.pattern!r} is the same in every transfer"
+            )
         return self
 
     @classmethod

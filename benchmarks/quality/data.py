@@ -40,7 +40,7 @@ class Data:
 
 def load(name: str, rows: int | None, seed: int) -> Data:
     """Return a data set; `rows` caps the training rows, `seed` draws them and the validation rows."""
-    x, y, x_test, y_test = _read(name)
+    x, y, x_test, y_test = read(name)
     order = np.random.default_rng([seed, 11]).permutation(len(y))
     held = min(MOST_VALIDATION_ROWS, round(VALIDATION_SHARE * len(y)))
     chosen, kept = order[held:][:rows], order[:held]
@@ -63,7 +63,7 @@ def _scaler(name: str, train: np.ndarray):
     return lambda x: ((x - mean) / deviation).clip(-8, 8).astype(np.float32)
 
 
-def _read(name: str) -> tuple[np.ndarray, ...]:
+def read(name: str) -> tuple[np.ndarray, ...]:
     path = FOLDER / f"{name}.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as stored:

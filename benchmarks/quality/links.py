@@ -23,37 +23,27 @@ MOVING_SHARE = 0.75  # of the training: RigL's T_end, and the end of the gradual
 
 
 class Links(nn.Module):
-    """A dense layer under a mask; in spectral form its weights are |λ_out_i| φ_ij and the mask reads |λ φ|."""
+    """A dense layer under a mask."""
 
     mask: Tensor
     folded: Tensor  # the weights of the last forward pass; their gradient is dense
 
-    def __init__(self, layer: nn.Linear, *, spectral: bool) -> None:
+    def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        weight = layer.weight.detach()
-        self.scale: nn.Parameter | None = None
-        if spectral:
-            root = weight.norm(dim=1, keepdim=True).clamp_min(1e-8).sqrt()
-            self.scale, weight = nn.Parameter(root), weight / root
-        self.weight = nn.Parameter(weight.clone())
+        self.weight = nn.Parameter(layer.weight.detach().clone())
         self.bias = nn.Parameter(layer.bias.detach().clone())
-        self.register_buffer("mask", torch.ones_like(weight))
-
-    def values(self) -> Tensor:
-        return self.weight if self.scale is None else self.weight * self.scale
+        self.register_buffer("mask", torch.ones_like(self.weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        self.folded = self.values() * self.mask
+        self.folded = self.weight * self.mask
         if self.folded.requires_grad:
             self.folded.retain_grad()
         return F.linear(x, self.folded, self.bias)
 
 
-def masked_copy(net: nn.Module, *, spectral: bool) -> nn.Sequential:
+def masked_copy(net: nn.Module) -> nn.Sequential:
     """Return the perceptron with every dense layer under a mask."""
-    return nn.Sequential(
-        *(Links(m, spectral=spectral) if isinstance(m, nn.Linear) else m for m in net)
-    )
+    return nn.Sequential(*(Links(m) if isinstance(m, nn.Linear) else m for m in net))
 
 
 def masked_layers(net: nn.Module) -> Iterator[Links]:
@@ -91,7 +81,7 @@ def rigl_fraction(progress: float) -> float:
 def keep_heaviest(layer: Links, density: float) -> None:
     """Mask all but the largest |w|, whether they are active now or not."""
     count = max(1, round(density * layer.mask.numel()))
-    layer.mask.zero_().view(-1)[layer.values().abs().view(-1).topk(count).indices] = 1
+    layer.mask.zero_().view(-1)[layer.weight.abs().view(-1).topk(count).indices] = 1
 
 
 @torch.no_grad()
@@ -101,7 +91,7 @@ def drop_and_grow(layer: Links, fraction: float, grow_by: Tensor) -> None:
     count = min(int(fraction * active.sum()), int((~active).sum()))
     if count == 0:
         return
-    weight = layer.values().abs().view(-1).masked_fill(~active, math.inf)
+    weight = layer.weight.abs().view(-1).masked_fill(~active, math.inf)
     dropped = weight.topk(count, largest=False).indices
     # Links dropped now do not come back at once.
     grown = grow_by.view(-1).masked_fill(active, -math.inf).topk(count).indices
@@ -147,11 +137,9 @@ class Topology:
                 drop_and_grow(layer, rigl_fraction(progress), gradient.abs())
 
 
-def train(
-    case: Case, rule: Rule, sparsity: float, rate: float, *, spectral: bool = False
-) -> nn.Module:
+def train(case: Case, rule: Rule, sparsity: float, rate: float) -> nn.Module:
     """Train from the starting weights at this sparsity, and return the masked net."""
-    net = masked_copy(case.start.copy(), spectral=spectral)
+    net = masked_copy(case.start.copy())
     steps = total_steps(case)
     topology = Topology(net, rule, 1 - sparsity, steps, case.seed)
     tuner = Tuner(case.start, rate)

@@ -73,12 +73,12 @@ def methods_for(case: Case) -> list[Method]:
 def _for_links() -> list[Method]:
     by_rate = [{"rate": rate} for rate in RATES]
     return [
-        Method("ours, gradual in spectral form", by_rate, partial(_linked, "gmp", spectral=True)),
-        Method("ours, RigL in spectral form", by_rate, partial(_linked, "rigl", spectral=True)),
-        Method("gradual magnitude", by_rate, partial(_linked, "gmp", spectral=False)),
-        Method("SET", by_rate, partial(_linked, "set", spectral=False)),
-        Method("RigL", by_rate, partial(_linked, "rigl", spectral=False)),
-        Method("static ERK", by_rate, partial(_linked, "static", spectral=False)),
+        Method("ours", by_rate, partial(_ours, dense=False)),
+        Method("ours, dense form", by_rate, partial(_ours, dense=True)),
+        Method("gradual magnitude", by_rate, partial(_linked, "gmp")),
+        Method("SET", by_rate, partial(_linked, "set")),
+        Method("RigL", by_rate, partial(_linked, "rigl")),
+        Method("static ERK", by_rate, partial(_linked, "static")),
     ]
 
 
@@ -88,7 +88,8 @@ def _ours(case: Case, level: float, option: Option, shared: dict[Any, Any], dens
     shape = ours.widths(case, built)
     if not dense:
         shared["our widths", level] = shape
-    return Fitted(partial(ours.error, case, model), built.cost.nodes, built.cost.macs, shape)
+    macs = built.effective_cost.macs
+    return Fitted(partial(ours.error, case, model), built.cost.nodes, macs, shape)
 
 
 def _cut(
@@ -125,10 +126,9 @@ def _linked(
     level: float,
     option: Option,
     shared: dict[Any, Any],
-    spectral: bool,
 ) -> Fitted:
     del shared
-    net = links.train(case, rule, level, option["rate"], spectral=spectral)
+    net = links.train(case, rule, level, option["rate"])
     kept = int(sum(m.mask.sum() for m in links.masked_layers(net)))
     fitted = partial(_net_error, case, net)
     return Fitted(fitted, sum(_live_nodes(net)), kept, _live_nodes(net))

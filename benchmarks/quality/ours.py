@@ -10,18 +10,18 @@ from typing import Any
 
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import answer_error
-from spectral_engine.compression import plan, start_trainer
+from spectral_engine.compression import path_of, plan
 from spectral_engine.graph.id_book import Transfer
 from spectral_engine.loading import load
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.path import SpectralPath
 from spectral_engine.progress import ignore
 from spectral_engine.recipe import Recipe
 from spectral_engine.setup import prepare
+from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.spectral.model import SpectralModel
 
-TARGET = {"nodes": "keep_nodes", "macs": "max_macs"}
+TARGET = {"nodes": "keep_nodes", "macs": "max_macs", "links": "density"}
 
 
 class DenseModel(SpectralModel):
@@ -32,16 +32,22 @@ class DenseModel(SpectralModel):
             self.gates[transfer.weight] = transfer.norm_scale
 
 
+class DenseSparseModel(DenseModel, SparseModel):
+    """The same under masks."""
+
+
 def recipe_for(case: Case, level: float, rate: float | None, **changes: dict[str, Any]) -> Recipe:
     """Return the default recipe with this target; one candidate, so that it has all epochs to itself."""
+    links = case.setting.resource == "links"  # its levels are sparsities
     parts: dict[str, Any] = {
-        "target": {TARGET[case.setting.resource]: level},
+        "target": {TARGET[case.setting.resource]: 1 - level if links else level},
         "training": {"epochs": case.setting.epochs, "learning_rate": rate, "device": "cpu"},
         "prune": {"candidates": 1},
     }
     for name, change in changes.items():
         parts[name] = parts.get(name, {}) | change
-    return Recipe(method="prune", seed=case.seed, task=_task(case), **parts)
+    method = "sparse" if links else "prune"
+    return Recipe(method=method, seed=case.seed, task=_task(case), **parts)
 
 
 def _task(case: Case) -> str:
@@ -49,13 +55,13 @@ def _task(case: Case) -> str:
 
 
 def compress(case: Case, recipe: Recipe, *, dense: bool = False) -> tuple[Built, bytes]:
-    """Run the engine's gradual pruning; return the last candidate and its file."""
+    """Run the engine's default method; return the last candidate and its file."""
     setup = prepare(case.model_path, case.data_path, recipe, label=None, preprocessing=None)
     folder = Path(tempfile.mkdtemp(prefix="quality-"))
     try:
         task = plan(setup, folder, ignore)
-        held_as = DenseModel if dense else SpectralModel
-        built = SpectralPath(task, lambda: start_trainer(setup, task.feed, held_as)).run()[-1]
+        dense_form = DenseSparseModel if recipe.method == "sparse" else DenseModel
+        built = path_of(setup, task, dense_form if dense else None).run()[-1]
         return built, built.path.read_bytes()
     finally:
         shutil.rmtree(folder)

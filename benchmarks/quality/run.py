@@ -57,15 +57,32 @@ def measure(
         if only and method.name not in only:
             continue
         for level in setting.levels:
-            if (setting.name, seed, method.name, level) in done:
-                continue
             chosen = done.get((setting.name, SEEDS[0], method.name, level))
             options = [o for o in method.options if not small or o["rate"] == SMALL_RATE]
             if chosen and seed != SEEDS[0]:
                 options = [chosen["option"]]
-            row = _row(case, method, level, options, shared)
+            before = done.get((setting.name, seed, method.name, level))
+            untried = [o for o in options if o not in _options_of(before)]
+            if not untried:
+                continue
+            row = _row(case, method, level, untried, shared)
+            if before and seed == SEEDS[0]:
+                row = _merged(before, row)
             rows.append(name, row)
             print(_line(row), flush=True)
+
+
+def _options_of(row: Row | None) -> list[Option]:
+    return [entry["option"] for entry in row["tried"]] if row else []
+
+
+def _merged(before: Row, row: Row) -> Row:
+    """Return the better of two rows of one cell by validation, with the options of both: a grid that grew later."""
+    found = [r for r in (before, row) if r["validation"] is not None]
+    better = min(found, key=lambda r: r["validation"], default=row)
+    stamped = {"measured_at", "python", *rows.PACKAGES}
+    own = {name: value for name, value in better.items() if name not in stamped}
+    return own | {"tried": before["tried"] + row["tried"]}
 
 
 def key_of(row: Row) -> Key:

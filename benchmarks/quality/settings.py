@@ -6,7 +6,7 @@ from typing import Literal
 NODES = (0.5, 0.2, 0.1, 0.05, 0.02)
 MACS = (0.5, 0.25, 0.1)
 SPARSITY = (0.9, 0.95, 0.98, 0.99, 0.995)
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 SEEDS = (0, 1, 2)
 SMALL_RATE = 3e-3  # the one learning rate of the small run
 

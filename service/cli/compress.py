@@ -44,6 +44,7 @@ def compress(
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
     keep_nodes: options.KeepNodes = None,
+    density: options.Density = None,
     epochs: options.Epochs = None,
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
@@ -62,6 +63,7 @@ def compress(
         "max_macs": max_macs,
         "max_params": max_params,
         "keep_nodes": keep_nodes,
+        "density": density,
     }
     asked = options.build_recipe(
         recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed

@@ -64,6 +64,15 @@ KeepNodes = Annotated[
         rich_help_panel=PANEL, callback=_ratio, metavar="R", help="Prunable nodes that stay."
     ),
 ]
+Density = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        callback=_ratio,
+        metavar="R",
+        help="Links that stay (sparse). [default: 0.1]",
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
 Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
 RecipeFile = Annotated[

@@ -22,7 +22,7 @@ from spectral_engine.onnx_io.initializers import derived
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import name_by_content, save_model
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.report.schema import Exactness
+from spectral_engine.report.schema import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.normalization import fold
 
@@ -46,6 +46,14 @@ class Built:
     relevance: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     trained_parameters: int
+    links: Links | None = None
+
+    @property
+    def effective_cost(self) -> Cost:
+        """What the candidate costs where zeros cost nothing."""
+        if self.links is None:
+            return self.cost
+        return Cost(self.cost.nodes, self.links.effective_macs, self.links.effective_params)
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the ONNX file."""
@@ -60,6 +68,7 @@ class Built:
             "relevance": self.relevance.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),
             "trained_parameters": self.trained_parameters,
+            "links": None if self.links is None else self.links.model_dump(),
         }
 
     @classmethod
@@ -81,6 +90,7 @@ class Built:
             relevance=relevance,
             eigenvalues=np.array(stored["eigenvalues"], dtype=np.float64),
             trained_parameters=stored["trained_parameters"],
+            links=None if stored["links"] is None else Links.model_validate(stored["links"]),
         )
 
     def save(self) -> None:

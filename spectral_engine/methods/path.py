@@ -17,21 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from spectral_engine.errors import Diverged
 from spectral_engine.methods.budget import cost_of
 from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
+from spectral_engine.methods.cooling import cool
 from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
 from spectral_engine.progress import CandidateFile, Progress, Stage
-from spectral_engine.report.schema import PathPoint
+from spectral_engine.recipe import Trains
+from spectral_engine.report.schema import Links, PathPoint, TopologyPoint
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
+from spectral_engine.training.rate import find_rate
 from spectral_engine.training.trainer import Trainer
 
-BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
 RATE_AFTER_DIVERGENCE = 1 / 3
 LOSS_MEMORY = 0.98
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
@@ -43,9 +47,11 @@ class Walk:
 
     step: int = 0
     events_done: int = 0
-    rate_scale: float = 1.0
+    rate: float = 0.0  # the learning rate, before the schedule's share; 0 until it is found
+    retried: bool = False
     loss: float = 0.0
     points: list[PathPoint] = field(default_factory=list)
+    topology: list[TopologyPoint] = field(default_factory=list)
 
 
 class SpectralPath:
@@ -55,6 +61,7 @@ class SpectralPath:
         self.task, self.start_trainer = task, start_trainer
         self.built: list[Built] = []
         self.warnings: list[str] = []
+        self.lent = False
         self.least = floors(task.coupling, task.recipe.prune.min_nodes)
         self._reset()
         self.first_eigenvalues = self.last_eigenvalues.copy()
@@ -73,30 +80,45 @@ class SpectralPath:
     def run(self) -> list[Built]:
         """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
         self._resume()
+        self.walk.rate = self.walk.rate or self._first_rate()
         try:
             self._walk()
         except Diverged as error:
-            if self.walk.rate_scale < 1:
+            if self.walk.retried:
                 raise
             self._start_over(error)
             self._walk()
         self.trainer.stop()
         return self.built
 
+    def _first_rate(self) -> float:
+        asked = self.task.recipe.training.learning_rate
+        if asked is not None:
+            return asked
+        steps = self.task.schedule.trunk_steps + self.task.schedule.cooling_steps
+        self._tell("training", "finding the learning rate")
+        twin = self._lend()
+        rate = find_rate(twin, self.task.feed, self.task.recipe.seed, steps)
+        del twin
+        self._take_back()
+        return rate
+
     def _start_over(self, error: Diverged) -> None:
         self.warnings.append(f"{error.detail}; training began again at a third of the rate")
         self._tell("training", warning=self.warnings[-1])
         self.built.clear()
+        rate = self.walk.rate * RATE_AFTER_DIVERGENCE
         del self.trainer, self.relevance  # before there are others: each is as large as the model
         self._reset()
-        self.walk.rate_scale = RATE_AFTER_DIVERGENCE
+        self.walk.rate, self.walk.retried = rate, True
 
     def _walk(self) -> None:
         schedule, feed, seed = self.task.schedule, self.task.feed, self.task.recipe.seed
         while self.walk.step < schedule.trunk_steps:
-            rate = schedule.trunk_rate(self.walk.step) * self.walk.rate_scale
+            rate = schedule.trunk_share(self.walk.step) * self.walk.rate
             batch = feed.at_step(self.walk.step, seed)
-            loss = self.trainer.step(batch, rate, after_backward=self.relevance.observe)
+            self._before_step()
+            loss = self.trainer.step(batch, rate, after_backward=self._observe)
             self.walk.step += 1
             memory = LOSS_MEMORY if self.walk.step > 1 else 0.0
             self.walk.loss = memory * self.walk.loss + (1 - memory) * loss
@@ -105,6 +127,13 @@ class SpectralPath:
             if self.walk.step % feed.steps_per_epoch == 0:
                 self._save()
         self._narrow_where_due()  # where a checkpoint was written between cuts of the last step
+
+    def _before_step(self) -> None:
+        """Get ready for a step of the trunk."""
+
+    def _observe(self) -> None:
+        """Read the gradients of a step before they are used."""
+        self.relevance.observe()
 
     def _narrow_where_due(self) -> None:
         events = self.task.schedule.events
@@ -119,21 +148,29 @@ class SpectralPath:
                 self._save()
 
     def _narrow(self, event: Event) -> None:
-        budget = self.task.end.along_path(self.task.start, event.fraction)
         model = self.trainer.model
         scores = self.relevance.scores()
         alive = model.coupling.alive()
         self.last_relevance = np.where(alive, scores, self.last_relevance)
         self.last_eigenvalues = np.where(alive, self.relevance.eigenvalues(), self.last_eigenvalues)
-        going = choose_removal(model.coupling, scores, budget, self.least)
+        going = self._choose(scores, event)
         if going.any():
-            if self.task.recipe.prune.compensate == "mean":
+            if self._compensates:
                 fold_means(model, going, self.task.feed)
             self.trainer.narrow(going)
             self.relevance.attach(self.trainer.model)
             self.removed |= going
             self.removed_at[going] = self.walk.step
         self._note_point()
+
+    def _choose(self, scores: NDArray[np.float64], event: Event) -> NDArray[np.bool_]:
+        """Mark the groups that go at this event [count]."""
+        budget = self.task.end.along_path(self.task.start, event.fraction)
+        return choose_removal(self.trainer.model.coupling, scores, budget, self.least)
+
+    @property
+    def _compensates(self) -> bool:
+        return self.task.recipe.prune.compensate == "mean"
 
     def _note_point(self) -> None:
         cost = cost_of(self.task.coupling, self.removed)
@@ -154,22 +191,28 @@ class SpectralPath:
 
     def _branch(self, level: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
-        schedule, feed = self.task.schedule, self.task.feed
-        spill = self.task.work_dir / "trunk.safetensors"
-        large = self.trainer.nbytes > SPILLED_BYTES
-        trains = schedule.branch_trains
-        twin = self.trainer.lend(spill, trains) if large else self.trainer.fork(trains)
-        seed = self.task.recipe.seed + BRANCH_SEED
-        for step in range(schedule.cooling_steps):
-            rate = schedule.cooling_rate(step) * self.walk.rate_scale
-            loss = twin.step(feed.at_step(step, seed), rate)
-            self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step + 1)
-        twin.settle(feed, seed)
-        twin.stop()
+        twin = self._lend(self.task.schedule.branch_trains)
+
+        def tell(step: int, loss: float) -> None:
+            self._tell("fine_tuning", metrics={"loss": loss}, branch=level, branch_step=step)
+
+        cool(twin, self.task, self.walk.rate, tell)
         self._keep(level, twin)
-        if large:
-            del twin
-            self.trainer.take_back(spill)
+        del twin
+        self._take_back()
+
+    def _lend(self, trains: Trains | None = None) -> Trainer:
+        """Return a copy of the trunk; a large trunk waits on disk until `_take_back`."""
+        self.lent = self.trainer.nbytes > SPILLED_BYTES
+        return self.trainer.lend(self._spill, trains) if self.lent else self.trainer.fork(trains)
+
+    def _take_back(self) -> None:
+        if self.lent:
+            self.trainer.take_back(self._spill)
+
+    @property
+    def _spill(self) -> Path:
+        return self.task.work_dir / "trunk.safetensors"
 
     def _keep(self, level: int, twin: Trainer) -> None:
         recipe = self.task.recipe
@@ -192,6 +235,7 @@ class SpectralPath:
             relevance=self.last_relevance.copy(),
             eigenvalues=np.where(self.removed, self.last_eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
+            links=self._count_links(path),
         )
         built.save()
         self.built.append(built)
@@ -199,6 +243,11 @@ class SpectralPath:
             update={"validation_metric": built.validation_metric}
         )
         self._announce(built)
+
+    def _count_links(self, candidate: Path) -> Links | None:
+        """Return what is left of the links in a candidate's file, where the method removes some."""
+        del candidate
+        return None
 
     def _announce(self, built: Built) -> None:
         file = CandidateFile(
@@ -252,10 +301,12 @@ class SpectralPath:
         for name in ("removed", "removed_at", "last_relevance", "last_eigenvalues"):
             tensors[f"path.{name}"] = to_tensor(getattr(self, name))
         tensors["path.running"] = to_tensor(self.relevance.running)
+        tensors |= self._own_tensors()
         numbers = {
             "walk": {
                 **vars(self.walk),
                 "points": [point.model_dump() for point in self.walk.points],
+                "topology": [point.model_dump() for point in self.walk.topology],
             },
             "built": len(self.built),
             "observed": self.relevance.observed,
@@ -268,8 +319,10 @@ class SpectralPath:
         if stored is None:
             return
         tensors, numbers = stored
-        points = [PathPoint.model_validate(point) for point in numbers["walk"].pop("points")]
-        self.walk = replace(Walk(**numbers["walk"]), points=points)
+        walk = numbers["walk"]
+        points = [PathPoint.model_validate(point) for point in walk.pop("points")]
+        topology = [TopologyPoint.model_validate(point) for point in walk.pop("topology", [])]
+        self.walk = replace(Walk(**walk), points=points, topology=topology)
         removed = tensors["path.removed"].numpy()
         if removed.any():
             self.trainer.narrow(removed)
@@ -288,6 +341,14 @@ class SpectralPath:
             Built.load(self.task.work_dir / f"candidate-{index}.onnx")
             for index in range(numbers["built"])
         ]
+        self._restore_own(tensors)
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """Return what a method needs to go on, besides the trainer and the walk."""
+        return {}
+
+    def _restore_own(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `_own_tensors` gave."""
 
     @property
     def _checkpoint(self) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule, learning_rate_of
+from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule
 from spectral_engine.recipe import Prune, Training
 
 LEAST_EVENTS = 40  # small bites hurt less than large ones
@@ -20,11 +20,11 @@ def plan_pruning(training: Training, prune: Prune, steps_per_epoch: int) -> Sche
     """Lay out when nodes go; no candidate sees more than `training.epochs` epochs from the start to its end."""
     total = training.epochs * steps_per_epoch
     if prune.when == "gradual":
-        return _gradual(training, prune.candidates, total)
-    return _at_once(training, prune, total)
+        return _gradual(prune.candidates, total)
+    return _at_once(prune, total)
 
 
-def _gradual(training: Training, candidates: int, total: int) -> Schedule:
+def _gradual(candidates: int, total: int) -> Schedule:
     """Spread the narrowing evenly over the trunk."""
     cooling = max(1, round(total * COOLING_SHARE))
     trunk = max(candidates, total - cooling)
@@ -38,10 +38,10 @@ def _gradual(training: Training, candidates: int, total: int) -> Schedule:
         )
         for index in range(1, count + 1)
     )
-    return Schedule(trunk, cooling, candidates, events, learning_rate_of(training))
+    return Schedule(trunk, cooling, candidates, events)
 
 
-def _at_once(training: Training, prune: Prune, total: int) -> Schedule:
+def _at_once(prune: Prune, total: int) -> Schedule:
     """Train, then cut to every level from there, each with a fine-tuning of its own."""
     tuning = round(total * (1 - RANKING_SHARE)) if prune.fine_tune else 0
     trunk = max(1, total - tuning)
@@ -54,7 +54,6 @@ def _at_once(training: Training, prune: Prune, total: int) -> Schedule:
         cooling_steps=tuning,
         candidates=prune.candidates,
         events=events,
-        learning_rate=learning_rate_of(training),
         trunk_cools=True,
         branch_trains="both" if prune.when == "pre" else None,
     )

@@ -6,7 +6,7 @@ the eigenvectors, or all (Giambagli et al. 2021; Chicchi et al. 2021).
 
 from __future__ import annotations
 
-from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule, learning_rate_of
+from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule
 from spectral_engine.recipe import Training
 
 
@@ -20,5 +20,4 @@ def plan_retraining(training: Training, steps_per_epoch: int) -> Schedule:
         cooling_steps=cooling,
         candidates=1,
         events=(Event(step=trunk, fraction=0.0, level=0),),
-        learning_rate=learning_rate_of(training),
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spectral_engine.recipe import Training, Trains
+from spectral_engine.recipe import Trains
 
 COOLING_SHARE = 0.3  # of the epochs: what every candidate trains after it has branched off
 WARM_UP_STEPS = 20
-DEFAULT_LEARNING_RATE = 3e-3
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,6 @@ class Schedule:
     cooling_steps: int
     candidates: int
     events: tuple[Event, ...]
-    learning_rate: float
     trunk_cools: bool = False  # whether the trunk is a training of its own, and ends at rate 0
     branch_trains: Trains | None = (
         None  # what a branch trains where that is not what the trunk does
@@ -40,21 +38,16 @@ class Schedule:
         """Steps of trunk and branches together."""
         return self.trunk_steps + self.candidates * self.cooling_steps
 
-    def trunk_rate(self, step: int) -> float:
-        """Warm up, then stay, as candidates cool down by themselves; or cool down as well."""
-        rate = self.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
-        return rate * half_cosine(step, self.trunk_steps) if self.trunk_cools else rate
+    def trunk_share(self, step: int) -> float:
+        """Share of the learning rate: warm up, then stay, as candidates cool down by themselves; or cool as well."""
+        share = min(1.0, (step + 1) / WARM_UP_STEPS)
+        return share * half_cosine(step, self.trunk_steps) if self.trunk_cools else share
 
-    def cooling_rate(self, step: int) -> float:
-        """Fall to zero by half a cosine."""
-        return self.learning_rate * half_cosine(step, self.cooling_steps)
+    def cooling_share(self, step: int) -> float:
+        """Share of the learning rate: fall to zero by half a cosine."""
+        return half_cosine(step, self.cooling_steps)
 
 
 def half_cosine(step: int, steps: int) -> float:
     """Fall from 1 to 0 by half a cosine."""
     return 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def learning_rate_of(training: Training) -> float:
-    """Return the rate that is asked for, or the usual one."""
-    return training.learning_rate or DEFAULT_LEARNING_RATE

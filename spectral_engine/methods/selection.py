@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.report.schema import Outcome
+from spectral_engine.report.schema import FloorTest, Outcome
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def choose(options: Sequence[Option], budget: Budget, max_drop: float | None) ->
     """
     fitting = [i for i, option in enumerate(options) if not budget.exceeded_by(option.cost)]
     if not fitting:
-        return min(range(len(options)), key=lambda i: _size(options[i]))
+        return min(range(len(options)), key=lambda i: size(options[i]))
     if max_drop is None:
-        return min(fitting, key=lambda i: (options[i].drop, _size(options[i])))
+        return min(fitting, key=lambda i: (options[i].drop, size(options[i])))
     safe = [i for i in fitting if options[i].careful_drop <= max_drop]
     if safe:
-        return min(safe, key=lambda i: _size(options[i]))
-    return min(fitting, key=lambda i: (options[i].careful_drop, _size(options[i])))
+        return min(safe, key=lambda i: size(options[i]))
+    return min(fitting, key=lambda i: (options[i].careful_drop, size(options[i])))
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def judge(
     baseline: Cost,
     budget: Budget,
     drop: float,
-    max_drop: float | None,
+    test: FloorTest | None,
     *,
     narrows: bool = True,
 ) -> Verdict:
-    """Say whether the chosen candidate meets the target, by its drop on held-out rows.
+    """Say whether a candidate meets the target, by its drop on held-out rows and what they show of the floor.
 
     `narrows` is false for a method that removes no nodes: as many as before are no failure then.
     """
@@ -69,16 +69,35 @@ def judge(
             f"the candidate has {cost.get(name):,} {name}, and {budget.limits[name]:,.0f} are allowed",
             "keep_nodes" if name == "nodes" else f"max_{name}",
         )
-    if max_drop is not None and drop > max_drop:
-        return Verdict(
-            "target_not_met",
-            f"the metric drops by {drop:.4g} on held-out rows, and {max_drop:.4g} is allowed",
-            "max_metric_drop",
-        )
+    if test is not None and test.status != "shown":
+        return Verdict("target_not_met", _why_not_shown(drop, test), "max_metric_drop")
     if narrows and cost.params >= baseline.params and cost.macs >= baseline.macs:
         return Verdict("no_gain", "no node could be removed within the target")
-    return Verdict("target_met", f"the metric drops by {drop:.4g} on held-out rows")
+    if test is None:
+        return Verdict("target_met", f"the metric drops by {drop:.4g} on held-out rows")
+    return Verdict(
+        "target_met",
+        f"the metric drops by {drop:.4g} on {test.rows:,} held-out rows, which show at {_percent(test)} confidence "
+        f"that it truly drops by {test.floor:g} at most",
+    )
 
 
-def _size(option: Option) -> tuple[int, int, int]:
+def _why_not_shown(drop: float, test: FloorTest) -> str:
+    if drop > test.floor:
+        return f"the metric drops by {drop:.4g} on held-out rows, and {test.floor:.4g} is allowed"
+    cannot = f"a drop of at most {test.floor:g} cannot be shown with {test.rows:,} samples"
+    if test.upper_bound <= test.floor:
+        return f"{cannot}: a wider candidate, tested before this one, failed"
+    bound = f"at {_percent(test)} confidence it may be {test.upper_bound:.4g}"
+    if test.rows_needed is None:
+        return f"{cannot}: {bound}"
+    return f"{cannot}: {bound}; about {test.rows_needed:,} held-out samples would be needed"
+
+
+def _percent(test: FloorTest) -> str:
+    return f"{100 * test.confidence:g} %"
+
+
+def size(option: Option) -> tuple[int, int, int]:
+    """Return what makes one candidate wider than another: multiply-adds first."""
     return option.cost.macs, option.cost.params, option.cost.nodes

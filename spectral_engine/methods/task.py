@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Task:
     end: Budget
     schedule: Schedule
     feed: Feed
+    validation: Feed
+    score: Callable[[NDArray[Any]], float]  # of answers to the validation rows; higher is better
     samples: dict[str, NDArray[np.generic]]
     metric_name: str
     measure: Callable[[Source], float]  # the metric of an ONNX file on the validation rows

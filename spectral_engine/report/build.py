@@ -12,17 +12,20 @@ from pathlib import Path
 import numpy as np
 
 import spectral_engine
+from spectral_engine.evaluation import HeldOut
 from spectral_engine.graph.layers import Layer
 from spectral_engine.loading import load
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.methods.budget import Cost
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.path import SpectralPath
-from spectral_engine.methods.selection import Option, Verdict, choose, judge
+from spectral_engine.methods.selection import Option, Verdict, judge
 from spectral_engine.methods.task import Task
 from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
+from spectral_engine.report.floor import pick
 from spectral_engine.report.schema import (
     CandidateEntry,
+    FloorTest,
     InputRelevance,
     Latency,
     LayerWidth,
@@ -61,7 +64,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Judged:
-    """The choice, made on validation rows, and what held-out rows say of it."""
+    """The choice, and what held-out rows say of it."""
 
     chosen: int
     entries: list[CandidateEntry]
@@ -79,7 +82,7 @@ def build_report(finished: Finished) -> Report:
         outcome_reason=judged.verdict.reason,
         binding_constraint=judged.verdict.binding,
         method=setup.recipe.method,
-        recipe=setup.recipe.model_dump(mode="json"),
+        recipe=_executed(finished),
         task=setup.objective.task,
         baseline=judged.baseline,
         candidates=judged.entries,
@@ -88,6 +91,7 @@ def build_report(finished: Finished) -> Report:
         relevance=_relevance(task, chosen),
         input_relevance=_inputs(finished, judged.chosen),
         path=finished.path.walk.points,
+        topology=finished.path.walk.topology,
         untouched=[
             Untouched(layer=layer.name, nodes=len(layer.groups), reason=layer.reason or "pinned")
             for layer in task.coupling.layers
@@ -99,67 +103,74 @@ def build_report(finished: Finished) -> Report:
     )
 
 
+def _executed(finished: Finished) -> dict[str, object]:
+    """Return the recipe with what was left to be found filled in."""
+    recipe = finished.setup.recipe
+    training = recipe.training.model_copy(update={"learning_rate": finished.path.walk.rate})
+    return recipe.model_copy(update={"training": training}).model_dump(mode="json")
+
+
 def _judge(finished: Finished) -> Judged:
     setup, task = finished.setup, finished.task
-    max_drop = setup.recipe.target.max_metric_drop
     drops = [setup.evaluation.validation_drop(file) for file in finished.files]
     options = [
         Option(built.cost, drop.value, drop.interval.high)
         for built, drop in zip(finished.built, drops, strict=True)
     ]
-    index = choose(options, task.asked, max_drop)
+    measured = [setup.evaluation.held_out(file) for file in finished.files]
+    index, tests = pick(options, task.asked, setup.recipe.target, measured)
     latency = _latency(finished, index)
     entries = [
-        _entry(finished, position, drop.value, latency) for position, drop in enumerate(drops)
+        _entry(finished, position, drops[position].value, measured[position], test, latency)
+        for position, test in enumerate(tests)
     ]
-    held_out = entries[index].drop
-    value = drops[index].value if held_out is None else held_out.value
-    narrows = setup.recipe.method != "retrain"
-    verdict = judge(options[index].cost, task.start, task.asked, value, max_drop, narrows=narrows)
+    verdict = _verdict(finished, index, measured[index].drop.value, tests[index])
     baseline = _measurement(
         setup.original,
         task.start,
         finished.baseline_metric,
-        setup.evaluation.held_out_metric(setup.original),
+        setup.evaluation.held_out_baseline(),
         latency["baseline"],
     )
-    chosen = entries[index].model_copy(
-        update={"chosen": True, "meets_target": verdict.outcome == "target_met"}
-    )
-    entries[index] = chosen
+    entries[index] = entries[index].model_copy(update={"chosen": True})
     return Judged(index, entries, baseline, verdict)
 
 
+def _verdict(finished: Finished, position: int, drop: float, test: FloorTest | None) -> Verdict:
+    task, cost = finished.task, finished.built[position].effective_cost
+    narrows = finished.setup.recipe.method != "retrain"
+    return judge(cost, task.start, task.asked, drop, test, narrows=narrows)
+
+
 def _entry(
-    finished: Finished, position: int, validation_drop: float, latency: dict[str, list[Latency]]
+    finished: Finished,
+    position: int,
+    validation_drop: float,
+    held_out: HeldOut,
+    test: FloorTest | None,
+    latency: dict[str, list[Latency]],
 ) -> CandidateEntry:
-    setup, task = finished.setup, finished.task
+    task = finished.task
     built, file = finished.built[position], finished.files[position]
     own = latency.get(_name(position), [])
-    drop = setup.evaluation.held_out_drop(file)
-    verdict = judge(
-        built.cost,
-        task.start,
-        task.asked,
-        drop.value,
-        setup.recipe.target.max_metric_drop,
-        narrows=setup.recipe.method != "retrain",
-    )
+    verdict = _verdict(finished, position, held_out.drop.value, test)
     return CandidateEntry(
         id=_name(position),
         measurement=_measurement(
             file,
             built.cost,
             built.validation_metric,
-            setup.evaluation.held_out_metric(file),
+            held_out.metric,
             own,
         ),
-        drop=drop,
+        drop=held_out.drop,
+        floor_test=test,
         validation_drop=validation_drop,
         speedups=[
             speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
         ],
         exactness=built.exactness,
+        links=built.links,
         widths=_widths(task.coupling.layers, built),
         meets_target=verdict.outcome == "target_met",
     )
@@ -242,13 +253,14 @@ def _relevance(task: Task, chosen: Built) -> list[NodeRelevance]:
 
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
     module = load(finished.files[chosen]).to(finished.setup.device)
-    found = input_relevance(module, finished.setup.objective.head, finished.task.feed)
+    setup = finished.setup
+    found = input_relevance(module, setup.objective, finished.task.feed, setup.recipe.seed)
     return [
         InputRelevance(
             input=name,
             shape=list(values.shape),
             values=[float(value) for value in values.flatten().cpu()],
-            feature_names=finished.setup.splits.feature_names,
+            feature_names=setup.splits.feature_names,
         )
         for name, values in found.items()
     ]
@@ -256,12 +268,11 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
     found = list(finished.path.warnings)
-    allowed = finished.setup.recipe.target.max_metric_drop
-    drop = judged.entries[judged.chosen].drop
-    if allowed is not None and drop is not None and drop.interval.high > allowed:
+    test = judged.entries[judged.chosen].floor_test
+    if test is not None and test.asymptotic:
         found.append(
-            f"{finished.setup.splits.test.rows} held-out rows cannot show a drop of at most {allowed:g}: "
-            f"the interval reaches {drop.interval.high:.4g}"
+            f"the {100 * test.confidence:g} % confidence in the floor is asymptotic for this metric: "
+            f"on {test.rows:,} held-out rows it holds about, not exactly"
         )
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,7 @@ from spectral_engine.report.schema import (
     InputRelevance,
     NodeRelevance,
     Report,
+    TopologyPoint,
     TransferSpectrum,
 )
 
@@ -58,6 +59,16 @@ class Features:
     strongest: list[tuple[str, float, float]]  # name, value, share of the largest
 
 
+@dataclass(frozen=True)
+class TopologyPlots:
+    """How the links changed: how many are there, how many came or went, how many are not those of the start."""
+
+    density: charts.Plot
+    changed: charts.Plot
+    new: charts.Plot
+    reentered: int
+
+
 def render(report: Report) -> str:
     """Return the page."""
     style, script = _asset("report.css"), _asset("report.js")
@@ -72,6 +83,7 @@ def render(report: Report) -> str:
             name=report.baseline.metric.name if report.baseline.metric else "metric",
             curve=_curve(report),
             path=_path(report),
+            topology=_topology(report.topology),
             spectra=[_spectrum(item) for item in report.spectra],
             layers=_layers(report.relevance),
             inputs=[_features(item) for item in report.input_relevance],
@@ -151,6 +163,30 @@ def _path(report: Report) -> charts.Plot | None:
         for point in report.path
     ]
     return charts.plot([start, *marks])
+
+
+def _topology(points: Sequence[TopologyPoint]) -> TopologyPlots | None:
+    if not points:
+        return None
+    most = max(point.links + point.dropped - point.grown for point in points)  # before the first
+
+    def against_steps(value: Callable[[TopologyPoint], float]) -> charts.Plot:
+        marks = [
+            charts.Mark(
+                point.step,
+                value(point),
+                f"step {point.step:,}: {point.links:,} links, {point.grown:,} came, {point.dropped:,} went",
+            )
+            for point in points
+        ]
+        return charts.plot(marks, percent_y=True)
+
+    return TopologyPlots(
+        against_steps(lambda point: point.links / most),
+        against_steps(lambda point: (point.grown + point.dropped) / max(1, point.links)),
+        against_steps(lambda point: point.new_since_start),
+        points[-1].reentered,
+    )
 
 
 def _in_points(report: Report) -> bool:

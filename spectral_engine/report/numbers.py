@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from spectral_engine.report.schema import Interval, MetricValue
+from spectral_engine.report.schema import FloorStatus, FloorTest, Interval, MetricValue
 
 SCALES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 POINTS = {"accuracy", "balanced_accuracy", "f1_macro", "auc", "agreement"}
+
+FINDINGS: dict[FloorStatus, str] = {
+    "shown": "shown",
+    "not_shown": "not shown",
+    "not_reached": "not reached",
+    "left_out": "not tested",
+}
 
 
 def count(value: float) -> str:
@@ -38,6 +45,17 @@ def difference(name: str, value: float) -> str:
     """Return a signed difference: in points for shares."""
     value = value or 0.0
     return f"{value * 100:+.2f} points" if name in POINTS else f"{value:+.4g}"
+
+
+def floor(name: str, test: FloorTest) -> str:
+    """Return what a test is about."""
+    return f"drop of at most {difference(name, test.floor).removeprefix('+')}"
+
+
+def finding(name: str, test: FloorTest) -> str:
+    """Return what came of a test: in a word, and how large the drop may be."""
+    bound = difference(name, test.upper_bound)
+    return f"{FINDINGS[test.status]}: below {bound} at {test.confidence * 100:g} %"
 
 
 def interval(name: str, found: Interval) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
+FloorStatus = Literal["shown", "not_shown", "not_reached", "left_out"]
 
 
 class Section(BaseModel):
@@ -71,6 +72,33 @@ class Drop(Section):
     method: str = Field(description="how the interval was computed")
 
 
+class FloorTest(Section):
+    """Whether held-out rows show that the metric drops by no more than the target allows.
+
+    Candidates are tested one after the other, from wide to narrow, until one fails: the chance that any of those shown
+    is truly worse than the floor is at most 1 − confidence. `p_value` and `upper_bound` are of this candidate alone.
+    """
+
+    floor: float = Field(description="max_metric_drop")
+    confidence: float
+    status: FloorStatus = Field(
+        description="shown; not_shown: its test failed; not_reached: a wider candidate failed before it; "
+        "left_out: it exceeds a budget, or a narrower candidate was no worse on validation rows"
+    )
+    position: int | None = Field(description="in the order of the tests, from 1")
+    p_value: float = Field(
+        description="chance of rows that speak so well for it, were the true drop at the floor or above"
+    )
+    upper_bound: float = Field(description="of the true drop, one-sided, at this confidence")
+    rows: int
+    rows_needed: int | None = Field(
+        None,
+        description="about how many held-out rows would show it, if the drop stays as measured",
+    )
+    method: str
+    asymptotic: bool = Field(description="True where the confidence holds for many rows only")
+
+
 class Speedup(Section):
     """Baseline's time over the candidate's, paired sample by sample."""
 
@@ -97,15 +125,49 @@ class LayerWidth(Section):
     after: int
 
 
+class TransferLinks(Section):
+    """The links of one transfer: the entries of its weight that are not 0, of those that the uploaded model has."""
+
+    transfer: str
+    before: int
+    after: int
+    asked_density: float
+    density: float
+
+
+class Links(Section):
+    """What is left of a model's links: an entry of a kernel is a link of its own.
+
+    Runtimes compute zeros as well: what is not there saves time only where a runtime makes use of it. Latency is
+    measured as for every other model.
+    """
+
+    pattern: str
+    distribution: str
+    asked_density: float
+    density: float = Field(description="links that stay, of those that could go")
+    before: int = Field(description="links of the transfers whose links could go")
+    after: int
+    zeros: int = Field(
+        description="zeros in the weights of those transfers in the candidate's file"
+    )
+    dead_nodes: int = Field(description="nodes without links on one side, removed from the file")
+    effective_params: int = Field(description="parameters but for those zeros")
+    effective_macs: int = Field(description="multiply-adds of one sample but for those with a zero")
+    transfers: list[TransferLinks]
+
+
 class CandidateEntry(Section):
     """One compressed model of the path from wide to narrow."""
 
     id: str
     measurement: Measurement
     drop: Drop | None = Field(None, description="on held-out rows; None where not measured")
+    floor_test: FloorTest | None = Field(None, description="None without max_metric_drop")
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness
+    links: Links | None = Field(None, description="where links were removed")
     widths: list[LayerWidth]
     meets_target: bool
     chosen: bool = False
@@ -132,11 +194,15 @@ class NodeRelevance(Section):
 
 
 class InputRelevance(Section):
-    """|λ_in|·‖φ‖ of every feature of one input, in the input's own shape without the batch."""
+    """What the chosen model looks at: every feature of one float input, in the input's own shape without the batch.
+
+    An eigenvalue λ_in on each feature is trained from 1 towards 0 under a rising penalty, the weights fixed; a value is
+    the mean over rows and over that training of |λ_in ∂ℓ/∂λ_in|, with ℓ the distance to the model's own answers.
+    """
 
     input: str
     shape: list[int]
-    values: list[float]
+    values: list[float] = Field(description="shares: over all inputs they sum to 1")
     feature_names: list[str] | None = None
 
 
@@ -150,6 +216,21 @@ class PathPoint(Section):
     macs: int
     loss: float | None = None
     validation_metric: float | None = None
+
+
+class TopologyPoint(Section):
+    """One change of the links while training."""
+
+    step: int
+    epoch: float
+    links: int
+    grown: int = Field(description="links that came with this change")
+    dropped: int = Field(description="links that went with it")
+    new_since_start: float = Field(
+        description="share of links that the starting weights would not have kept by their size"
+    )
+    reentered: int = Field(description="links that came back after they had gone, up to here")
+    densities: list[float] = Field(description="of each transfer, in the order of the candidate's")
 
 
 class Untouched(Section):
@@ -205,6 +286,9 @@ class Report(Section):
     relevance: list[NodeRelevance]
     input_relevance: list[InputRelevance] = Field(default_factory=list)
     path: list[PathPoint]
+    topology: list[TopologyPoint] = Field(
+        default_factory=list, description="how the links changed, where they could"
+    )
     untouched: list[Untouched] = Field(default_factory=list)
     data: DataSummary
     warnings: list[str] = Field(default_factory=list)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spectral_engine.report import numbers
-from spectral_engine.report.schema import CandidateEntry, Report
+from spectral_engine.report.schema import CandidateEntry, Links, Report
 
 COLOURS = {"target_met": "green", "target_not_met": "yellow", "no_gain": "yellow"}
 
@@ -30,6 +30,9 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
         numbers.measured(after.metric),
         _drop(name, chosen),
     )
+    if chosen.floor_test is not None:
+        test = chosen.floor_test
+        table.add_row(numbers.floor(name, test), "", "", numbers.finding(name, test))
     for label, form, was, became in (
         ("nodes", numbers.count, before.nodes, after.nodes),
         ("parameters", numbers.count, before.params, after.params),
@@ -37,6 +40,8 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
         ("file", numbers.size, before.file_bytes, after.file_bytes),
     ):
         table.add_row(label, form(was), form(became), f"{numbers.ratio(was, became)} smaller")
+    if chosen.links is not None:
+        _add_links(table, report, chosen.links)
     for was_run, is_run, gain in zip(before.latency, after.latency, chosen.speedups, strict=False):
         table.add_row(
             f"latency, batch {was_run.batch_size}",
@@ -45,6 +50,26 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
             f"{gain.ratio:.2f}× ({gain.interval.low:.2f} to {gain.interval.high:.2f}), {gain.verdict}",
         )
     return table
+
+
+def _add_links(table: Table, report: Report, links: Links) -> None:
+    before, after = numbers.count(links.before), numbers.count(links.after)
+    table.add_row("links", before, after, f"density {links.density:.3g}, {links.pattern}")
+    macs = report.baseline.macs
+    table.add_row(
+        "multiply-adds but for zeros",
+        numbers.count(macs),
+        numbers.count(links.effective_macs),
+        f"{numbers.ratio(macs, links.effective_macs)} fewer, where a runtime skips zeros",
+    )
+    if report.topology:
+        last = report.topology[-1]
+        table.add_row(
+            "topology",
+            "",
+            f"{last.new_since_start:.0%} new",
+            f"{numbers.count(last.reentered)} links came back after they had gone",
+        )
 
 
 def _drop(name: str, chosen: CandidateEntry) -> str:

@@ -38,6 +38,8 @@ class SpectralModel(nn.Module):
     held there as well.)
     """
 
+    holds: type[SpectralTransfer] = SpectralTransfer
+
     def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
         super().__init__()
         self.module, self.coupling, self.options = module, coupling, options
@@ -58,7 +60,7 @@ class SpectralModel(nn.Module):
             return
         if transfer.weight in self.module.trainable and transfer.weight not in self.spectral:
             weight = self.module.initializer(transfer.weight).detach()
-            self.spectral[transfer.weight] = SpectralTransfer(
+            self.spectral[transfer.weight] = self.holds(
                 weight,
                 transfer.out_axis,
                 transfer.in_axis,
@@ -89,14 +91,18 @@ class SpectralModel(nn.Module):
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:
         """Run the graph on one batch; the result holds its outputs and every watched value."""
+        return self.module.compute(inputs, self.given(), watch)
+
+    def given(self) -> dict[str, Any]:
+        """Return what stands in for initializers: folded weights, or their factors where these suffice."""
         weights: dict[str, Any] = {}
         for name, transfer in self.spectral.items():
             turned = self.unfolded.get(name)
             weights[name] = transfer.weight() if turned is None else transfer.factors(turned)
-        return self.module.compute(inputs, weights, watch)
+        return weights
 
     def weights(self) -> dict[str, Tensor]:
-        """Fold every spectral transfer: initializer name -> weight, with gradients to λ and φ."""
+        """Fold every weight that is not held plain: initializer name -> weight, with gradients to λ and φ."""
         return {name: transfer.weight() for name, transfer in self.spectral.items()}
 
     @torch.no_grad()

@@ -53,6 +53,7 @@ class SpectralTransfer(nn.Module):
     ) -> None:
         super().__init__()
         self.out_axis, self.in_axis, self.form = out_axis, in_axis, form
+        self.dims = weight.dim()
         magnitude = node_norms(weight, out_axis).clamp_min(SMALLEST_NORM).sqrt()  # [out]
         self.eigenvalues_out = nn.Parameter(-magnitude)
         self.eigenvalues_in: nn.Parameter | None = None
@@ -75,11 +76,14 @@ class SpectralTransfer(nn.Module):
 
     def weight(self) -> Tensor:
         """Fold back: W = φ diag(λ_in) − diag(λ_out) φ, in the shape of the weight."""
-        phi = self.phi()
-        scale = -along(self.eigenvalues_out, self.out_axis, phi.dim())
+        return self.scale() * self.phi()
+
+    def scale(self) -> Tensor:
+        """Return λ_in_j − λ_out_i, to broadcast over the weight."""
+        scale = -along(self.eigenvalues_out, self.out_axis, self.dims)
         if self.eigenvalues_in is not None and self.in_axis is not None:
-            scale = scale + along(self.eigenvalues_in, self.in_axis, phi.dim())
-        return scale * phi
+            scale = scale + along(self.eigenvalues_in, self.in_axis, self.dims)
+        return scale
 
     def held(self, ids: AxisIds) -> Iterator[tuple[str, nn.Parameter, AxisIds]]:
         """Yield kind, tensor and node ids of every tensor; `ids` are those along the weight's axes."""
@@ -100,7 +104,7 @@ class SpectralTransfer(nn.Module):
 
     def factors(self, turned: bool) -> Factored:
         """Return the weight as −λ_out and φ, for a layer that can take both."""
-        return Factored(self.eigenvectors, -self.eigenvalues_out, turned)
+        return Factored(self.phi(), -self.eigenvalues_out, turned)
 
     @torch.no_grad()
     def magnitudes(self) -> Tensor:

@@ -74,6 +74,7 @@ class Objective:
     others: tuple[
         str, ...
     ] = ()  # further float outputs: held to the original's, no labels speak of them
+    class_weights: tuple[float, ...] | None = None  # of rows by class; the mean row weighs 1
 
     @property
     def watch(self) -> tuple[str, ...]:
@@ -104,11 +105,18 @@ class Objective:
     def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
         if self.task == "classification":
             rows = class_rows(answer, tuple(labels.shape))
-            return F.cross_entropy(rows, labels.long().reshape(-1))
+            weights = None if self.class_weights is None else rows.new_tensor(self.class_weights)
+            return F.cross_entropy(rows, labels.long().reshape(-1), weights)
         target = labels.to(answer.dtype).view(answer.shape)
         if self.task in {"binary", "multilabel"}:
-            return F.binary_cross_entropy_with_logits(answer, target)
+            return F.binary_cross_entropy_with_logits(answer, target, self._of_rows(target))
         return F.mse_loss(answer, target) / self.scale
+
+    def _of_rows(self, target: Tensor) -> Tensor | None:
+        if self.class_weights is None or self.task != "binary":
+            return None
+        rare, common = self.class_weights[1], self.class_weights[0]
+        return target * rare + (1 - target) * common
 
     def _towards(self, answer: Tensor, teacher: Tensor) -> Tensor:
         t = self.temperature
@@ -157,7 +165,31 @@ def build_objective(
         spread = float(np.var(answers))
     scale = spread if spread > SMALLEST_VARIANCE else 1.0
     training = recipe.training
-    return Objective(task, head, training.distill, training.temperature, scale, others)
+    weights = None
+    if labels is not None and _weighs(recipe, task):
+        weights = balanced_weights(labels, _classes(task, labels, answers))
+    return Objective(task, head, training.distill, training.temperature, scale, others, weights)
+
+
+def _weighs(recipe: Recipe, task: Task) -> bool:
+    asked = recipe.training.class_weights
+    alike = asked == "auto" and recipe.metric in {"balanced_accuracy", "f1_macro"}
+    return task in {"classification", "binary"} and (asked == "balanced" or alike)
+
+
+def _classes(task: Task, labels: NDArray[Any], answers: NDArray[Any]) -> int:
+    if task == "binary" or answers.ndim < 2:
+        return 2
+    shape = (len(labels), *answers.shape[1:])
+    return int(answers.shape[class_axis(shape, labels.shape)])
+
+
+def balanced_weights(labels: NDArray[Any], classes: int) -> tuple[float, ...]:
+    """Return rows / (present classes · rows of the class), so that every class weighs the same; 1 for absent ones."""
+    counts = np.bincount(labels.reshape(-1).astype(np.int64), minlength=classes)
+    present = int((counts > 0).sum())
+    even = labels.size / present
+    return tuple(float(even / count) if count else 1.0 for count in counts)
 
 
 def choose_metric(recipe: Recipe, task: Task, *, labelled: bool) -> Metric:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from spectral_engine.errors import Diverged
 from spectral_engine.graph.id_book import AxisIds
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
-from spectral_engine.recipe import Training, Trains
+from spectral_engine.recipe import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
@@ -27,6 +27,13 @@ from spectral_engine.training.teacher import Teacher
 SETTLING_STEPS = 30
 # AdamW's two running means of each trained tensor, by its key.
 Moments = dict[str, tuple[Tensor, Tensor]]
+
+
+def computes_in_half(precision: Precision, device: torch.device) -> bool:
+    """Say whether forward passes compute in bfloat16; weights, losses and the optimiser stay in float32."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bfloat16"
 
 
 class Trainer:
@@ -42,6 +49,9 @@ class Trainer:
     ) -> None:
         self.objective, self.teacher, self.training = objective, teacher, training
         self.device = device
+        self.autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=computes_in_half(training.precision, device)
+        )
         self.steps = 0
         self._use(model, {})
 
@@ -73,7 +83,9 @@ class Trainer:
     ) -> float:
         """Take one step and return the loss; raises Diverged when it is not a number."""
         self.optimizer.zero_grad(set_to_none=True)
-        values = self.model(batch.inputs, self.objective.watch)
+        with self.autocast:
+            values = self.model(batch.inputs, self.objective.watch)
+        values = {name: value.float() for name, value in values.items()}
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -88,6 +100,17 @@ class Trainer:
         if not math.isfinite(value):
             raise Diverged(f"the loss became {value} at step {self.steps}")
         return value
+
+    @torch.no_grad()
+    def answers(self, feed: Feed) -> NDArray[Any]:
+        """Return the model's first output for all rows of a feed, as it answers when it does not train."""
+        self.model.module.eval()
+        parts = [
+            self.model(batch.inputs)[self.objective.head.output].float().cpu().numpy()
+            for batch in feed.in_order()
+        ]
+        self.model.module.train()
+        return np.concatenate(parts)
 
     @torch.no_grad()
     def settle(self, feed: Feed, seed: int) -> None:

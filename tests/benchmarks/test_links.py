@@ -69,23 +69,22 @@ def test_rigl_moves_fewer_links_by_half_a_cosine_and_none_at_the_end():
     assert rigl_fraction(1) == 0
 
 
-@pytest.mark.parametrize("spectral", [False, True])
-def test_dropped_are_the_lightest_grown_are_the_steepest_and_their_numbers_match(spectral):
-    layer = Links(nn.Linear(40, 60), spectral=spectral)
+def test_dropped_are_the_lightest_grown_are_the_steepest_and_their_numbers_match():
+    layer = Links(nn.Linear(40, 60))
     keep_heaviest(layer, 0.2)
-    before, weight = layer.mask.clone(), layer.values().detach().abs()
+    before, weight = layer.mask.clone(), layer.weight.detach().abs()
     gradient = torch.rand(layer.mask.shape)
     drop_and_grow(layer, 0.25, gradient)
     dropped, grown = (before > layer.mask), (layer.mask > before)
     assert int(dropped.sum()) == int(grown.sum()) == int(0.25 * before.sum())
     assert weight[dropped].max() <= weight[(before * layer.mask) > 0].min()
     assert gradient[grown].min() >= gradient[(before + layer.mask) == 0].max()
-    assert not layer.values()[grown].any()
+    assert not layer.weight[grown].any()
 
 
 @pytest.mark.parametrize("rule", ["set", "rigl", "static"])
 def test_sparse_to_sparse_rules_keep_the_density_from_first_to_last_step(rule):
-    masked = masked_copy(net(), spectral=False)
+    masked = masked_copy(net())
     topology = Topology(masked, rule, 0.1, steps=400, seed=0)
     first = [layer.mask.clone() for layer in masked_layers(masked)]
     assert density_of(masked) == pytest.approx(0.1, rel=0.02)
@@ -100,7 +99,7 @@ def test_sparse_to_sparse_rules_keep_the_density_from_first_to_last_step(rule):
 
 
 def test_gradual_pruning_falls_to_its_density_and_stays():
-    masked = masked_copy(net(), spectral=False)
+    masked = masked_copy(net())
     topology = Topology(masked, "gmp", 0.05, steps=800, seed=0)
     seen = []
     for _ in range(800):
@@ -112,14 +111,8 @@ def test_gradual_pruning_falls_to_its_density_and_stays():
     assert seen[int(0.75 * 800) + UPDATE_EVERY] == seen[-1]
 
 
-def test_the_spectral_form_is_exact_at_the_start():
-    torch.manual_seed(0)
-    plain, x = net(), torch.randn(7, 40)
-    assert torch.allclose(masked_copy(plain, spectral=True)(x), plain(x), atol=1e-6)
-
-
 def test_rigl_sees_the_gradient_of_links_that_are_not_there():
-    masked = masked_copy(net(), spectral=True)
+    masked = masked_copy(net())
     layer = next(masked_layers(masked))
     keep_heaviest(layer, 0.1)
     masked(torch.randn(8, 40)).square().sum().backward()

@@ -171,6 +171,35 @@ def test_a_drop_that_no_candidate_keeps_is_said_and_the_best_is_given(folder):
     assert found.chosen.model_bytes
 
 
+def test_a_floor_that_the_data_can_show_is_met_and_candidates_are_tested_until_one_fails(folder):
+    asked = recipe(max_metric_drop=0.1)
+    found = se.compress(folder / "perceptron.onnx", folder / "digits.npz", asked)
+    assert found.outcome == "target_met"
+    tests = [candidate.entry.floor_test for candidate in found.candidates]
+    tested = sorted((test for test in tests if test.position), key=lambda test: test.position)
+    statuses = [test.status for test in tested]
+    shown = statuses.count("shown")
+    assert statuses[:shown] == ["shown"] * shown
+    assert set(statuses[shown + 1 :]) <= {"not_reached"}
+    assert found.chosen.entry.floor_test == tested[shown - 1]
+    for test in tested[:shown]:
+        assert test.p_value <= 0.05
+        assert test.upper_bound <= 0.1
+
+
+def test_too_few_rows_are_said_to_be_too_few_and_the_best_candidate_is_given(folder, tmp_path):
+    few = {f"{kind}_test": splits()[f"{kind}_test"][:40] for kind in "xy"}
+    data = save_digits(tmp_path / "few.npz", **few)
+    found = se.compress(folder / "perceptron.onnx", data, recipe(max_metric_drop=0.06))
+    report, test = found.report.data, found.chosen.entry.floor_test
+    assert (found.outcome, report.binding_constraint) == ("target_not_met", "max_metric_drop")
+    assert found.chosen.entry.drop.value <= 0.06
+    assert "cannot be shown with 40 samples" in report.outcome_reason
+    assert test.upper_bound > 0.06
+    assert test.rows_needed > 40
+    assert f"about {test.rows_needed:,} held-out samples would be needed" in report.outcome_reason
+
+
 def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
     nothing = {f"y_{part}": None for part in ("train", "val", "test")}
     data = save_digits(tmp_path / "unlabelled.npz", **nothing)

@@ -46,12 +46,25 @@ def test_the_queue_position_counts_those_that_wait_before(submit: Submit, api: T
     assert api.get(second["links"]["self"]).json()["progress"]["queue_position"] == 2
 
 
+def test_a_sparse_job_is_taken_with_its_density_filled_in(
+    api: TestClient, inputs: dict[str, str]
+) -> None:
+    recipe = {"method": "sparse", "sparse": {"pattern": "2:4"}}
+    answer = api.post("/v1/jobs", json={**inputs, "recipe": recipe})
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["recipe"]["target"]["density"] == 0.5
+    assert answer.json()["recipe"]["sparse"]["distribution"] == "uniform"
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
         ({"recipe": {"target": {"max_macs": -1}}}, "#/recipe/target/max_macs"),
         ({"recipe": {"target": {"max_mcas": 0.5}}}, "#/recipe/target/max_mcas"),
         ({"recipe": {"method": "magic"}}, "#/recipe/method"),
+        ({"recipe": {"method": "sparse", "sparse": {"pattern": "2:"}}}, "#/recipe/sparse/pattern"),
+        ({"recipe": {"method": "sparse", "target": {"density": 2}}}, "#/recipe/target/density"),
         ({"colour": "red"}, "#/colour"),
         ({"model": "mdl_" + "0" * 32}, "#/model"),
         ({"dataset": "../../etc/passwd"}, "#/dataset"),

@@ -104,6 +104,16 @@ def test_options_win_over_the_recipe_file(run, model, data, tmp_path):
     assert executed["target"]["max_metric_drop"] == 0.5
 
 
+def test_a_density_trains_within_a_budget_of_links_and_the_table_counts_them(
+    run, model, data, tmp_path
+):
+    asked = ("--method", "sparse", "--density", "0.5", "--epochs", "1")
+    ended = run("compress", model, data, *asked, "-o", tmp_path / "out.onnx")
+    assert ended.returncode == 0, ended.stderr
+    for word in ("links", "5,856", "2,928", "but for zeros", "came back"):
+        assert word in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -111,6 +121,9 @@ def test_options_win_over_the_recipe_file(run, model, data, tmp_path):
         (("--max-params", "0"), "--max-params"),
         (("--keep-nodes", "-0.1"), "--keep-nodes"),
         (("--keep-nodes", "nan"), "--keep-nodes"),
+        (("--method", "sparse", "--density", "0"), "--density"),
+        (("--method", "sparse", "--max-macs", "0.5"), "target.max_macs"),
+        (("--density", "0.1"), "target.density"),
         (("--max-metric-drop", "-0.01"), "--max-metric-drop"),
         (("--max-metric-drop", "much"), "--max-metric-drop"),
         (("--epochs", "0"), "--epochs"),

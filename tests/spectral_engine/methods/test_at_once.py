@@ -104,4 +104,4 @@ def test_a_run_that_was_stopped_between_two_cuts_gives_the_same_bits(folder, tmp
 def test_no_candidate_trains_longer_than_asked(when):
     schedule = plan_pruning(Training(epochs=10), Prune(when=when, candidates=3), 50)
     assert schedule.trunk_steps + schedule.cooling_steps == 500
-    assert schedule.trunk_rate(schedule.trunk_steps - 1) < 1e-3 * schedule.learning_rate
+    assert schedule.trunk_share(schedule.trunk_steps - 1) < 1e-3

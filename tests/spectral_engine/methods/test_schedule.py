@@ -34,10 +34,10 @@ def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():
 
 
 def test_rates_warm_up_stay_and_cool_to_zero():
-    schedule = plan_pruning(Training(epochs=10, learning_rate=0.1), Prune(candidates=4), 50)
-    assert schedule.trunk_rate(0) < schedule.trunk_rate(10) < schedule.trunk_rate(200) == 0.1
-    assert schedule.cooling_rate(0) == pytest.approx(0.1)
-    assert schedule.cooling_rate(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)
+    schedule = plan_pruning(Training(epochs=10), Prune(candidates=4), 50)
+    assert schedule.trunk_share(0) < schedule.trunk_share(10) < schedule.trunk_share(200) == 1.0
+    assert schedule.cooling_share(0) == pytest.approx(1.0)
+    assert schedule.cooling_share(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_budget_up_to_one_is_a_ratio_and_above_an_amount():

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from spectral_engine.methods.budget import Budget, Cost
 from spectral_engine.methods.selection import Option, choose, judge
+from spectral_engine.report.schema import FloorTest
 
 FREE = Budget({})
 
@@ -48,15 +49,50 @@ def test_a_chosen_candidate_never_breaks_a_bound_that_another_keeps(pairs, bound
     assert chosen.careful_drop <= bound or all(other.careful_drop > bound for other in options)
 
 
-def test_a_target_is_met_only_by_budget_and_held_out_drop_together():
-    small, large = Cost(10, 100, 100), Cost(100, 1000, 1000)
-    assert judge(small, large, Budget({"macs": 200}), 0.005, 0.01).outcome == "target_met"
-    missed = judge(small, large, Budget({"macs": 50}), 0.005, 0.01)
+def floor_test(status, upper_bound, **more):
+    return FloorTest(
+        floor=0.01,
+        confidence=0.95,
+        status=status,
+        position=1,
+        p_value=0.2,
+        upper_bound=upper_bound,
+        rows=400,
+        method="by hand",
+        asymptotic=False,
+        **more,
+    )
+
+
+SMALL, LARGE = Cost(10, 100, 100), Cost(100, 1000, 1000)
+
+
+def test_a_target_is_met_by_budget_and_a_floor_that_is_shown_together():
+    shown = floor_test("shown", 0.008)
+    assert judge(SMALL, LARGE, Budget({"macs": 200}), 0.005, shown).outcome == "target_met"
+    missed = judge(SMALL, LARGE, Budget({"macs": 50}), 0.005, shown)
     assert (missed.outcome, missed.binding) == ("target_not_met", "max_macs")
-    dropped = judge(small, large, FREE, 0.02, 0.01)
+    assert judge(SMALL, LARGE, Budget({"macs": 200}), 0.5, None).outcome == "target_met"
+
+
+def test_a_measured_drop_above_the_floor_is_said():
+    dropped = judge(SMALL, LARGE, FREE, 0.02, floor_test("not_shown", 0.03))
     assert (dropped.outcome, dropped.binding) == ("target_not_met", "max_metric_drop")
+    assert dropped.reason == "the metric drops by 0.02 on held-out rows, and 0.01 is allowed"
+
+
+def test_a_measured_drop_within_the_floor_is_not_enough():
+    unsure = judge(SMALL, LARGE, FREE, 0.005, floor_test("not_shown", 0.02, rows_needed=1400))
+    assert (unsure.outcome, unsure.binding) == ("target_not_met", "max_metric_drop")
+    assert "cannot be shown with 400 samples" in unsure.reason
+    assert "about 1,400 held-out samples would be needed" in unsure.reason
+
+
+def test_a_candidate_behind_one_that_failed_is_not_claimed():
+    behind = judge(SMALL, LARGE, FREE, 0.001, floor_test("not_reached", 0.005))
+    assert behind.outcome == "target_not_met"
+    assert "a wider candidate, tested before this one, failed" in behind.reason
 
 
 def test_a_model_that_did_not_become_smaller_is_no_gain():
-    same = Cost(100, 1000, 1000)
-    assert judge(same, same, FREE, 0.0, 0.01).outcome == "no_gain"
+    assert judge(LARGE, LARGE, FREE, 0.0, floor_test("shown", 0.005)).outcome == "no_gain"

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from spectral_engine.report.json_schema import json_schema
 from spectral_engine.report.schema import InputRelevance, NodeRelevance
 from spectral_engine.report.terminal import render_terminal
 from tests.support.digits import save_digits, trained
+from tests.support.page import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -36,7 +36,8 @@ CHROMIUM_FLAGS = [
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     data = save_digits(tmp_path_factory.mktemp("report") / "digits.npz")
-    recipe = se.Recipe(target={"keep_nodes": 0.5}, training={"epochs": 4}, prune={"candidates": 3})
+    target = {"keep_nodes": 0.5, "max_metric_drop": 0.1}
+    recipe = se.Recipe(target=target, training={"epochs": 4}, prune={"candidates": 3})
     return se.compress(trained(), data, recipe).report.data
 
 
@@ -45,31 +46,12 @@ def bare(report):
     """As little as a report may hold: no labels, one candidate, no latency, nothing of the inputs."""
     chosen = report.chosen_candidate()
     measurement = chosen.measurement.model_copy(update={"metric": None, "latency": []})
-    only = chosen.model_copy(update={"drop": None, "speedups": [], "measurement": measurement})
+    absent = {"drop": None, "floor_test": None, "speedups": []}
+    only = chosen.model_copy(update={"measurement": measurement, **absent})
     baseline = report.baseline.model_copy(update={"metric": None, "latency": []})
     lists = ("spectra", "relevance", "input_relevance", "path", "untouched", "warnings")
     nothing = {key: [] for key in lists}
     return report.model_copy(update={"candidates": [only], "baseline": baseline, **nothing})
-
-
-class Page(HTMLParser):
-    """What a page holds: its text, its elements, and every address that it names."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.text, self.tags, self.addresses = [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.addresses += [value for name, value in attributes if name in {"src", "href"}]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
 
 
 def test_the_page_states_the_reports_own_numbers(report):
@@ -84,6 +66,21 @@ def test_the_page_states_the_reports_own_numbers(report):
         chosen.measurement.sha256,
     ):
         assert expected in words
+
+
+def test_page_and_terminal_say_what_is_shown_of_the_floor(report):
+    from rich.console import Console
+
+    test = report.chosen_candidate().floor_test
+    finding = numbers.finding("accuracy", test)
+    assert finding.startswith("shown: below")
+    words = Page(render(report)).words
+    assert f"truly keep to a {numbers.floor('accuracy', test)}?" in words
+    assert finding in words
+    assert test.method in words
+    console = Console(file=io.StringIO(), width=140)
+    render_terminal(report, console)
+    assert finding in console.file.getvalue()
 
 
 def test_the_page_needs_nothing_from_elsewhere(report):

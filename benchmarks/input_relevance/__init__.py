@@ -1,0 +1,1 @@
+"""Input relevance against its peers, by deletion curves."""

@@ -1,0 +1,115 @@
+"""What held-out rows say against a true drop above the floor: a one-sided p-value and an upper bound.
+
+The strongest test that is valid for the metric: exact where a row is right or wrong, by betting where a row has several
+answers, and by resampling, which is asymptotic, where the metric is no mean over rows. docs/decisions/0004 has the
+comparison, benchmarks/certificate.py the simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, log, log10
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from spectral_engine.measure import betting, paired_answers
+from spectral_engine.measure.bootstrap import RESAMPLES, Pair, resample
+from spectral_engine.measure.metrics import Floats, agrees, correct, predicted
+from spectral_engine.measure.paired_answers import Counts
+
+POWER = 0.8  # with so many rows as are said to be needed
+PRECISION = 1e-6
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`p_value` is of "the true drop is the floor or more"; `upper_bound` is the smallest floor that the rows show."""
+
+    p_value: float
+    upper_bound: float
+    method: str
+    asymptotic: bool
+
+
+@dataclass(frozen=True)
+class Test:
+    """A p-value for every floor, how it is computed, and a floor that no drop exceeds."""
+
+    p_value: Callable[[float], float]
+    method: str
+    highest: float = 1.0
+    asymptotic: bool = False
+
+
+def weigh(pair: Pair, *, floor: float, confidence: float, seed: int) -> Evidence:
+    """Return what the rows say; the same rows in another order say the same, but for the last digits of a bet."""
+    level = 1 - confidence
+    test = _test(pair, level, seed)
+    p_value = test.p_value(floor)
+    bound = _upper_bound(test, floor, p_value, level, pair.drop())
+    return Evidence(p_value, bound, test.method, test.asymptotic)
+
+
+def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confidence: float) -> int:
+    """Return about how many rows would show the floor four times in five, if the drop stays as measured.
+
+    The distance from the drop to its bound falls with the root of the rows; with the rows themselves where next to
+    none of them tells the models apart. Two digits are given; no more are known.
+    """
+    reach, room = upper_bound - drop, floor - drop
+    if reach <= -log(1 - confidence) / rows:
+        needed = rows * reach / room
+    else:
+        quantile = float(norm.ppf(confidence))
+        needed = rows * (reach * (1 + float(norm.ppf(POWER)) / quantile) / room) ** 2
+    digit: int = 10 ** max(0, int(log10(max(1.0, needed))) - 1)
+    return max(rows + 1, ceil(needed / digit) * digit)
+
+
+def _test(pair: Pair, level: float, seed: int) -> Test:
+    if pair.metric not in {"accuracy", "agreement"}:
+        found = resample(pair, seed)
+        method = f"BCa bootstrap, {RESAMPLES} resamples: valid for many rows only"
+        return Test(found.p_value, method, float(found.drops[-1]), asymptotic=True)
+    before, after = _right(pair, pair.baseline), _right(pair, pair.candidate)
+    if not _one_answer(pair):
+        drops = np.random.default_rng(seed).permutation(before - after)
+        return Test(lambda floor: betting.p_value(drops, floor, level), "betting on paired rows")
+    counts = Counts(pair.rows, int((before > after).sum()), int((before < after).sum()))
+    if pair.metric == "agreement":  # the baseline always agrees with itself
+        one_sided = paired_answers.one_sided_p_value
+        return Test(lambda floor: one_sided(counts, floor), "exact binomial test")
+    return Test(
+        lambda floor: paired_answers.p_value(counts, floor, level),
+        "exact unconditional test of paired answers",
+    )
+
+
+def _right(pair: Pair, outputs: np.ndarray) -> Floats:
+    judge = agrees if pair.metric == "agreement" else correct
+    return judge(outputs, pair.labels)
+
+
+def _one_answer(pair: Pair) -> bool:
+    """Tell whether a row is right or wrong, rather than right by a share; by its shape, not by what it holds."""
+    if pair.metric == "agreement":
+        return predicted(pair.baseline[:1]).size == 1
+    return pair.labels[:1].size == 1
+
+
+def _upper_bound(test: Test, floor: float, p_value: float, level: float, drop: float) -> float:
+    """Return the smallest floor that the rows show, searched on the side of `floor` where it must be."""
+    shown = p_value <= level
+    low, high = (min(drop, floor), floor) if shown else (floor, max(floor, test.highest))
+
+    def above(value: float) -> float:
+        return test.p_value(value) - level
+
+    if above(low) <= 0:
+        return low
+    if above(high) > 0:
+        return high
+    return float(brentq(above, low, high, xtol=PRECISION))

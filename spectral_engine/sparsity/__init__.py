@@ -1,0 +1,1 @@
+"""Which links a model keeps: how many in each transfer, in which pattern, and how that changes while it trains."""
