@@ -15,7 +15,6 @@ import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.id_book import Transfer
-from spectral_engine.loading import load
 from spectral_engine.progress import ignore
 from spectral_engine.report.html import render
 from spectral_engine.report.terminal import render_terminal
@@ -66,13 +65,13 @@ def compressed(folder):
     return run
 
 
-def path_over(folder, asked, kind="perceptron", work="work"):
+def path_over(folder, asked, kind="perceptron", work="work", held_as=None):
     """Return the path of a job that has not begun, to look into while it trains."""
     setup = prepare(
         folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
     )
     (folder / work).mkdir(exist_ok=True)
-    return path_of(setup, plan(setup, folder / work, ignore))
+    return path_of(setup, plan(setup, folder / work, ignore), held_as)
 
 
 def accuracy(model: bytes) -> float:
@@ -215,10 +214,7 @@ def test_in_the_plain_dense_form_no_masked_link_moves(folder, tmp_path):
         def _hold(self, transfer):
             """Hold nothing in spectral form."""
 
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    whole = load(path.task.original)  # the path's own has let go of what is in spectral form
-    path.trainer._use(PlainModel(whole, path.model.coupling, path.task.recipe.spectral), {})
-    path.topology = type(path.topology)(path.model, path.task.recipe.sparse.links, "erk")
+    path = path_over(folder, recipe(), work=tmp_path / "work", held_as=PlainModel)
     path.topology.thin(DENSITY)
     before = {name: path.model.unmasked(name).clone() for name in path.model.masks}
     path.trainer.step(path.task.feed.at_step(0, 0), 1e-2)
@@ -249,7 +245,7 @@ def test_a_budget_from_the_start_holds_at_every_step(folder, tmp_path, pattern):
         return loss
 
     path.trainer.step = counting
-    path._walk()
+    path.run()
     steps, budget = path.task.schedule.trunk_steps, path.task.recipe.target.density
     assert len(seen) == steps
     assert max(seen) <= round(budget * path.topology.total)
