@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.input_relevance import summary as relevance
+from benchmarks.sparcs import summary as sparcs
 
 Row = dict[str, Any]
 Show = Callable[[Row], str]
@@ -306,6 +307,69 @@ SECTIONS = [
             "removed ↓": relevance.beside_best("removed"),
             "kept ↑": relevance.beside_best("kept"),
             "retrained ↑": relevance.beside_best("retrained"),
+        },
+    ),
+    Section(
+        name="sparcs",
+        title="SPARCS's search against our default and small nets from scratch, at the parameters that ours leaves",
+        command="python -m benchmarks.sparcs.run",
+        goal="a lower test error than ours in most cells would earn it a place in the engine. In per cent (regression: "
+        "1 − R²); skips are counted. SPARCS trains under ‖λ‖ from fresh weights, is cut by abs(λ) and fine-tuned: the "
+        "same epochs as ours; the longer one gets those of the starting model too. Its net from scratch has the same "
+        "widths and skips, without the search.",
+        badness=sparcs.badness,
+        summary=sparcs.in_words,
+        overview=sparcs.by_cell,
+        columns={
+            "measured": measured_at,
+            "setting": lambda row: str(row["setting"]),
+            "seed": lambda row: str(row["seed"]),
+            "method": lambda row: str(row["method"]),
+            "nodes ours keeps": lambda row: f"{row['level']:.0%}",
+            "test": lambda row: _points(row["test"]),
+            "parameters": lambda row: f"{row['params']:,}",
+            "multiply-adds": lambda row: f"{row['macs']:,}" if "macs" in row else "",
+            "widths": lambda row: "-".join(map(str, row.get("widths", []))),
+            "option": lambda row: ", ".join(str(v) for v in row.get("option", {}).values()),
+            "nodes with abs(λ) over 0.001": lambda row: "-".join(map(str, row.get("alive", []))),
+        },
+    ),
+    Section(
+        name="sparcs_spectra",
+        title="SPARCS's regulariser alone: what it takes away and at what price",
+        command="python -m benchmarks.sparcs.spectra",
+        goal="nodes or whole layers below abs(λ) = 0.001 that cost nothing when they go. Errors on validation rows; "
+        "nothing is trained after trimming.",
+        badness=lambda row: row["trimmed"] - row["whole"],
+        columns={
+            "measured": measured_at,
+            "setting": lambda row: str(row["setting"]),
+            "strength": lambda row: f"{row['strength']:g}",
+            "nodes left": lambda row: "-".join(map(str, row["alive"])),
+            "of": lambda row: "-".join(map(str, row["before"])),
+            "largest abs(λ)": lambda row: ", ".join(f"{value:.2g}" for value in row["largest"]),
+            "parameters left, skips included": lambda row: f"{row['params']:,}",
+            "error %": lambda row: _points(row["whole"]),
+            "after trimming %": lambda row: _points(row["trimmed"]),
+        },
+    ),
+    Section(
+        name="sparcs_toy",
+        title="SPARCS's own teacher and student, 20-200-200-20: what vanishes",
+        command="python -m benchmarks.sparcs.toy",
+        goal="both hidden layers gone under a linear teacher, at most one left under a teacher of one hidden layer, "
+        "and the same error before and after. 1 − R² on fresh rows; nothing is trained after trimming.",
+        badness=lambda row: row["trimmed"],
+        columns={
+            "measured": measured_at,
+            "teacher": lambda row: str(row["teacher"]),
+            "strength": lambda row: f"{row['strength']:g}",
+            "seed": lambda row: str(row["seed"]),
+            "nodes left": lambda row: "-".join(map(str, row["nodes"])),
+            "largest abs(λ)": lambda row: ", ".join(f"{value:.2g}" for value in row["largest"]),
+            "parameters": lambda row: _change(row["params"]),
+            "1 − R² before": lambda row: f"{row['whole']:.2e}",
+            "after trimming": lambda row: f"{row['trimmed']:.2e}",
         },
     ),
 ]
