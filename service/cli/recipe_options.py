@@ -23,6 +23,10 @@ def _ratio(value: float | None) -> float | None:
     return value
 
 
+def _ratio_option(text: str) -> Any:
+    return typer.Option(rich_help_panel=PANEL, callback=_ratio, metavar="R", help=text)
+
+
 def _drop(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value >= 0.0):
         raise typer.BadParameter(f"{value:g} is not a number of at least 0")
@@ -43,36 +47,10 @@ MaxMetricDrop = Annotated[
         "[default: 0.01 where no target is given]",
     ),
 ]
-MaxMacs = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel=PANEL,
-        callback=_ratio,
-        metavar="R",
-        help="Multiply-adds, of the baseline's.",
-    ),
-]
-MaxParams = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel=PANEL, callback=_ratio, metavar="R", help="Parameters, of the baseline's."
-    ),
-]
-KeepNodes = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel=PANEL, callback=_ratio, metavar="R", help="Prunable nodes that stay."
-    ),
-]
-Density = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel=PANEL,
-        callback=_ratio,
-        metavar="R",
-        help="Links that stay (sparse). [default: 0.1]",
-    ),
-]
+MaxMacs = Annotated[float | None, _ratio_option("Multiply-adds, of the baseline's.")]
+MaxParams = Annotated[float | None, _ratio_option("Parameters, of the baseline's.")]
+KeepNodes = Annotated[float | None, _ratio_option("Prunable nodes that stay.")]
+Density = Annotated[float | None, _ratio_option("Links that stay (sparse). [default: 0.1]")]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
 Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
 RecipeFile = Annotated[

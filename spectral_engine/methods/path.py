@@ -33,7 +33,7 @@ from spectral_engine.recipe import Trains
 from spectral_engine.report.schema import Links, PathPoint, TopologyPoint
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint, to_tensor
-from spectral_engine.training.rate import find_rate
+from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
 from spectral_engine.training.trainer import Trainer
 
 RATE_AFTER_DIVERGENCE = 1 / 3
@@ -96,7 +96,10 @@ class SpectralPath:
         asked = self.task.recipe.training.learning_rate
         if asked is not None:
             return asked
-        steps = self.task.schedule.trunk_steps + self.task.schedule.cooling_steps
+        schedule = self.task.schedule
+        steps = steps_of_test(schedule.trunk_steps + schedule.cooling_steps)
+        if steps == 0:
+            return USUAL
         self._tell("training", "finding the learning rate")
         twin = self._lend()
         rate = find_rate(twin, self.task.feed, self.task.recipe.seed, steps)

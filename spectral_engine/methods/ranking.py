@@ -18,8 +18,13 @@ def floors(coupling: Coupling, min_nodes: int) -> dict[str, int]:
 
     Read them from the coupling of the whole model: of one that narrows step by step they would narrow along.
     """
-    sizes = {layer.name: len(np.unique(layer.groups)) for layer in coupling.layers}
-    return {name: min(min_nodes, max(1, size // FEW)) for name, size in sizes.items()}
+    return {
+        name: min(min_nodes, max(1, size // FEW)) for name, size in _layer_sizes(coupling).items()
+    }
+
+
+def _layer_sizes(coupling: Coupling) -> dict[str, int]:
+    return {layer.name: len(np.unique(layer.groups)) for layer in coupling.layers}
 
 
 def even_floors(
@@ -32,7 +37,7 @@ def even_floors(
     """
     alive, free = now.alive(), whole.alive() & ~whole.pinned
     part = share * (alive & free).sum() / max(1, free.sum())
-    sizes = {layer.name: len(np.unique(layer.groups)) for layer in whole.layers}
+    sizes = _layer_sizes(whole)
     return {name: max(number, round(part * sizes[name])) for name, number in least.items()}
 
 

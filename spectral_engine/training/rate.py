@@ -20,14 +20,14 @@ USUAL, SMALLEST, LARGEST = 3e-3, 1e-4, 3e-2
 SEED = 104_729  # keeps the test's row order apart from the training's
 
 
-def find_rate(twin: Trainer, feed: Feed, seed: int, training_steps: int) -> float:
-    """Return half of the rate at which the loss has risen by 0.5; the usual one where the training is too short.
-
-    `twin` is of no use after.
-    """
+def steps_of_test(training_steps: int) -> int:
+    """Return how many steps the test takes, 0 where the training is too short for one."""
     steps = min(STEPS, int(training_steps * SHARE_OF_TRAINING))
-    if steps < FEWEST_STEPS:
-        return USUAL
+    return steps if steps >= FEWEST_STEPS else 0
+
+
+def find_rate(twin: Trainer, feed: Feed, seed: int, steps: int) -> float:
+    """Return half of the rate at which the loss has risen by 0.5; `twin` is of no use after."""
     memory = max(0.0, 1 - 1 / (WINDOW * steps))
     running, first = 0.0, None
     rate = HIGHEST

@@ -9,7 +9,7 @@ import pytest
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, TargetInfeasible
-from tests.support.digits import save_digits, save_model, splits, trained
+from tests.support.digits import save_all, save_digits, splits, trained
 
 QUICK = {"epochs": 6}
 
@@ -20,11 +20,7 @@ def recipe(**target):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("digits")
-    save_digits(place / "digits.npz")
-    for kind in ("perceptron", "convolutional"):
-        save_model(place / f"{kind}.onnx", kind)
-    return place
+    return save_all(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="module", params=["perceptron", "convolutional"])

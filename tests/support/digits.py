@@ -90,3 +90,11 @@ def trained(kind: str = "perceptron") -> bytes:
 def save_model(path: Path, kind: str = "perceptron") -> Path:
     path.write_bytes(trained(kind))
     return path
+
+
+def save_all(place: Path) -> Path:
+    """Leave `digits.npz` and every trained net as `<kind>.onnx` in a folder."""
+    save_digits(place / "digits.npz")
+    for kind in NETS:
+        save_model(place / f"{kind}.onnx", kind)
+    return place

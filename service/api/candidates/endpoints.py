@@ -10,6 +10,7 @@ from service.api import openapi
 from service.api.candidates import service
 from service.api.candidates.schemas import CandidateList
 from service.api.context import Here
+from service.api.downloads.external import respond_with_external
 from service.api.downloads.respond import respond_with_file
 from service.api.json_text import json_response
 
@@ -61,8 +62,7 @@ def download_candidate_external(
     job_id: str, candidate_id: str, name: str, request: Request, here: Here
 ) -> Response:
     """Return a file that belongs beside the candidate, under this name."""
-    sha256 = service.external(service.get(here, job_id, candidate_id), name)
-    return respond_with_file(request, here.artifacts, sha256, media_type=MEDIA_TYPE, file_name=name)
+    return respond_with_external(request, here, service.get(here, job_id, candidate_id), name)
 
 
 @router.get(
@@ -91,5 +91,4 @@ def download_model(job_id: str, request: Request, here: Here) -> Response:
 )
 def download_chosen_external(job_id: str, name: str, request: Request, here: Here) -> Response:
     """Return a file that belongs beside the chosen model, under this name."""
-    sha256 = service.external(service.chosen(here, job_id)[0], name)
-    return respond_with_file(request, here.artifacts, sha256, media_type=MEDIA_TYPE, file_name=name)
+    return respond_with_external(request, here, service.chosen(here, job_id)[0], name)

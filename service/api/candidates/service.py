@@ -56,14 +56,6 @@ def chosen(here: Context, job_id: str) -> tuple[CandidateRecord, str]:
         return candidate, f"{name}-eigenpress.onnx"
 
 
-def external(candidate: CandidateRecord, name: str) -> str:
-    """Return the SHA-256 of a file of the candidate's external data. Raises NotFound."""
-    for file in candidate.external:
-        if file["name"] == name:
-            return str(file["sha256"])
-    raise NotFound(f"{candidate.id} has no external file {name!r}.")
-
-
 def show(candidate: CandidateRecord) -> dict[str, Any]:
     """Return the candidate as `service.api.candidates.schemas.Candidate` documents it."""
     link = f"/v1/jobs/{candidate.job_id}/candidates/{candidate.id}/model"

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service.api import openapi
 from service.api.context import Here
+from service.api.downloads.external import respond_with_external
 from service.api.downloads.respond import respond_with_file
 from service.api.idempotency import Key
 from service.api.json_text import json_response
@@ -98,7 +99,4 @@ def download_model_file(model_id: str, request: Request, here: Here) -> Response
 )
 def download_model_external(model_id: str, name: str, request: Request, here: Here) -> Response:
     """Return the bytes as they were uploaded."""
-    file = service.get_external(here, model_id, name)
-    return respond_with_file(
-        request, here.artifacts, file["sha256"], media_type=MEDIA_TYPE, file_name=name
-    )
+    return respond_with_external(request, here, service.get(here, model_id), name)

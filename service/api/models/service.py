@@ -47,14 +47,6 @@ def get(here: Context, model_id: str) -> ModelRecord:
         return model
 
 
-def get_external(here: Context, model_id: str, name: str) -> dict[str, Any]:
-    """Return a further file of a model. Raises NotFound."""
-    for file in get(here, model_id).external:
-        if file["name"] == name:
-            return file
-    raise NotFound(f"{model_id} has no external file {name!r}.")
-
-
 def find(here: Context, cursor: Cursor) -> Sequence[ModelRecord]:
     """Return one row more than the page holds where there is a next one."""
     with here.database.read() as session:

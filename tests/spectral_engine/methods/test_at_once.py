@@ -7,16 +7,12 @@ import pytest
 import spectral_engine as se
 from spectral_engine.methods.prune import plan_pruning
 from spectral_engine.recipe import Prune, Training
-from tests.support.digits import save_digits, save_model
+from tests.support.digits import save_all
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("at-once")
-    save_digits(place / "digits.npz")
-    for kind in ("perceptron", "convolutional"):
-        save_model(place / f"{kind}.onnx", kind)
-    return place
+    return save_all(tmp_path_factory.mktemp("at-once"))
 
 
 def prune(folder, kind="perceptron", *, work_dir=None, on_progress=None, epochs=10, **prune):

@@ -7,16 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 import spectral_engine as se
-from tests.support.digits import save_digits, save_model, splits
+from tests.support.digits import save_all, splits
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("retrain")
-    save_digits(place / "digits.npz")
-    for kind in ("perceptron", "convolutional"):
-        save_model(place / f"{kind}.onnx", kind)
-    return place
+    return save_all(tmp_path_factory.mktemp("retrain"))
 
 
 def retrain(folder, kind="perceptron", epochs=8, rate=1e-2, **spectral):

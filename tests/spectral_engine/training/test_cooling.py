@@ -6,15 +6,12 @@ import pytest
 
 import spectral_engine as se
 from spectral_engine.training.early_stopping import EarlyStopping
-from tests.support.digits import save_digits, save_model
+from tests.support.digits import save_all
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("cooling")
-    save_digits(place / "digits.npz")
-    save_model(place / "perceptron.onnx", "perceptron")
-    return place
+    return save_all(tmp_path_factory.mktemp("cooling"))
 
 
 def retrain(folder, data="digits.npz", on_progress=lambda progress: None, **training):

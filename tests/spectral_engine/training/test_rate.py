@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 import spectral_engine as se
-from spectral_engine.training.rate import find_rate
-from tests.support.digits import save_digits, save_model
+from spectral_engine.training.rate import find_rate, steps_of_test
+from tests.support.digits import save_all
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("rate")
-    save_digits(place / "digits.npz")
-    save_model(place / "perceptron.onnx", "perceptron")
-    return place
+    return save_all(tmp_path_factory.mktemp("rate"))
 
 
 def executed(model, data, epochs=4, **training):
@@ -54,13 +51,13 @@ class Rows:
 @pytest.mark.parametrize("cliff", [1e-3, 1e-2, 4e-2])
 def test_the_rate_is_about_half_of_where_the_loss_rises(cliff):
     training = Cliff(cliff)
-    found = find_rate(training, Rows(), seed=0, training_steps=1000)
+    found = find_rate(training, Rows(), seed=0, steps=steps_of_test(1000))
     assert 0.5 * cliff <= found <= 1.2 * cliff
     assert training.rates == sorted(training.rates)
 
 
 def test_a_loss_that_never_rises_gets_the_largest_rate():
-    assert find_rate(Cliff(10.0), Rows(), seed=0, training_steps=1000) == 3e-2
+    assert find_rate(Cliff(10.0), Rows(), seed=0, steps=steps_of_test(1000)) == 3e-2
 
 
 def test_a_training_too_short_for_a_test_takes_the_usual_rate(tmp_path, folder):
