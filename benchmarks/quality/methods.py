@@ -1,19 +1,19 @@
-"""Every method under one face: a grid of options, and a fit that gives a net or an ONNX file."""
+"""Every method under one face: a grid of knobs, and a fit that gives a net or an ONNX file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 from torch import nn
 
 from benchmarks.quality import links, nets, ours, pruners
+from benchmarks.quality.search import Grid, Option
 from benchmarks.quality.settings import RATES
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import error
 
-Option = dict[str, Any]
 SCOPES = ("layer", "all")
 STRENGTHS = {
     "group_norm": (1e-4, 1e-3),  # torch-pruning's default and its benchmark's order
@@ -37,10 +37,10 @@ Fit = Callable[[Case, float, Option, dict[Any, Any]], Fitted]
 
 @dataclass(frozen=True)
 class Method:
-    """`options` is searched on validation rows; `shared` lets levels share one training."""
+    """`grid` is searched on validation rows; `fit` may keep in `shared` what levels have in common."""
 
     name: str
-    options: list[Option]
+    grid: Grid
     fit: Fit
 
 
@@ -48,8 +48,8 @@ def methods_for(case: Case) -> list[Method]:
     """Return what is compared on this kind of setting, ours first: others ask for its widths."""
     if case.setting.resource == "links":
         return _for_links()
-    by_rate = [{"rate": rate} for rate in RATES]
-    ranked = [{"rate": r, "scope": s} for r, s in product(RATES, SCOPES)]
+    by_rate: Grid = {"rate": RATES}
+    ranked = by_rate | {"scope": SCOPES}
     found = [
         Method("ours", by_rate, partial(_ours, dense=False)),
         Method("ours, dense form", by_rate, partial(_ours, dense=True)),
@@ -64,14 +64,13 @@ def methods_for(case: Case) -> list[Method]:
     for score in scores:
         found.append(Method(f"{score}, iterative", ranked, partial(_cut, pruners.iterative, score)))
     for kind in kinds:
-        options = [o | {"strength": s} for o, s in product(ranked, STRENGTHS[kind])]
-        found.append(Method(kind, options, partial(_sparse, kind)))
-    scratch = [{"rate": r, "distill": d} for r, d in product(RATES, (0.0, 0.5))]
-    return [*found, Method("from scratch", scratch, _scratch)]
+        grid = ranked | {"strength": STRENGTHS[kind]}
+        found.append(Method(kind, grid, partial(_sparse, kind)))
+    return [*found, Method("from scratch", by_rate | {"distill": (0.0, 0.5)}, _scratch)]
 
 
 def _for_links() -> list[Method]:
-    by_rate = [{"rate": rate} for rate in RATES]
+    by_rate: Grid = {"rate": RATES}
     return [
         Method("ours", by_rate, partial(_ours, dense=False)),
         Method("ours, dense form", by_rate, partial(_ours, dense=True)),

@@ -8,20 +8,19 @@ rows, cell by cell; the other seeds take what it chose. Test rows are read once,
 
 import argparse
 import os
-import time
-from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from benchmarks import rows
-from benchmarks.quality.methods import Fitted, Method, Option, methods_for
+from benchmarks.quality.cell import Cell, Row, head
+from benchmarks.quality.methods import Method, methods_for
+from benchmarks.quality.search import Grid
 from benchmarks.quality.settings import SEEDS, SETTINGS, SMALL, SMALL_RATE, Setting
 from benchmarks.quality.start import Case, prepare
 from benchmarks.quality.tuning import error
 
 Key = tuple[str, int, str, float]
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -57,82 +56,26 @@ def measure(
         if only and method.name not in only:
             continue
         for level in setting.levels:
-            chosen = done.get((setting.name, SEEDS[0], method.name, level))
-            options = [o for o in method.options if not small or o["rate"] == SMALL_RATE]
-            if chosen and seed != SEEDS[0]:
-                options = [chosen["option"]]
-            before = done.get((setting.name, seed, method.name, level))
-            untried = [o for o in options if o not in _options_of(before)]
-            if not untried:
-                continue
-            row = _row(case, method, level, untried, shared)
-            if before and seed == SEEDS[0]:
-                row = _merged(before, row)
-            rows.append(name, row)
-            print(_line(row), flush=True)
+            cell = Cell(case, method, level, shared, done.get(_key(case, seed, method, level)))
+            grid = method.grid | ({"rate": (SMALL_RATE,)} if small else {})
+            if seed != SEEDS[0]:
+                grid = _only(done[_key(case, SEEDS[0], method, level)]["option"])
+            row = cell.measure(grid)
+            if row is not None:
+                rows.append(name, row)
+                print(_line(row), flush=True)
 
 
-def _options_of(row: Row | None) -> list[Option]:
-    return [entry["option"] for entry in row["tried"]] if row else []
-
-
-def _merged(before: Row, row: Row) -> Row:
-    """Return the better of two rows of one cell by validation, with the options of both: a grid that grew later."""
-    found = [r for r in (before, row) if r["validation"] is not None]
-    better = min(found, key=lambda r: r["validation"], default=row)
-    stamped = {"measured_at", "python", *rows.PACKAGES}
-    own = {name: value for name, value in better.items() if name not in stamped}
-    return own | {"tried": before["tried"] + row["tried"]}
+def _only(option: dict[str, Any]) -> Grid:
+    return {knob: (value,) for knob, value in option.items()}
 
 
 def key_of(row: Row) -> Key:
     return row["setting"], row["seed"], row["method"], row["level"]
 
 
-def _row(
-    case: Case, method: Method, level: float, options: list[Option], shared: dict[Any, Any]
-) -> Row:
-    begun = time.perf_counter()
-    tried: list[dict[str, Any]] = []
-    best: tuple[float, Option, Fitted] | None = None
-    for option in options:
-        try:
-            fitted = method.fit(case, level, option, shared)
-            found = fitted.error("validation")
-        except Exception as problem:  # a method that fails with an option is reported, not hidden
-            tried.append({"option": option, "problem": repr(problem)[:200]})
-            continue
-        tried.append({"option": option, "validation": found})
-        if best is None or found < best[0]:
-            best = (found, option, fitted)
-    row = _head(case, method.name, level) | {"tried": tried}
-    if best is None:
-        return row | {"option": options[0], "test": None, "validation": None}
-    validation, option, fitted = best
-    return row | {
-        "option": option,
-        "validation": validation,
-        "test": fitted.error("test"),
-        "nodes": fitted.nodes,
-        "macs": fitted.macs,
-        "widths": fitted.widths,
-        "seconds": round((time.perf_counter() - begun) / len(options), 2),
-    }
-
-
-def _head(case: Case, method: str, level: float) -> Row:
-    return {
-        "setting": case.setting.name,
-        "data": case.setting.data,
-        "net": case.setting.net,
-        "resource": case.setting.resource,
-        "train_rows": len(case.start.data.train[1]),
-        "epochs": case.setting.epochs,
-        "seed": case.seed,
-        "method": method,
-        "level": level,
-        "torch_pruning": version("torch-pruning"),
-    }
+def _key(case: Case, seed: int, method: Method, level: float) -> Key:
+    return case.setting.name, seed, method.name, level
 
 
 def _start_row(case: Case) -> Row:
@@ -141,7 +84,7 @@ def _start_row(case: Case) -> Row:
         part: error(case.start.net, getattr(data, part), regression=data.regression)
         for part in ("validation", "test")
     }
-    return _head(case, "not compressed", 1.0) | {"option": {}} | parts
+    return head(case, "not compressed", 1.0) | {"option": {}} | parts
 
 
 def _line(row: Row) -> str:
