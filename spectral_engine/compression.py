@@ -11,6 +11,7 @@ from typing import Any
 from spectral_engine.folder import Folder
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.input_noise import find_share
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
 from spectral_engine.methods.path import SpectralPath
@@ -83,7 +84,9 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     budget = asked_budget(recipe.target, start)
     floor = floor_cost(coupling, recipe.prune.min_nodes)
     check_feasible(budget, floor)
-    feed = Feed(setup.splits.train, recipe.training.batch_size, setup.device)
+    feed = Feed(
+        setup.splits.train, recipe.training.batch_size, setup.device, swaps=swap_noise(setup)
+    )
     return Task(
         recipe=recipe,
         original=setup.original,
@@ -103,6 +106,14 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         on_progress=on_progress,
         resumable=resumable,
     )
+
+
+def swap_noise(setup: Setup) -> float:
+    """Return the share of inputs to swap while training: what is asked for, or what the original can bear."""
+    asked = setup.recipe.training.swap_noise
+    if asked is not None:
+        return asked
+    return find_share(setup.original, setup.objective.task, setup.splits, setup.recipe.seed)
 
 
 def path_of(setup: Setup, task: Task, held_as: type[SpectralModel] | None = None) -> SpectralPath:

@@ -98,10 +98,20 @@ class Training(Part):
     learning_rate: float | None = Field(None, gt=0.0, description="found when not given")
     weight_decay: float = Field(0.0, ge=0.0)
     distill: float = Field(
-        0.5, ge=0.0, le=1.0, description="weight of the original model's outputs in the loss"
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="weight of the original model's outputs in the loss; times the probability that the original gives "
+        "to a row's label",
     )
     temperature: float = Field(2.0, gt=0.0, description="of the distillation")
     gradient_clip: float = Field(1.0, gt=0.0, description="largest norm of one step's gradient")
+    swap_noise: float | None = Field(
+        None,
+        ge=0.0,
+        lt=1.0,
+        description="share of the float inputs that are another row's while training; found when not given, 0 for none",
+    )
     class_weights: Literal["auto", "none", "balanced"] = Field(
         "auto",
         description="weigh rows by how rare their class is; auto does so where the metric counts classes alike",

@@ -28,9 +28,9 @@ class Setting:
 PERCEPTRON = "500-500-500"
 SETTINGS = (
     Setting("mnist-3x500-relu", "mnist", f"{PERCEPTRON}-relu", 20, 10_000),
-    Setting("fashion-3x500-relu", "fashion_mnist", f"{PERCEPTRON}-relu", 12, 10_000),
-    Setting("mnist-3x500-tanh", "mnist", f"{PERCEPTRON}-tanh", 12, 10_000),
-    Setting("fashion-3x500-tanh", "fashion_mnist", f"{PERCEPTRON}-tanh", 12, 10_000),
+    Setting("fashion-3x500-relu", "fashion_mnist", f"{PERCEPTRON}-relu", 12, 6_000),
+    Setting("mnist-3x500-tanh", "mnist", f"{PERCEPTRON}-tanh", 12, 5_000),
+    Setting("fashion-3x500-tanh", "fashion_mnist", f"{PERCEPTRON}-tanh", 12, 5_000),
     Setting("mnist-300-100-relu", "mnist", "300-100-relu", 12, 10_000),
     Setting("letter-2x200-relu", "letter", "200-200-relu", 20),
     Setting("satellite-2x200-relu", "satellite", "200-200-relu", 30),
@@ -39,8 +39,8 @@ SETTINGS = (
     Setting("california-2x200-relu", "california_housing", "200-200-relu", 12),
     Setting("mnist-vgg", "mnist", "vgg", 6, 4_000, "macs", MACS, 8),
     Setting("fashion-resnet", "fashion_mnist", "resnet", 6, 3_000, "macs", MACS, 8),
-    Setting("mnist-links", "mnist", f"{PERCEPTRON}-relu", 12, 10_000, "links", SPARSITY),
-    Setting("fashion-links", "fashion_mnist", f"{PERCEPTRON}-relu", 12, 10_000, "links", SPARSITY),
+    Setting("mnist-links", "mnist", f"{PERCEPTRON}-relu", 12, 5_000, "links", SPARSITY),
+    Setting("fashion-links", "fashion_mnist", f"{PERCEPTRON}-relu", 12, 5_000, "links", SPARSITY),
 )
 # A tenth: two levels, one seed, one learning rate, fewer rows.
 SMALL = (

@@ -106,7 +106,8 @@ def build_report(finished: Finished) -> Report:
 def _executed(finished: Finished) -> dict[str, object]:
     """Return the recipe with what was left to be found filled in."""
     recipe = finished.setup.recipe
-    training = recipe.training.model_copy(update={"learning_rate": finished.path.walk.rate})
+    found = {"learning_rate": finished.path.walk.rate, "swap_noise": finished.task.feed.swaps}
+    training = recipe.training.model_copy(update=found)
     return recipe.model_copy(update={"training": training}).model_dump(mode="json")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.data import Split
+from spectral_engine.training.swaps import swap
 
 Rows = NDArray[np.int64]
+SWAPS = 15_485_863  # keeps the swaps' random numbers apart from those of the order
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,12 @@ class Batch:
 
 
 class Feed:
-    """Gives batches of one split on one device."""
+    """Gives batches of one split on one device; steps of a training see `swaps` of their inputs swapped."""
 
-    def __init__(self, split: Split, batch_size: int, device: torch.device) -> None:
-        self.split, self.device = split, device
+    def __init__(
+        self, split: Split, batch_size: int, device: torch.device, swaps: float = 0.0
+    ) -> None:
+        self.split, self.device, self.swaps = split, device, swaps
         self.batch_size = min(batch_size, split.rows)
         self._cached: tuple[tuple[int, int], Rows] | None = None
 
@@ -39,16 +44,22 @@ class Feed:
 
     def batch(self, rows: Rows) -> Batch:
         """Fetch these rows."""
-        inputs = {name: self._tensor(array, rows) for name, array in self.split.inputs.items()}
-        labels = self.split.labels
-        return Batch(inputs, None if labels is None else self._tensor(labels, rows), rows)
+        return self._batch({name: array[rows] for name, array in self.split.inputs.items()}, rows)
 
     def at_step(self, step: int, seed: int) -> Batch:
         """Fetch the batch of one training step, counted over all epochs; stateless, so that it can resume."""
+        rows = self.rows_at(step, seed)
+        inputs = {name: array[rows] for name, array in self.split.inputs.items()}
+        if self.swaps:
+            inputs = swap(inputs, self.swaps, np.random.default_rng([seed, step, SWAPS]))
+        return self._batch(inputs, rows)
+
+    def rows_at(self, step: int, seed: int) -> Rows:
+        """Say which rows one training step sees."""
         epoch, position = divmod(step, self.steps_per_epoch)
         order = self._order(epoch, seed)
         start = position * self.batch_size
-        return self.batch(order[start : start + self.batch_size])
+        return order[start : start + self.batch_size]
 
     def in_order(self, limit: int | None = None) -> Iterator[Batch]:
         """Yield the first rows, as they stand."""
@@ -62,5 +73,10 @@ class Feed:
             self._cached = ((epoch, seed), order)
         return self._cached[1]
 
-    def _tensor(self, array: NDArray[np.generic], rows: Rows) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array[rows])).to(self.device)
+    def _batch(self, inputs: dict[str, NDArray[Any]], rows: Rows) -> Batch:
+        labels = self.split.labels
+        tensors = {name: self._tensor(array) for name, array in inputs.items()}
+        return Batch(tensors, None if labels is None else self._tensor(labels[rows]), rows)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -92,25 +92,56 @@ class Objective:
         """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
         answer = values[self.head.value]
         if labels is None:
-            loss = self._towards(answer, teacher[self.head.value])
+            loss = self._towards(answer, teacher[self.head.value], None).mean()
         else:
-            loss = self._against(answer, labels)
-            if self.distill > 0:
-                towards = self._towards(answer, teacher[self.head.value])
-                loss = (1 - self.distill) * loss + self.distill * towards
+            loss = self._labelled(answer, labels, teacher)
         for name in self.others:
             loss = loss + relative_error(values[name], teacher[name])
         return loss
 
-    def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
+    def _labelled(self, answer: Tensor, labels: Tensor, teacher: Mapping[str, Tensor]) -> Tensor:
+        hard = self._against(answer, labels)
+        if self.distill == 0:
+            return hard.mean()
+        original = teacher[self.head.value]
+        trust = self.distill * self.belief(original, labels)
+        soft = self._towards(answer, original, tuple(labels.shape))
+        return ((1 - trust) * hard).mean() + (trust * soft).mean()
+
+    @torch.no_grad()
+    def belief(self, original: Tensor, labels: Tensor) -> Tensor:
+        """Return the original's probability of each label [places]: where it errs there is nothing to learn from it.
+
+        1 where answers are no probabilities of what the labels say.
+        """
         if self.task == "classification":
-            rows = class_rows(answer, tuple(labels.shape))
-            weights = None if self.class_weights is None else rows.new_tensor(self.class_weights)
-            return F.cross_entropy(rows, labels.long().reshape(-1), weights)
+            shares = F.softmax(class_rows(original, tuple(labels.shape)), 1)
+            return shares.gather(1, labels.long().reshape(-1, 1)).squeeze(1)
+        if self.task in {"binary", "multilabel"} and not self._answers_classes:
+            share, target = torch.sigmoid(original), labels.to(original.dtype).view(original.shape)
+            return target * share + (1 - target) * (1 - share)
+        return original.new_ones(())
+
+    @property
+    def _answers_classes(self) -> bool:
+        return self.task == "classification" or self.head.squashed_by in {"Softmax", "LogSoftmax"}
+
+    def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss against the label of each place; its mean is weighted by class where that is asked for."""
+        if self.task == "classification":
+            rows, targets = class_rows(answer, tuple(labels.shape)), labels.long().reshape(-1)
+            losses = F.cross_entropy(rows, targets, reduction="none")
+            if self.class_weights is None:
+                return losses
+            weights = rows.new_tensor(self.class_weights)[targets]
+            return losses * weights / weights.mean()
         target = labels.to(answer.dtype).view(answer.shape)
         if self.task in {"binary", "multilabel"}:
-            return F.binary_cross_entropy_with_logits(answer, target, self._of_rows(target))
-        return F.mse_loss(answer, target) / self.scale
+            weights_of_rows = self._of_rows(target)
+            return F.binary_cross_entropy_with_logits(
+                answer, target, weights_of_rows, reduction="none"
+            )
+        return F.mse_loss(answer, target, reduction="none") / self.scale
 
     def _of_rows(self, target: Tensor) -> Tensor | None:
         if self.class_weights is None or self.task != "binary":
@@ -118,23 +149,21 @@ class Objective:
         rare, common = self.class_weights[1], self.class_weights[0]
         return target * rare + (1 - target) * common
 
-    def _towards(self, answer: Tensor, teacher: Tensor) -> Tensor:
+    def _towards(self, answer: Tensor, teacher: Tensor, labels: tuple[int, ...] | None) -> Tensor:
+        """Return the distance to the original's answer in each place; `labels` is their shape."""
         t = self.temperature
-        if self.task == "classification" or self.head.squashed_by in {"Softmax", "LogSoftmax"}:
-            # Hinton et al. 2015, eq. 4: T² keeps the gradient's size when the temperature changes.
-            return (
-                t
-                * t
-                * F.kl_div(
-                    F.log_softmax(class_rows(answer) / t, 1),
-                    F.log_softmax(class_rows(teacher) / t, 1),
-                    log_target=True,
-                    reduction="batchmean",
-                )
+        if self._answers_classes:
+            mine, original = (
+                F.log_softmax(class_rows(part, labels) / t, 1) for part in (answer, teacher)
             )
+            distances = F.kl_div(mine, original, reduction="none", log_target=True).sum(1)
+            # Hinton et al. 2015, eq. 4: T² keeps the gradient's size when the temperature changes.
+            return t * t * distances
         if self.task in {"binary", "multilabel"}:
-            return F.binary_cross_entropy_with_logits(answer, torch.sigmoid(teacher))
-        return F.mse_loss(answer, teacher) / self.scale
+            return F.binary_cross_entropy_with_logits(
+                answer, torch.sigmoid(teacher), reduction="none"
+            )
+        return F.mse_loss(answer, teacher, reduction="none") / self.scale
 
 
 def class_rows(answer: Tensor, labels: tuple[int, ...] | None = None) -> Tensor:

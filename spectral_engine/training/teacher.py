@@ -16,7 +16,7 @@ class Teacher:
 
     def __init__(self, module: OnnxModule, watch: tuple[str, ...], feed: Feed) -> None:
         self.module: OnnxModule | None = module.eval().requires_grad_(False)
-        self.watch = watch
+        self.watch, self.feed = watch, feed
         first = self._run(next(iter(feed.in_order(1))))
         row_bytes = sum(value.numel() * value.element_size() for value in first.values())
         self.kept: dict[str, Tensor] | None = None
@@ -26,9 +26,9 @@ class Teacher:
             self.module = None  # its weights are not needed any more
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the original's values for this batch."""
+        """Return the original's values for the rows of this batch, as they stand in the data."""
         if self.kept is None:
-            return self._run(batch)
+            return self._run(self.feed.batch(batch.rows))
         rows = torch.from_numpy(batch.rows).to(next(iter(self.kept.values())).device)
         return {name: value[rows] for name, value in self.kept.items()}
 
