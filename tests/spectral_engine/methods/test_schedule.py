@@ -33,6 +33,13 @@ def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():
     assert schedule.trunk_steps + schedule.cooling_steps == 500
 
 
+def test_most_nodes_go_early_and_all_of_the_trunk_is_used():
+    schedule = plan_pruning(Training(epochs=10), Prune(candidates=1), 100)
+    half_way = next(event.step for event in schedule.events if event.fraction >= 0.5)
+    assert half_way < 0.2 * schedule.trunk_steps
+    assert schedule.events[-1].step == schedule.trunk_steps
+
+
 def test_rates_warm_up_stay_and_cool_to_zero():
     schedule = plan_pruning(Training(epochs=10), Prune(candidates=4), 50)
     assert schedule.trunk_share(0) < schedule.trunk_share(10) < schedule.trunk_share(200) == 1.0
