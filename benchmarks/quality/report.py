@@ -93,8 +93,17 @@ def geometric_mean(values: list[float]) -> float:
     return math.exp(statistics.mean(map(math.log, values))) if values else math.nan
 
 
-def bar(cells: dict[Cell, dict[str, Score]], *, control: bool) -> tuple[float, list[Cell]]:
-    """Return the geometric mean of our error over the best peer's, and the cells where ours is clearly worse."""
+@dataclass(frozen=True)
+class Bar:
+    """Our error over the best peer's: the geometric mean over cells, and the cells where ours is clearly worse."""
+
+    mean: float
+    cells: int
+    worse: list[Cell]
+
+
+def bar(cells: dict[Cell, dict[str, Score]], *, control: bool) -> Bar:
+    """Compare ours with the best peer in each cell that has both."""
     ratios, worse = [], []
     for name, cell in cells.items():
         mine, peer = best(cell, ours=True), best(cell, ours=False, control=control)
@@ -103,12 +112,13 @@ def bar(cells: dict[Cell, dict[str, Score]], *, control: bool) -> tuple[float, l
         ratios.append(ratio(cell[mine], cell[peer]))
         if is_worse(cell[mine], cell[peer]):
             worse.append(name)
-    return geometric_mean(ratios), worse
+    return Bar(geometric_mean(ratios), len(ratios), worse)
 
 
 def write_page(found: list[Row], name: str) -> str:
     cells = scores_of(found)
     lines = ["# Quality of compression", "", *_preface(found, name), ""]
+    lines += ["## All cells", "", *_verdict(cells), "", *_cells(cells), ""]
     kinds = {row["setting"]: row["resource"] for row in found}
     for kind, title in (
         ("nodes", "Nodes of perceptrons"),
@@ -137,17 +147,48 @@ def _preface(found: list[Row], name: str) -> list[str]:
 def _verdict(cells: dict[Cell, dict[str, Score]]) -> list[str]:
     lines = []
     for control, words in ((True, "the dense form of our own method among them"), (False, "alone")):
-        mean, worse = bar(cells, control=control)
-        if math.isnan(mean):
+        found = bar(cells, control=control)
+        if not found.cells:
             continue
-        named = "; ".join(f"{setting} at {level:g}" for setting, level in worse) or "none"
+        named = "; ".join(f"{setting} at {level:g}" for setting, level in found.worse) or "none"
         if all(score.seeds < 2 for cell in cells.values() for score in cell.values()):
             named = "one seed cannot say"
         lines.append(
-            f"- Against the best peer of each cell, {words}: error ours ÷ peer {mean:.3f} (geometric mean over "
-            f"{len(cells)} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."
+            f"- Against the best peer of each cell, {words}: error ours ÷ peer {found.mean:.3f} (geometric mean over "
+            f"{found.cells} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."
         )
     return lines
+
+
+def _cells(cells: dict[Cell, dict[str, Score]]) -> list[str]:
+    """Return a table of every cell against the best peer outside of our own program, the worst first."""
+    entries = []
+    for (setting, level), cell in cells.items():
+        mine, peer = best(cell, ours=True), best(cell, ours=False, control=False)
+        if mine is None or peer is None:
+            continue
+        found = ratio(cell[mine], cell[peer])
+        columns = [
+            setting,
+            f"{100 * level:g} %",
+            str(cell[mine]),
+            f"{peer} {cell[peer]}",
+            str(cell.get(CONTROL, "–")),
+            f"{found:.2f}",
+            "yes" if is_worse(cell[mine], cell[peer]) else "",
+            f"{_tied(cell)} of {len(cell)}",
+        ]
+        entries.append((found, "| " + " | ".join(columns) + " |"))
+    ordered = [line for _, line in sorted(entries, reverse=True)]
+    names = ("setting", "level", "ours", "best peer", "dense form of ours", "ours ÷ peer")
+    names += ("clearly worse", "methods not clearly worse than the best")
+    return ["| " + " | ".join(names) + " |", "|---" * len(names) + "|", *ordered]
+
+
+def _tied(cell: dict[str, Score]) -> int:
+    """Count the methods that are not clearly worse than the best of all."""
+    least = min(cell.values(), key=lambda score: score.mean)
+    return sum(not is_worse(score, least) for score in cell.values())
 
 
 def _tables(cells: dict[Cell, dict[str, Score]], found: list[Row], kind: str) -> list[str]:

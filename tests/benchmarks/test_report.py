@@ -34,11 +34,12 @@ ROWS = [
 
 def test_the_bar_is_the_geometric_mean_of_ratios_to_each_cells_best_peer():
     cells = scores_of(ROWS)
-    mean, worse = bar(cells, control=True)
-    assert mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
-    assert worse == [("digits", 0.1)]
-    without, _ = bar(cells, control=False)
-    assert without == pytest.approx(math.sqrt((0.021 / 0.04) * (0.08 / 0.041)))
+    found = bar(cells, control=True)
+    assert found.mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
+    assert (found.cells, found.worse) == (2, [("digits", 0.1)])
+    assert bar(cells, control=False).mean == pytest.approx(
+        math.sqrt((0.021 / 0.04) * (0.08 / 0.041))
+    )
 
 
 def test_a_cell_is_worse_only_beyond_two_standard_errors():
@@ -50,3 +51,16 @@ def test_a_row_written_twice_counts_once_and_a_failure_is_shown():
     again = [*ROWS, row("ours", 0.1, 0, 0.08), row("random, one-shot", 0.5, 0, 0.5)]
     assert scores_of(again)["digits", 0.1]["ours"].seeds == 3
     assert "| random, one-shot | 50.00 | failed |" in write_page(again, "quality")
+
+
+def test_a_cell_that_ours_has_not_been_measured_in_is_not_counted():
+    cells = scores_of([*ROWS, row("l2, one-shot", 0.02, 0, 0.3)])
+    assert bar(cells, control=False).cells == 2
+
+
+def test_every_cell_is_listed_the_worst_first_with_how_many_methods_tie():
+    lines = write_page(ROWS, "quality").splitlines()
+    listed = [line for line in lines if line.startswith("| digits |")]
+    assert [line.split(" | ")[1] for line in listed] == ["10 %", "50 %"]
+    assert listed[0].endswith("| yes | 1 of 2 |")
+    assert listed[1].endswith("| 0.53 |  | 1 of 3 |")
