@@ -1,6 +1,6 @@
 """Measure every method in every cell, a row as soon as it is there; a second call goes on where the first stopped.
 
-    python -m benchmarks.quality.run [--small] [--settings NAME ...] [--rows NAME]
+    python -m benchmarks.quality.run [--small] [--settings NAME ...] [--methods NAME ...] [--rows NAME] [--again]
 
 The first seed searches each method's options (learning rates, and what the peer has besides) by the error on validation
 rows, cell by cell; the other seeds take what it chose. Test rows are read once, for the row.
@@ -16,7 +16,7 @@ from benchmarks import rows
 from benchmarks.quality.cell import Cell, Row, head
 from benchmarks.quality.methods import Method, methods_for
 from benchmarks.quality.search import Grid
-from benchmarks.quality.settings import SEEDS, SETTINGS, SMALL, SMALL_RATE, Setting
+from benchmarks.quality.settings import SEEDS, SETTINGS, SMALL, SMALL_RATES, Setting
 from benchmarks.quality.start import Case, prepare
 from benchmarks.quality.tuning import error
 
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", help="only these")
     parser.add_argument("--methods", nargs="*", help="only these")
     parser.add_argument("--rows", help="name of the file of rows")
+    parser.add_argument("--again", action="store_true", help="also where a row is there")
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     name = arguments.rows or ("quality_small" if arguments.small else "quality")
@@ -36,13 +37,11 @@ def main() -> None:
         if arguments.settings and setting.name not in arguments.settings:
             continue
         for seed in SEEDS[:1] if arguments.small else SEEDS:
-            measure(setting, seed, name, arguments.methods, small=arguments.small)
+            measure(setting, seed, name, arguments)
 
 
-def measure(
-    setting: Setting, seed: int, name: str, only: list[str] | None, *, small: bool = False
-) -> None:
-    """Write the rows of one starting model that are not there yet; `small` tries one learning rate alone."""
+def measure(setting: Setting, seed: int, name: str, asked: argparse.Namespace) -> None:
+    """Write the rows of one starting model that are not there yet; the small run leaves out the lowest rate."""
     done = {key_of(row): row for row in rows.read(name)}
     case = prepare(setting, seed)
     shared: dict[Any, Any] = {
@@ -53,11 +52,12 @@ def measure(
     if (setting.name, seed, "not compressed", 1.0) not in done:
         rows.append(name, _start_row(case))
     for method in methods_for(case):
-        if only and method.name not in only:
+        if asked.methods and method.name not in asked.methods:
             continue
         for level in setting.levels:
-            cell = Cell(case, method, level, shared, done.get(_key(case, seed, method, level)))
-            grid = method.grid | ({"rate": (SMALL_RATE,)} if small else {})
+            before = None if asked.again else done.get(_key(case, seed, method, level))
+            cell = Cell(case, method, level, shared, before)
+            grid = method.grid | ({"rate": SMALL_RATES} if asked.small else {})
             if seed != SEEDS[0]:
                 grid = _only(done[_key(case, SEEDS[0], method, level)]["option"])
             row = cell.measure(grid)

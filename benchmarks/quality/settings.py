@@ -8,7 +8,7 @@ MACS = (0.5, 0.25, 0.1)
 SPARSITY = (0.9, 0.95, 0.98, 0.99, 0.995)
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 SEEDS = (0, 1, 2)
-SMALL_RATE = 3e-3  # the one learning rate of the small run
+SMALL_RATES = RATES[1:]  # of the small run
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ SETTINGS = (
     Setting("mnist-links", "mnist", f"{PERCEPTRON}-relu", 12, 5_000, "links", SPARSITY),
     Setting("fashion-links", "fashion_mnist", f"{PERCEPTRON}-relu", 12, 5_000, "links", SPARSITY),
 )
-# A tenth: two levels, one seed, one learning rate, fewer rows.
+# A tenth: two levels, one seed, three learning rates, fewer rows.
 SMALL = (
     Setting("small-mnist-3x500-relu", "mnist", f"{PERCEPTRON}-relu", 10, 4_000, levels=(0.1, 0.05)),
     Setting("small-letter-2x200-relu", "letter", "200-200-relu", 10, 4_000, levels=(0.2, 0.1)),
