@@ -118,7 +118,7 @@ def bar(cells: dict[Cell, dict[str, Score]], *, control: bool) -> Bar:
 def write_page(found: list[Row], name: str) -> str:
     cells = scores_of(found)
     lines = ["# Quality of compression", "", *_preface(found, name), ""]
-    lines += ["## All cells", "", *_verdict(cells), "", *_cells(cells), ""]
+    lines += ["## All cells", "", *_verdict(cells), "", *_peers(cells), "", *_cells(cells), ""]
     kinds = {row["setting"]: row["resource"] for row in found}
     for kind, title in (
         ("nodes", "Nodes of perceptrons"),
@@ -158,6 +158,21 @@ def _verdict(cells: dict[Cell, dict[str, Score]]) -> list[str]:
             f"{found.cells} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."
         )
     return lines
+
+
+def _peers(cells: dict[Cell, dict[str, Score]]) -> list[str]:
+    """Return a table of ours against each peer over all cells that both have: no peer is picked after the fact."""
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for cell in cells.values():
+        mine = best(cell, ours=True)
+        for name in cell if mine else ():
+            if not is_ours(name):
+                ratios[name].append(ratio(cell[mine], cell[name]))
+    lines = ["| against one peer, over all its cells | cells | ours ÷ peer |", "|---|---|---|"]
+    found = sorted(
+        ((geometric_mean(values), name) for name, values in ratios.items()), reverse=True
+    )
+    return lines + [f"| {name} | {len(ratios[name])} | {mean:.3f} |" for mean, name in found]
 
 
 def _cells(cells: dict[Cell, dict[str, Score]]) -> list[str]:

@@ -64,3 +64,9 @@ def test_every_cell_is_listed_the_worst_first_with_how_many_methods_tie():
     assert [line.split(" | ")[1] for line in listed] == ["10 %", "50 %"]
     assert listed[0].endswith("| yes | 1 of 2 |")
     assert listed[1].endswith("| 0.53 |  | 1 of 3 |")
+
+
+def test_each_peer_is_compared_over_all_cells_that_it_shares_with_ours():
+    page = write_page(ROWS, "quality")
+    assert f"| l2, one-shot | 2 | {math.sqrt((0.021 / 0.04) * (0.08 / 0.041)):.3f} |" in page
+    assert f"| ours, dense form | 1 | {0.021 / 0.03:.3f} |" in page
