@@ -138,11 +138,11 @@ def _preface(found: list[Row], name: str) -> list[str]:
         f"Made from `benchmarks/rows/{name}.jsonl` by `python -m benchmarks.quality.report --rows {name}`; {stated}.",
         "Test error in per cent (for regression 100 · (1 − R²)), mean ± standard error over seeds. Every method starts",
         "from the same trained net of its seed, sees the same rows for the same number of epochs in batches of 128, is",
-        "clipped alike, and has its learning rate (and scope and strength, where the peer has them) chosen on validation",
-        "rows by the first seed: along the rates to a minimum, then one knob after the other. Peers learn half from labels",
-        "and half from the starting model's answers; the net from scratch also chooses whether to use those. Ours is the",
-        "engine's default with that learning rate. The best peer of a cell is picked by its test error among all peers,",
-        "so where all are equal it is ahead by chance; the table of single peers has no such choice in it.",
+        "clipped alike, and has its learning rate (and scope and strength, where the peer has them) chosen on",
+        "validation rows by the first seed: along the rates to a minimum, then one knob after the other. Peers learn",
+        "half from labels, half from the starting model's answers; the net from scratch also chooses whether to use",
+        "those. Ours is the engine's default with that learning rate. The best peer of a cell is picked by its test",
+        "error among all peers: where all are equal it is ahead by chance; the table of single peers chooses nothing.",
     ]
 
 
