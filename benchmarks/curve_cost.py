@@ -19,7 +19,7 @@ from benchmarks.quality import ours
 from benchmarks.quality.pruners import total_steps
 from benchmarks.quality.settings import PERCEPTRON, Setting
 from benchmarks.quality.start import Case, prepare
-from benchmarks.quality.tuning import Tuner, cooling
+from benchmarks.quality.tuning import Tuner
 from spectral_engine.compression import plan, start_trainer
 from spectral_engine.methods.path import SpectralPath
 from spectral_engine.progress import ignore
@@ -57,9 +57,7 @@ def main() -> None:
 def plain(case: Case) -> float:
     """Return the seconds of one plain training."""
     begun = time.perf_counter()
-    tuner, steps = Tuner(case.start, 3e-3), total_steps(case)
-    tuner.begin(case.start.copy())
-    tuner.steps(steps, cooling(steps))
+    Tuner(case.start, 3e-3).cool(case.start.copy(), total_steps(case))
     return time.perf_counter() - begun
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
-from spectral_engine.measure.metrics import correct, predicted
+from spectral_engine.measure.metrics import correct, predicted, usual_threshold
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.recipe import Task
@@ -68,6 +68,5 @@ def as_labels(task: Task, answers: NDArray[Any], labels: NDArray[Any]) -> NDArra
     if task == "regression":
         return answers
     if labels.ndim > 1 and labels.shape == answers.shape:
-        limit = 0.5 if ((answers >= 0) & (answers <= 1)).all() else 0.0
-        return (answers > limit).astype(np.int64)
+        return (answers > usual_threshold(answers)).astype(np.int64)
     return predicted(answers, labels=labels)

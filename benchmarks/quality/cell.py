@@ -2,11 +2,11 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks.quality.methods import Method
+from benchmarks.quality.methods import Fitted, Method
 from benchmarks.quality.search import Grid, Option, climb
 from benchmarks.quality.start import Case
 
@@ -22,13 +22,15 @@ class Cell:
     level: float
     shared: dict[Any, Any]
     before: Row | None = None
-    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tried: list[dict[str, Any]] = list(self.before["tried"]) if self.before else []
+        self.best = _validation(self.before)
+        self.fitted: tuple[Option, Fitted] | None = None
 
     def measure(self, grid: Grid) -> Row | None:
         """Return the row of the best option by validation rows; None where the earlier run tried all that is asked."""
         begun = time.perf_counter()
-        self.tried = list(self.before["tried"]) if self.before else []
-        self.best, self.fitted = _validation(self.before), None
         known = len(self.tried)
         climb(grid, self._error)
         if len(self.tried) == known:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.quality.nets import hidden_nodes, layers_of, macs
 from benchmarks.quality.start import Case
-from benchmarks.quality.tuning import Start, Tuner, cooling, steady
+from benchmarks.quality.tuning import Start, Tuner, steady
 
 FLOOR = 4  # nodes of each layer that stay, as in our default
 CUTS = 12  # of the iterative schedule
@@ -255,8 +255,7 @@ def total_steps(case: Case) -> int:
 
 
 def _fine_tune(net: nn.Module, tuner: Tuner, steps: int) -> nn.Module:
-    tuner.begin(net)
-    tuner.steps(steps, cooling(steps))
+    tuner.cool(net, steps)
     return net
 
 

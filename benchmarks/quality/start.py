@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.quality import data as data_sets
 from benchmarks.quality.nets import build
 from benchmarks.quality.settings import Setting
-from benchmarks.quality.tuning import Start, Tuner, cooling
+from benchmarks.quality.tuning import Start, Tuner
 
 CACHE = Path(os.environ.get("EIGENPRESS_BENCH_CACHE", Path(__file__).parent / ".cache"))
 START_RATE = 2e-3
@@ -50,9 +50,7 @@ def prepare(setting: Setting, seed: int) -> Case:
 def _train(net: nn.Module, data: data_sets.Data, setting: Setting, seed: int) -> None:
     start = Start(net, data, torch.zeros(len(data.train[1]), data.outputs), seed + 1000)
     tuner = Tuner(start, START_RATE, distill=0.0)
-    tuner.begin(net)
-    steps = setting.start_epochs * start.steps_per_epoch
-    tuner.steps(steps, cooling(steps))
+    tuner.cool(net, setting.start_epochs * start.steps_per_epoch)
 
 
 @torch.no_grad()

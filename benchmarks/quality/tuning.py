@@ -67,8 +67,13 @@ class Tuner:
             self.optimizer.param_groups[0]["lr"] = self.rate * rate(index)
             self.optimizer.step()
 
+    def cool(self, net: nn.Module, steps: int) -> None:
+        """Train this net for so many steps, at rates that fall to zero."""
+        self.begin(net)
+        self.steps(steps, cooling(steps))
+
     def loss(self, rows: Tensor) -> Tensor:
-        """Return labels' loss, mixed with the starting model's answers as the engine mixes them."""
+        """Return labels' loss, mixed with that towards the starting model's answers."""
         answer, labels, teacher = self.net(self.x[rows]), self.y[rows], self.start.teacher[rows]
         if self.start.data.regression:
             hard = F.mse_loss(answer, labels) / self.scale

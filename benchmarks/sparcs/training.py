@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmarks.quality.tuning import Start, Tuner, cooling
+from benchmarks.quality.tuning import Start, Tuner
 from benchmarks.sparcs.net import SpectralNet, fold
 from benchmarks.sparcs.skips import SkipNet, params_of, trim
 
@@ -40,16 +40,12 @@ def search(
     """Train a fresh spectral net for so many steps."""
     torch.manual_seed(start.seed + 77)
     net = SpectralNet(widths)
-    tuner = Search(start, rate, strength, over)
-    tuner.begin(net)
-    tuner.steps(steps, cooling(steps))
+    Search(start, rate, strength, over).cool(net, steps)
     return net.eval()
 
 
 def tune(start: Start, net: SkipNet, steps: int, rate: float) -> SkipNet:
-    tuner = Tuner(start, rate)
-    tuner.begin(net)
-    tuner.steps(steps, cooling(steps))
+    Tuner(start, rate).cool(net, steps)
     return net
 
 

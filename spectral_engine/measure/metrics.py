@@ -30,15 +30,19 @@ def predicted(outputs: Array, threshold: float | None = None, labels: Array | No
         return np.asarray(flat.argmax(axis=1))
     column = flat[:, 0]
     if threshold is None:
-        threshold = 0.5 if ((column >= 0) & (column <= 1)).all() else 0.0
+        threshold = usual_threshold(column)
     return (column > threshold).astype(np.int64)
+
+
+def usual_threshold(answers: Array) -> float:
+    """Return 0.5 for probabilities, 0 for logits."""
+    return 0.5 if ((answers >= 0) & (answers <= 1)).all() else 0.0
 
 
 def correct(outputs: Array, labels: Array, threshold: float | None = None) -> Floats:
     """Return 1 for every right answer [rows]; the share of right entries where a row has several."""
     if labels.ndim > 1 and labels.shape == outputs.shape:
-        limit = 0.5 if ((outputs >= 0) & (outputs <= 1)).all() else 0.0
-        right = (outputs > limit) == (labels > 0.5)
+        right = (outputs > usual_threshold(outputs)) == (labels > 0.5)
     else:
         right = predicted(outputs, threshold, labels) == labels
     return _row_means(right)

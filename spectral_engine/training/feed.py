@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.data import Split
-from spectral_engine.training.swaps import swap
+from spectral_engine.training.swaps import Inputs, swap
 
 Rows = NDArray[np.int64]
 SWAPS = 15_485_863  # keeps the swaps' random numbers apart from those of the order
@@ -44,12 +44,12 @@ class Feed:
 
     def batch(self, rows: Rows) -> Batch:
         """Fetch these rows."""
-        return self._batch({name: array[rows] for name, array in self.split.inputs.items()}, rows)
+        return self._batch(self._inputs(rows), rows)
 
     def at_step(self, step: int, seed: int) -> Batch:
         """Fetch the batch of one training step, counted over all epochs; stateless, so that it can resume."""
         rows = self.rows_at(step, seed)
-        inputs = {name: array[rows] for name, array in self.split.inputs.items()}
+        inputs = self._inputs(rows)
         if self.swaps:
             inputs = swap(inputs, self.swaps, np.random.default_rng([seed, step, SWAPS]))
         return self._batch(inputs, rows)
@@ -73,7 +73,10 @@ class Feed:
             self._cached = ((epoch, seed), order)
         return self._cached[1]
 
-    def _batch(self, inputs: dict[str, NDArray[Any]], rows: Rows) -> Batch:
+    def _inputs(self, rows: Rows) -> Inputs:
+        return {name: array[rows] for name, array in self.split.inputs.items()}
+
+    def _batch(self, inputs: Inputs, rows: Rows) -> Batch:
         labels = self.split.labels
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         return Batch(tensors, None if labels is None else self._tensor(labels[rows]), rows)

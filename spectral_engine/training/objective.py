@@ -137,9 +137,8 @@ class Objective:
             return losses * weights / weights.mean()
         target = labels.to(answer.dtype).view(answer.shape)
         if self.task in {"binary", "multilabel"}:
-            weights_of_rows = self._of_rows(target)
             return F.binary_cross_entropy_with_logits(
-                answer, target, weights_of_rows, reduction="none"
+                answer, target, self._of_rows(target), reduction="none"
             )
         return F.mse_loss(answer, target, reduction="none") / self.scale
 

@@ -28,7 +28,7 @@ class Teacher:
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Return the original's values for the rows of this batch, as they stand in the data."""
         if self.kept is None:
-            return self._run(self.feed.batch(batch.rows))
+            return self._run(self.feed.batch(batch.rows) if self.feed.swaps else batch)
         rows = torch.from_numpy(batch.rows).to(next(iter(self.kept.values())).device)
         return {name: value[rows] for name, value in self.kept.items()}
 

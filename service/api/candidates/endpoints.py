@@ -11,11 +11,10 @@ from service.api.candidates import service
 from service.api.candidates.schemas import CandidateList
 from service.api.context import Here
 from service.api.downloads.external import respond_with_external
-from service.api.downloads.respond import respond_with_file
+from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.api.json_text import json_response
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
-MEDIA_TYPE = "application/octet-stream"
 
 
 @router.get(

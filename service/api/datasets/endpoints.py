@@ -11,7 +11,7 @@ from service.api import openapi
 from service.api.context import Here
 from service.api.datasets import service
 from service.api.datasets.schemas import Dataset, DatasetFields
-from service.api.downloads.respond import respond_with_file
+from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.api.idempotency import Key
 from service.api.json_text import json_response
 from service.api.pagination import CursorQuery, page
@@ -21,7 +21,6 @@ from service.api.uploads.receive import receive
 from service.api.uploads.respond import created
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
-MEDIA_TYPE = "application/octet-stream"
 
 
 @router.post(

@@ -5,12 +5,10 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from service.api.context import Context
-from service.api.downloads.respond import respond_with_file
+from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.errors import NotFound
 from service.store.candidates.records import CandidateRecord
 from service.store.models.records import ModelRecord
-
-MEDIA_TYPE = "application/octet-stream"
 
 
 def respond_with_external(

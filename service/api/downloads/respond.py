@@ -13,6 +13,7 @@ from service.api.digests import etag, repr_digest
 from service.api.downloads.ranges import Span, matches, wanted_span
 from service.store.artifacts.blobs import ArtifactStore
 
+MEDIA_TYPE = "application/octet-stream"  # of files that are stored as they came
 UNSAFE = re.compile(r"[^A-Za-z0-9 ._()+-]")
 # Content under a digest never changes, but who may read it can.
 CACHING = "private, max-age=31536000, immutable"

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from service.api import openapi
 from service.api.context import Here
 from service.api.downloads.external import respond_with_external
-from service.api.downloads.respond import respond_with_file
+from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.api.idempotency import Key
 from service.api.json_text import json_response
 from service.api.models import service
@@ -26,7 +26,6 @@ EXTERNAL = (
     "files that hold the model's external data, each under the name by which the model knows it"
 )
 router = APIRouter(prefix="/v1/models", tags=["models"])
-MEDIA_TYPE = "application/octet-stream"
 FILE_FIELDS = (FILE_FIELD, EXTERNAL_FIELD)
 
 
