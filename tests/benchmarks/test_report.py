@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from benchmarks.quality.report import bar, is_worse, scores_of, write_page
+from benchmarks.quality.report import Rule, bar, is_worse, scores_of, write_page
 
 
-def row(method, level, seed, test):
+def row(method, level, seed, test, validation=None):
     return {
         "setting": "digits",
         "data": "digits",
@@ -19,6 +19,7 @@ def row(method, level, seed, test):
         "method": method,
         "level": level,
         "test": test,
+        "validation": test if validation is None else validation,
     }
 
 
@@ -34,12 +35,18 @@ ROWS = [
 
 def test_the_bar_is_the_geometric_mean_of_ratios_to_each_cells_best_peer():
     cells = scores_of(ROWS)
-    found = bar(cells, control=True)
+    found = bar(cells, Rule("", control=True))
     assert found.mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
     assert (found.cells, found.worse) == (2, [("digits", 0.1)])
-    assert bar(cells, control=False).mean == pytest.approx(
-        math.sqrt((0.021 / 0.04) * (0.08 / 0.041))
-    )
+    assert bar(cells).mean == pytest.approx(math.sqrt((0.021 / 0.04) * (0.08 / 0.041)))
+
+
+def test_a_peer_can_be_picked_by_validation_rows_instead_of_test_rows():
+    lucky = [row("random, one-shot", 0.5, seed, 0.03, validation=0.05) for seed in range(3)]
+    cells = scores_of([*ROWS, *lucky])
+    assert bar(cells).mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
+    by_validation = bar(cells, Rule("", by="validation"))
+    assert by_validation.mean == pytest.approx(math.sqrt((0.021 / 0.04) * (0.08 / 0.041)))
 
 
 def test_a_cell_is_worse_only_beyond_two_standard_errors():
@@ -55,7 +62,7 @@ def test_a_row_written_twice_counts_once_and_a_failure_is_shown():
 
 def test_a_cell_that_ours_has_not_been_measured_in_is_not_counted():
     cells = scores_of([*ROWS, row("l2, one-shot", 0.02, 0, 0.3)])
-    assert bar(cells, control=False).cells == 2
+    assert bar(cells).cells == 2
 
 
 def test_every_cell_is_listed_the_worst_first_with_how_many_methods_tie():
