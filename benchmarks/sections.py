@@ -191,7 +191,8 @@ SECTIONS = [
         title="Against figures that papers print",
         command="python -m benchmarks.papers",
         goal="3 × 500 ReLU with 95 % of the hidden nodes removed: MNIST 98.0 %, Fashion-MNIST 88.5 %; LeNet-300-100: "
-        "fewer hidden nodes than VIB's 71 and 33 at 98.4 %. Accuracies on the test rows, in per cent.",
+        "fewer hidden nodes than VIB's 71 and 33 at 98.4 %; 3 × 1,568 with 99 % of the links removed: MNIST 98.83 %, "
+        "Fashion-MNIST 90.93 %. Accuracies on the test rows, in per cent.",
         badness=lambda row: row["goal"] - row["accuracy"],
         columns={
             "measured": measured_at,
