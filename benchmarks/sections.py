@@ -161,6 +161,7 @@ SECTIONS = [
         columns={
             "measured": measured_at,
             "net": lambda row: str(row["net"]),
+            "loop": lambda row: row.get("loop", "step alone"),
             "times slower": lambda row: f"{row['ratio']:.2f}",
             "spectral ms": lambda row: f"{row['spectral_ms']:.2f}",
             "plain ms": lambda row: f"{row['plain_ms']:.2f}",
