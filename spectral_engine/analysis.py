@@ -18,7 +18,7 @@ from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_input
 from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.source import source_sha256
+from spectral_engine.onnx_io.source import as_source, source_bytes, source_sha256
 from spectral_engine.recipe import Prune, Target, Training
 from spectral_engine.report.analysis_schema import (
     Amounts,
@@ -48,14 +48,14 @@ def analyze(
     With a `target`, it says too whether narrowing can meet it. Raises ModelInvalid or UnsupportedOperator.
     """
     module = OnnxModule(load_model(model))
-    sha256 = source_sha256(model if isinstance(model, bytes) else Path(model))
-    coupling = couple(module)
+    source = as_source(model)
+    coupling = couple(module).in_file(source_bytes(source))
     start = cost_of(coupling, ~coupling.alive())
     floor = floor_cost(coupling, min_nodes or Prune().min_nodes)
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
-        model_sha256=sha256,
+        model_sha256=source_sha256(source),
         opset=module.model.opset_imports.get("", 0),
         graph_nodes=len(module.nodes),
         operators=dict(Counter(node.op_type for node in module.nodes)),
@@ -92,7 +92,7 @@ def _dim(dim: int | ir.SymbolicDim) -> int | str | None:
 
 
 def _amounts(cost: Cost) -> Amounts:
-    return Amounts(nodes=cost.nodes, params=cost.params, macs=cost.macs)
+    return Amounts(nodes=cost.nodes, params=cost.params, macs=cost.macs, file_bytes=cost.bytes)
 
 
 def _estimate(module: OnnxModule, batch_size: int) -> Estimate:

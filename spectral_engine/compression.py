@@ -14,9 +14,10 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.input_noise import find_share
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
+from spectral_engine.methods.file_size import growth
 from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.prune import plan_pruning
-from spectral_engine.methods.ranking import floor_cost
+from spectral_engine.methods.ranking import all_that_can_go
 from spectral_engine.methods.retrain import plan_retraining
 from spectral_engine.methods.schedule import Schedule
 from spectral_engine.methods.sparse import SparsePath, plan_sparse
@@ -82,8 +83,12 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     recipe, coupling = setup.recipe, setup.coupling
     start = cost_of(coupling, ~coupling.alive())
     budget = asked_budget(recipe.target, start)
-    floor = floor_cost(coupling, recipe.prune.min_nodes)
-    check_feasible(budget, floor)
+    provenance = provenance_properties(setup)
+    removable = all_that_can_go(coupling, recipe.prune.min_nodes)
+    floor, added = cost_of(coupling, removable), 0
+    if recipe.target.max_bytes is not None:
+        added = growth(setup.original, coupling, removable, provenance, folder)
+    check_feasible(budget, replace(floor, bytes=floor.bytes + added))
     feed = Feed(
         setup.splits.train, recipe.training.batch_size, setup.device, swaps=swap_noise(setup)
     )
@@ -93,7 +98,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         coupling=coupling,
         start=start,
         asked=budget,
-        end=path_end(budget, start, floor),
+        end=path_end(budget, start, floor, added),
         schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
         validation=Feed(setup.splits.validation, recipe.training.batch_size, setup.device),
@@ -101,7 +106,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         samples=first_rows(setup.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=setup.evaluation.metric,
         measure=setup.evaluation.validation_metric,
-        provenance=provenance_properties(setup),
+        provenance=provenance,
         work_dir=folder,
         on_progress=on_progress,
         resumable=resumable,

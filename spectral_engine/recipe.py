@@ -67,6 +67,7 @@ class Target(Part):
     )
     max_macs: Budget | None = Field(None, description="multiply-adds of one sample")
     max_params: Budget | None = None
+    max_bytes: Budget | None = Field(None, description="of the ONNX file, external data included")
     keep_nodes: Ratio | None = Field(None, description="share of the prunable nodes that stay")
     density: Ratio | None = Field(
         None,
@@ -83,7 +84,7 @@ class Target(Part):
         """The fields that ask for fewer nodes."""
         return [
             name
-            for name in ("keep_nodes", "max_macs", "max_params")
+            for name in ("keep_nodes", "max_macs", "max_params", "max_bytes")
             if getattr(self, name) is not None
         ]
 

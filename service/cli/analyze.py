@@ -25,6 +25,7 @@ def analyze(
     model: ModelFile,
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
+    max_bytes: options.MaxBytes = None,
     keep_nodes: options.KeepNodes = None,
     server: Server = None,
     external: External = None,
@@ -34,7 +35,12 @@ def analyze(
 
     With a target, say whether narrowing can meet it; ends with 3 where it cannot.
     """
-    asked = {"max_macs": max_macs, "max_params": max_params, "keep_nodes": keep_nodes}
+    asked = {
+        "max_macs": max_macs,
+        "max_params": max_params,
+        "max_bytes": max_bytes,
+        "keep_nodes": keep_nodes,
+    }
     target = {name: value for name, value in asked.items() if value is not None} or None
     analysis = (
         _here(model, target, as_json)

@@ -43,6 +43,7 @@ def compress(
     max_metric_drop: options.MaxMetricDrop = None,
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
+    max_bytes: options.MaxBytes = None,
     keep_nodes: options.KeepNodes = None,
     density: options.Density = None,
     epochs: options.Epochs = None,
@@ -62,6 +63,7 @@ def compress(
         "max_metric_drop": max_metric_drop,
         "max_macs": max_macs,
         "max_params": max_params,
+        "max_bytes": max_bytes,
         "keep_nodes": keep_nodes,
         "density": density,
     }

@@ -31,6 +31,7 @@ def submit(
     max_metric_drop: options.MaxMetricDrop = None,
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
+    max_bytes: options.MaxBytes = None,
     keep_nodes: options.KeepNodes = None,
     density: options.Density = None,
     epochs: options.Epochs = None,
@@ -47,6 +48,7 @@ def submit(
         "max_metric_drop": max_metric_drop,
         "max_macs": max_macs,
         "max_params": max_params,
+        "max_bytes": max_bytes,
         "keep_nodes": keep_nodes,
         "density": density,
     }

@@ -27,6 +27,12 @@ def _ratio_option(text: str) -> Any:
     return typer.Option(rich_help_panel=PANEL, callback=_ratio, metavar="R", help=text)
 
 
+def _amount(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0.0):
+        raise typer.BadParameter(f"{value:g} is not a number above 0")
+    return value
+
+
 def _drop(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value >= 0.0):
         raise typer.BadParameter(f"{value:g} is not a number of at least 0")
@@ -49,6 +55,15 @@ MaxMetricDrop = Annotated[
 ]
 MaxMacs = Annotated[float | None, _ratio_option("Multiply-adds, of the baseline's.")]
 MaxParams = Annotated[float | None, _ratio_option("Parameters, of the baseline's.")]
+MaxBytes = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        callback=_amount,
+        metavar="R|N",
+        help="Bytes of the file: up to 1 of the baseline's, above 1 as many.",
+    ),
+]
 KeepNodes = Annotated[float | None, _ratio_option("Prunable nodes that stay.")]
 Density = Annotated[float | None, _ratio_option("Links that stay (sparse). [default: 0.1]")]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]

@@ -7,7 +7,7 @@ which ids are the same node; the node groups are the connected components.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -44,7 +44,8 @@ class Coupling:
     """The node groups of a model, and where their indices stand.
 
     `axes` gives the group of every index of every axis, by value name; groups are numbered
-    0..count-1. `sizes` holds the shapes of the initializers that count as parameters.
+    0..count-1. `sizes` holds the shapes of the initializers that count as parameters, `bits` the width of their
+    elements; `fixed_bytes` of the file are of other things, and stay.
     """
 
     axes: dict[str, AxisIds]
@@ -58,6 +59,8 @@ class Coupling:
     products: tuple[Product, ...]
     layers: tuple[Layer, ...]
     sizes: dict[str, tuple[int, ...]]
+    bits: dict[str, int] = field(default_factory=dict)
+    fixed_bytes: int = 0
 
     def without(self, removed: Mark) -> Coupling:
         """Return the coupling of the cut model, with the same numbering of groups."""
@@ -88,6 +91,14 @@ class Coupling:
         """Return the elements of all float initializers, once these groups are gone."""
         return self._params.count(removed)
 
+    def file_bytes(self, removed: Mark | None = None) -> int:
+        """Return the bytes of the model's file, once these groups are gone; of the weights alone before `in_file`."""
+        return self.fixed_bytes + self._bits.count(removed) // 8
+
+    def in_file(self, file_bytes: int) -> Coupling:
+        """Return the coupling of a model whose file, external data included, takes so many bytes."""
+        return replace(self, fixed_bytes=file_bytes - self._bits.count(None) // 8)
+
     @cached_property
     def _alive(self) -> Mark:
         alive = np.zeros(self.count, dtype=bool)
@@ -105,6 +116,11 @@ class Coupling:
     @cached_property
     def _params(self) -> ProductSum:
         return ProductSum(_elements(shape, self.axes.get(n)) for n, shape in self.sizes.items())
+
+    @cached_property
+    def _bits(self) -> ProductSum:
+        terms = ((_elements(shape, self.axes.get(n)), n) for n, shape in self.sizes.items())
+        return ProductSum((factor * self.bits.get(n, 32), ids) for (factor, ids), n in terms)
 
     def _links(self, transfer: Transfer) -> tuple[int, list[Ids]]:
         """Return a transfer's multiply-adds as a factor and the id arrays whose lengths multiply it."""
@@ -138,11 +154,12 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
     numbers = {name: value.numpy() for name, value in traced.numbers.items()}
     known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
-    floats = {
-        name: traced.shapes[name]
+    bits = {
+        name: int(value.dtype.bitwidth)
         for name, value in module.model.graph.initializers.items()
         if value.dtype is not None and value.dtype.is_floating_point()
     }
+    floats = {name: traced.shapes[name] for name in bits}
     book = IdBook(
         traced.shapes,
         frozenset(module.model.graph.initializers),
@@ -153,7 +170,8 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
         varying=varying,
     )
     book_nodes(book, nodes, module.output_names)
-    return replace(close_book(book, floats), frozen=_freeze(nodes, module.plan.known))
+    frozen = _freeze(nodes, module.plan.known)
+    return replace(close_book(book, floats), frozen=frozen, bits=bits)
 
 
 def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> None:

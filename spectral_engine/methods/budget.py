@@ -17,11 +17,12 @@ NARROWEST = 0.02
 
 @dataclass(frozen=True)
 class Cost:
-    """Nodes that could be removed and are still there, multiply-adds of one sample, parameters."""
+    """Nodes that could be removed and are still there, multiply-adds of one sample, parameters, bytes of the file."""
 
     nodes: int
     macs: int
     params: int
+    bytes: int = 0
 
     def get(self, resource: str) -> int:
         """Return one resource by name."""
@@ -34,6 +35,7 @@ def cost_of(coupling: Coupling, removed: NDArray[np.bool_]) -> Cost:
         nodes=int((coupling.alive() & ~coupling.pinned & ~removed).sum()),
         macs=coupling.macs(removed),
         params=coupling.params(removed),
+        bytes=coupling.file_bytes(removed),
     )
 
 
@@ -59,7 +61,7 @@ class Budget:
 
 def asked_budget(target: Target, start: Cost) -> Budget:
     """Turn the target's limits into absolute amounts: a number up to 1 is a ratio to the baseline."""
-    asked = {"macs": target.max_macs, "params": target.max_params}
+    asked = {"macs": target.max_macs, "params": target.max_params, "bytes": target.max_bytes}
     limits = {
         name: value * start.get(name) if value <= 1 else value
         for name, value in asked.items()
@@ -70,9 +72,14 @@ def asked_budget(target: Target, start: Cost) -> Budget:
     return Budget(limits)
 
 
-def path_end(budget: Budget, start: Cost, floor: Cost) -> Budget:
-    """Return where the path ends: at the budget, or at few nodes where only accuracy is asked for."""
+def path_end(budget: Budget, start: Cost, floor: Cost, added: int = 0) -> Budget:
+    """Return where the path ends: at the budget, or at few nodes where only accuracy is asked for.
+
+    A candidate's file will have `added` bytes that are not counted on the way.
+    """
     limits = {name: min(limit, start.get(name)) for name, limit in budget.limits.items()}
+    if "bytes" in limits:
+        limits["bytes"] -= added
     return Budget(limits or {"nodes": max(NARROWEST * start.nodes, floor.nodes)})
 
 

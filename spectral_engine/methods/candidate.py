@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ class Built:
         """What the candidate costs where zeros cost nothing."""
         if self.links is None:
             return self.cost
-        return Cost(self.cost.nodes, self.links.effective_macs, self.links.effective_params)
+        return replace(
+            self.cost, macs=self.links.effective_macs, params=self.links.effective_params
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the ONNX file."""

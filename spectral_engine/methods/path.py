@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import Diverged
-from spectral_engine.methods.budget import cost_of
+from spectral_engine.methods.budget import Cost, cost_of
 from spectral_engine.methods.candidate import Built, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.cooling import cool
 from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
+from spectral_engine.onnx_io.source import source_bytes
 from spectral_engine.progress import CandidateFile, Progress, Stage
 from spectral_engine.recipe import Trains
 from spectral_engine.report.schema import Links, PathPoint, TopologyPoint
@@ -172,10 +173,14 @@ class SpectralPath:
         budget = self.task.end.along_path(self.task.start, event.fraction)
         coupling = self.trainer.model.coupling
         even = even_floors(self.task.coupling, coupling, self.least, EVEN_SHARE)
-        chosen = choose_removal(coupling, scores, budget, even)
-        if not budget.exceeded_by(cost_of(coupling, chosen)):
+        chosen = choose_removal(coupling, scores, budget, even, self._price)
+        if not budget.exceeded_by(self._price(chosen)):
             return chosen
-        return choose_removal(coupling, scores, budget, self.least)
+        return choose_removal(coupling, scores, budget, self.least, self._price)
+
+    def _price(self, going: NDArray[np.bool_]) -> Cost:
+        """Return what a candidate costs once these go too: without what the training alone puts in."""
+        return cost_of(self.task.coupling, self.removed | going)
 
     @property
     def _compensates(self) -> bool:
@@ -236,7 +241,7 @@ class SpectralPath:
             index=level,
             path=path,
             external=external,
-            cost=cost_of(self.task.coupling, self.removed),
+            cost=replace(cost_of(self.task.coupling, self.removed), bytes=source_bytes(path)),
             validation_metric=self.task.measure(path),
             exactness=exactness,
             removed=self.removed.copy(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.methods.budget import Budget, Cost, cost_of
 
 FEW = 4  # a layer of a few heads keeps a quarter of them
@@ -41,9 +42,7 @@ def even_floors(
     return {name: max(number, round(part * sizes[name])) for name, number in least.items()}
 
 
-def protected(
-    coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]
-) -> NDArray[np.bool_]:
+def protected(coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]) -> Mark:
     """Mark each layer's most relevant groups [count], as many as `least` says, so that none collapses."""
     marked = np.zeros(coupling.count, dtype=bool)
     alive = coupling.alive()
@@ -55,17 +54,23 @@ def protected(
 
 
 def choose_removal(
-    coupling: Coupling, scores: NDArray[np.float64], budget: Budget, least: Mapping[str, int]
-) -> NDArray[np.bool_]:
+    coupling: Coupling,
+    scores: NDArray[np.float64],
+    budget: Budget,
+    least: Mapping[str, int],
+    price: Callable[[Mark], Cost] | None = None,
+) -> Mark:
     """Mark the groups to remove [count]: the fewest, least relevant first, that bring the model under budget.
 
-    Where the floors do not allow that, everything that can go is marked.
+    Where the floors do not allow that, everything that can go is marked. `price` says what the model costs without
+    the groups that it is given; without it, the coupling does.
     """
+    price = price or partial(cost_of, coupling)
     free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
     order = np.flatnonzero(free)
     order = order[np.argsort(scores[order], kind="stable")]
 
-    def first(count: int) -> NDArray[np.bool_]:
+    def first(count: int) -> Mark:
         marked = np.zeros(coupling.count, dtype=bool)
         marked[order[:count]] = True
         return marked
@@ -73,16 +78,20 @@ def choose_removal(
     low, high = 0, len(order)  # the answer lies in [low, high]; cost falls with the count
     while low < high:
         middle = (low + high) // 2
-        if budget.exceeded_by(cost_of(coupling, first(middle))):
+        if budget.exceeded_by(price(first(middle))):
             low = middle + 1
         else:
             high = middle
     return first(low)
 
 
+def all_that_can_go(coupling: Coupling, min_nodes: int) -> Mark:
+    """Mark every group that can go while `min_nodes` of each layer stay [count]."""
+    least = floors(coupling, min_nodes)
+    kept = protected(coupling, np.zeros(coupling.count), least)
+    return coupling.alive() & ~coupling.pinned & ~kept
+
+
 def floor_cost(coupling: Coupling, min_nodes: int) -> Cost:
     """Return what stays when every group that can go is gone."""
-    scores = np.zeros(coupling.count)
-    least = floors(coupling, min_nodes)
-    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
-    return cost_of(coupling, free)
+    return cost_of(coupling, all_that_can_go(coupling, min_nodes))

@@ -37,6 +37,7 @@ class Amounts(Entry):
     nodes: int = Field(description="nodes that may be removed and are there")
     params: int
     macs: int = Field(description="multiply-adds of one sample")
+    file_bytes: int = Field(0, description="of the ONNX file, external data included")
 
 
 class Estimate(Entry):
@@ -100,6 +101,7 @@ def _ceilings(analysis: Analysis) -> list[str]:
             ("nodes", now.nodes, floor.nodes),
             ("parameters", now.params, floor.params),
             ("multiply-adds", now.macs, floor.macs),
+            ("bytes of the file", now.file_bytes, floor.file_bytes),
         )
     ]
     estimate = analysis.estimate

@@ -152,6 +152,23 @@ def test_a_target_that_no_cut_can_meet_is_refused_before_training(folder):
     assert all(progress.stage != "training" for progress in told)
 
 
+@pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
+@pytest.mark.parametrize("as_ratio", [True, False])
+def test_a_file_has_as_many_bytes_as_are_asked_for_and_hardly_fewer(folder, kind, as_ratio):
+    before = (folder / f"{kind}.onnx").stat().st_size
+    allowed = 0.4 * before
+    asked = recipe(max_bytes=0.4 if as_ratio else allowed)
+    found = se.compress(folder / f"{kind}.onnx", folder / "digits.npz", asked)
+    assert found.outcome == "target_met"
+    assert 0.85 * allowed < len(found.chosen.model_bytes) <= allowed
+
+
+def test_fewer_bytes_than_a_graph_without_nodes_takes_are_refused_before_training(folder):
+    with pytest.raises(TargetInfeasible, match="max_bytes allows 500 bytes") as caught:
+        se.compress(folder / "perceptron.onnx", folder / "digits.npz", recipe(max_bytes=500))
+    assert caught.value.pointer == "#/recipe/target/max_bytes"
+
+
 def test_a_drop_that_no_candidate_keeps_is_said_and_the_best_is_given(folder):
     found = se.compress(
         folder / "perceptron.onnx",

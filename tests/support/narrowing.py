@@ -24,6 +24,7 @@ class Narrowed:
 
     coupling: Coupling
     macs: int
+    counted_bytes: int  # of the file, by the coupling
     masked: bytes
     cut: bytes
     import_error: float
@@ -33,7 +34,7 @@ class Narrowed:
 def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
     """Remove nodes at random until this share of the multiply-adds is left."""
     module = load(found.model)
-    coupling = couple(module)
+    coupling = couple(module).in_file(len(found.model))
     scores = np.random.default_rng(seed).random(coupling.count)
     budget = Budget({"macs": share * coupling.macs()})
     removed = choose_removal(coupling, scores, budget, floors(coupling, 1))
@@ -48,4 +49,5 @@ def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
         pair = in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)
         surgery_error = max(surgery_error, difference(*pair))
     macs = coupling.macs(removed)
-    return Narrowed(coupling, macs, masked, narrower, import_error, surgery_error)
+    counted = coupling.file_bytes(removed)
+    return Narrowed(coupling, macs, counted, masked, narrower, import_error, surgery_error)

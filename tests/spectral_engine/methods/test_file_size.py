@@ -1,0 +1,32 @@
+"""The bytes of a candidate's file are known before it is written: at most a little too many."""
+
+import pytest
+
+from spectral_engine.methods.file_size import growth
+from spectral_engine.methods.ranking import all_that_can_go
+from tests.support.narrowing import narrow_to
+from tests.support.zoo import EXPORTERS, NETS, specimen
+
+NAMES = 128  # bytes for each tensor: what a cut renames in one width and not in another
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("name", NETS)
+def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, exporter, tmp_path):
+    found = specimen(name, exporter)
+    narrowed = narrow_to(found)
+    coupling = narrowed.coupling
+    more = growth(found.model, coupling, all_that_can_go(coupling, 1), {}, tmp_path)
+    counted = narrowed.counted_bytes + more
+    assert len(narrowed.cut) <= counted <= len(narrowed.cut) + NAMES * len(coupling.sizes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_written_of_the_origin_is_counted(tmp_path):
+    found = specimen("encoder")
+    coupling = narrow_to(found).coupling
+    going = all_that_can_go(coupling, 1)
+    bare, told = (
+        growth(found.model, coupling, going, texts, tmp_path) for texts in ({}, {"from": "x" * 300})
+    )
+    assert bare + 300 < told < bare + 330
