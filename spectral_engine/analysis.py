@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
 from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
+from spectral_engine.methods.in_time import Stopwatch, check_in_time
 from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.source import as_source, source_bytes, source_sha256
@@ -51,7 +53,13 @@ def analyze(
     source = as_source(model)
     coupling = couple(module).in_file(source_bytes(source))
     start = cost_of(coupling, ~coupling.alive())
-    floor = floor_cost(coupling, min_nodes or Prune().min_nodes)
+    least = min_nodes or Prune().min_nodes
+    floor = floor_cost(coupling, least)
+
+    def watch(limit: float) -> Stopwatch:
+        feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
+        return Stopwatch(source, coupling, least, limit, feeds)
+
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
@@ -66,7 +74,7 @@ def analyze(
         now=_amounts(start),
         floor=_amounts(floor),
         estimate=_estimate(module, batch_size or Training().batch_size),
-        target=None if target is None else _feasible(target, start, floor),
+        target=None if target is None else _feasible(target, start, floor, watch),
     )
 
 
@@ -114,10 +122,14 @@ def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
     )
 
 
-def _feasible(target: Target | dict[str, Any], start: Cost, floor: Cost) -> Feasibility:
+def _feasible(
+    target: Target | dict[str, Any], start: Cost, floor: Cost, watch: Callable[[float], Stopwatch]
+) -> Feasibility:
     asked = target if isinstance(target, Target) else Target.model_validate(target)
     try:
         check_feasible(asked_budget(asked, start), floor)
+        if asked.max_latency_ms is not None:
+            check_in_time(watch(asked.max_latency_ms), floor.macs)
     except EngineError as error:
         return Feasibility(feasible=False, reason=error.detail)
     return Feasibility(

@@ -15,6 +15,7 @@ from spectral_engine.input_noise import find_share
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
 from spectral_engine.methods.file_size import growth
+from spectral_engine.methods.in_time import Stopwatch, macs_in_time
 from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.prune import plan_pruning
 from spectral_engine.methods.ranking import all_that_can_go
@@ -89,6 +90,10 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
     if recipe.target.max_bytes is not None:
         added = growth(setup.original, coupling, removable, provenance, folder)
     check_feasible(budget, replace(floor, bytes=floor.bytes + added))
+    aimed = budget
+    if recipe.target.max_latency_ms is not None:
+        kept = folder / "in-time.json" if resumable else None
+        aimed = budget.also("macs", macs_in_time(stopwatch(setup), floor.macs, kept))
     feed = Feed(
         setup.splits.train, recipe.training.batch_size, setup.device, swaps=swap_noise(setup)
     )
@@ -98,7 +103,7 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         coupling=coupling,
         start=start,
         asked=budget,
-        end=path_end(budget, start, floor, added),
+        end=path_end(aimed, start, floor, added),
         schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
         validation=Feed(setup.splits.validation, recipe.training.batch_size, setup.device),
@@ -111,6 +116,14 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         on_progress=on_progress,
         resumable=resumable,
     )
+
+
+def stopwatch(setup: Setup) -> Stopwatch:
+    """Return what times narrower copies of the original on its own rows."""
+    limit = setup.recipe.target.max_latency_ms
+    assert limit is not None
+    feeds = first_rows(setup.splits.validation, 1).inputs
+    return Stopwatch(setup.original, setup.coupling, setup.recipe.prune.min_nodes, limit, feeds)
 
 
 def swap_noise(setup: Setup) -> float:

@@ -68,6 +68,11 @@ class Target(Part):
     max_macs: Budget | None = Field(None, description="multiply-adds of one sample")
     max_params: Budget | None = None
     max_bytes: Budget | None = Field(None, description="of the ONNX file, external data included")
+    max_latency_ms: Budget | None = Field(
+        None,
+        description="median time of one row in onnxruntime, on one thread of the CPU that runs the job; up to 1 it is "
+        "a ratio to the original's, measured beside it",
+    )
     keep_nodes: Ratio | None = Field(None, description="share of the prunable nodes that stay")
     density: Ratio | None = Field(
         None,
@@ -84,7 +89,7 @@ class Target(Part):
         """The fields that ask for fewer nodes."""
         return [
             name
-            for name in ("keep_nodes", "max_macs", "max_params", "max_bytes")
+            for name in ("keep_nodes", "max_macs", "max_params", "max_bytes", "max_latency_ms")
             if getattr(self, name) is not None
         ]
 

@@ -26,6 +26,7 @@ def analyze(
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
     max_bytes: options.MaxBytes = None,
+    max_latency_ms: options.MaxLatency = None,
     keep_nodes: options.KeepNodes = None,
     server: Server = None,
     external: External = None,
@@ -39,6 +40,7 @@ def analyze(
         "max_macs": max_macs,
         "max_params": max_params,
         "max_bytes": max_bytes,
+        "max_latency_ms": max_latency_ms,
         "keep_nodes": keep_nodes,
     }
     target = {name: value for name, value in asked.items() if value is not None} or None

@@ -32,6 +32,7 @@ def submit(
     max_macs: options.MaxMacs = None,
     max_params: options.MaxParams = None,
     max_bytes: options.MaxBytes = None,
+    max_latency_ms: options.MaxLatency = None,
     keep_nodes: options.KeepNodes = None,
     density: options.Density = None,
     epochs: options.Epochs = None,
@@ -49,6 +50,7 @@ def submit(
         "max_macs": max_macs,
         "max_params": max_params,
         "max_bytes": max_bytes,
+        "max_latency_ms": max_latency_ms,
         "keep_nodes": keep_nodes,
         "density": density,
     }

@@ -64,6 +64,15 @@ MaxBytes = Annotated[
         help="Bytes of the file: up to 1 of the baseline's, above 1 as many.",
     ),
 ]
+MaxLatency = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        callback=_amount,
+        metavar="R|N",
+        help="Time of one row on one thread: up to 1 of the baseline's, above 1 in ms.",
+    ),
+]
 KeepNodes = Annotated[float | None, _ratio_option("Prunable nodes that stay.")]
 Density = Annotated[float | None, _ratio_option("Links that stay (sparse). [default: 0.1]")]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]

@@ -17,16 +17,20 @@ NARROWEST = 0.02
 
 @dataclass(frozen=True)
 class Cost:
-    """Nodes that could be removed and are still there, multiply-adds of one sample, parameters, bytes of the file."""
+    """Nodes that could be removed and are still there, multiply-adds of one sample, parameters, bytes of the file.
+
+    `latency_ms` is 0 before it is measured.
+    """
 
     nodes: int
     macs: int
     params: int
     bytes: int = 0
+    latency_ms: float = 0.0
 
-    def get(self, resource: str) -> int:
+    def get(self, resource: str) -> float:
         """Return one resource by name."""
-        return int(getattr(self, resource))
+        return float(getattr(self, resource))
 
 
 def cost_of(coupling: Coupling, removed: NDArray[np.bool_]) -> Cost:
@@ -44,6 +48,10 @@ class Budget:
     """Upper limits by resource; a resource that is not named is free."""
 
     limits: dict[str, float]
+
+    def also(self, resource: str, limit: float) -> Budget:
+        """Return the same with this limit too, where a lower one is not there."""
+        return Budget({**self.limits, resource: min(limit, self.limits.get(resource, limit))})
 
     def exceeded_by(self, cost: Cost) -> list[str]:
         """Return the resources of which this cost takes too much."""
@@ -88,7 +96,7 @@ def check_feasible(budget: Budget, floor: Cost) -> None:
     for name in budget.exceeded_by(floor):
         field = "keep_nodes" if name == "nodes" else f"max_{name}"
         raise TargetInfeasible(
-            f"{field} allows {budget.limits[name]:,.0f} {name}, but {floor.get(name):,} "
+            f"{field} allows {budget.limits[name]:,.0f} {name}, but {floor.get(name):,.0f} "
             "stay even when every node that can go is gone",
             pointer=f"#/recipe/target/{field}",
         )

@@ -66,7 +66,7 @@ def judge(
         name = exceeded[0]
         return Verdict(
             "target_not_met",
-            f"the candidate has {cost.get(name):,} {name}, and {budget.limits[name]:,.0f} are allowed",
+            _too_much(name, cost.get(name), budget.limits[name]),
             "keep_nodes" if name == "nodes" else f"max_{name}",
         )
     if test is not None and test.status != "shown":
@@ -80,6 +80,12 @@ def judge(
         f"the metric drops by {drop:.4g} on {test.rows:,} held-out rows, which show at {_percent(test)} confidence "
         f"that it truly drops by {test.floor:g} at most",
     )
+
+
+def _too_much(resource: str, amount: float, limit: float) -> str:
+    if resource == "latency_ms":
+        return f"the candidate takes {amount:.3g} ms for a row, and {limit:.3g} ms are allowed"
+    return f"the candidate has {amount:,.0f} {resource}, and {limit:,.0f} are allowed"
 
 
 def _why_not_shown(drop: float, test: FloorTest) -> str:

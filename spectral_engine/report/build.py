@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from spectral_engine.evaluation import HeldOut
 from spectral_engine.graph.layers import Layer
 from spectral_engine.loading import load
 from spectral_engine.measure.latency import measure_latency, speedup
-from spectral_engine.methods.budget import Cost
+from spectral_engine.methods.budget import Budget, Cost
 from spectral_engine.methods.candidate import Built
+from spectral_engine.methods.in_time import allowed_ms
 from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.selection import Option, Verdict, judge
 from spectral_engine.methods.task import Task
@@ -72,6 +73,14 @@ class Judged:
     verdict: Verdict
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What is asked for, and what each candidate costs of it."""
+
+    asked: Budget
+    costs: list[Cost]
+
+
 def build_report(finished: Finished) -> Report:
     """Choose, measure on held-out rows, and tell everything."""
     setup, task = finished.setup, finished.task
@@ -113,19 +122,22 @@ def _executed(finished: Finished) -> dict[str, object]:
 
 def _judge(finished: Finished) -> Judged:
     setup, task = finished.setup, finished.task
+    limit = setup.recipe.target.max_latency_ms
+    latency = {} if limit is None else _latency(finished, range(len(finished.built)))
+    terms = _terms(finished, limit, latency)
     drops = [setup.evaluation.validation_drop(file) for file in finished.files]
     options = [
-        Option(built.cost, drop.value, drop.interval.high)
-        for built, drop in zip(finished.built, drops, strict=True)
+        Option(cost, drop.value, drop.interval.high)
+        for cost, drop in zip(terms.costs, drops, strict=True)
     ]
     measured = [setup.evaluation.held_out(file) for file in finished.files]
-    index, tests = pick(options, task.asked, setup.recipe.target, measured)
-    latency = _latency(finished, index)
+    index, tests = pick(options, terms.asked, setup.recipe.target, measured)
+    latency = latency or _latency(finished, [index])
     entries = [
-        _entry(finished, position, drops[position].value, measured[position], test, latency)
+        _entry(finished, terms, position, drops[position].value, measured[position], test, latency)
         for position, test in enumerate(tests)
     ]
-    verdict = _verdict(finished, index, measured[index].drop.value, tests[index])
+    verdict = _verdict(finished, terms, index, measured[index].drop.value, tests[index])
     baseline = _measurement(
         setup.original,
         task.start,
@@ -137,14 +149,28 @@ def _judge(finished: Finished) -> Judged:
     return Judged(index, entries, baseline, verdict)
 
 
-def _verdict(finished: Finished, position: int, drop: float, test: FloorTest | None) -> Verdict:
-    task, cost = finished.task, finished.built[position].effective_cost
+def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[Latency]]) -> _Terms:
+    """Add the time that each candidate takes, where there is a limit for it."""
+    asked, costs = finished.task.asked, [built.effective_cost for built in finished.built]
+    if limit is None:
+        return _Terms(asked, costs)
+    times = [latency[_name(position)][0].median_ms for position in range(len(costs))]
+    allowed = allowed_ms(limit, latency["baseline"][0].median_ms)
+    timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
+    return _Terms(asked.also("latency_ms", allowed), timed)
+
+
+def _verdict(
+    finished: Finished, terms: _Terms, position: int, drop: float, test: FloorTest | None
+) -> Verdict:
     narrows = finished.setup.recipe.method != "retrain"
-    return judge(cost, task.start, task.asked, drop, test, narrows=narrows)
+    cost, start = terms.costs[position], finished.task.start
+    return judge(cost, start, terms.asked, drop, test, narrows=narrows)
 
 
 def _entry(
     finished: Finished,
+    terms: _Terms,
     position: int,
     validation_drop: float,
     held_out: HeldOut,
@@ -154,7 +180,7 @@ def _entry(
     task = finished.task
     built, file = finished.built[position], finished.files[position]
     own = latency.get(_name(position), [])
-    verdict = _verdict(finished, position, held_out.drop.value, test)
+    verdict = _verdict(finished, terms, position, held_out.drop.value, test)
     return CandidateEntry(
         id=_name(position),
         measurement=_measurement(
@@ -181,9 +207,10 @@ def _name(position: int) -> str:
     return f"candidate-{position + 1}"
 
 
-def _latency(finished: Finished, chosen: int) -> dict[str, list[Latency]]:
+def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:
     feeds = first_rows(finished.setup.splits.validation, max(LATENCY_BATCHES)).inputs
-    models = {"baseline": finished.setup.original, _name(chosen): finished.files[chosen]}
+    models: dict[str, Source] = {"baseline": finished.setup.original}
+    models |= {_name(position): finished.files[position] for position in positions}
     return measure_latency(models, feeds, batch_sizes=LATENCY_BATCHES)
 
 

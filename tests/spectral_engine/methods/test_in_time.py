@@ -1,0 +1,82 @@
+"""A limit on latency: what it may cost is asked of the runtime, and the candidate that comes back is timed."""
+
+import numpy as np
+import pytest
+import torch
+
+import spectral_engine as se
+from benchmarks.digits import export, perceptron
+from spectral_engine.errors import TargetInfeasible
+from spectral_engine.graph.coupling import couple
+from spectral_engine.methods.budget import Budget, Cost
+from spectral_engine.methods.in_time import Stopwatch, allowed_ms, macs_in_time
+from spectral_engine.methods.selection import judge
+from tests.support.digits import save_digits
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("wide")
+    torch.manual_seed(0)
+    export(perceptron((64, 800, 800, 10)).eval(), torch.zeros(1, 64), place / "wide.onnx")
+    save_digits(place / "digits.npz")
+    return place
+
+
+def compress(folder, limit):
+    recipe = {
+        "target": {"max_latency_ms": limit},
+        "training": {"epochs": 1},
+        "prune": {"candidates": 2},
+    }
+    return se.compress(folder / "wide.onnx", folder / "digits.npz", recipe)
+
+
+def test_the_model_that_comes_back_answers_in_the_share_of_time_that_is_asked_for(folder):
+    found = compress(folder, 0.5)
+    entry = found.chosen.entry
+    (before, *_), (after, *_) = found.report.data.baseline.latency, entry.measurement.latency
+    assert after.batch_size == before.batch_size == 1
+    assert (after.median_ms <= 0.5 * before.median_ms) == (found.outcome == "target_met")
+    assert found.outcome == "target_met"
+    assert entry.measurement.macs > 0.02 * found.report.data.baseline.macs
+    assert all(candidate.entry.measurement.latency for candidate in found.candidates)
+
+
+def test_a_time_that_no_cut_can_meet_is_refused_before_training(folder):
+    with pytest.raises(
+        TargetInfeasible, match="even when every node that can go is gone"
+    ) as caught:
+        compress(folder, 0.001)
+    assert caught.value.pointer == "#/recipe/target/max_latency_ms"
+    told = se.analyze(folder / "wide.onnx", {"max_latency_ms": 0.001}).target
+    assert not told.feasible
+
+
+def test_a_limit_up_to_one_is_a_share_and_above_it_milliseconds(folder):
+    assert allowed_ms(0.5, 10.0) == 5.0
+    assert allowed_ms(3.0, 10.0) == 3.0
+    assert se.analyze(folder / "wide.onnx", {"max_latency_ms": 1000.0}).target.feasible
+
+
+def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
+    coupling = couple(se.load(folder / "wide.onnx"))
+    rows = {"x": np.zeros((1, 64), np.float32)}
+    watch = Stopwatch(folder / "wide.onnx", coupling, 4, 1000.0, rows)
+    assert macs_in_time(watch, 100, None) == coupling.macs()
+
+
+def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
+    coupling = couple(se.load(folder / "wide.onnx"))
+    rows = {"x": np.zeros((1, 64), np.float32)}
+    kept = tmp_path / "in-time.json"
+    found = macs_in_time(Stopwatch(folder / "wide.onnx", coupling, 4, 0.5, rows), 1000, kept)
+    gone = Stopwatch(folder / "gone.onnx", coupling, 4, 0.5, rows)
+    assert macs_in_time(gone, 1000, kept) == found
+
+
+def test_a_candidate_that_is_too_slow_is_said_to_be():
+    cost, start = Cost(5, 5, 5, latency_ms=2.5), Cost(9, 9, 9)
+    verdict = judge(cost, start, Budget({"latency_ms": 2.0}), 0.0, None)
+    assert (verdict.outcome, verdict.binding) == ("target_not_met", "max_latency_ms")
+    assert verdict.reason == "the candidate takes 2.5 ms for a row, and 2 ms are allowed"
