@@ -2,10 +2,13 @@
 
 import pytest
 
+from spectral_engine.graph.coupling import couple
+from spectral_engine.loading import load
 from spectral_engine.methods.file_size import growth
 from spectral_engine.methods.ranking import all_that_can_go
 from tests.support.narrowing import narrow_to
 from tests.support.zoo import EXPORTERS, NETS, specimen
+from tests.support.zoo.handmade import HANDMADE
 
 NAMES = 128  # bytes for each tensor: what a cut renames in one width and not in another
 
@@ -20,6 +23,15 @@ def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, exporter, tmp_pat
     counted = narrowed.counted_bytes + more
     assert len(narrowed.cut) <= counted <= len(narrowed.cut) + NAMES * len(coupling.sizes)
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_half_precision_count_half():
+    make, _ = HANDMADE["half"]
+    coupling = couple(load(make().SerializeToString()))
+    removed = all_that_can_go(coupling, 4)
+    gone = coupling.params() - coupling.params(removed)
+    assert gone > 0
+    assert coupling.file_bytes() - coupling.file_bytes(removed) == 2 * gone
 
 
 def test_what_is_written_of_the_origin_is_counted(tmp_path):
