@@ -7,16 +7,15 @@ from spectral_engine.loading import load
 from spectral_engine.methods.file_size import growth
 from spectral_engine.methods.ranking import all_that_can_go
 from tests.support.narrowing import narrow_to
-from tests.support.zoo import EXPORTERS, NETS, specimen
+from tests.support.zoo import NETS, specimen
 from tests.support.zoo.handmade import HANDMADE
 
 NAMES = 128  # bytes for each tensor: what a cut renames in one width and not in another
 
 
-@pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize("name", NETS)
-def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, exporter, tmp_path):
-    found = specimen(name, exporter)
+def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, tmp_path):
+    found = specimen(name, "torchscript")  # its files compute more numbers, which a cut writes down
     narrowed = narrow_to(found)
     coupling = narrowed.coupling
     more = growth(found.model, coupling, all_that_can_go(coupling, 1), {}, tmp_path)
