@@ -39,7 +39,7 @@ def _nodes(name: str, data: str, net: str, *, kept: float, epochs: int) -> Setti
 
 
 def _links(name: str, data: str) -> Setting:
-    return Setting(f"papers-{name}", data, WIDE, 30, None, "links", (0.99,), 10)
+    return Setting(f"papers-{name}", data, WIDE, 15, None, "links", (0.99,), 10)
 
 
 BUFFONI = "Buffoni et al. 2022, 95 % removed"
