@@ -92,6 +92,16 @@ def test_analyze_ends_with_3_and_names_the_limit_that_no_cut_can_meet(run, model
     assert "max_params" in told["reason"]
 
 
+@pytest.mark.parametrize(
+    ("option", "limit"), [("--max-bytes", "10"), ("--max-latency-ms", "0.001")]
+)
+def test_analyze_ends_with_3_for_a_file_or_a_time_that_no_cut_can_reach(run, model, option, limit):
+    ended = run("analyze", model, option, limit, "--json")
+    assert ended.returncode == 3, ended.stderr
+    told = json.loads(ended.stdout)["target"]
+    assert option.lstrip("-").replace("-", "_") in told["reason"]
+
+
 def test_analyze_refuses_a_ratio_that_is_none(run, model):
     ended = run("analyze", model, "--max-macs", "2")
     assert ended.returncode == 2
