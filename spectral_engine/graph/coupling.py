@@ -109,6 +109,39 @@ class Coupling:
         return alive
 
     @cached_property
+    def parts(self) -> tuple[Ids, ...]:
+        """The groups of axes that no layer stands on as a whole, as half of the channels may go another way.
+
+        Layers keep some of their nodes, and all of those may stand elsewhere: of each of these one must stay too.
+        """
+        distinct = {
+            ids.tobytes(): ids for axes in self.axes.values() for ids in axes if ids is not None
+        }
+        found = {}
+        for ids in distinct.values():
+            groups = np.unique(ids)
+            if groups.size and not self.pinned[groups].any() and not self._holds_a_layer(groups):
+                found[groups.tobytes()] = groups
+        return tuple(found.values())
+
+    def _holds_a_layer(self, groups: Ids) -> bool:
+        among = np.zeros(self.count, dtype=bool)
+        among[groups] = True
+        return any(
+            among[layer.groups].all()
+            for group in groups.tolist()
+            for layer in self._layers_by_first.get(group, ())
+        )
+
+    @cached_property
+    def _layers_by_first(self) -> dict[int, list[Layer]]:
+        found: dict[int, list[Layer]] = {}
+        for layer in self.layers:
+            if layer.groups.size:
+                found.setdefault(int(layer.groups.min()), []).append(layer)
+        return found
+
+    @cached_property
     def _macs(self) -> ProductSum:
         links = [self._links(transfer) for transfer in self.transfers]
         return ProductSum([*links, *((item.factor, list(item.ids)) for item in self.products)])
@@ -255,6 +288,9 @@ def check_removable(coupling: Coupling, removed: Mark) -> None:
     for layer in coupling.layers:
         if layer.groups.size and removed[layer.groups].all():
             raise ValueError(f"layer {layer.name!r} would lose all of its nodes")
+    for part in coupling.parts:
+        if removed[part].all():
+            raise ValueError(f"an axis that groups {part.tolist()} stand on would be empty")
 
 
 def narrowed_shape(shape: tuple[int, ...], axes: AxisIds | None, removed: Mark) -> tuple[int, ...]:

@@ -43,13 +43,19 @@ def even_floors(
 
 
 def protected(coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]) -> Mark:
-    """Mark each layer's most relevant groups [count], as many as `least` says, so that none collapses."""
+    """Mark each layer's most relevant groups [count], as many as `least` says, so that none collapses.
+
+    Parts of layers that go ways of their own keep one group at least.
+    """
     marked = np.zeros(coupling.count, dtype=bool)
     alive = coupling.alive()
     for layer in coupling.layers:
         groups = np.unique(layer.groups[alive[layer.groups]])
         best = groups[np.argsort(-scores[groups], kind="stable")[: least[layer.name]]]
         marked[best] = True
+    for part in coupling.parts:
+        if not marked[part].any():
+            marked[part[np.argmax(scores[part])]] = True
     return marked
 
 

@@ -13,13 +13,16 @@ from spectral_engine.graph.coupling import Coupling
 
 
 def random_removal(coupling: Coupling, share: float = 0.5, seed: int = 0) -> NDArray[np.bool_]:
-    """Mark a share of the removable nodes of every layer; each layer keeps at least one."""
+    """Mark a share of the removable nodes of every layer; each layer keeps one at least, and each part too."""
     generator = np.random.default_rng(seed)
     removed = np.zeros(coupling.count, dtype=bool)
     for layer in coupling.layers:
         groups = np.unique(layer.groups[~coupling.pinned[layer.groups]])
         count = min(int(len(groups) * share), len(np.unique(layer.groups)) - 1)
         removed[generator.choice(groups, count, replace=False)] = True
+    for part in coupling.parts:
+        if removed[part].all():
+            removed[part[0]] = False
     return removed
 
 

@@ -7,10 +7,16 @@ from torch import nn
 
 from benchmarks.digits import export as export_net
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.masking import mask
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.surgery import cut
+from spectral_engine.loading import load
 from spectral_engine.methods.budget import Budget
 from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.cutting import difference, in_onnxruntime
+from tests.support.zoo import specimen
 
 
 @pytest.fixture
@@ -51,3 +57,29 @@ def test_floors_rise_with_the_nodes_that_are_left(coupling):
     least = floors(coupling, 4)
     assert list(even_floors(coupling, coupling, least, 0.5).values())[:2] == [20, 6]
     assert list(even_floors(coupling, coupling, least, 0.0).values())[:2] == [4, 3]
+
+
+@pytest.mark.parametrize("name", ["shuffle", "c2f", "group_normed"])
+def test_a_part_that_goes_a_way_of_its_own_keeps_a_node(name):
+    """Scores want all nodes of the part gone, and the layer that it belongs to has others to keep."""
+    found = specimen(name)
+    module = load(found.model)
+    coupling = couple(module)
+    assert coupling.parts
+    for part in coupling.parts:
+        scores = np.ones(coupling.count)
+        scores[part] = 0.0
+        removed = choose_removal(coupling, scores, Budget({"nodes": 1}), floors(coupling, 1))
+        assert (~removed[part]).sum() == 1
+        masked, narrower = (to_bytes(way(module.model, coupling, removed)) for way in (mask, cut))
+        inputs = found.sample(3)
+        assert difference(in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)) <= 1e-5
+
+
+def test_a_cut_that_would_empty_a_part_is_refused():
+    module = load(specimen("shuffle").model)
+    coupling = couple(module)
+    removed = np.zeros(coupling.count, dtype=bool)
+    removed[coupling.parts[0]] = True
+    with pytest.raises(ValueError, match="would be empty"):
+        cut(module.model, coupling, removed)
