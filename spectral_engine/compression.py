@@ -13,7 +13,14 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.input_noise import find_share
 from spectral_engine.loading import load
-from spectral_engine.methods.budget import asked_budget, check_feasible, cost_of, path_end
+from spectral_engine.methods.budget import (
+    Budget,
+    Cost,
+    asked_budget,
+    check_feasible,
+    cost_of,
+    path_end,
+)
 from spectral_engine.methods.file_size import growth
 from spectral_engine.methods.in_time import Stopwatch, macs_in_time
 from spectral_engine.methods.path import SpectralPath
@@ -23,6 +30,7 @@ from spectral_engine.methods.retrain import plan_retraining
 from spectral_engine.methods.schedule import Schedule
 from spectral_engine.methods.sparse import SparsePath, plan_sparse
 from spectral_engine.methods.task import Task
+from spectral_engine.onnx_io.source import source_bytes
 from spectral_engine.progress import OnProgress, Progress, Stage, ignore
 from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.report.build import Finished, build_report, provenance_properties
@@ -82,18 +90,14 @@ def compress(
 def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool = True) -> Task:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
     recipe, coupling = setup.recipe, setup.coupling
-    start = cost_of(coupling, ~coupling.alive())
-    budget = asked_budget(recipe.target, start)
-    provenance = provenance_properties(setup)
-    removable = all_that_can_go(coupling, recipe.prune.min_nodes)
-    floor, added = cost_of(coupling, removable), 0
     if recipe.target.max_bytes is not None:
-        added = growth(setup.original, coupling, removable, provenance, folder)
-    check_feasible(budget, replace(floor, bytes=floor.bytes + added))
-    aimed = budget
-    if recipe.target.max_latency_ms is not None:
-        kept = folder / "in-time.json" if resumable else None
-        aimed = budget.also("macs", macs_in_time(stopwatch(setup), floor.macs, kept))
+        coupling = coupling.in_file(source_bytes(setup.original))
+    start = cost_of(coupling, ~coupling.alive())
+    asked = asked_budget(recipe.target, start)
+    provenance = provenance_properties(setup)
+    end = _end(
+        replace(setup, coupling=coupling), start, asked, provenance, folder, resumable=resumable
+    )
     feed = Feed(
         setup.splits.train, recipe.training.batch_size, setup.device, swaps=swap_noise(setup)
     )
@@ -102,8 +106,8 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         original=setup.original,
         coupling=coupling,
         start=start,
-        asked=budget,
-        end=path_end(aimed, start, floor, added),
+        asked=asked,
+        end=end,
         schedule=plan_schedule(recipe, feed.steps_per_epoch),
         feed=feed,
         validation=Feed(setup.splits.validation, recipe.training.batch_size, setup.device),
@@ -116,6 +120,28 @@ def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool
         on_progress=on_progress,
         resumable=resumable,
     )
+
+
+def _end(
+    setup: Setup,
+    start: Cost,
+    asked: Budget,
+    provenance: dict[str, str],
+    folder: Path,
+    *,
+    resumable: bool,
+) -> Budget:
+    """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible."""
+    coupling, target = setup.coupling, setup.recipe.target
+    removable = all_that_can_go(coupling, setup.recipe.prune.min_nodes)
+    floor, added = cost_of(coupling, removable), 0
+    if target.max_bytes is not None:
+        added = growth(setup.original, coupling, removable, provenance, folder)
+    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
+    if target.max_latency_ms is not None:
+        kept = folder / "in-time.json" if resumable else None
+        asked = asked.also("macs", macs_in_time(stopwatch(setup), floor.macs, kept))
+    return path_end(asked, start, floor, added)
 
 
 def stopwatch(setup: Setup) -> Stopwatch:

@@ -20,7 +20,7 @@ from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.methods.budget import check_target
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
+from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import (
     Objective,
@@ -68,7 +68,7 @@ def prepare(
     splits = load_splits(
         data, specs, seed=recipe.seed, label=label, preprocessing=preprocessing, task=recipe.task
     )
-    coupling = couple(module).in_file(source_bytes(original))
+    coupling = couple(module)
     answers = Runner(original).predict(first_rows(splits.validation, PROBE_ROWS))
     objective = _objective(recipe, module, splits, answers)
     metric = choose_metric(recipe, objective.task, labelled=splits.train.labels is not None)

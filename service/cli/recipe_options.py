@@ -33,6 +33,10 @@ def _amount(value: float | None) -> float | None:
     return value
 
 
+def _amount_option(text: str) -> Any:
+    return typer.Option(rich_help_panel=PANEL, callback=_amount, metavar="R|N", help=text)
+
+
 def _drop(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value >= 0.0):
         raise typer.BadParameter(f"{value:g} is not a number of at least 0")
@@ -57,21 +61,11 @@ MaxMacs = Annotated[float | None, _ratio_option("Multiply-adds, of the baseline'
 MaxParams = Annotated[float | None, _ratio_option("Parameters, of the baseline's.")]
 MaxBytes = Annotated[
     float | None,
-    typer.Option(
-        rich_help_panel=PANEL,
-        callback=_amount,
-        metavar="R|N",
-        help="Bytes of the file: up to 1 of the baseline's, above 1 as many.",
-    ),
+    _amount_option("Bytes of the file: up to 1 of the baseline's, above 1 as many."),
 ]
 MaxLatency = Annotated[
     float | None,
-    typer.Option(
-        rich_help_panel=PANEL,
-        callback=_amount,
-        metavar="R|N",
-        help="Time of one row on one thread: up to 1 of the baseline's, above 1 in ms.",
-    ),
+    _amount_option("Time of one row on one thread: up to 1 of the baseline's, above 1 in ms."),
 ]
 KeepNodes = Annotated[float | None, _ratio_option("Prunable nodes that stay.")]
 Density = Annotated[float | None, _ratio_option("Links that stay (sparse). [default: 0.1]")]

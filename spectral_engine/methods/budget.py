@@ -67,13 +67,21 @@ class Budget:
         )
 
 
+def absolute(limit: float, baseline: float) -> float:
+    """Return a limit as an amount: up to 1 it is a share of the baseline's."""
+    return limit * baseline if limit <= 1 else limit
+
+
+def field_of(resource: str) -> str:
+    """Return the target's field that limits a resource."""
+    return "keep_nodes" if resource == "nodes" else f"max_{resource}"
+
+
 def asked_budget(target: Target, start: Cost) -> Budget:
     """Turn the target's limits into absolute amounts: a number up to 1 is a ratio to the baseline."""
     asked = {"macs": target.max_macs, "params": target.max_params, "bytes": target.max_bytes}
     limits = {
-        name: value * start.get(name) if value <= 1 else value
-        for name, value in asked.items()
-        if value is not None
+        name: absolute(value, start.get(name)) for name, value in asked.items() if value is not None
     }
     if target.keep_nodes is not None:
         limits["nodes"] = target.keep_nodes * start.nodes
@@ -94,7 +102,7 @@ def path_end(budget: Budget, start: Cost, floor: Cost, added: int = 0) -> Budget
 def check_feasible(budget: Budget, floor: Cost) -> None:
     """Refuse, before anything trains, a budget below what must stay."""
     for name in budget.exceeded_by(floor):
-        field = "keep_nodes" if name == "nodes" else f"max_{name}"
+        field = field_of(name)
         raise TargetInfeasible(
             f"{field} allows {budget.limits[name]:,.0f} {name}, but {floor.get(name):,.0f} "
             "stay even when every node that can go is gone",

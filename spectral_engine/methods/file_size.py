@@ -10,7 +10,7 @@ from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import PAGE_BYTES, save_model
-from spectral_engine.onnx_io.source import Source, source_bytes
+from spectral_engine.onnx_io.source import Source, files_bytes
 
 # Of a tensor: its sizes and lengths take more bytes the larger it is, and training may give it a longer name.
 TENSOR_BYTES = 32
@@ -33,6 +33,6 @@ def growth(
     with tempfile.TemporaryDirectory(dir=folder, prefix="size-") as place:
         path = Path(place) / "narrow.onnx"
         beside = save_model(narrow, path)
-        written = source_bytes(path)
+        written = files_bytes((path, *beside))
     slack = TENSOR_BYTES + (PAGE_BYTES if beside else 0)
     return written - coupling.file_bytes(removed) + slack * len(coupling.sizes)

@@ -10,17 +10,19 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.latency import measure_latency
-from spectral_engine.methods.budget import Budget, cost_of
+from spectral_engine.methods.budget import Budget, absolute, cost_of
 from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
@@ -46,11 +48,15 @@ class Stopwatch:
         """Say whether the model with so many multiply-adds is surely within the limit."""
         with tempfile.TemporaryDirectory(prefix="time-") as place:
             path = Path(place) / "narrow.onnx"
-            save_model(cut(load_model(self.original), self.coupling, self._evenly(macs)), path)
+            save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
             models = {"original": self.original, "narrow": path}
             times = measure_latency(models, self.feeds, batch_sizes=(BATCH,), seconds=SECONDS)
         original, narrow = (times[name][0].median_ms for name in models)
-        return narrow <= MARGIN * allowed_ms(self.limit, original)
+        return narrow <= MARGIN * absolute(self.limit, original)
+
+    @cached_property
+    def _model(self) -> ir.Model:
+        return load_model(self.original)
 
     def _evenly(self, macs: int) -> Mark:
         scores = np.zeros(self.coupling.count)
@@ -59,11 +65,6 @@ class Stopwatch:
             scores[groups] = np.arange(len(groups)) / len(groups)
         least = floors(self.coupling, self.min_nodes)
         return choose_removal(self.coupling, scores, Budget({"macs": macs}), least)
-
-
-def allowed_ms(limit: float, original_ms: float) -> float:
-    """Return the limit in milliseconds."""
-    return limit * original_ms if limit <= 1 else limit
 
 
 def check_in_time(watch: Stopwatch, narrowest: int) -> None:

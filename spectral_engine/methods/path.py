@@ -28,7 +28,7 @@ from spectral_engine.methods.cooling import cool
 from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.methods.schedule import Event
 from spectral_engine.methods.task import Task
-from spectral_engine.onnx_io.source import source_bytes
+from spectral_engine.onnx_io.source import files_bytes
 from spectral_engine.progress import CandidateFile, Progress, Stage
 from spectral_engine.recipe import Trains
 from spectral_engine.report.schema import Links, PathPoint, TopologyPoint
@@ -241,7 +241,9 @@ class SpectralPath:
             index=level,
             path=path,
             external=external,
-            cost=replace(cost_of(self.task.coupling, self.removed), bytes=source_bytes(path)),
+            cost=replace(
+                cost_of(self.task.coupling, self.removed), bytes=files_bytes((path, *external))
+            ),
             validation_metric=self.task.measure(path),
             exactness=exactness,
             removed=self.removed.copy(),

@@ -72,8 +72,7 @@ def choose_removal(
     the groups that it is given; without it, the coupling does.
     """
     price = price or partial(cost_of, coupling)
-    free = coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
-    order = np.flatnonzero(free)
+    order = np.flatnonzero(_free(coupling, scores, least))
     order = order[np.argsort(scores[order], kind="stable")]
 
     def first(count: int) -> Mark:
@@ -93,9 +92,11 @@ def choose_removal(
 
 def all_that_can_go(coupling: Coupling, min_nodes: int) -> Mark:
     """Mark every group that can go while `min_nodes` of each layer stay [count]."""
-    least = floors(coupling, min_nodes)
-    kept = protected(coupling, np.zeros(coupling.count), least)
-    return coupling.alive() & ~coupling.pinned & ~kept
+    return _free(coupling, np.zeros(coupling.count), floors(coupling, min_nodes))
+
+
+def _free(coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]) -> Mark:
+    return coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
 
 
 def floor_cost(coupling: Coupling, min_nodes: int) -> Cost:

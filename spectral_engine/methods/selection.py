@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spectral_engine.methods.budget import Budget, Cost
+from spectral_engine.methods.budget import Budget, Cost, field_of
 from spectral_engine.report.schema import FloorTest, Outcome
 
 
@@ -67,7 +67,7 @@ def judge(
         return Verdict(
             "target_not_met",
             _too_much(name, cost.get(name), budget.limits[name]),
-            "keep_nodes" if name == "nodes" else f"max_{name}",
+            field_of(name),
         )
     if test is not None and test.status != "shown":
         return Verdict("target_not_met", _why_not_shown(drop, test), "max_metric_drop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from spectral_engine.onnx_io.external import external_files
@@ -28,7 +29,12 @@ def source_bytes(source: Source) -> int:
     """Return the bytes on disk, external data included."""
     if isinstance(source, bytes):
         return len(source)
-    return sum(file.stat().st_size for file in source_files(source))
+    return files_bytes(source_files(source))
+
+
+def files_bytes(files: Iterable[Path]) -> int:
+    """Return the bytes of all these files together."""
+    return sum(file.stat().st_size for file in files)
 
 
 def source_files(path: Path) -> set[Path]:

@@ -16,9 +16,8 @@ from spectral_engine.evaluation import HeldOut
 from spectral_engine.graph.layers import Layer
 from spectral_engine.loading import load
 from spectral_engine.measure.latency import measure_latency, speedup
-from spectral_engine.methods.budget import Budget, Cost
+from spectral_engine.methods.budget import Budget, Cost, absolute
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.in_time import allowed_ms
 from spectral_engine.methods.path import SpectralPath
 from spectral_engine.methods.selection import Option, Verdict, judge
 from spectral_engine.methods.task import Task
@@ -155,7 +154,7 @@ def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[L
     if limit is None:
         return _Terms(asked, costs)
     times = [latency[_name(position)][0].median_ms for position in range(len(costs))]
-    allowed = allowed_ms(limit, latency["baseline"][0].median_ms)
+    allowed = absolute(limit, latency["baseline"][0].median_ms)
     timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
     return _Terms(asked.also("latency_ms", allowed), timed)
 

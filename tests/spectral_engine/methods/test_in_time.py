@@ -8,8 +8,8 @@ import spectral_engine as se
 from benchmarks.digits import export, perceptron
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
-from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.methods.in_time import Stopwatch, allowed_ms, macs_in_time
+from spectral_engine.methods.budget import Budget, Cost, absolute
+from spectral_engine.methods.in_time import Stopwatch, macs_in_time
 from spectral_engine.methods.selection import judge
 from tests.support.digits import save_digits
 
@@ -54,8 +54,8 @@ def test_a_time_that_no_cut_can_meet_is_refused_before_training(folder):
 
 
 def test_a_limit_up_to_one_is_a_share_and_above_it_milliseconds(folder):
-    assert allowed_ms(0.5, 10.0) == 5.0
-    assert allowed_ms(3.0, 10.0) == 3.0
+    assert absolute(0.5, 10.0) == 5.0
+    assert absolute(3.0, 10.0) == 3.0
     assert se.analyze(folder / "wide.onnx", {"max_latency_ms": 1000.0}).target.feasible
 
 
