@@ -123,6 +123,12 @@ def choose_device(asked: str) -> torch.device:
     """Turn `auto` into what there is; raises InvalidRequest for a device that is not there."""
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidRequest("this machine has no CUDA device", pointer="#/recipe/training/device")
-    return torch.device(asked)
+    device = torch.device(asked)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            there = f"it has cuda:0 to cuda:{count - 1}" if count else "it has no CUDA device"
+            raise InvalidRequest(
+                f"{asked} is not on this machine: {there}", pointer="#/recipe/training/device"
+            )
+    return device

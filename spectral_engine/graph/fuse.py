@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.placement import stays_on_host
 
 if TYPE_CHECKING:
     from spectral_engine.graph.plan import Step
@@ -204,10 +205,12 @@ def _by_a_root(book: Steps, slot: int) -> tuple[int, int, int] | None:
     return None
 
 
+@stays_on_host(3, 4)
 def _attend_rooted(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if a.numel() == b.numel() == 1 and not (a.requires_grad or b.requires_grad):
         return _attend(q, k, v, float(a) * float(b))
-    return torch.matmul(torch.softmax(torch.matmul(q * a, k * b), dim=-1), v)
+    scores = torch.matmul(q * a.to(q.device), k * b.to(q.device))
+    return torch.matmul(torch.softmax(scores, dim=-1), v)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float = 1.0) -> Tensor:

@@ -15,6 +15,7 @@ from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode
 from spectral_engine.graph.operators.types import TORCH_TYPES
+from spectral_engine.graph.placement import HOST, device_of
 from spectral_engine.graph.plan import as_tensor, make_plan
 from spectral_engine.onnx_io.initializers import Absent
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -64,7 +65,6 @@ class OnnxModule(nn.Module):
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
-        self._constants_on: dict[torch.device, dict[str, Any]] = {}
         self.trainable = self._find_trainable(nodes)
         self._scalars = {
             name: float(p.detach())
@@ -87,7 +87,7 @@ class OnnxModule(nn.Module):
 
         `weights` replaces initializers by name: by tensors or, where dense layers alone read them, Factored ones.
         """
-        values: dict[str, Any] = {**self._constants_for(inputs), **self._parameters_by_name}
+        values: dict[str, Any] = {**self.plan.known, **self._parameters_by_name}
         for name in self.input_names:
             if name not in inputs:
                 raise DatasetMismatch(f"input {name!r} is missing", pointer=f"/{name}")
@@ -98,7 +98,8 @@ class OnnxModule(nn.Module):
         scalars = (
             None if weights and not self._scalars.keys().isdisjoint(weights) else self._scalars
         )
-        return self.plan.run(values, (*self.output_names, *watch), scalars)
+        device = next((device_of(value) for value in inputs.values()), HOST)
+        return self.plan.run(values, (*self.output_names, *watch), scalars, device)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -154,16 +155,6 @@ class OnnxModule(nn.Module):
             for name, value in self.model.graph.initializers.items()
             if value.const_value is not None and name not in self._parameters_by_name
         }
-
-    def _constants_for(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-        device = next((value.device for value in inputs.values()), torch.device("cpu"))
-        if device not in self._constants_on:
-            self._constants_on[device] = {
-                # Integers stay on the CPU: they state shapes and indices, which Python reads.
-                name: on_device(value, device)
-                for name, value in self.plan.known.items()
-            }
-        return self._constants_on[device]
 
     def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
         read = {name for node in nodes for name in self._weights_of(node)}
@@ -253,13 +244,6 @@ def _widened(tensor: Tensor) -> Tensor:
 def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
     first = values[names[0]] if names else None
     return len(first) if isinstance(first, Tensor) and first.dim() else 0
-
-
-def on_device(value: Any, device: torch.device) -> Any:
-    """Move a constant of floats; a sequence or an absent optional stays as it is."""
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return value.to(device)
-    return value
 
 
 def _held(tensor: ir.TensorProtocol) -> Tensor:

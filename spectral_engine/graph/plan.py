@@ -19,6 +19,7 @@ from spectral_engine.graph.fuse import fuse
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode, find_build
 from spectral_engine.graph.operators.registry import Function
+from spectral_engine.graph.placement import HOST, Placement
 from spectral_engine.graph.straight import MISFITS, Runner, misfit, write_runner
 
 
@@ -46,18 +47,22 @@ class Plan:
         values: Mapping[str, Any],
         wanted: Collection[str],
         scalars: Mapping[str, float] | None = None,
+        device: torch.device = HOST,
+        hosted: frozenset[str] = frozenset(),
     ) -> dict[str, Any]:
         """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run.
 
         Steps that belong together run as one. `scalars` are values that stay as they are from call to call.
+        Values lie on `device`, but for those that were worked out when the plan was made and for the `hosted` ones.
         """
-        key = (*wanted, scalars is None)
+        key = (*wanted, scalars is None, device, hosted)
         runner = self._runners.get(key)
         if runner is None:
             kept = {self.slots[name] for name in wanted}
             numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
             steps = fuse(self.steps, kept, numbers)
-            runner = self._runners[key] = write_runner(steps, self.slots, wanted)
+            place = None if device == HOST else Placement(device, self.known, hosted)
+            runner = self._runners[key] = write_runner(steps, self.slots, wanted, place)
         return runner(values)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from spectral_engine.errors import EngineError, ModelInvalid
+from spectral_engine.graph.placement import WITH_BODIES, Placement, bring, to_bring
 
 if TYPE_CHECKING:
     from spectral_engine.graph.node import Node
@@ -29,14 +31,18 @@ MISFITS = (
 
 
 def write_runner(
-    steps: Sequence[Step], slots: Mapping[str, int], wanted: Collection[str]
+    steps: Sequence[Step],
+    slots: Mapping[str, int],
+    wanted: Collection[str],
+    placement: Placement | None = None,
 ) -> Runner:
-    """Return a function from values by name to the wanted values by name.
+    """Return a function from values by name to the wanted values by name; without a placement all lie together.
 
     Whatever a step raises becomes ModelInvalid, naming the node.
     """
-    lines, step_at = _write(steps, slots, wanted)
-    scope: dict[str, Any] = {f"f{place}": step.function for place, step in enumerate(steps)}
+    calls, scope = _calls(steps, slots, placement)
+    lines, step_at = _write(steps, calls, slots, wanted)
+    scope.update((f"f{place}", step.function) for place, step in enumerate(steps))
     exec(compile("\n".join(lines), FILE, "exec"), scope)  # made of slot numbers and quoted names
     run = scope["run"]
 
@@ -61,8 +67,37 @@ def misfit(node: Node, error: Exception) -> ModelInvalid:
     return ModelInvalid(f"node {node.name!r} ({node.op_type}): {reason}", node=node.ref)
 
 
+def _calls(
+    steps: Sequence[Step], slots: Mapping[str, int], placement: Placement | None
+) -> tuple[list[str], dict[str, Any]]:
+    """Return each step's call as Python, and what the calls read besides values."""
+    if placement is None:
+        return [_call(place, map(_read, step.reads)) for place, step in enumerate(steps)], {}
+    device, known = (
+        placement.device,
+        {slots[name]: value for name, value in placement.known.items()},
+    )
+    hosted = {*known, *(slots[name] for name in placement.hosted)}
+    scope: dict[str, Any] = {"bring": functools.partial(bring, device=device)}
+    calls = []
+    for place, (step, brought) in enumerate(zip(steps, to_bring(steps, hosted), strict=True)):
+        texts = [_read(slot) for slot in step.reads]
+        for at in brought:
+            slot = step.reads[at]
+            if slot in known:
+                scope.setdefault(f"c{slot}", bring(known[slot], device))
+            texts[at] = f"c{slot}" if slot in known else f"bring(v{slot})"
+        call = _call(place, texts)
+        calls.append(f"bring({call})" if step.node.op_type in WITH_BODIES else call)
+    return calls, scope
+
+
+def _call(place: int, arguments: Iterable[str]) -> str:
+    return f"f{place}({', '.join(arguments)})"
+
+
 def _write(
-    steps: Sequence[Step], slots: Mapping[str, int], wanted: Collection[str]
+    steps: Sequence[Step], calls: Sequence[str], slots: Mapping[str, int], wanted: Collection[str]
 ) -> tuple[list[str], dict[int, Step]]:
     kept = {slots[name] for name in wanted}
     produced = {slot for step in steps for slot in step.writes}
@@ -76,7 +111,7 @@ def _write(
     ]
     step_at: dict[int, Step] = {}
     for place, step in enumerate(steps):
-        lines.append(f"    {_targets(step)} = f{place}({', '.join(map(_read, step.reads))})")
+        lines.append(f"    {_targets(step)} = {calls[place]}")
         step_at[len(lines)] = step
         free = [f"v{slot}" for slot in done[place] if slot in produced and slot not in kept]
         if free:

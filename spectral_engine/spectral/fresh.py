@@ -73,4 +73,4 @@ def _fill_normal(parameter: Tensor, random: torch.Generator) -> None:
     """Draw as wide as it was; a single number is a constant of the model, and stays."""
     if parameter.numel() > 1:
         drawn = torch.randn(parameter.shape, generator=random)
-        parameter.copy_(drawn * parameter.std() + parameter.mean())
+        parameter.copy_(drawn * parameter.std().cpu() + parameter.mean().cpu())

@@ -36,8 +36,8 @@ class Relevance:
     def __init__(self, model: SpectralModel, score: Score, seed: int = 0) -> None:
         self.score, self.seed = score, seed
         self.count = model.coupling.count
-        self.running: NDArray[np.float64] = np.zeros(self.count)
         self.observed = 0
+        self._running = torch.zeros(self.count, dtype=torch.float64)
         self.attach(model)
 
     def attach(self, model: SpectralModel) -> None:
@@ -48,18 +48,30 @@ class Relevance:
             for transfer in model.coupling.transfers
             if (ids := model.coupling.axes[transfer.weight][transfer.out_axis]) is not None
         ]
+        device = next(model.parameters(), self._running).device
+        self._running = self._running.to(device)
+        self._places = [torch.from_numpy(ids).to(device) for _, ids in self.producers]
+
+    @property
+    def running(self) -> NDArray[np.float64]:
+        """The running mean [count]; it lies where the model does, and is copied when it is asked for."""
+        return self._running.cpu().numpy().copy()
+
+    @running.setter
+    def running(self, values: NDArray[np.float64]) -> None:
+        self._running = torch.from_numpy(values.copy()).to(self._running.device)
 
     @torch.no_grad()
     def observe(self) -> None:
         """Take in the gradients of one step: the running mean of each group's first-order change of the loss."""
         if self.score not in WITH_GRADIENTS:
             return
-        change = np.zeros(self.count)
+        change = torch.zeros_like(self._running)
         of = self._of_links if self.score == "taylor" else self._first_order
-        for transfer, ids in self.producers:
-            self._add(change, ids, of(transfer))
+        for (transfer, _), places in zip(self.producers, self._places, strict=True):
+            change.index_add_(0, places, of(transfer).double())
         self.observed += 1
-        self.running += (np.abs(change) - self.running) * (1 - MOMENTUM)
+        self._running += (change.abs() - self._running) * (1 - MOMENTUM)
 
     def scores(self) -> NDArray[np.float64]:
         """Return the relevance of every group."""
@@ -129,7 +141,7 @@ class Relevance:
             self._add(total, ids, _array(node_norms(weight, transfer.in_axis)) ** 2)
         return total
 
-    def _first_order(self, transfer: Transfer) -> NDArray[np.float64]:
+    def _first_order(self, transfer: Transfer) -> Tensor:
         """Return λ ∂L/∂λ + b ∂L/∂b of one transfer's nodes [out]."""
         held = self.model.spectral.get(transfer.weight)
         module = self.model.module
@@ -145,15 +157,15 @@ class Relevance:
             bias = module.initializer(offset)
             if bias.numel() == change.numel():
                 change = change + _times_gradient(bias).flatten()
-        return _array(change)
+        return change
 
-    def _of_links(self, transfer: Transfer) -> NDArray[np.float64]:
+    def _of_links(self, transfer: Transfer) -> Tensor:
         """Return Σ_j |w_ij ∂L/∂w_ij| of one transfer's nodes [out]; with w = λ φ it is Σ_j |φ_ij ∂L/∂φ_ij|."""
         held = self.model.spectral.get(transfer.weight)
         weight = (
             self.model.module.initializer(transfer.weight) if held is None else held.eigenvectors
         )
-        return _array(node_sums(_times_gradient(weight).abs(), transfer.out_axis))
+        return node_sums(_times_gradient(weight).abs(), transfer.out_axis)
 
     @staticmethod
     def _add(total: NDArray[np.float64], ids: Ids, values: NDArray[np.float64]) -> None:

@@ -70,7 +70,7 @@ class Trainer:
         )
         for key, (mean, square) in moments.items():
             self.optimizer.state[self.held[key].tensor] = {
-                "step": torch.tensor(float(self.steps)),
+                "step": torch.tensor(float(self.steps), device=mean.device),  # as fused steps ask
                 "exp_avg": mean,
                 "exp_avg_sq": square,
             }

@@ -32,12 +32,12 @@ def size(node: Node, mode: Mode) -> Function:
 
 @operator("Range")
 def range_(node: Node, mode: Mode) -> Function:
-    """Numbers from start to limit by delta."""
+    """Numbers from start to limit by delta; they stay on the host, where these are read."""
 
     def function(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
         first, last, step = start.item(), limit.item(), delta.item()
         check_size(node, [max(0, int((last - first) / step))])
-        return torch.arange(first, last, step, dtype=start.dtype, device=start.device)
+        return torch.arange(first, last, step, dtype=start.dtype)
 
     return function
 

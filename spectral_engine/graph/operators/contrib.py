@@ -195,7 +195,7 @@ def embed(node: Node, mode: Mode) -> Function:
         if segments is not None and segment_table is not None:
             total = total + F.embedding(segments.to(device), segment_table)
         y = F.layer_norm(total, gamma.shape, gamma, beta, epsilon)
-        none = torch.zeros(len(words), dtype=torch.int32)
+        none = torch.zeros(len(words), dtype=torch.int32, device=device)
         lengths = none if mask is None else mask.sum(1, dtype=torch.int32)
         return (y, lengths, total) if len(node.outputs) > 1 else y
 

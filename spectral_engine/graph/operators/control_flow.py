@@ -11,6 +11,7 @@ from torch import Tensor
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.node import Node, Subgraph
 from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.placement import HOST, bring, device_of
 
 MAX_TRIPS = 100_000
 # Takes the body's inputs and the values captured from around; gives the body's outputs.
@@ -35,23 +36,18 @@ def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
     def body(inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         given = dict(zip(node.captured, captured, strict=True))
         given.update(zip(graph.inputs, inputs, strict=True))
-        device = next(
-            (v.device for v in given.values() if isinstance(v, Tensor) and v.is_floating_point()),
-            None,
-        )
-        values = {**_moved(plan.known, device), **given}
-        found = plan.run(values, graph.outputs)
-        return [found[name] for name in graph.outputs]
+        values = {**given, **plan.known}
+        device = next((d for v in given.values() if (d := device_of(v)) != HOST), HOST)
+        if device == HOST:
+            found = plan.run(values, graph.outputs)
+        else:
+            hosted = frozenset(
+                n for n, v in given.items() if n in plan.slots and device_of(v) == HOST
+            )
+            found = plan.run(values, graph.outputs, device=device, hosted=hosted)
+        return [bring(found[name], device) for name in graph.outputs]
 
     return body
-
-
-def _moved(known: Any, device: torch.device | None) -> Any:
-    if device is None or device.type == "cpu":
-        return known
-    from spectral_engine.graph.module import on_device
-
-    return {name: on_device(value, device) for name, value in known.items()}
 
 
 @operator("If")

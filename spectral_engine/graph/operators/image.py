@@ -202,7 +202,7 @@ def non_max_suppression(node: Node, mode: Mode) -> Function:
             for kind, row in enumerate(classes)
             for box in _best(corners[batch], row, limit, threshold, lowest)
         ]
-        return torch.tensor(rows, dtype=torch.int64).view(-1, 3)
+        return torch.tensor(rows, dtype=torch.int64, device=boxes.device).view(-1, 3)
 
     return function
 

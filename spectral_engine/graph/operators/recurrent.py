@@ -54,9 +54,9 @@ def recurrent(node: Node, mode: Mode) -> Function:
     ) -> Any:
         if batch_first:
             x, h, c = x.transpose(0, 1), _turned(h), _turned(c)
-        hidden = r.shape[-1]
+        hidden, x = r.shape[-1], x.to(w.dtype)  # autocast may have made it half
         nothing = x.new_zeros(directions, x.shape[1], hidden)
-        states = [nothing if h is None else h, nothing if c is None else c]
+        states = [nothing if state is None else state.to(w.dtype) for state in (h, c)]
         states = states if node.op_type == "LSTM" else states[:1]
         full = lengths is None or bool((lengths == x.shape[0]).all())
         weights = [_direction(w, r, bias, peepholes, place) for place in range(directions)]
@@ -111,9 +111,9 @@ def _fused(
         if tensor is not None
     ]
     given = tuple(states) if node.op_type == "LSTM" else states[0]
-    kernel = _kernel(node)
+    kernel, learns = _kernel(node), torch.is_grad_enabled()  # cuDNN keeps what a gradient needs
     found = kernel(
-        x.flip(0) if turned else x, given, flat, biased, 1, 0.0, False, len(weights) > 1, False
+        x.flip(0) if turned else x, given, flat, biased, 1, 0.0, learns, len(weights) > 1, False
     )
     y, last = found[0], list(found[1:])
     y = y.flip(0) if turned else y
