@@ -11,11 +11,12 @@ SUITS := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 11
 PYTHON ?= $(shell for found in $(CANDIDATES); do \
 	$$found -c '$(SUITS)' 2>/dev/null && echo $$found && break; done)
 
-.PHONY: help demo test unit check format venv clean bench-quality bench-quality-small
+.PHONY: help demo test test-gpu unit check format venv clean bench-quality bench-quality-small
 
 help:
 	@echo 'make demo    compress a real model through the service, in one command'
 	@echo 'make test    checks and all tests'
+	@echo 'make test-gpu  the tests that need a CUDA device; skipped without one'
 	@echo 'make check   formatting, lint, types, import rules'
 	@echo 'make format  rewrite the sources as the formatter wants them'
 	@echo 'make bench-quality        quality against the peers: hours, goes on where it stopped'
@@ -30,6 +31,9 @@ test: check unit
 
 unit: $(VENV)/.has-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/.has-test
+	$(BIN)/python -m pytest tests/gpu -rs $(PYTEST_ARGS)
 
 check: $(VENV)/.has-test
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ from spectral_engine.errors import EngineError, ModelInvalid
 from spectral_engine.graph.fuse import fuse
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode, find_build
+from spectral_engine.graph.operators.precision import IN_SINGLE, in_single
 from spectral_engine.graph.operators.registry import Function
 from spectral_engine.graph.placement import HOST, Placement
 from spectral_engine.graph.straight import MISFITS, Runner, misfit, write_runner
@@ -89,7 +90,8 @@ def make_plan(
 def _bind(node: Node, mode: Mode) -> Function:
     build = find_build(node)
     try:
-        return build(node, mode)
+        function = build(node, mode)
+        return in_single(function) if node.op_type in IN_SINGLE else function
     except EngineError:
         raise
     except MISFITS as error:

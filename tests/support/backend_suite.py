@@ -28,9 +28,11 @@ from onnx.backend.test.loader import load_model_tests
 
 from spectral_engine.errors import EngineError
 from spectral_engine.graph.operators import supported_operators
+from spectral_engine.graph.placement import bring
 from spectral_engine.loading import load
 
 SECONDS_PER_CASE = 20
+CPU = torch.device("cpu")
 TABLE = Path(__file__).parents[2] / "docs" / "operators.md"
 KINDS = ("simple", "pytorch-converted", "pytorch-operator")
 
@@ -125,14 +127,14 @@ def _plain(value: object) -> object:
     return value
 
 
-def judge(case: Case) -> Outcome:
-    """Import and run one case."""
+def judge(case: Case, device: torch.device = CPU) -> Outcome:
+    """Import and run one case, with model and inputs on a device."""
     try:
         with _limit(SECONDS_PER_CASE), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = load(case.model.SerializeToString())
+            module = load(case.model.SerializeToString()).to(device)
             for given, wanted in case.data:
-                found = _run(module, case, given)
+                found = _run(module, case, given, device)
                 problem = _difference(case, found, wanted)
                 if problem:
                     return Outcome(case, "wrong", problem)
@@ -157,13 +159,18 @@ def _limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _run(module: object, case: Case, given: list) -> list:
-    held = {tensor.name for tensor in case.model.graph.initializer}
-    names = [value.name for value in case.model.graph.input if value.name not in held]
-    inputs = {name: as_value(value) for name, value in zip(names, given, strict=False)}
+def _run(module: object, case: Case, given: list, device: torch.device) -> list:
+    inputs = {name: bring(value, device) for name, value in named(case, given).items()}
     with torch.no_grad():
         found = module(**inputs)
-    return [found[value.name] for value in case.model.graph.output]
+    return [bring(found[value.name], CPU) for value in case.model.graph.output]
+
+
+def named(case: Case, given: list) -> dict[str, object]:
+    """Return a case's inputs by name."""
+    held = {tensor.name for tensor in case.model.graph.initializer}
+    names = [value.name for value in case.model.graph.input if value.name not in held]
+    return {name: as_value(value) for name, value in zip(names, given, strict=False)}
 
 
 def as_value(value: object) -> object:

@@ -117,14 +117,21 @@ def pretended_cuda() -> Iterator[torch.device]:
     foreach = _foreach_utils._get_foreach_kernels_supported_devices
     data = property(Tensor.data.__get__, _take_over)  # type: ignore[attr-defined]
     with ExitStack() as stack:
-        answers = {"_lazy_init": None, "is_available": True, "device_count": 1, "is_bf16_supported": False}
+        answers = {
+            "_lazy_init": None,
+            "is_available": True,
+            "device_count": 1,
+            "is_bf16_supported": False,
+        }
         for name, answer in answers.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))
         stack.enter_context(patch.object(Tensor, "data", data, create=True))
         stack.enter_context(patch.object(torch, "tensor", _tensor))
         stack.enter_context(
             patch.object(
-                _foreach_utils, "_get_foreach_kernels_supported_devices", lambda: [*foreach(), "meta"]
+                _foreach_utils,
+                "_get_foreach_kernels_supported_devices",
+                lambda: [*foreach(), "meta"],
             )
         )
         torch.__future__.set_swap_module_params_on_conversion(True)

@@ -54,9 +54,9 @@ def recurrent(node: Node, mode: Mode) -> Function:
     ) -> Any:
         if batch_first:
             x, h, c = x.transpose(0, 1), _turned(h), _turned(c)
-        hidden, x = r.shape[-1], x.to(w.dtype)  # autocast may have made it half
+        hidden = r.shape[-1]
         nothing = x.new_zeros(directions, x.shape[1], hidden)
-        states = [nothing if state is None else state.to(w.dtype) for state in (h, c)]
+        states = [nothing if state is None else state for state in (h, c)]
         states = states if node.op_type == "LSTM" else states[:1]
         full = lengths is None or bool((lengths == x.shape[0]).all())
         weights = [_direction(w, r, bias, peepholes, place) for place in range(directions)]
@@ -112,9 +112,10 @@ def _fused(
     ]
     given = tuple(states) if node.op_type == "LSTM" else states[0]
     kernel, learns = _kernel(node), torch.is_grad_enabled()  # cuDNN keeps what a gradient needs
-    found = kernel(
-        x.flip(0) if turned else x, given, flat, biased, 1, 0.0, learns, len(weights) > 1, False
-    )
+    with torch.autocast(x.device.type, enabled=False):
+        found = kernel(
+            x.flip(0) if turned else x, given, flat, biased, 1, 0.0, learns, len(weights) > 1, False
+        )
     y, last = found[0], list(found[1:])
     y = y.flip(0) if turned else y
     return y.view(*y.shape[:2], len(weights), -1).transpose(1, 2), last
