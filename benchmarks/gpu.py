@@ -28,10 +28,12 @@ from benchmarks.quality.data import load as load_data
 from benchmarks.quality.nets import build
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
-from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.module import OnnxModule
 from spectral_engine.loading import load
 from spectral_engine.recipe import Precision, Recipe
 from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.objective import build_objective, find_head
 from spectral_engine.training.trainer import Trainer
@@ -144,13 +146,21 @@ def engine_step(
     feed = Feed(bench.split, batch, device)
     training = {"device": str(device), "precision": precision, "distill": 0.0}
     recipe = Recipe(method="prune", training=training)
-    module = load(bench.model)
+    module, coupling = as_trained(bench, feed)
     objective = build_objective(
         recipe, find_head(module.nodes, "logits"), 10, bench.split.labels, np.zeros((1, 10))
     )
-    model = form(module, couple(module), recipe.spectral)
+    model = form(module, coupling, recipe.spectral)
     trainer = Trainer(model, objective, None, recipe.training, device)
     return lambda: trainer.step(feed.at_step(trainer.steps, 0), 1e-4)
+
+
+def as_trained(bench: Bench, feed: Feed) -> tuple[OnnxModule, Coupling]:
+    """Return the net as a job trains it: with the normalisations that its exporter folded away."""
+    module = load(bench.model)
+    coupling = couple(module)
+    found = normalize(module.to(feed.device), coupling, feed)
+    return (module, coupling) if found is None else (OnnxModule(found.model), found.coupling)
 
 
 def steps_of(bench: Bench, batch: int, device: torch.device) -> dict[tuple[str, Precision], Step]:

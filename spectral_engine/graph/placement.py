@@ -7,9 +7,9 @@ value on the device in arithmetic, it is brought over: a constant once, when a r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spectral_engine.graph.plan import Step
 
 HOST = torch.device("cpu")
+Fused = TypeVar("Fused", bound=Callable[..., Any])
 # Positions of inputs that a function reads as Python numbers; for all other inputs values must lie together.
 READ_BY_PYTHON: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "Split", "TopK"), (1,)),
@@ -55,11 +56,11 @@ class Placement:
     hosted: frozenset[str]
 
 
-def stays_on_host(*positions: int) -> Any:
+def stays_on_host(*positions: int) -> Callable[[Fused], Fused]:
     """Mark a function of fused steps: these of its inputs it reads as Python numbers."""
 
-    def mark(function: Any) -> Any:
-        function.read_by_python = positions
+    def mark(function: Fused) -> Fused:
+        function.read_by_python = positions  # type: ignore[attr-defined]  # a function holds what it is given
         return function
 
     return mark

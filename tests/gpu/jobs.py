@@ -31,10 +31,10 @@ def on_both(folder, kind, data="digits.npz", **asked):
 
 def check_alike(found, reference):
     """Demand the same outcome, a metric nearby, proofs that hold, and a report that says where it ran."""
-    assert found.outcome == reference.outcome
-    assert len(found.candidates) == len(reference.candidates)
     apart = [one.chosen.entry.measurement.metric.value for one in (found, reference)]
     assert abs(apart[0] - apart[1]) <= METRIC_APART, apart
+    assert found.outcome == reference.outcome, apart
+    assert len(found.candidates) == len(reference.candidates)
     for candidate in found.candidates:
         proof = candidate.entry.exactness
         assert proof.max_abs_difference <= 1e-5 * max(1.0, proof.max_abs_output)

@@ -7,7 +7,7 @@ import torch
 
 from spectral_engine.loading import load
 from tests.gpu.jobs import DEVICE
-from tests.support.backend_suite import cases, judge, outcomes
+from tests.support.backend_suite import cases, fails_in_half, judge, outcomes
 from tests.support.zoo import NETS, specimen
 
 
@@ -65,5 +65,15 @@ def test_onnx_cases_pass_where_they_pass_on_the_cpu():
         if one.verdict != cpu[one.case.name]
     ]
     counted = collections.Counter(one.verdict for one in found)
-    assert not other
+    assert not other, "\n".join(map(str, other))
     assert counted["passed"] > 1_543
+
+
+def test_no_operator_fails_on_values_in_half_precision():
+    passed = [one.case for one in outcomes() if one.verdict == "passed" and one.case.data]
+    failed = [
+        (case.operator, case.name, reason)
+        for case in passed
+        if (reason := fails_in_half(case, DEVICE))
+    ]
+    assert not failed, "\n".join(map(str, failed))

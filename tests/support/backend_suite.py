@@ -166,6 +166,25 @@ def _run(module: object, case: Case, given: list, device: torch.device) -> list:
     return [bring(found[value.name], CPU) for value in case.model.graph.output]
 
 
+def fails_in_half(case: Case, device: torch.device = CPU) -> str:
+    """Run a case whose first input comes in bfloat16, as a layer before it gives it; return what is raised."""
+    first, *_ = case.data
+    inputs = {name: bring(value, device) for name, value in named(case, first[0]).items()}
+    name = next(iter(inputs), "")
+    value = inputs.get(name)
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32 or value.dim() < 2:
+        return ""
+    module = load(case.model.SerializeToString()).to(device)
+    values = {**module.plan.known, **dict(module.named_parameters()), **inputs}
+    values[name] = value.to(torch.bfloat16)
+    try:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            module.plan.run(values, module.output_names, device=value.device)
+    except EngineError as error:
+        return error.detail
+    return ""
+
+
 def named(case: Case, given: list) -> dict[str, object]:
     """Return a case's inputs by name."""
     held = {tensor.name for tensor in case.model.graph.initializer}

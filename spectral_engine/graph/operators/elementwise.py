@@ -56,9 +56,9 @@ BINARY: dict[str, Callable[..., Any]] = {
     "And": torch.logical_and,
     "Or": torch.logical_or,
     "Xor": torch.logical_xor,
-    "BitwiseAnd": torch.bitwise_and,
-    "BitwiseOr": torch.bitwise_or,
-    "BitwiseXor": torch.bitwise_xor,
+    "BitwiseAnd": with_numpy(torch.bitwise_and, np.bitwise_and),
+    "BitwiseOr": with_numpy(torch.bitwise_or, np.bitwise_or),
+    "BitwiseXor": with_numpy(torch.bitwise_xor, np.bitwise_xor),
 }
 FOLDS: dict[str, Callable[[Any, Any], Tensor]] = {
     "Sum": torch.add,

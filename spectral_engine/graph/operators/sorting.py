@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operators.wide import WIDE
 
 
 @operator("TopK")
@@ -20,8 +21,9 @@ def top_k(node: Node, mode: Mode) -> Function:
 
     def function(x: Tensor, count: Tensor | None = None) -> Any:
         k = int(stated if count is None else count)
-        values, places = x.sort(dim=axis, descending=largest, stable=True)
-        found = values.narrow(axis, 0, k), places.narrow(axis, 0, k)
+        row = x.cpu() if x.dtype in WIDE else x  # CUDA sorts no such integers
+        values, places = row.sort(dim=axis, descending=largest, stable=True)
+        found = tuple(part.narrow(axis, 0, k).to(x.device) for part in (values, places))
         return found if len(node.outputs) > 1 else found[0]
 
     return function

@@ -1,0 +1,217 @@
+"""On a GPU everything that trains lies on it, whatever a path does to a trainer. The GPU is pretended.
+
+`tests/gpu` runs the same on a real one.
+"""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import spectral_engine as se
+from spectral_engine.compression import path_of, plan
+from spectral_engine.errors import InvalidRequest
+from spectral_engine.methods import path as path_module
+from spectral_engine.progress import ignore
+from spectral_engine.setup import prepare
+from spectral_engine.sparsity.model import SparseModel
+from tests.support.digits import save_all, save_digits
+from tests.support.pretended_device import Pretended, pretended_cuda
+
+KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
+METHODS = {
+    "prune": {"target": {"keep_nodes": 0.5}, "prune": {"candidates": 2}},
+    "sparse": {"target": {"density": 0.3}},
+    "svd": {"method": "retrain", "spectral": {"train": "svd"}},
+    "qr": {"method": "retrain", "spectral": {"train": "qr"}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = save_all(tmp_path_factory.mktemp("digits"))
+    save_digits(place / "unlabelled.npz", y_train=None, y_val=None, y_test=None)
+    return place
+
+
+@pytest.fixture
+def cuda():
+    with pretended_cuda() as device:
+        yield device
+
+
+def recipe(method="prune", device="cuda:0", epochs=2, **more):
+    parts = {"method": method} | METHODS.get(method, {}) | more
+    return se.Recipe(training={"epochs": epochs, "device": device}, seed=1, **parts)
+
+
+def path_over(folder, work, asked, kind="perceptron"):
+    setup = prepare(
+        folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
+    )
+    work.mkdir(exist_ok=True)
+    return path_of(setup, plan(setup, work, ignore))
+
+
+def tensors_of(walked):
+    """Return all tensors of a path by where they were found."""
+    trainer, found = walked.trainer, {}
+    found |= trainer.tensors()
+    found |= {f"module|{name}": p for name, p in trainer.model.module.named_parameters()}
+    found |= {f"model|{name}": p for name, p in trainer.model.named_parameters()}
+    found |= {f"buffer of model|{name}": b for name, b in trainer.model.named_buffers()}
+    found |= {f"gradient|{key}": item.tensor.grad for key, item in trainer.held.items()}
+    for key, item in trainer.held.items():
+        for name, value in trainer.optimizer.state.get(item.tensor, {}).items():
+            found[f"optimizer|{key}|{name}"] = value
+    found |= {f"relevance|{n}": v for n, v in vars(walked.relevance).items() if _is_tensor(v)}
+    found |= {f"place|{n}": v for n, v in enumerate(walked.relevance._places)}
+    if isinstance(trainer.model, SparseModel):
+        found |= {f"mask|{name}": mask for name, mask in trainer.model.masks.items()}
+        for part in ("first", "last", "ever"):
+            held = getattr(walked.topology, part)
+            found |= {f"{part}|{name}": value for name, value in held.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_tensor(value):
+    return isinstance(value, torch.Tensor)
+
+
+def check_all_there(walked):
+    found = tensors_of(walked)
+    assert found
+    elsewhere = {name for name, value in found.items() if not isinstance(value, Pretended)}
+    assert not elsewhere
+
+
+def take_steps(walked, count=2, *, watched=True):
+    """Train on; `watched` steps are those of the trunk, whose gradients are read."""
+    for _ in range(count):
+        walked._before_step()
+        batch = walked.task.feed.at_step(walked.walk.step, 1)
+        walked.trainer.step(batch, 1e-3, after_backward=walked._observe if watched else None)
+        walked.walk.step += 1
+
+
+def cut_a_node(walked):
+    """Remove one node that may go."""
+    coupling = walked.trainer.model.coupling
+    going = np.zeros(coupling.count, dtype=bool)
+    going[np.flatnonzero(coupling.alive() & ~coupling.pinned)[0]] = True
+    walked.trainer.narrow(going)
+    walked.relevance.attach(walked.trainer.model)
+
+
+@KINDS
+@pytest.mark.parametrize("method", ["prune", "sparse"])
+def test_everything_is_there_after_steps_cuts_forks_spills_and_reloads(
+    folder, tmp_path, cuda, kind, method
+):
+    walked = path_over(folder, tmp_path, recipe(method), kind)
+    check_all_there(walked)
+    take_steps(walked)
+    check_all_there(walked)
+    if method == "prune":
+        cut_a_node(walked)
+        check_all_there(walked)
+        take_steps(walked)
+    trunk = walked.trainer
+    walked.trainer = trunk.fork()
+    take_steps(walked, watched=False)
+    check_all_there(walked)
+    walked.trainer = trunk.lend(tmp_path / "trunk.safetensors")
+    take_steps(walked, watched=False)
+    check_all_there(walked)
+    walked.trainer = trunk
+    trunk.take_back(tmp_path / "trunk.safetensors")
+    take_steps(walked)
+    check_all_there(walked)
+
+
+@KINDS
+@pytest.mark.parametrize("method", ["prune", "sparse"])
+def test_everything_is_there_after_a_resume(folder, tmp_path, cuda, kind, method):
+    first = path_over(folder, tmp_path, recipe(method), kind)
+    take_steps(first)
+    if method == "prune":
+        cut_a_node(first)
+        first.removed = ~first.trainer.model.coupling.alive()
+    take_steps(first)
+    first._save()
+    assert all(t.device.type == "cpu" for t in load_file(first._checkpoint).values())
+    second = path_over(folder, tmp_path, recipe(method), kind)
+    second._resume()
+    check_all_there(second)
+    take_steps(second)
+    check_all_there(second)
+
+
+@KINDS
+@pytest.mark.parametrize("method", METHODS)
+def test_a_job_on_one_device_gives_the_bits_of_the_cpu(folder, kind, method):
+    asked = {"method": method} if method in {"prune", "sparse"} else {}
+    asked |= METHODS[method]
+    with pretended_cuda():
+        there = compress(folder, kind, se.Recipe(**asked, training=training("cuda:0"), seed=1))
+    here = compress(folder, kind, se.Recipe(**asked, training=training("cpu"), seed=1))
+    assert there.report.data.provenance.device == "cuda:0"
+    assert [c.model_bytes for c in there.candidates] == [c.model_bytes for c in here.candidates]
+    assert there.report.data.relevance == here.report.data.relevance
+
+
+def training(device):
+    return {"epochs": 2, "device": device}
+
+
+def compress(folder, kind, asked, data="digits.npz", **more):
+    return se.compress(folder / f"{kind}.onnx", folder / data, asked, **more)
+
+
+def test_a_job_without_labels_stays_on_one_device(folder):
+    with pretended_cuda():
+        there = compress(folder, "perceptron", recipe(), "unlabelled.npz")
+    here = compress(folder, "perceptron", recipe(device="cpu"), "unlabelled.npz")
+    assert there.chosen.model_bytes == here.chosen.model_bytes
+
+
+def test_fresh_weights_are_drawn_for_a_device(folder):
+    fresh = {"spectral": {"init": "fresh"}}
+    with pretended_cuda():
+        there = compress(folder, "convolutional", recipe(**fresh))
+    here = compress(folder, "convolutional", recipe(device="cpu", **fresh))
+    assert there.chosen.model_bytes == here.chosen.model_bytes
+
+
+def test_a_trunk_that_waits_on_disk_comes_back_to_its_device(folder, tmp_path, monkeypatch):
+    here = compress(folder, "perceptron", recipe(device="cpu"))
+    monkeypatch.setattr(path_module, "SPILLED_BYTES", 0)
+    with pretended_cuda():
+        there = compress(folder, "perceptron", recipe(), work_dir=tmp_path)
+    assert there.chosen.model_bytes == here.chosen.model_bytes
+
+
+def test_a_step_of_the_optimiser_on_the_host_is_refused_by_the_pretended_device(
+    folder, tmp_path, cuda
+):
+    walked = path_over(folder, tmp_path, recipe())
+    take_steps(walked)
+    for state in walked.trainer.optimizer.state.values():
+        state["step"] = state["step"].cpu()
+    with pytest.raises(RuntimeError, match="on the same device"):
+        take_steps(walked)
+
+
+def test_a_gpu_that_is_not_there_is_refused_by_name_before_training(folder, cuda):
+    told = []
+    with pytest.raises(InvalidRequest, match="cuda:99 is not on this machine") as caught:
+        compress(folder, "perceptron", recipe(device="cuda:99"), on_progress=told.append)
+    assert caught.value.pointer == "#/recipe/training/device"
+    assert "cuda:0" in caught.value.detail
+    assert all(progress.stage != "training" for progress in told)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_without_a_gpu_every_one_is_refused(folder):
+    with pytest.raises(InvalidRequest, match="cuda is not on this machine: it has no CUDA device"):
+        compress(folder, "perceptron", recipe(device="cuda"))
