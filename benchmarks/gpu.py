@@ -210,6 +210,7 @@ def measure_steps(bench: Bench, device: torch.device, rounds: int) -> None:
             row = {"what": "step", "net": bench.name, "card": card(device), "batch": batch}
             row |= {"loop": loop, "precision": precision, "ms": ms, "copies": copies.count}
             row["times_plain"] = ms / found["plain torch", precision]
+            row["normalisations"] = "trained" if "resnet" in NETS[bench.name] else "none"
             append(row)
 
 

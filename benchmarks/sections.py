@@ -130,6 +130,22 @@ def _passed(test: str) -> Show:
 
 FLOOR_RULES = ("certified", "uncorrected", "point_estimate")
 
+
+def _gpu_summary(own: list[Row]) -> str:
+    """Say how far the engine's step is from torch's where both train the same net, and what else the rows hold."""
+    ratios = [
+        row["times_plain"]
+        for row in own
+        if row["loop"] == "engine, spectral" and "times_plain" in row
+    ]
+    folded = any(row.get("normalisations") == "folded away" for row in own)
+    parts = [f"Spectral steps take {min(ratios):.2f} to {max(ratios):.2f} times plain torch's"]
+    parts += [
+        "steps of a net whose normalisations were folded away have no ratio: they train another net"
+    ] * folded
+    return "; ".join(parts) + "."
+
+
 SECTIONS = [
     Section(
         name="digits_pruning",
@@ -167,6 +183,31 @@ SECTIONS = [
             "plain ms": lambda row: f"{row['plain_ms']:.2f}",
             "batch": lambda row: str(row["batch"]),
             "threads": lambda row: str(row["threads"]),
+        },
+    ),
+    Section(
+        name="gpu",
+        title="On a GPU",
+        command="python -m benchmarks.gpu",
+        goal="a step's time over that of plain torch on the same card and in the same precision, each from rows in the "
+        "host's memory to a loss that Python has read; and whole jobs, on the card and on the CPU of the same machine.",
+        badness=lambda row: row.get("times_plain", 0.0),
+        summary=_gpu_summary,
+        columns={
+            "measured": measured_at,
+            "card": lambda row: str(row["card"]),
+            "net": lambda row: str(row["net"]),
+            "loop": lambda row: str(row["loop"]),
+            "precision": lambda row: str(row["precision"]),
+            "batch": lambda row: str(row["batch"]),
+            "normalisations": lambda row: row.get("normalisations", ""),
+            "ms a step": lambda row: f"{row['ms']:.2f}" if "ms" in row else "",
+            "times plain torch": lambda row: (
+                f"{row['times_plain']:.2f}" if "times_plain" in row else ""
+            ),
+            "copies a step": lambda row: str(row.get("copies", "")),
+            "seconds of the job": lambda row: f"{row['seconds']:.1f}" if "seconds" in row else "",
+            "accuracy": lambda row: _points(row["accuracy"]) if "accuracy" in row else "",
         },
     ),
     Section(

@@ -11,12 +11,15 @@ from safetensors.torch import load_file
 import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import InvalidRequest
+from spectral_engine.graph.coupling import couple
 from spectral_engine.methods import path as path_module
 from spectral_engine.progress import ignore
 from spectral_engine.setup import prepare
 from spectral_engine.sparsity.model import SparseModel
+from spectral_engine.spectral.fresh import draw_weights
 from tests.support.digits import save_all, save_digits
 from tests.support.pretended_device import Pretended, pretended_cuda
+from tests.support.zoo import specimen
 
 KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
 METHODS = {
@@ -175,12 +178,18 @@ def test_a_job_without_labels_stays_on_one_device(folder):
     assert there.chosen.model_bytes == here.chosen.model_bytes
 
 
-def test_fresh_weights_are_drawn_for_a_device(folder):
-    fresh = {"spectral": {"init": "fresh"}}
-    with pretended_cuda():
-        there = compress(folder, "convolutional", recipe(**fresh))
-    here = compress(folder, "convolutional", recipe(device="cpu", **fresh))
-    assert there.chosen.model_bytes == here.chosen.model_bytes
+@pytest.mark.parametrize("name", ["llama", "residual"])
+def test_fresh_weights_on_a_device_are_those_that_the_cpu_draws(name):
+    model = specimen(name).model
+    coupling = couple(se.load(model))
+    here = se.load(model)
+    draw_weights(here, coupling, seed=3)
+    with pretended_cuda() as cuda:
+        there = se.load(model).to(cuda)
+        draw_weights(there, coupling, seed=3)
+        drawn = {key: value.detach().cpu() for key, value in there.named_parameters()}
+    for key, value in here.named_parameters():
+        torch.testing.assert_close(drawn[key], value.detach(), equal_nan=True)
 
 
 def test_a_trunk_that_waits_on_disk_comes_back_to_its_device(folder, tmp_path, monkeypatch):
