@@ -35,7 +35,7 @@ from spectral_engine.recipe import Precision, Recipe
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import build_objective, find_head
+from spectral_engine.training.objective import Head, Objective
 from spectral_engine.training.trainer import Trainer
 
 NETS = {
@@ -147,9 +147,8 @@ def engine_step(
     training = {"device": str(device), "precision": precision, "distill": 0.0}
     recipe = Recipe(method="prune", training=training)
     module, coupling = as_trained(bench, feed)
-    objective = build_objective(
-        recipe, find_head(module.nodes, "logits"), 10, bench.split.labels, np.zeros((1, 10))
-    )
+    head = Head("logits", "logits", None)
+    objective = Objective("classification", head, 0.0, recipe.training.temperature, 1.0)
     model = form(module, coupling, recipe.spectral)
     trainer = Trainer(model, objective, None, recipe.training, device)
     return lambda: trainer.step(feed.at_step(trainer.steps, 0), 1e-4)

@@ -27,7 +27,7 @@ from spectral_engine.loading import load
 from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import build_objective, find_head
+from spectral_engine.training.objective import Head, Objective
 from spectral_engine.training.teacher import Teacher
 from spectral_engine.training.trainer import Trainer
 
@@ -94,8 +94,8 @@ def build_trained(path: Path, shape: tuple[int, ...]) -> dict[str, Callable[[], 
     )
     feed = Feed(split, BATCH, CPU)
     recipe = Recipe(method="prune")
-    head = find_head(load(path).nodes, "logits")
-    objective = build_objective(recipe, head, 10, split.labels, np.zeros((1, 10)))
+    head, training = Head("logits", "logits", None), recipe.training
+    objective = Objective("classification", head, training.distill, training.temperature, 1.0)
     teacher = Teacher(load(path), objective.watch, feed)
 
     def step_of(form: type[SpectralModel]) -> Callable[[], None]:

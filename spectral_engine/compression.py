@@ -12,6 +12,7 @@ from spectral_engine.folder import Folder
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.input_noise import find_share
+from spectral_engine.labels import LabelsOption
 from spectral_engine.loading import load
 from spectral_engine.methods.budget import (
     Budget,
@@ -57,6 +58,7 @@ def compress(
     *,
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
+    labels: LabelsOption | dict[str, Any] | None = None,
 ) -> Result:
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
@@ -66,7 +68,9 @@ def compress(
     """
     tell = _Clock(on_progress)
     tell("importing", 0.0)
-    setup = prepare(model, data, Recipe.parse(recipe), label=label, preprocessing=preprocessing)
+    setup = prepare(
+        model, data, Recipe.parse(recipe), label=label, preprocessing=preprocessing, labels=labels
+    )
     folder = Folder(work_dir)
     started = time.time()
     training = tell.within(TRAINING_BEGINS, TRAINING_ENDS)
@@ -157,7 +161,7 @@ def swap_noise(setup: Setup) -> float:
     asked = setup.recipe.training.swap_noise
     if asked is not None:
         return asked
-    return find_share(setup.original, setup.objective.task, setup.splits, setup.recipe.seed)
+    return find_share(setup.original, setup.meaning, setup.splits, setup.recipe.seed)
 
 
 def path_of(setup: Setup, task: Task, held_as: type[SpectralModel] | None = None) -> SpectralPath:

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
-from spectral_engine.measure.metrics import correct, predicted, usual_threshold
+from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import Task
 from spectral_engine.training.swaps import can_swap, swap
 
 TOLERATED = 0.2  # changed answers ÷ wrong answers
@@ -24,7 +23,7 @@ ROWS = 1000  # of a kind that are asked, at most
 SHARES = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2)
 
 
-def find_share(original: Source, task: Task, splits: Splits, seed: int) -> float:
+def find_share(original: Source, meaning: Meaning, splits: Splits, seed: int) -> float:
     """Return the share of float inputs to swap while training; 0 where there are no labels, or no error to spare.
 
     Wrong answers are counted on validation rows, changed ones on training rows: on those that will be swapped. An
@@ -34,12 +33,16 @@ def find_share(original: Source, task: Task, splits: Splits, seed: int) -> float
     if seen.labels is None or unseen.labels is None or not can_swap(seen.inputs):
         return 0.0
     runner = Runner(original)
-    most = TOLERATED * distance(task, runner.predict(unseen), unseen.labels)
-    now = as_labels(task, runner.predict(seen), seen.labels)
+
+    def answers(rows: Split) -> NDArray[Any]:
+        return meaning.as_labels(runner.predict(rows, output=meaning.output))
+
+    most = TOLERATED * distance(meaning, answers(unseen), unseen.labels)
+    now = answers(seen)
 
     def bears(share: float) -> bool:
         noisy = Split(swap(seen.inputs, share, np.random.default_rng(seed)), None)
-        return distance(task, runner.predict(noisy), now) <= most
+        return distance(meaning, answers(noisy), now) <= most
 
     low, high = 0, len(SHARES)  # what is below `low` can be borne, what is from `high` on cannot
     while low < high:
@@ -55,18 +58,9 @@ def _first(rows: Split) -> Split:
     return rows.take(np.arange(min(ROWS, rows.rows)))
 
 
-def distance(task: Task, answers: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Return the share of wrong answers; for regression the squared error over the truth's variance."""
-    if task != "regression":
-        return 1 - float(correct(answers, truth).mean())
-    truth = truth.reshape(answers.shape).astype(np.float64)
+def distance(meaning: Meaning, answers: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Return the share of wrong answers, both as labels; of numbers the squared error over the truth's variance."""
+    if meaning.kind != "numbers":
+        return float((answers != truth)[truth >= 0].mean())
+    truth = truth.astype(np.float64)
     return float(((answers - truth) ** 2).mean() / max(truth.var(), np.finfo(np.float64).tiny))
-
-
-def as_labels(task: Task, answers: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
-    """Return answers in the form of the labels."""
-    if task == "regression":
-        return answers
-    if labels.ndim > 1 and labels.shape == answers.shape:
-        return (answers > usual_threshold(answers)).astype(np.int64)
-    return predicted(answers, labels=labels)

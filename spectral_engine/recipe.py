@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from spectral_engine.labels import LabelsOption, Task
 from spectral_engine.sparsity.notation import WRITTEN, Pattern, parse_pattern
 
 Method = Literal["prune", "retrain", "sparse"]
@@ -17,7 +18,6 @@ Trains = Literal["both", "eigenvalues", "svd", "qr"]
 Metric = Literal[
     "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
 ]
-Task = Literal["classification", "binary", "multilabel", "regression", "distillation"]
 Score = Literal[
     "eigenvalue",
     "eigenvalue_norm",
@@ -213,6 +213,14 @@ class Recipe(Part):
     target: Target = Field(default_factory=Target)
     metric: Metric | None = Field(None, description="by task when not given")
     task: Task | None = Field(None, description="inferred when not given")
+    labels: LabelsOption | None = Field(
+        None, description="what the labels are; what is not said is found by trying"
+    )
+    allow_poor_original: bool = Field(
+        False,
+        description="go on where the original does no better than chance on the data, or far better when they are "
+        "read in another way",
+    )
     training: Training = Field(default_factory=Training)
     spectral: Spectral = Field(default_factory=Spectral)
     prune: Prune = Field(default_factory=Prune)

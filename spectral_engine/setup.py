@@ -8,29 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from spectral_engine.data import InputSpec, Split, Splits, load_splits
-from spectral_engine.data.classes import class_axis
-from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
+from spectral_engine.data import Split, Splits, load_splits
+from spectral_engine.errors import InvalidRequest
 from spectral_engine.evaluation import Evaluation
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.measure.runtime import Runner, input_specs
+from spectral_engine.labels import LabelsOption
+from spectral_engine.meaning.data import understand_data
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.runtime import input_specs
 from spectral_engine.methods.budget import check_target
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
-from spectral_engine.training.objective import (
-    Objective,
-    build_objective,
-    choose_metric,
-    find_head,
-    infer_task,
-)
-
-PROBE_ROWS = 256
+from spectral_engine.training.objective import Objective, build_objective
 
 
 @dataclass(frozen=True)
@@ -40,8 +34,8 @@ class Setup:
     recipe: Recipe
     original: Source
     coupling: Coupling
-    specs: list[InputSpec]
     splits: Splits
+    meaning: Meaning
     objective: Objective
     evaluation: Evaluation
     device: torch.device
@@ -59,58 +53,66 @@ def prepare(
     *,
     label: str | None,
     preprocessing: dict[str, Any] | None,
+    labels: LabelsOption | dict[str, Any] | None = None,
 ) -> Setup:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     module = OnnxModule(load_model(model))
     original = as_source(model)
-    specs = input_specs(original)
+    option = labels_option(recipe, labels, label)
     splits = load_splits(
-        data, specs, seed=recipe.seed, label=label, preprocessing=preprocessing, task=recipe.task
+        data,
+        input_specs(original),
+        seed=recipe.seed,
+        label=option.column,
+        preprocessing=preprocessing,
     )
     coupling = couple(module)
-    answers = Runner(original).predict(first_rows(splits.validation, PROBE_ROWS))
-    objective = _objective(recipe, module, splits, answers)
-    metric = choose_metric(recipe, objective.task, labelled=splits.train.labels is not None)
-    check_target(recipe.target, higher_is_better=HIGHER_IS_BETTER[metric])
-    evaluation = Evaluation(metric, objective.task, original, splits, recipe)
-    return Setup(recipe, original, coupling, specs, splits, objective, evaluation, device)
+    understood = understand_data(module, original, splits, recipe, option)
+    meaning, splits = understood.meaning, understood.splits
+    answers = understood.probe.answers_of(meaning.output)
+    nodes = graph_nodes(module.model)
+    objective = build_objective(
+        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
+    )
+    evaluation = Evaluation(meaning, original, splits, recipe)
+    check_target(recipe.target, higher_is_better=HIGHER_IS_BETTER[evaluation.metric])
+    return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
 
 
-def _objective(
-    recipe: Recipe, module: OnnxModule, splits: Splits, answers: NDArray[Any]
-) -> Objective:
-    if not np.issubdtype(answers.dtype, np.floating):
-        raise ModelInvalid(
-            f"the first output {module.output_names[0]!r} holds {answers.dtype}, which cannot be trained: "
-            "export the model with its scores as the first output"
-        )
-    head = find_head(graph_nodes(module.model), module.output_names[0])
-    columns = int(np.prod(answers.shape[1:])) if answers.ndim > 1 else 1
-    labels = splits.train.labels
-    if labels is not None and infer_task(recipe.task, columns, labels) == "classification":
-        _check_classes(labels, answers)
-    return build_objective(recipe, head, columns, labels, answers, float_outputs(module))
+def labels_option(
+    recipe: Recipe, beside_data: LabelsOption | dict[str, Any] | None, label: str | None
+) -> LabelsOption:
+    """Return all that is said of the labels: what the recipe says wins over what the data set says.
+
+    Raises InvalidRequest by field.
+    """
+    said = _option(beside_data)
+    if recipe.labels is not None:
+        said = said.model_copy(update=recipe.labels.model_dump(exclude_unset=True))
+    if label is not None and said.column is None:
+        said = said.model_copy(update={"column": label})
+    return said
 
 
-def _check_classes(labels: NDArray[Any], answers: NDArray[Any]) -> None:
-    """Refuse labels beyond the model's classes, by value; labels may be one a row, or one for each step or pixel."""
-    if answers.ndim < 2 or not np.issubdtype(labels.dtype, np.integer):
-        return
-    classes = answers.shape[class_axis((len(labels), *answers.shape[1:]), labels.shape)]
-    if classes > 1 and int(labels.max()) >= classes:
-        raise DatasetMismatch(
-            f"labels go up to {int(labels.max())}, and the model has {classes} outputs",
-            pointer="#/y",
-        )
+def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
+    if isinstance(given, LabelsOption):
+        return given
+    try:
+        return LabelsOption.model_validate(given or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise InvalidRequest(first["msg"], pointer=f"#/labels/{where}") from error
 
 
-def float_outputs(module: OnnxModule) -> tuple[str, ...]:
-    """Return the graph's outputs after the first that hold floats."""
+def other_outputs(module: OnnxModule, answering: str) -> tuple[str, ...]:
+    """Return the graph's outputs that hold floats, without the one that is judged."""
     return tuple(
         value.name
-        for value in module.model.graph.outputs[1:]
-        if value.name and value.dtype is not None and value.dtype.is_floating_point()
+        for value in module.model.graph.outputs
+        if value.name and value.name != answering
+        if value.dtype is not None and value.dtype.is_floating_point()
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
-from spectral_engine.data.labels import read_labels
+from spectral_engine.data.labels import check_labels
 from spectral_engine.data.npz import read_npz
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.spec import InputSpec
@@ -25,7 +25,6 @@ from spectral_engine.data.split import (
 )
 from spectral_engine.data.table import read_table
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from spectral_engine.recipe import Task
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
@@ -41,7 +40,6 @@ def load_splits(
     seed: int,
     label: str | None = None,
     preprocessing: Preprocessing | dict[str, Any] | None = None,
-    task: Task | None = None,
 ) -> Splits:
     """Read .npz, .csv or .parquet; raises DatasetMismatch that names array, column or row."""
     path = Path(source)
@@ -51,8 +49,8 @@ def load_splits(
         raise DatasetMismatch("the data file is empty", pointer="#/file")
     prepare = _preprocessing(preprocessing)
     if is_table(path):
-        return _from_table(path, inputs, seed, label, prepare, task)
-    return _from_arrays(path, inputs, seed, prepare, task)
+        return _from_table(path, inputs, seed, label, prepare)
+    return _from_arrays(path, inputs, seed, prepare)
 
 
 def is_table(path: Path) -> bool:
@@ -82,7 +80,6 @@ def _from_table(
     seed: int,
     label: str | None,
     prepare: Preprocessing | None,
-    task: Task | None,
 ) -> Splits:
     if len(inputs) != 1:
         raise DatasetMismatch(
@@ -95,7 +92,7 @@ def _from_table(
     features = fit(table.features, inputs[0], "features", prepare, notes)
     found, classes = (None, None)
     if table.labels is not None:
-        found, classes = read_labels(table.labels, task, table.label or "label")
+        found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
     parts = _cut(whole, seed)
     return _splits(path, parts, "random", notes, table.label, table.names, classes)
@@ -106,14 +103,13 @@ def _from_arrays(
     inputs: Sequence[InputSpec],
     seed: int,
     prepare: Preprocessing | None,
-    task: Task | None,
 ) -> Splits:
     arrays = read_npz(path)
     notes: list[str] = []
     given = [part for part in PARTS if any(name.endswith(f"_{part}") for name in arrays)]
     suffixes = [f"_{part}" for part in given] if "train" in given else [""]
     raw = {suffix: _raw_labels(arrays, suffix) for suffix in suffixes}
-    labels, classes = _labels(raw, task)
+    labels, classes = _labels(raw)
     found = {
         suffix: Split(_inputs(arrays, inputs, suffix, prepare, notes), labels[suffix])
         for suffix in suffixes
@@ -151,7 +147,7 @@ def _raw_labels(arrays: dict[str, Array], suffix: str) -> Array | None:
 
 
 def _labels(
-    raw: dict[str, Array | None], task: Task | None
+    raw: dict[str, Array | None],
 ) -> tuple[dict[str, Array | None], list[str] | None]:
     """Read the labels of all parts together, so that classes have one numbering."""
     missing = [suffix for suffix, labels in raw.items() if labels is None]
@@ -167,9 +163,9 @@ def _labels(
                 f"'y{suffix}' has shape {list(labels.shape)}, 'y{first}' {list(present[first].shape)}",
                 pointer=f"#/y{suffix}",
             )
-    joined, classes = read_labels(np.concatenate([*present.values()]), task, f"y{first}")
+    joined = check_labels(np.concatenate([*present.values()]), f"y{first}")
     ends = np.cumsum([len(labels) for labels in present.values()])[:-1]
-    return dict(zip(present, np.split(joined, ends), strict=True)), classes
+    return dict(zip(present, np.split(joined, ends), strict=True)), None
 
 
 def _check_rows(split: Split, suffix: str) -> None:

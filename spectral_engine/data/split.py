@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,21 @@ class Splits:
     summary: DataSummary
     feature_names: list[str] | None = None
     class_names: list[str] | None = None
+
+    @property
+    def parts(self) -> tuple[Split, Split, Split]:
+        """The three parts, in the order in which they are used."""
+        return self.train, self.validation, self.test
+
+    def with_parts(self, train: Split, validation: Split, test: Split) -> Splits:
+        """Return the same data set with other parts."""
+        return replace(self, train=train, validation=validation, test=test)
+
+    @property
+    def labels(self) -> Array | None:
+        """The labels of all parts together, where there are any."""
+        found = [part.labels for part in self.parts if part.labels is not None]
+        return np.concatenate(found) if len(found) == len(self.parts) else None
 
 
 def random_parts(

@@ -22,6 +22,10 @@ def predicted(outputs: Array, threshold: float | None = None, labels: Array | No
     The shape of the labels, where given, tells which axis holds the classes. Without a threshold it is 0.5 where all
     answers lie in [0, 1], and 0 otherwise, as for logits.
     """
+    if labels is not None and outputs.ndim == labels.ndim + 1 and outputs.shape[-1] > 1:
+        return np.asarray(outputs.argmax(axis=-1))
+    if labels is not None and outputs.shape == labels.shape:
+        return (outputs > 0).astype(np.int64)
     if outputs.ndim > 2:
         shape = None if labels is None else labels.shape
         return np.asarray(outputs.argmax(axis=class_axis(outputs.shape, shape)))
@@ -42,7 +46,7 @@ def usual_threshold(answers: Array) -> float:
 def correct(outputs: Array, labels: Array, threshold: float | None = None) -> Floats:
     """Return 1 for every right answer [rows]; the share of right entries where a row has several."""
     if labels.ndim > 1 and labels.shape == outputs.shape:
-        right = (outputs > usual_threshold(outputs)) == (labels > 0.5)
+        right = (outputs > 0) == (labels > 0.5)
     else:
         right = predicted(outputs, threshold, labels) == labels
     return _row_means(right)
@@ -76,7 +80,7 @@ def score(metric: Metric, outputs: Array, labels: Array, threshold: float | None
     return _regression(metric, outputs, labels)
 
 
-def per_class(outputs: Array, labels: Array, names: list[str] | None = None) -> dict[str, float]:
+def per_class(outputs: Array, labels: Array, names: Any = None) -> dict[str, float]:
     """Return each class's share of rows that are recognised, by its name."""
     recalls = _recalls(predicted(outputs, labels=labels), labels)
     return {names[k] if names else str(k): value for k, value in recalls.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,27 +85,59 @@ class Runner:
         self, split: Split, batch_size: int = 256, output: str | None = None
     ) -> NDArray[Any]:
         """Return one output, the first by default, for every row; raises ModelInvalid where the model fails."""
-        name = output or self.session.get_outputs()[0].name
+        name = output or self.output_names[0]
+        return self.predict_all(split, batch_size, (name,))[name]
+
+    def predict_all(
+        self, split: Split, batch_size: int = 256, outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return these outputs, all by default, for every row, from one run.
+
+        Answers of a row lie on the first axis, or as many numbers for each row after one another in it. Raises
+        ModelInvalid where the model fails, or where an output that was named has no answer for each row.
+        """
+        names = self.output_names if outputs is None else tuple(outputs)
         size = self.frozen_batch or batch_size
         parts = [
-            self._run(name, split, start, min(start + size, split.rows), size)
+            self._run(names, split, start, min(start + size, split.rows), size)
             for start in range(0, split.rows, size)
         ]
-        return np.concatenate(parts)
+        found: dict[str, NDArray[Any]] = {}
+        for place, name in enumerate(names):
+            answers = [answer for part in parts if (answer := part[place]) is not None]
+            if len(answers) == len(parts):
+                found[name] = np.concatenate(answers)
+            elif outputs is not None:
+                raise ModelInvalid(f"output {name!r} does not give one answer for each row")
+        return found
 
-    def _run(self, output: str, split: Split, start: int, end: int, size: int) -> NDArray[Any]:
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The model's outputs, in its own order."""
+        return tuple(value.name for value in self.session.get_outputs())
+
+    def _run(
+        self, outputs: Sequence[str], split: Split, start: int, end: int, size: int
+    ) -> list[NDArray[Any] | None]:
         feeds = {name: array[start:end] for name, array in split.inputs.items()}
-        if self.frozen_batch is not None and end - start < size:
-            feeds = {name: _padded(array, size) for name, array in feeds.items()}
+        run = end - start
+        if self.frozen_batch is not None and run < size:
+            feeds, run = {name: _padded(array, size) for name, array in feeds.items()}, size
         try:
-            answer = np.asarray(self.session.run([output], feeds)[0])
+            answers = self.session.run(list(outputs), feeds)
         except FAILURES as error:
             raise ModelInvalid(f"the model fails on rows {start} to {end - 1}: {error}") from error
-        if answer.ndim == 0 or len(answer) < end - start:
-            raise ModelInvalid(
-                f"output {output!r} gives {answer.shape} for {end - start} rows, not one answer a row"
-            )
-        return answer[: end - start]
+        return [_by_row(answer, run, end - start) for answer in answers]
+
+
+def _by_row(answer: Any, run: int, wanted: int) -> NDArray[Any] | None:
+    """Return the answers of the wanted rows of those that were run; None where there is none for each row."""
+    if not isinstance(answer, np.ndarray) or answer.ndim == 0 or len(answer) == 0:
+        return None
+    columns, rest = divmod(len(answer), run)
+    if rest or (columns > 1 and answer.size != len(answer)):
+        return None
+    return answer[: wanted * columns]
 
 
 def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:

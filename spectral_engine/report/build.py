@@ -91,7 +91,7 @@ def build_report(finished: Finished) -> Report:
         binding_constraint=judged.verdict.binding,
         method=setup.recipe.method,
         recipe=_executed(finished),
-        task=setup.objective.task,
+        task=setup.meaning.task,
         baseline=judged.baseline,
         candidates=judged.entries,
         chosen=judged.entries[judged.chosen].id,

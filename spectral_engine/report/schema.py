@@ -241,6 +241,38 @@ class Untouched(Section):
     reason: str
 
 
+class TriedReading(Section):
+    """Another way to read the labels that fits their shape, and what the original knows under it."""
+
+    reading: str
+    original: str
+
+
+class DataMeaning(Section):
+    """How labels and answers go together, as it was understood before anything trained."""
+
+    task: str
+    output: str = Field(description="the model's output that the labels are for")
+    reading: str
+    answers: str = Field(description="classes, scores (above the threshold: yes) or numbers")
+    form: str = Field(description="logits, probabilities, log_probabilities or values")
+    class_axis: int | None = Field(
+        None, description="of the answers, counted with the rows' axis as 0"
+    )
+    places: list[int] = Field(
+        default_factory=list, description="shape of a row's labels; empty for one a row"
+    )
+    threshold: float | None = None
+    classes: list[str] | None = Field(None, description="in the order of the model's outputs")
+    order: str | None = Field(None, description="how the order of the classes is known")
+    ignore: float | None = Field(None, description="label value that is not counted")
+    original: str | None = Field(
+        None, description="what the original knows of training rows, read so"
+    )
+    why: list[str] = Field(default_factory=list)
+    tried: list[TriedReading] = Field(default_factory=list)
+
+
 class DataSummary(Section):
     """The data as it was used."""
 
@@ -252,6 +284,7 @@ class DataSummary(Section):
     label: str | None = None
     classes: list[str] | None = None
     notes: list[str] = Field(default_factory=list)
+    meaning: DataMeaning | None = None
 
 
 class Provenance(Section):

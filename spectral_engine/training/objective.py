@@ -12,20 +12,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.data.classes import class_axis
-from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.node import Node
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
+from spectral_engine.labels import Task
+from spectral_engine.meaning.layout import Form, Kind
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.recipe import Recipe
 
 SQUASHING = {"Softmax": "classification", "LogSoftmax": "classification", "Sigmoid": "binary"}
 SMALLEST_VARIANCE = 1e-12
-DEFAULT_METRIC: dict[Task, Metric] = {
-    "classification": "accuracy",
-    "binary": "accuracy",
-    "multilabel": "accuracy",
-    "regression": "r2",
-    "distillation": "agreement",
-}
+SMALLEST_SHARE = 1e-7  # of a class, before its logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Head:
 
 
 def find_head(nodes: list[Node], output: str) -> Head:
-    """Look behind the first output for its logits."""
+    """Look behind an output for its logits."""
     producers = {name: node for node in nodes for name in node.outputs}
     node = producers.get(output)
     while node is not None and node.op_type in {"Identity", "Cast"}:
@@ -46,20 +41,6 @@ def find_head(nodes: list[Node], output: str) -> Head:
     if node is not None and node.op_type in SQUASHING:
         return Head(output, node.input(0), node.op_type)
     return Head(output, output, None)
-
-
-def infer_task(requested: Task | None, columns: int, labels: NDArray[Any] | None) -> Task:
-    """Say what kind of answer the model gives; `columns` is the width of its first output."""
-    if requested is not None:
-        return requested
-    if labels is None:
-        return "distillation"
-    if np.issubdtype(labels.dtype, np.floating):
-        return "regression"
-    if columns == 1:
-        return "binary" if len(np.unique(labels)) == 2 else "regression"
-    one_label_a_column = labels.ndim > 1 and int(np.prod(labels.shape[1:])) == columns
-    return "multilabel" if one_label_a_column else "classification"
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,12 @@ class Objective:
         str, ...
     ] = ()  # further float outputs: held to the original's, no labels speak of them
     class_weights: tuple[float, ...] | None = None  # of rows by class; the mean row weighs 1
+    kind: Kind | None = None  # of the answers; by task where not given
+    class_axis: int = -1
+    form: Form = "logits"  # of the answers at the head's output
+    threshold: float = 0.0  # of a score that means yes
+    ignores: bool = False  # whether a label of −1 is not counted
+    columns: int = 0  # of a row, where the model writes rows and columns in one axis
 
     @property
     def watch(self) -> tuple[str, ...]:
@@ -92,7 +79,7 @@ class Objective:
         """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
         answer = values[self.head.value]
         if labels is None:
-            loss = self._towards(answer, teacher[self.head.value], None).mean()
+            loss = self._towards(answer, teacher[self.head.value]).mean()
         else:
             loss = self._labelled(answer, labels, teacher)
         for name in self.others:
@@ -100,13 +87,14 @@ class Objective:
         return loss
 
     def _labelled(self, answer: Tensor, labels: Tensor, teacher: Mapping[str, Tensor]) -> Tensor:
+        counted = labels.reshape(-1) >= 0 if self.ignores else None  # [places]
         hard = self._against(answer, labels)
         if self.distill == 0:
-            return hard.mean()
+            return mean_of(hard, counted)
         original = teacher[self.head.value]
         trust = self.distill * self.belief(original, labels)
-        soft = self._towards(answer, original, tuple(labels.shape))
-        return ((1 - trust) * hard).mean() + (trust * soft).mean()
+        soft = self._towards(answer, original)
+        return mean_of((1 - trust) * hard, counted) + mean_of(trust * soft, counted)
 
     @torch.no_grad()
     def belief(self, original: Tensor, labels: Tensor) -> Tensor:
@@ -115,30 +103,40 @@ class Objective:
         1 where answers are no probabilities of what the labels say.
         """
         if self.task == "classification":
-            shares = F.softmax(class_rows(original, tuple(labels.shape)), 1)
-            return shares.gather(1, labels.long().reshape(-1, 1)).squeeze(1)
+            shares = F.softmax(self.class_rows(original), 1)
+            return shares.gather(1, labels.long().clamp_min(0).reshape(-1, 1)).squeeze(1)
         if self.task in {"binary", "multilabel"} and not self._answers_classes:
-            share, target = torch.sigmoid(original), labels.to(original.dtype).view(original.shape)
+            scores = self._scores(original)
+            share, target = torch.sigmoid(scores), labels.to(original.dtype).view(original.shape)
             return target * share + (1 - target) * (1 - share)
         return original.new_ones(())
 
     @property
     def _answers_classes(self) -> bool:
+        if self.kind in {"scores", "numbers"} and self.task == "distillation":
+            return False
         return self.task == "classification" or self.head.squashed_by in {"Softmax", "LogSoftmax"}
+
+    @property
+    def _answers_yes_or_no(self) -> bool:
+        asked = self.task in {"binary", "multilabel"}
+        return asked or (self.task == "distillation" and self.kind == "scores")
 
     def _against(self, answer: Tensor, labels: Tensor) -> Tensor:
         """Return the loss against the label of each place; its mean is weighted by class where that is asked for."""
         if self.task == "classification":
-            rows, targets = class_rows(answer, tuple(labels.shape)), labels.long().reshape(-1)
+            rows, targets = self.class_rows(answer), labels.long().reshape(-1)
+            targets = targets.clamp_min(0) if self.ignores else targets
             losses = F.cross_entropy(rows, targets, reduction="none")
             if self.class_weights is None:
                 return losses
             weights = rows.new_tensor(self.class_weights)[targets]
             return losses * weights / weights.mean()
         target = labels.to(answer.dtype).view(answer.shape)
-        if self.task in {"binary", "multilabel"}:
+        if self._answers_yes_or_no:
+            target = target.clamp_min(0) if self.ignores else target
             return F.binary_cross_entropy_with_logits(
-                answer, target, self._of_rows(target), reduction="none"
+                self._scores(answer), target, self._of_rows(target), reduction="none"
             )
         return F.mse_loss(answer, target, reduction="none") / self.scale
 
@@ -148,55 +146,81 @@ class Objective:
         rare, common = self.class_weights[1], self.class_weights[0]
         return target * rare + (1 - target) * common
 
-    def _towards(self, answer: Tensor, teacher: Tensor, labels: tuple[int, ...] | None) -> Tensor:
-        """Return the distance to the original's answer in each place; `labels` is their shape."""
+    def _towards(self, answer: Tensor, teacher: Tensor) -> Tensor:
+        """Return the distance to the original's answer in each place."""
         t = self.temperature
         if self._answers_classes:
-            mine, original = (
-                F.log_softmax(class_rows(part, labels) / t, 1) for part in (answer, teacher)
-            )
+            mine, original = (F.log_softmax(self.class_rows(p) / t, 1) for p in (answer, teacher))
             distances = F.kl_div(mine, original, reduction="none", log_target=True).sum(1)
             # Hinton et al. 2015, eq. 4: T² keeps the gradient's size when the temperature changes.
             return t * t * distances
-        if self.task in {"binary", "multilabel"}:
+        if self._answers_yes_or_no:
             return F.binary_cross_entropy_with_logits(
-                answer, torch.sigmoid(teacher), reduction="none"
+                self._scores(answer), torch.sigmoid(self._scores(teacher)), reduction="none"
             )
         return F.mse_loss(answer, teacher, reduction="none") / self.scale
 
+    def class_rows(self, answer: Tensor) -> Tensor:
+        """Lay answers out as logits [places, classes]: one for each row of a table, each step, each pixel."""
+        if self.columns:
+            answer = answer.reshape(-1, self.columns)
+        if answer.dim() < 2:
+            return answer[:, None]
+        rows = answer.movedim(self.class_axis, -1).flatten(0, -2)
+        if self.form == "probabilities" and self.head.squashed_by is None:
+            return rows.clamp_min(SMALLEST_SHARE).log()
+        return rows
 
-def class_rows(answer: Tensor, labels: tuple[int, ...] | None = None) -> Tensor:
-    """Lay answers out as [places, classes]: one row for a table's row, one for each step, one for each pixel."""
-    if answer.dim() < 2:
-        return answer[:, None]
-    axis = class_axis(tuple(answer.shape), labels)
-    return answer.movedim(axis, -1).flatten(0, -2)
+    def _scores(self, answer: Tensor) -> Tensor:
+        """Return the logits of yes: 0 at the threshold."""
+        if self.head.squashed_by is not None:
+            return answer
+        if self.form == "probabilities":
+            return torch.logit(answer, SMALLEST_SHARE)
+        return answer - self.threshold if self.threshold else answer
+
+
+def mean_of(losses: Tensor, counted: Tensor | None) -> Tensor:
+    """Return the mean over the places that are counted [places], over all where nothing is said."""
+    if counted is None:
+        return losses.mean()
+    flat = losses.reshape(-1)
+    return (flat * counted).sum() / counted.sum().clamp_min(1)
 
 
 def build_objective(
     recipe: Recipe,
-    head: Head,
-    columns: int,
+    meaning: Meaning,
+    nodes: list[Node],
     labels: NDArray[Any] | None,
     answers: NDArray[Any],
     others: tuple[str, ...] = (),
 ) -> Objective:
-    """Choose the loss; `labels` are the training rows', `answers` some of the original's outputs."""
-    task = infer_task(recipe.task, columns, labels)
-    if labels is None and recipe.metric not in {None, "agreement"}:
-        raise InvalidRequest(
-            f"metric {recipe.metric!r} needs labels, and the data set has none",
-            pointer="#/recipe/metric",
-        )
-    spread = float(np.var(labels)) if labels is not None and task == "regression" else 0.0
-    if labels is None:
-        spread = float(np.var(answers))
-    scale = spread if spread > SMALLEST_VARIANCE else 1.0
-    training = recipe.training
+    """Choose the loss; `labels` are the training rows' in canonical form, `answers` some of the original's outputs."""
+    head = Head(meaning.output, meaning.output, None)
+    if meaning.kind != "numbers":
+        head = find_head(nodes, meaning.output)
+    numbers = answers if labels is None else labels
+    spread = float(np.var(numbers)) if meaning.kind == "numbers" or labels is None else 0.0
+    training, layout = recipe.training, meaning.layout
     weights = None
-    if labels is not None and _weighs(recipe, task):
-        weights = balanced_weights(labels, _classes(task, labels, answers))
-    return Objective(task, head, training.distill, training.temperature, scale, others, weights)
+    if labels is not None and _weighs(recipe, meaning.task):
+        weights = balanced_weights(labels, layout.classes)
+    return Objective(
+        meaning.task,
+        head,
+        training.distill,
+        training.temperature,
+        spread if spread > SMALLEST_VARIANCE else 1.0,
+        others,
+        weights,
+        layout.kind,
+        -1 if layout.class_axis is None else layout.class_axis,
+        layout.form,
+        layout.threshold,
+        meaning.ignore is not None,
+        layout.row_shape[0] if layout.flattened else 0,
+    )
 
 
 def _weighs(recipe: Recipe, task: Task) -> bool:
@@ -205,29 +229,12 @@ def _weighs(recipe: Recipe, task: Task) -> bool:
     return task in {"classification", "binary"} and (asked == "balanced" or alike)
 
 
-def _classes(task: Task, labels: NDArray[Any], answers: NDArray[Any]) -> int:
-    if task == "binary" or answers.ndim < 2:
-        return 2
-    shape = (len(labels), *answers.shape[1:])
-    return int(answers.shape[class_axis(shape, labels.shape)])
-
-
 def balanced_weights(labels: NDArray[Any], classes: int) -> tuple[float, ...]:
     """Return rows / (present classes · rows of the class), so that every class weighs the same; 1 for absent ones."""
-    counts = np.bincount(labels.reshape(-1).astype(np.int64), minlength=classes)
-    present = int((counts > 0).sum())
-    even = labels.size / present
+    counted = labels.reshape(-1)[labels.reshape(-1) >= 0].astype(np.int64)
+    counts = np.bincount(counted, minlength=classes)
+    even = counted.size / int((counts > 0).sum())
     return tuple(float(even / count) if count else 1.0 for count in counts)
-
-
-def choose_metric(recipe: Recipe, task: Task, *, labelled: bool) -> Metric:
-    """Return the metric that is asked for, or the task's usual one."""
-    return recipe.metric or (DEFAULT_METRIC[task] if labelled else "agreement")
-
-
-def drop(metric: Metric, baseline: float, candidate: float) -> float:
-    """Return how much worse the candidate is, in the metric's own unit."""
-    return baseline - candidate if HIGHER_IS_BETTER[metric] else candidate - baseline
 
 
 def relative_error(values: Tensor, teacher: Tensor) -> Tensor:

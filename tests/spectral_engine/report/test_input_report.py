@@ -16,7 +16,12 @@ from tests.support.digits import save_digits, trained
 from tests.support.page import Page
 
 NAMES = ["age", "income", "=shoe size", "<b>height</b>"]
-RECIPE = se.Recipe(target={"keep_nodes": 0.5}, training={"epochs": 3}, prune={"candidates": 1})
+RECIPE = se.Recipe(
+    target={"keep_nodes": 0.5},
+    training={"epochs": 3},
+    prune={"candidates": 1},
+    allow_poor_original=True,
+)
 
 
 def exported(net: nn.Module, **inputs: torch.Tensor) -> bytes:

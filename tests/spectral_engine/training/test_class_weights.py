@@ -42,6 +42,7 @@ def recall_of_the_rare(rare, outputs, **asked) -> float:
         "method": "retrain",
         "training": training,
         "target": {"max_metric_drop": 1.0},
+        "allow_poor_original": True,
         **asked,
     }
     result = se.compress(rare / f"{outputs}.onnx", rare / "data.npz", recipe)

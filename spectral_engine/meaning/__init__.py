@@ -1,0 +1,1 @@
+"""What a data set means: which answers its labels speak of, and how; said once, asked by everything else."""

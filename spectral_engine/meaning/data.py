@@ -1,0 +1,103 @@
+"""From raw splits to understood ones: the original is asked on training rows, and the labels are read accordingly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spectral_engine.data.split import Split, Splits
+from spectral_engine.errors import DatasetMismatch, ModelInvalid
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.labels import LabelsOption
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.names import names_in_model
+from spectral_engine.meaning.original import check_original
+from spectral_engine.meaning.probe import Output, Probe, spread_rows
+from spectral_engine.meaning.record import describe
+from spectral_engine.meaning.understand import understand
+from spectral_engine.measure.runtime import Runner
+from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.source import Source
+from spectral_engine.recipe import Recipe
+from spectral_engine.training.objective import find_head
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What the data mean, the splits with labels in canonical form, and the rows on which that was found."""
+
+    meaning: Meaning
+    splits: Splits
+    probe: Probe
+
+
+def understand_data(
+    module: OnnxModule, original: Source, splits: Splits, recipe: Recipe, option: LabelsOption
+) -> Understood:
+    """Say what the labels mean beside this model; raises DatasetMismatch where nothing fits, or where it knows nothing.
+
+    A model that is to be trained from fresh weights need not know anything.
+    """
+    probe = ask_original(module, original, spread_rows(splits.train))
+    names = names_in_model(module.model)
+    meaning = understand(probe, splits.labels, option, recipe.task, names)
+    fresh = recipe.spectral.init == "fresh"
+    allowed = recipe.allow_poor_original or fresh
+    doubts = check_original(meaning, probe, allowed=allowed)
+    summary = splits.summary.model_copy(
+        update={
+            "notes": [*splits.summary.notes, *([] if fresh else doubts)],
+            "classes": None if meaning.class_names is None else list(meaning.class_names),
+            "meaning": describe(meaning),
+        }
+    )
+    read = meaning.relabelled(replace(splits, summary=summary))
+    return Understood(meaning, _counted(meaning, read), probe)
+
+
+def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
+    """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
+    runner = Runner(original)
+    nodes = graph_nodes(module.model)
+    answers = runner.predict_all(rows)
+    outputs = tuple(
+        Output(name, found, find_head(nodes, name).squashed_by)
+        for name, found in answers.items()
+        if np.issubdtype(found.dtype, np.floating)
+    )
+    if not outputs:
+        raise ModelInvalid(
+            f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
+            "nothing can be trained: export the model with its scores as an output"
+        )
+    return Probe(rows, outputs, runner.predict_all)
+
+
+def _counted(meaning: Meaning, splits: Splits) -> Splits:
+    """Leave out rows of which no label counts."""
+    if meaning.ignore is None or not meaning.labelled:
+        return splits
+    parts = [_with_labels(meaning, part) for part in splits.parts]
+    left_out = splits.summary.train_rows + splits.summary.validation_rows + splits.summary.test_rows
+    left_out -= sum(part.rows for part in parts)
+    if not left_out:
+        return splits
+    notes = [
+        *splits.summary.notes,
+        f"{left_out:,} rows have no label that counts, and are left out",
+    ]
+    rows = dict(
+        zip(("train_rows", "validation_rows", "test_rows"), (p.rows for p in parts), strict=True)
+    )
+    summary = splits.summary.model_copy(update={"notes": notes, **rows})
+    return replace(splits, summary=summary).with_parts(*parts)
+
+
+def _with_labels(meaning: Meaning, part: Split) -> Split:
+    assert part.labels is not None
+    counted = meaning.counted(part.labels)
+    kept = part if counted.all() else part.take(np.flatnonzero(counted))
+    if kept.rows == 0:
+        raise DatasetMismatch("no row of a part has a label that counts", pointer="#/y")
+    return kept

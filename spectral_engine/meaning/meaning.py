@@ -1,0 +1,81 @@
+"""What a data set means beside a model: built once, before anything trains, and asked by all that needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.split import Split, Splits
+from spectral_engine.labels import Task
+from spectral_engine.meaning.coding import Coding
+from spectral_engine.meaning.layout import Layout
+
+Array = NDArray[Any]
+LABELS_FIELD = "y"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How labels and one output's answers go together, and why that was understood.
+
+    Canonical answers and labels: classes [n, places…, k] with int64 [n, places…]; yes or no [n, places…], above 0 for
+    yes, with 0 and 1; numbers [n, d…] with numbers. A label of −1 is not counted. Without labels the original's own
+    answers take their place.
+    """
+
+    task: Task
+    output: str
+    layout: Layout
+    coding: Coding | None = None
+    class_names: tuple[str, ...] | None = None  # in the order of the model's classes
+    order: str | None = None  # how that order is known
+    ignore: float | None = None
+    reading: str = ""
+    why: tuple[str, ...] = ()
+    original: str | None = None  # what the original knows under this reading
+    tried: tuple[
+        tuple[str, str], ...
+    ] = ()  # other readings that fit, with what the original knows under them
+
+    @property
+    def labelled(self) -> bool:
+        """True where there are labels that say what is right."""
+        return self.coding is not None
+
+    @property
+    def kind(self) -> str:
+        """What the answers are: classes, scores of yes or no, or numbers."""
+        return self.layout.kind
+
+    def answers(self, outputs: Array) -> Array:
+        """Return the answers of this output in canonical form."""
+        return self.layout.canonical(outputs)
+
+    def labels(self, raw: Array, field: str = LABELS_FIELD) -> Array:
+        """Return the file's labels in canonical form; raises DatasetMismatch for one that is no class."""
+        assert self.coding is not None
+        return self.coding.read(raw, self.layout.places, field)
+
+    def as_labels(self, outputs: Array) -> Array:
+        """Return answers in the form that labels have: classes, yes or no, or the numbers themselves."""
+        if self.layout.kind == "numbers":
+            return self.answers(outputs)
+        return self.layout.predicted(outputs)
+
+    def relabelled(self, splits: Splits) -> Splits:
+        """Return the three parts with labels in canonical form."""
+        if not self.labelled:
+            return splits.with_parts(*(Split(part.inputs, None) for part in splits.parts))
+        parts = (Split(part.inputs, self._read(part.labels)) for part in splits.parts)
+        return splits.with_parts(*parts)
+
+    def _read(self, raw: Array | None) -> Array:
+        assert raw is not None
+        return self.labels(raw)
+
+    def counted(self, labels: Array) -> Array:
+        """Say which rows have any label that counts [n]."""
+        return np.asarray((labels.reshape(len(labels), -1) >= 0).any(axis=1))

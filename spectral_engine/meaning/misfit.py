@@ -1,0 +1,61 @@
+"""Why no reading fits, in the words of the labels' and the answers' shapes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.errors import DatasetMismatch
+from spectral_engine.labels import Task
+from spectral_engine.meaning.coding import shown
+from spectral_engine.meaning.layout import class_axes
+from spectral_engine.meaning.probe import Output
+from spectral_engine.meaning.readings import LabelFacts
+
+
+def no_reading(
+    output: Output, facts: LabelFacts, labels: NDArray[Any], task: Task | None
+) -> DatasetMismatch:
+    """Return the error that says what does not go together, and the remedy."""
+    answers = tuple(output.answers.shape[1:])
+    axes = class_axes(answers, facts.row_shape)
+    asked = "" if task is None else f", read as {task}"
+    if axes and task in {None, "classification"}:
+        return DatasetMismatch(_too_many(labels, facts, answers[axes[0] - 1]), pointer="#/y")
+    if not facts.numeric:
+        return DatasetMismatch(
+            f"'y' holds texts such as {shown(facts.values[0])}, and output {output.name!r} answers "
+            f"{_shape(answers)} a row{asked}: no class of the model can be told from them",
+            pointer="#/y",
+        )
+    return DatasetMismatch(
+        f"'y' has {_shape(facts.row_shape)} a row, and output {output.name!r} answers {_shape(answers)} a row{asked}: "
+        "give one label for each row or place, or as many numbers as the model answers",
+        pointer="#/y",
+    )
+
+
+def _too_many(labels: NDArray[Any], facts: LabelFacts, classes: int) -> str:
+    if facts.whole:
+        return (
+            f"labels go up to {int(labels.max())}, and the model has {classes} outputs: of {len(facts.values)} "
+            "values it can tell no more apart; say which stands for which output with labels.classes"
+        )
+    if facts.numeric:
+        return (
+            f"'y' has one number a row, {len(facts.values)} of them different, and the model answers {classes} "
+            "columns: classes are whole numbers or names"
+        )
+    return f"labels hold {len(facts.values)} classes, and the model has {classes} outputs"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    """Write the shape of one row as a person would."""
+    if prod(shape) == 1:
+        return "1 number"
+    if len(shape) == 1:
+        return f"{shape[0]} columns"
+    return f"shape {list(np.array(shape))}"

@@ -1,0 +1,66 @@
+"""The original must know something of the data, or nothing that is compared with it means anything."""
+
+from __future__ import annotations
+
+from spectral_engine.errors import DatasetMismatch
+from spectral_engine.meaning.hypotheses import Hypothesis, hypotheses, skill_under
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.probe import Probe
+from spectral_engine.meaning.skill import Skill
+
+GOOD_ENOUGH = 0.9  # of skill: nothing is looked for beyond it
+MUCH_BETTER = 0.1  # of skill: so much under another hypothesis is no accident
+GO_ON = "; `allow_poor_original: true` goes on all the same"
+
+
+def check_original(meaning: Meaning, probe: Probe, *, allowed: bool) -> list[str]:
+    """Return warnings; raises DatasetMismatch where the original knows nothing, or far more under another hypothesis.
+
+    Each hypothesis (labels in another order, inputs not scaled, axes exchanged) is tried on the data, and the one that
+    works is named with the very option to pass. With `allowed`, what would be raised is a warning.
+    """
+    if not meaning.labelled or probe.rows.labels is None:
+        return []
+    outputs = probe.answers_of(meaning.output)
+    now = skill_under(meaning, outputs, meaning.labels(probe.rows.labels))
+    if now.value >= GOOD_ENOUGH:
+        return []
+    better = _best(now, meaning, probe)
+    if now.beats_chance and better is None:
+        return []
+    error = _error(now, meaning, better)
+    if not allowed:
+        raise DatasetMismatch(error.detail + GO_ON, pointer=error.pointer)
+    return [error.detail]
+
+
+def _best(now: Skill, meaning: Meaning, probe: Probe) -> Hypothesis | None:
+    """Return the hypothesis under which the original knows clearly and much more, the first of equals."""
+    best: Hypothesis | None = None
+    for found in hypotheses(meaning, probe):
+        gains = found.skill.value >= max(0.0, now.value) + MUCH_BETTER and found.skill.low > max(
+            0.0, now.value
+        )
+        if gains and (best is None or found.skill.value > best.skill.value + MUCH_BETTER / 2):
+            best = found
+    return best
+
+
+def _error(now: Skill, meaning: Meaning, better: Hypothesis | None) -> DatasetMismatch:
+    place = f"with labels read as {meaning.reading} of output {meaning.output!r}"
+    start = (
+        f"the original knows more than chance of these data, but little ({now.said}), {place}"
+        if now.beats_chance
+        else f"the original does no better than chance on these data ({now.said}), {place}"
+    )
+    if better is None:
+        return DatasetMismatch(
+            f"{start}. Tried without success: another order of the classes, inputs scaled otherwise, exchanged axes, "
+            "other outputs. Check that the rows and labels belong to this model; say what is known with the option "
+            "`labels` (classes in order, output, task) or `preprocessing`",
+            pointer="#/y",
+        )
+    return DatasetMismatch(
+        f"{start}. The likely reason: {better.reason} (then it is {better.skill.said}): {better.remedy}",
+        pointer=better.pointer,
+    )

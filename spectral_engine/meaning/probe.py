@@ -1,0 +1,47 @@
+"""What the original answers on some rows: all that a reading of the labels is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.split import Split
+
+Array = NDArray[Any]
+ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there."""
+
+    name: str
+    answers: Array
+    squashed_by: str | None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows with their raw labels, where there are any, and the original's answers on them, output by output.
+
+    `ask` runs the original on changed inputs, for hypotheses.
+    """
+
+    rows: Split
+    outputs: tuple[Output, ...]
+    ask: Callable[[Split], Mapping[str, Array]]
+
+    def answers_of(self, output: str) -> Array:
+        """Return the answers of one output [n, …]."""
+        return next(found.answers for found in self.outputs if found.name == output)
+
+
+def spread_rows(split: Split, most: int = ROWS) -> Split:
+    """Return rows spread evenly over a split: files are often sorted."""
+    if split.rows <= most:
+        return split
+    return split.take(np.linspace(0, split.rows - 1, most).round().astype(np.int64))

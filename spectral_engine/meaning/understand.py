@@ -1,0 +1,163 @@
+"""From raw labels and the original's answers to a Meaning: every reading that fits is tried, the best one stated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
+from spectral_engine.labels import LabelsOption, Task
+from spectral_engine.meaning import skill as knows
+from spectral_engine.meaning.classes import Naming, name_classes
+from spectral_engine.meaning.coding import Numbers, shown
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.misfit import no_reading
+from spectral_engine.meaning.probe import Output, Probe
+from spectral_engine.meaning.readings import LabelFacts, Reading, facts_of, possible_readings
+from spectral_engine.meaning.skill import Skill
+from spectral_engine.meaning.unlabelled import without_labels
+
+Array = NDArray[Any]
+CLEARLY_BETTER = 0.02  # of skill, before a reading that is less usual wins
+RARE = 0.5  # of its skill counts, where two label values are read as numbers
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A reading with its coding, and what the original knows under it."""
+
+    meaning: Meaning
+    skill: Skill
+    weight: float  # of the skill, against other readings
+
+
+def understand(
+    probe: Probe,
+    labels: Array | None,
+    option: LabelsOption,
+    task: Task | None,
+    names: Sequence[Sequence[str]],
+) -> Meaning:
+    """Return what the data mean; `labels` are those of all parts, `names` the lists of class names in the file.
+
+    Raises DatasetMismatch at `#/y` where no reading fits shapes and values, InvalidRequest where what was asked for
+    does not go with them.
+    """
+    task = option.task or task
+    outputs = _asked_outputs(probe, option)
+    if labels is None or task == "distillation":
+        return without_labels(outputs, probe.rows.rows, task)
+    _refuse_one_class(labels, task)
+    facts = facts_of(labels)
+    trials = [
+        trial for output in outputs for trial in _trials(output, probe, facts, option, task, names)
+    ]
+    if not trials:
+        raise no_reading(outputs[0], facts, labels, task)
+    best = _best(trials)
+    others = tuple(
+        (f"{trial.meaning.reading} of {trial.meaning.output!r}", trial.skill.said)
+        for trial in trials
+        if trial is not best
+    )
+    return replace(best.meaning, tried=others)
+
+
+def _asked_outputs(probe: Probe, option: LabelsOption) -> list[Output]:
+    usable = [o for o in probe.outputs if np.issubdtype(o.answers.dtype, np.floating)]
+    if option.output is None:
+        return usable
+    found = [output for output in usable if output.name == option.output]
+    if not found:
+        names = ", ".join(repr(output.name) for output in usable)
+        raise InvalidRequest(
+            f"labels.output names {option.output!r}; the outputs that can be trained are {names}",
+            pointer="#/labels/output",
+        )
+    return found
+
+
+def _refuse_one_class(labels: Array, task: Task | None) -> None:
+    first = labels.reshape(-1)[:1]
+    if task != "regression" and labels.size and (labels == first[0]).all():
+        raise DatasetMismatch(
+            f"'y' holds one value only, {shown(first[0])}: nothing can be learned from it, and every model is right",
+            pointer="#/y",
+        )
+
+
+def _trials(
+    output: Output,
+    probe: Probe,
+    facts: LabelFacts,
+    option: LabelsOption,
+    task: Task | None,
+    names: Sequence[Sequence[str]],
+) -> list[Trial]:
+    assert probe.rows.labels is not None
+    found = []
+    for reading in possible_readings(output, probe.rows.rows, facts):
+        if (
+            task is not None
+            and reading.task != task
+            and not _is_binary_by_another_name(reading, task)
+        ):
+            continue
+        trial = _try(reading, output, probe.rows.labels, facts, option, names)
+        if trial is not None:
+            found.append(trial)
+    return found
+
+
+def _is_binary_by_another_name(reading: Reading, task: Task) -> bool:
+    """Accept two classes said either way."""
+    two = reading.task == "classification" and reading.layout.classes == 2
+    return (task == "binary" and two) or (task == "classification" and reading.task == "binary")
+
+
+def _try(
+    reading: Reading,
+    output: Output,
+    labels: Array,
+    facts: LabelFacts,
+    option: LabelsOption,
+    names: Sequence[Sequence[str]],
+) -> Trial | None:
+    meaning = Meaning(
+        reading.task, reading.output, reading.layout, reading=reading.name, ignore=reading.ignore
+    )
+    weight = 1.0
+    if reading.task in {"classification", "binary"}:
+        ignore = reading.ignore if option.ignore is None else option.ignore
+        naming = Naming(facts.values, ignore, option, names)
+        named = name_classes(reading, output.answers, labels, naming)
+        if named is None:
+            return None
+        meaning = replace(
+            meaning,
+            coding=named.coding,
+            class_names=named.names,
+            order=named.how,
+            ignore=None if ignore is None else float(ignore),
+            why=named.why,
+        )
+        found = knows.of_classes(reading.layout.predicted(output.answers), meaning.labels(labels))
+    elif reading.task == "multilabel":
+        meaning = replace(meaning, coding=Numbers("int64"))
+        found = knows.of_columns(reading.layout.predicted(output.answers), meaning.labels(labels))
+    else:
+        meaning = replace(meaning, coding=Numbers())
+        found = knows.of_numbers(meaning.answers(output.answers), meaning.labels(labels))
+        weight = RARE if facts.two_valued else 1.0
+    said = f"read as {reading.name}: the original is {found.said} under it"
+    return Trial(replace(meaning, why=(said, *meaning.why), original=found.said), found, weight)
+
+
+def _best(trials: list[Trial]) -> Trial:
+    """Return the first trial that no other clearly beats."""
+    most = max(trial.weight * trial.skill.value for trial in trials)
+    return next(t for t in trials if t.weight * t.skill.value >= most - CLEARLY_BETTER)

@@ -1,0 +1,247 @@
+"""What labels mean is found by asking the model: each case is a model that knows, and labels as people write them."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.metrics import accuracy_score, r2_score
+
+from spectral_engine.errors import DatasetMismatch
+from spectral_engine.recipe import Recipe
+from spectral_engine.setup import prepare
+
+RANDOM = np.random.default_rng(0)
+ROWS, FEATURES, CLASSES = 600, 6, 4
+CENTRES = RANDOM.normal(size=(CLASSES, FEATURES)) * 1.6
+Y = RANDOM.integers(0, CLASSES, ROWS)
+X = (CENTRES[Y] + RANDOM.normal(size=(ROWS, FEATURES))).astype(np.float32)
+NAMES = np.array(["zebra", "ant", "mouse", "bee"])
+HEADS = {"logits": [], "softmax": ["Softmax"], "log-softmax": ["LogSoftmax"]}
+
+
+def model(weights, bias, ends=(), axes=None, metadata=None) -> bytes:
+    """A linear layer behind which the given operators stand."""
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["v0"])]
+    for place, end in enumerate(ends):
+        inputs, more = ([f"v{place}", "shape"], {}) if end == "Reshape" else ([f"v{place}"], {})
+        more = {"axis": 1} if end.endswith("Softmax") else more
+        nodes.append(helper.make_node(end, inputs, [f"v{place + 1}"], **more))
+    nodes[-1].output[0] = "answers"
+    held = [
+        numpy_helper.from_array(weights.astype(np.float32), "w"),
+        numpy_helper.from_array(bias.astype(np.float32), "b"),
+    ]
+    shape = ["n", weights.shape[1]]
+    if axes is not None:
+        held.append(numpy_helper.from_array(np.array([0, *axes], np.int64), "shape"))
+        shape = ["n", *axes]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", FEATURES])],
+        [helper.make_tensor_value_info("answers", TensorProto.FLOAT, shape)],
+        held,
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(made, metadata or {})
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
+def classifier(head="logits", **more) -> bytes:
+    """The best classifier there is for clouds around known centres."""
+    return model(CENTRES.T, -0.5 * (CENTRES**2).sum(1), HEADS[head], **more)
+
+
+def truth() -> np.ndarray:
+    return (X @ CENTRES.T - 0.5 * (CENTRES**2).sum(1)).argmax(1)
+
+
+def understood(tmp_path, content, y, x=X, **recipe):
+    np.savez(tmp_path / "d.npz", x=x, **({} if y is None else {"y": y}))
+    return prepare(content, tmp_path / "d.npz", Recipe(**recipe), label=None, preprocessing=None)
+
+
+def measured(setup) -> float:
+    """The original's metric on validation rows, as the product measures it."""
+    return setup.evaluation.validation_metric(setup.original)
+
+
+def known(setup, answers) -> np.ndarray:
+    """Answers of an outside model for the validation rows, found by the rows themselves."""
+    places = {row.tobytes(): place for place, row in enumerate(X)}
+    return answers[[places[row.tobytes()] for row in setup.splits.validation.inputs["x"]]]
+
+
+CLASS_LABELS = {
+    "numbers": Y,
+    "floats": Y.astype(np.float32),
+    "from one on": Y + 1,
+    "tens": Y * 10,
+    "a column": Y[:, None],
+    "words out of order": NAMES[Y],
+    "digits as words": Y.astype(str),
+    "one-hot integers": np.eye(CLASSES, dtype=np.int64)[Y],
+    "one-hot floats": np.eye(CLASSES, dtype=np.float32)[Y],
+    "one-hot booleans": np.eye(CLASSES, dtype=bool)[Y],
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("form", CLASS_LABELS)
+def test_class_labels_in_every_form_give_the_same_accuracy(tmp_path, head, form):
+    setup = understood(tmp_path, classifier(head), CLASS_LABELS[form])
+    assert setup.meaning.task == "classification"
+    assert setup.evaluation.metric == "accuracy"
+    expected = accuracy_score(known(setup, Y), known(setup, truth()))
+    assert measured(setup) == pytest.approx(expected)
+
+
+TWO = (X[:, 0] > 0).astype(np.int64)
+TWO_LABELS = {
+    "0 and 1": TWO,
+    "1 and 2": TWO + 1,
+    "0 and 255": TWO * 255,
+    "5 and 7": 5 + 2 * TWO,
+    "-1 and 1": 2 * TWO - 1,
+    "booleans": TWO.astype(bool),
+    "floats": TWO.astype(np.float32),
+    "words": np.array(["no", "yes"])[TWO],
+    "words out of order": np.array(["true", "false"])[TWO],
+    "a column of floats": TWO.astype(np.float32)[:, None],
+}
+FLIPPED = RANDOM.random(ROWS) < 0.05
+
+
+@pytest.mark.parametrize("end", ["logit", "Sigmoid", "Tanh"])
+@pytest.mark.parametrize("form", TWO_LABELS)
+def test_one_score_for_yes_takes_two_values_of_any_kind(tmp_path, end, form):
+    weights = np.eye(FEATURES)[:, :1] * 3
+    content = model(weights, np.zeros(1), [] if end == "logit" else [end])
+    values = np.unique(TWO_LABELS[form])
+    noisy = TWO_LABELS[form].copy()
+    turned = np.where(noisy == values[0], values[1], values[0])
+    noisy[FLIPPED] = turned[FLIPPED]
+    setup = understood(tmp_path, content, noisy)
+    assert setup.meaning.task == "binary"
+    wrong = known(setup, FLIPPED.astype(int))
+    assert measured(setup) == pytest.approx(1 - wrong.mean())
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, bool])
+def test_several_yes_or_no_are_multi_label(tmp_path, dtype):
+    weights = RANDOM.normal(size=(FEATURES, 5))
+    many = X @ weights > 0
+    setup = understood(tmp_path, model(weights, np.zeros(5)), many.astype(dtype))
+    assert setup.meaning.task == "multilabel"
+    assert measured(setup) == pytest.approx(1.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_numbers_are_judged_by_r2(tmp_path, columns):
+    weights = RANDOM.normal(size=(FEATURES, columns))
+    targets = X @ weights + RANDOM.normal(size=(ROWS, columns))
+    setup = understood(tmp_path, model(weights, np.zeros(columns)), targets.astype(np.float32))
+    assert setup.meaning.task == "regression"
+    expected = r2_score(known(setup, targets), known(setup, X @ weights))
+    assert measured(setup) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5,), (1,), (2,)])
+def test_targets_that_the_model_does_not_answer_are_refused_with_both_shapes(tmp_path, shape):
+    content = model(RANDOM.normal(size=(FEATURES, 4)), np.zeros(4))
+    targets = RANDOM.normal(size=(ROWS, *shape)).astype(np.float32)
+    with pytest.raises(DatasetMismatch) as refused:
+        understood(tmp_path, content, targets)
+    assert refused.value.pointer == "#/y"
+    assert "4 columns" in refused.value.detail
+
+
+def test_masks_with_an_axis_of_one_and_a_value_to_ignore(tmp_path):
+    weights = RANDOM.normal(size=(FEATURES, 12))
+    content = model(weights, np.zeros(12), ["Reshape"], axes=(3, 2, 2))
+    answers = (X @ weights).reshape(ROWS, 3, 2, 2).argmax(1)
+    for mask in (answers, answers[:, None], answers[..., None]):
+        setup = understood(tmp_path, content, mask)
+        assert setup.meaning.layout.class_axis == 1
+        assert measured(setup) == pytest.approx(1.0, abs=2e-3)
+    ignored = np.where(RANDOM.random(answers.shape) < 0.3, 255, answers)
+    setup = understood(tmp_path, content, ignored)
+    assert setup.meaning.ignore == 255
+    assert set(np.unique(setup.splits.train.labels)) == {-1, 0, 1, 2}
+
+
+class TestOrder:
+    def test_names_in_the_file_say_it(self, tmp_path):
+        content = classifier(metadata={"names": str(dict(enumerate(NAMES.tolist())))})
+        setup = understood(tmp_path, content, NAMES[Y])
+        assert setup.meaning.order == "model"
+        assert setup.meaning.class_names == tuple(NAMES)
+
+    def test_the_originals_answers_say_it_where_nothing_else_does(self, tmp_path):
+        setup = understood(tmp_path, classifier(), NAMES[Y])
+        assert setup.meaning.order == "matched"
+        assert setup.meaning.class_names == tuple(NAMES)
+
+    def test_the_user_says_it(self, tmp_path):
+        setup = understood(tmp_path, classifier(), NAMES[Y], labels={"classes": list(NAMES)})
+        assert setup.meaning.order == "given"
+
+    def test_an_order_that_does_not_fit_is_refused(self, tmp_path):
+        with pytest.raises(DatasetMismatch, match="zebra"):
+            understood(
+                tmp_path, classifier(), NAMES[Y], labels={"classes": ["a", "ant", "mouse", "bee"]}
+            )
+
+    def test_class_numbers_in_another_order_are_refused_with_the_very_option(self, tmp_path):
+        turn = np.array([2, 0, 3, 1])
+        with pytest.raises(DatasetMismatch, match="another order") as refused:
+            understood(tmp_path, classifier(), turn[Y])
+        asked = {"classes": turn.tolist()}
+        assert str(asked["classes"]) in refused.value.detail
+        setup = understood(tmp_path, classifier(), turn[Y], labels=asked)
+        assert measured(setup) == pytest.approx(
+            accuracy_score(known(setup, Y), known(setup, truth()))
+        )
+
+
+class TestPoorOriginal:
+    def test_labels_without_any_relation_stop_the_job_before_training(self, tmp_path):
+        with pytest.raises(DatasetMismatch, match="no better than chance"):
+            understood(tmp_path, classifier(), RANDOM.permutation(Y))
+
+    def test_it_goes_on_where_that_is_asked_for_and_says_so(self, tmp_path):
+        setup = understood(tmp_path, classifier(), RANDOM.permutation(Y), allow_poor_original=True)
+        assert any("chance" in note for note in setup.splits.summary.notes)
+
+    def test_inputs_that_are_not_scaled_are_named_with_the_option(self, tmp_path):
+        scale = np.linspace(1, 50, FEATURES)
+        raw = (X - X.mean(0)) / X.std(0)
+        content = model(
+            CENTRES.T * X.std(0)[:, None], X.mean(0) @ CENTRES.T - 0.5 * (CENTRES**2).sum(1)
+        )
+        assert measured(understood(tmp_path, content, Y, raw.astype(np.float32))) > 0.8
+        shifted = (raw * scale + 100).astype(np.float32)
+        with pytest.raises(DatasetMismatch, match="standardised") as refused:
+            understood(tmp_path, content, Y, shifted)
+        assert refused.value.pointer == "#/preprocessing"
+
+    def test_labels_of_one_value_are_refused(self, tmp_path):
+        with pytest.raises(DatasetMismatch, match="one value only"):
+            understood(tmp_path, classifier(), np.ones(ROWS, np.int64))
+
+
+class TestWithoutLabels:
+    def test_classes_are_compared_by_agreement(self, tmp_path):
+        setup = understood(tmp_path, classifier("softmax"), None)
+        assert setup.evaluation.metric == "agreement"
+
+    def test_numbers_are_compared_by_r2_to_the_original(self, tmp_path):
+        content = model(RANDOM.normal(size=(FEATURES, 1)), np.zeros(1))
+        setup = understood(tmp_path, content, None)
+        assert setup.evaluation.metric == "r2"
+
+    def test_a_constant_answer_is_refused(self, tmp_path):
+        content = model(np.zeros((FEATURES, 3)), np.ones(3))
+        with pytest.raises(DatasetMismatch, match="same answer"):
+            understood(tmp_path, content, None)
