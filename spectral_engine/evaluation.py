@@ -8,15 +8,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from spectral_engine.answers import canonical
 from spectral_engine.data import Split, Splits
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import Evidence, weigh
-from spectral_engine.measure.metrics import per_class, score
+from spectral_engine.measure.metrics import Rows, metric_rule, per_class
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe, Task
-from spectral_engine.report.schema import Drop, MetricValue
+from spectral_engine.recipe import Metric, Recipe, Task
+from spectral_engine.report.schema import Drop, Interval, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827
 
@@ -38,55 +39,62 @@ class Evaluation:
     ) -> None:
         self.metric, self.task, self.original = metric, task, original
         self.splits, self.recipe = splits, recipe
+        self.rule = metric_rule(metric)
 
     def validation_metric(self, model: Source) -> float:
         """Return the metric on the validation rows: what candidates are chosen by."""
-        outputs = Runner(model).predict(self.splits.validation)
-        return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
+        return self.rule.value(self._validation_rows(Runner(model).predict(self.splits.validation)))
 
     def validation_score(self, answers: NDArray[Any]) -> float:
         """Return the metric of these answers to the validation rows, turned so that higher is better."""
-        found = score(self.metric, answers, self._truth(self.splits.validation, self._validation))
-        return found if HIGHER_IS_BETTER[self.metric] else -found
+        found = self.rule.value(self._validation_rows(answers))
+        return found if self.rule.higher_is_better else -found
 
     def validation_drop(self, model: Source) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
-        outputs = Runner(model).predict(self.splits.validation)
-        return self._drop(outputs, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
+        before = self._validation_rows(self._validation)
+        after = self._validation_rows(Runner(model).predict(self.splits.validation))
+        return paired_drop(
+            self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
+        )
 
     def held_out(self, model: Source) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""
         outputs = Runner(model).predict(self.splits.test)
-        confidence = self.recipe.target.confidence
-        drop = self._drop(outputs, self.splits.test, self._held_out, confidence)
-        return HeldOut(self._metric(outputs), drop, self._weigh(outputs))
+        confidence, seed = self.recipe.target.confidence, self.recipe.seed
+        before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
+        drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
+        return HeldOut(self._metric(outputs), drop, self._weigh(before, after))
 
     def held_out_baseline(self) -> MetricValue:
         """Return the baseline's metric on the held-out rows with its interval."""
-        return self._metric(self._held_out)
+        found = self._metric(self._held_out)
+        if not self._by_original:
+            return found
+        sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
+        return found.model_copy(update={"interval": sure})
 
-    def _weigh(self, outputs: NDArray[Any]) -> Evidence | None:
-        target, truth = self.recipe.target, self._truth(self.splits.test, self._held_out)
+    def _weigh(self, before: Rows, after: Rows) -> Evidence | None:
+        target = self.recipe.target
         if target.max_metric_drop is None:
             return None
         return weigh(
-            Pair(self.metric, self._held_out, outputs, truth),
+            Pair(self.rule, before, after),
             floor=target.max_metric_drop,
             confidence=target.confidence,
             seed=self.recipe.seed,
         )
 
     def _metric(self, outputs: NDArray[Any]) -> MetricValue:
-        truth = self._truth(self.splits.test, self._held_out)
+        rows = self._held_out_rows(outputs)
         confidence = self.recipe.target.confidence
         return MetricValue(
             name=self.metric,
-            value=score(self.metric, outputs, truth),
-            interval=metric_interval(
-                self.metric, outputs, truth, confidence=confidence, seed=self.recipe.seed
-            ),
+            value=self.rule.value(rows),
+            interval=metric_interval(self.rule, rows, confidence=confidence, seed=self.recipe.seed),
             rows=self.splits.test.rows,
-            higher_is_better=HIGHER_IS_BETTER[self.metric],
+            higher_is_better=self.rule.higher_is_better,
+            against="original" if self._by_original else "labels",
             per_class=self._per_class(outputs),
         )
 
@@ -94,23 +102,26 @@ class Evaluation:
         labels = self.splits.test.labels
         if labels is None or self.task not in {"classification", "binary"}:
             return None
-        return per_class(outputs, labels, self.splits.class_names)
+        answers, truth, form = canonical(outputs, labels, self.task)
+        return per_class(self.rule, answers, truth, form, self.splits.class_names)
 
-    def _drop(
-        self, outputs: NDArray[Any], split: Split, baseline: NDArray[Any], confidence: float
-    ) -> Drop:
-        return paired_drop(
-            self.metric,
-            baseline,
-            outputs,
-            self._truth(split, baseline),
-            confidence=confidence,
-            seed=self.recipe.seed,
-        )
+    def _held_out_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.test, self._held_out)
 
-    def _truth(self, split: Split, baseline: NDArray[Any]) -> NDArray[Any]:
-        """Labels; where the metric is agreement, the original model's answers."""
-        return baseline if split.labels is None or self.metric == "agreement" else split.labels
+    def _validation_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.validation, self._validation)
+
+    def _rows(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> Rows:
+        if not self._by_original:
+            return self.rule.rows(*canonical(outputs, split.labels, self.task))
+        answers, _, form = canonical(outputs, None, self.task)
+        labels, _, _ = canonical(original, None, self.task)
+        return self.rule.rows(answers, labels, form)
+
+    @property
+    def _by_original(self) -> bool:
+        """Whether the original model's answers are the labels."""
+        return self.splits.test.labels is None or self.rule.against_original
 
     @cached_property
     def _validation(self) -> NDArray[Any]:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.answers import canonical
 from spectral_engine.data import Split, Splits
-from spectral_engine.measure.metrics import correct, predicted, usual_threshold
+from spectral_engine.measure.metrics import metric_rule
+from spectral_engine.measure.metrics.decisions import decide, over_classes
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.recipe import Task
@@ -58,7 +60,8 @@ def _first(rows: Split) -> Split:
 def distance(task: Task, answers: NDArray[Any], truth: NDArray[Any]) -> float:
     """Return the share of wrong answers; for regression the squared error over the truth's variance."""
     if task != "regression":
-        return 1 - float(correct(answers, truth).mean())
+        rule = metric_rule("accuracy")
+        return 1 - rule.value(rule.rows(*canonical(answers, truth, task)))
     truth = truth.reshape(answers.shape).astype(np.float64)
     return float(((answers - truth) ** 2).mean() / max(truth.var(), np.finfo(np.float64).tiny))
 
@@ -67,6 +70,5 @@ def as_labels(task: Task, answers: NDArray[Any], labels: NDArray[Any]) -> NDArra
     """Return answers in the form of the labels."""
     if task == "regression":
         return answers
-    if labels.ndim > 1 and labels.shape == answers.shape:
-        return (answers > usual_threshold(answers)).astype(np.int64)
-    return predicted(answers, labels=labels)
+    given, truth, _ = canonical(answers, labels, task)
+    return decide(given, classes=over_classes(given, truth, task))

@@ -22,7 +22,7 @@ from benchmarks import rows
 from benchmarks.certificate.populations import Population, population
 from benchmarks.certificate.rules import RULES, Draw, option
 from spectral_engine.evaluation import ONE_STANDARD_ERROR
-from spectral_engine.measure.bootstrap import Pair, resample
+from spectral_engine.measure.bootstrap import resample
 from spectral_engine.measure.paired_answers import Counts, p_value
 from spectral_engine.measure.statistics import paired_proportions
 
@@ -152,8 +152,7 @@ def _missed(found: Population, metric: str, index: int, held_out: int, splits: i
     missed = 0
     for seed in range(splits):
         drawn = rng.integers(0, pair.rows, held_out)
-        some = Pair(metric, pair.baseline[drawn], pair.candidate[drawn], pair.labels[drawn])
-        missed += resample(some, seed).p_value(truth) <= 1 - CONFIDENCE
+        missed += resample(pair.take(drawn), seed).p_value(truth) <= 1 - CONFIDENCE
     return missed / splits
 
 

@@ -8,68 +8,84 @@ Clopper and Pearson's upper bound. Without it, rows on which both models agree w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, t
 
-from spectral_engine.measure.metrics import correct, score
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.measure.metrics import MetricRule, Rows
+from spectral_engine.measure.resampling import resampled
 
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
 GROUPS = 100
-ERRORS = {"mse", "mae", "r2"}
+HEAVIEST = 0.2  # of the summed difference that one row may carry
+MOST_UNDEFINED = 0.5  # of the resamples
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Outputs of both models for the same rows, and what they should be."""
+    """What a metric keeps of the same rows under the baseline and under a candidate."""
 
-    metric: Metric
-    baseline: Array
-    candidate: Array
-    labels: Array
+    rule: MetricRule
+    before: Rows
+    after: Rows
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return len(self.labels)
+        return len(self.before)
 
-    def drop(self, rows: Array | slice = slice(None)) -> float:
-        """Return how much worse the candidate is on some rows; above 0 is worse, whatever the metric."""
-        labels = self.labels[rows]
-        before = score(self.metric, self.baseline[rows], labels)
-        after = score(self.metric, self.candidate[rows], labels)
-        return before - after if HIGHER_IS_BETTER[self.metric] else after - before
+    def take(self, indices: NDArray[np.int64]) -> Pair:
+        """Return these rows of both."""
+        return Pair(self.rule, self.before.take(indices), self.after.take(indices))
+
+    def drop(self) -> float:
+        """Return how much worse the candidate is; above 0 is worse, whatever the metric."""
+        return float(self.drops(np.ones((self.rows, 1)))[0])
+
+    def drops(self, weights: Floats) -> Floats:
+        """Return the drop of every resample [resamples]; `weights` [rows, resamples] says what is in it."""
+        lost = self.rule.values(self.before, weights) - self.rule.values(self.after, weights)
+        return lost if self.rule.higher_is_better else -lost
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Drops of resamples, sorted, with BCa's two corrections."""
+    """Drops of resamples, sorted, with BCa's two corrections; and what few rows carry, where they carry it."""
 
     drops: Floats
     bias: float
     acceleration: float
+    heavy: HeavyTail | None = None
 
     def p_value(self, floor: float) -> float:
         """Return an approximate p-value of "the true drop is the floor or more"."""
+        if not len(self.drops):
+            return 1.0
         moved = _normal_rank(self.drops, floor) - self.bias
         scale = 1 + self.acceleration * moved
-        return float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
+        found = float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
+        return found if self.heavy is None else max(found, self.heavy.p_value(floor))
+
+    @property
+    def highest(self) -> float:
+        """A floor that is surely shown."""
+        most = float(self.drops[-1]) if len(self.drops) else float("inf")
+        return most if self.heavy is None else max(most, self.heavy.highest)
 
 
 def resample(pair: Pair, seed: int) -> Resampled:
-    """Return the drops of as many resamples as the bootstrap takes."""
+    """Return the drops of as many resamples as the bootstrap takes, of those in which the metric is defined."""
     longer = with_worst_row(pair)
     rng = np.random.default_rng(seed)
-    drops = np.sort(
-        [longer.drop(rng.integers(0, longer.rows, longer.rows)) for _ in range(RESAMPLES)]
-    )
+    drops = np.sort(resampled(longer.drops, longer.rows, RESAMPLES, rng))
+    drops = drops[np.isfinite(drops)]
+    if len(drops) < (1 - MOST_UNDEFINED) * RESAMPLES or not np.isfinite(longer.drop()):
+        return Resampled(np.empty(0), 0.0, 0.0)
     acceleration = _acceleration(longer, rng.permutation(longer.rows))
-    return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration)
+    return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration, heavy_tail(longer))
 
 
 def _normal_rank(drops: Floats, value: float) -> float:
@@ -82,48 +98,52 @@ def _normal_rank(drops: Floats, value: float) -> float:
 def _acceleration(pair: Pair, order: NDArray[np.int64]) -> float:
     """Return a sixth of the drop's skewness; sums over groups of rows have the same one as sums over rows."""
     groups = np.array_split(order, min(GROUPS, pair.rows))
-    without = np.array([pair.drop(np.setdiff1d(order, group)) for group in groups])
-    off = without.mean() - without
+    weights = np.ones((pair.rows, len(groups)))
+    for column, group in enumerate(groups):
+        weights[group, column] = 0.0
+    without = pair.drops(weights)
+    without = without[np.isfinite(without)]
+    off = without.mean() - without if len(without) else without
     spread = float((off**2).sum()) ** 1.5
     return float((off**3).sum()) / (6 * spread) if spread > 0 else 0.0
 
 
 def with_worst_row(pair: Pair) -> Pair:
-    """Return the pair with one row more, made of outputs and a label that were seen, the worst for the candidate."""
-    before, after, label = _worst(pair)
-    return Pair(
-        pair.metric,
-        np.concatenate([pair.baseline, pair.baseline[[before]]]),
-        np.concatenate([pair.candidate, pair.candidate[[after]]]),
-        np.concatenate([pair.labels, pair.labels[[label]]]),
-    )
+    """Return the pair with one row more, the worst for the candidate among what was seen."""
+    before, after = pair.rule.worst(pair.before, pair.after)
+    return Pair(pair.rule, pair.before.with_row(before), pair.after.with_row(after))
 
 
-def _worst(pair: Pair) -> tuple[int, int, int]:
-    """Return the rows whose baseline output, candidate output and label make up the worst row."""
-    if pair.metric in ERRORS:
-        worst = int(np.argmax(_errors(pair, pair.candidate) - _errors(pair, pair.baseline)))
-        return worst, worst, worst
-    if pair.labels.ndim > 1:
-        lost = correct(pair.baseline, pair.labels) - correct(pair.candidate, pair.labels)
-        return (int(lost.argmax()),) * 3
-    classes, counts = np.unique(pair.labels, return_counts=True)
-    rarest = int(classes[counts.argmin()])  # where one row weighs most
-    surest = int(_margin(pair.baseline, rarest).argmax())
-    furthest = int(_margin(pair.candidate, rarest).argmin())
-    return surest, furthest, int(np.flatnonzero(pair.labels == rarest)[0])
+@dataclass(frozen=True)
+class HeavyTail:
+    """Student's t of the mean difference, with the degrees of freedom of the rows that carry it.
+
+    Where few rows make up what all rows differ by, resamples know too little of rows that were not seen. As many rows
+    with equal differences as have the same Σd² for the same (Σ|d|)² take the place of the number of rows.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+
+    def p_value(self, floor: float) -> float:
+        """Return the p-value of "the mean is the floor or more"."""
+        return float(t.cdf((self.mean - floor) / self.error, self.freedom))
+
+    @property
+    def highest(self) -> float:
+        """A floor that is surely shown, at any level that is asked for."""
+        return float(self.mean + self.error * t.isf(1e-6, self.freedom))
 
 
-def _errors(pair: Pair, outputs: Array) -> Floats:
-    truth = pair.labels.reshape(pair.rows, -1).astype(np.float64)
-    off = np.abs(outputs.reshape(truth.shape) - truth)
-    return np.asarray((off if pair.metric == "mae" else off**2).mean(axis=1))
-
-
-def _margin(outputs: Array, label: int) -> Floats:
-    """Return how clearly each row is answered with this class [rows]."""
-    flat = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if flat.shape[1] == 1:
-        return flat[:, 0] if label > 0 else -flat[:, 0]
-    others = np.delete(flat, label, axis=1)
-    return np.asarray(flat[:, label] - others.max(axis=1))
+def heavy_tail(pair: Pair) -> HeavyTail | None:
+    """Return what to add to the bootstrap where one row carries too much of the difference, else None."""
+    found = pair.rule.differences(pair.before, pair.after)
+    if found is None or not np.any(found):
+        return None
+    size = np.abs(found)
+    if size.max() <= HEAVIEST * size.sum():
+        return None
+    carrying = float(size.sum() ** 2 / (size**2).sum())
+    error = float(found.std(ddof=1)) / sqrt(len(found)) if len(found) > 1 else float("inf")
+    return HeavyTail(float(found.mean()), error, max(1.0, carrying - 1))

@@ -9,9 +9,15 @@ from scipy.stats import binom, multinomial
 from spectral_engine.measure import betting, bootstrap, paired_answers
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import rows_needed, weigh
+from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.paired_answers import Counts
 
 LEVEL = 0.05
+
+
+def pair(metric, before, after, labels, form="logits"):
+    rule = metric_rule(metric)
+    return Pair(rule, *(rule.rows(answers, labels, form) for answers in (before, after)))
 
 
 def least_gains(rows, lost, floor):
@@ -73,7 +79,7 @@ def test_agreement_is_tested_by_the_binomial_law():
     candidate = original.copy()
     candidate[:2] = candidate[:2, ::-1]
     found = weigh(
-        Pair("agreement", original, candidate, original), floor=0.02, confidence=0.95, seed=0
+        pair("agreement", original, candidate, original), floor=0.02, confidence=0.95, seed=0
     )
     assert found.p_value == pytest.approx(binom.cdf(2, 300, 0.02))
     assert binom.cdf(2, 300, found.upper_bound) == pytest.approx(LEVEL, abs=1e-3)
@@ -95,7 +101,7 @@ def test_many_rows_with_several_labels_each_show_what_is_true():
     labels = rng.integers(0, 2, (2000, 6))
     before = np.where(rng.random(labels.shape) < 0.05, 1 - labels, labels).astype(float)
     after = np.where(rng.random(labels.shape) < 0.01, 1 - before, before)
-    found = weigh(Pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
+    found = weigh(pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
     assert found.p_value <= LEVEL
     assert found.upper_bound < 0.03
 
@@ -104,7 +110,7 @@ def answers(rows, lost, gained):
     before, after = np.ones(rows, int), np.ones(rows, int)
     after[:lost] = 0
     before[lost : lost + gained] = 0
-    return Pair("accuracy", np.eye(2)[before], np.eye(2)[after], np.ones(rows, int))
+    return pair("accuracy", np.eye(2)[before], np.eye(2)[after], np.ones(rows, int))
 
 
 @settings(deadline=None, max_examples=15)
@@ -126,10 +132,10 @@ def test_rows_sorted_by_class_say_what_shuffled_rows_say(metric):
     truth = before if metric == "agreement" else labels
     order = rng.permutation(500)
     pairs = (
-        Pair(metric, before, after, truth),
-        Pair(metric, before[order], after[order], truth[order]),
+        pair(metric, before, after, truth),
+        pair(metric, before[order], after[order], truth[order]),
     )
-    one, other = (weigh(pair, floor=0.03, confidence=0.95, seed=0) for pair in pairs)
+    one, other = (weigh(each, floor=0.03, confidence=0.95, seed=0) for each in pairs)
     assert one == other
 
 
@@ -140,7 +146,7 @@ def test_rows_on_which_both_models_agree_prove_nothing_by_being_few():
     outputs = np.eye(3)[labels] + 0.1 * rng.random((30, 3))
     for metric in ("accuracy", "balanced_accuracy", "f1_macro", "agreement"):
         truth = outputs if metric == "agreement" else labels
-        found = weigh(Pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
+        found = weigh(pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
         assert found.p_value > LEVEL, metric
         assert found.upper_bound > 0.01, metric
 
@@ -156,9 +162,7 @@ def test_resampled_floors_hold_about_as_often_as_they_say(metric, monkeypatch):
     def drawn(count):
         truth = rng.normal(size=count)
         errors = rng.normal(size=(2, count))
-        return Pair(
-            metric, (truth + 0.5 * errors[0])[:, None], (truth + 0.55 * errors[1])[:, None], truth
-        )
+        return pair(metric, truth + 0.5 * errors[0], truth + 0.55 * errors[1], truth, "values")
 
     floor = drawn(many).drop()
     passed = sum(
