@@ -17,7 +17,8 @@ class MetricRule(ABC):
     """One metric. Answers and labels come in canonical form, as docs/decisions/0008-metrics.md tells it.
 
     `task` says what the shapes leave open: whether entries are labels of their own (multilabel) or places of one kind
-    (binary), and what answers mean that stand in for labels. `quantile` is the one of `quantile_loss`.
+    (binary), and what answers mean that stand in for labels. `quantile` is the one of `quantile_loss`, `blank` the
+    class that stands for no character, −1 for the last.
     """
 
     name: ClassVar[Metric]
@@ -25,8 +26,8 @@ class MetricRule(ABC):
         False  # where labels can be nothing but the original's answers
     )
 
-    def __init__(self, task: Task | None = None, quantile: float = 0.5) -> None:
-        self.task, self.quantile = task, quantile
+    def __init__(self, task: Task | None = None, *, quantile: float = 0.5, blank: int = 0) -> None:
+        self.task, self.quantile, self.blank = task, quantile, blank
 
     @property
     def higher_is_better(self) -> bool:

@@ -17,10 +17,12 @@ def register(rule: type[Rule]) -> type[Rule]:
     return rule
 
 
-def metric_rule(name: Metric, *, task: Task | None = None, quantile: float = 0.5) -> MetricRule:
+def metric_rule(
+    name: Metric, *, task: Task | None = None, quantile: float = 0.5, blank: int = 0
+) -> MetricRule:
     """Return the metric of this name.
 
     >>> metric_rule("accuracy").higher_is_better
     True
     """
-    return RULES[name](task, quantile)
+    return RULES[name](task, quantile=quantile, blank=blank)
