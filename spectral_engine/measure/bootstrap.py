@@ -42,8 +42,14 @@ class Pair:
         return Pair(self.rule, self.before.take(indices), self.after.take(indices))
 
     def drop(self) -> float:
-        """Return how much worse the candidate is; above 0 is worse, whatever the metric."""
-        return float(self.drops(np.ones((self.rows, 1)))[0])
+        """Return how much worse the candidate is; above 0 is worse, whatever the metric.
+
+        Raises DatasetMismatch where the metric is not defined on these rows.
+        """
+        found = self.rows and float(self.drops(np.ones((self.rows, 1)))[0])
+        if not self.rows or not np.isfinite(found):
+            raise self.rule.undefined(self.before)
+        return found
 
     def drops(self, weights: Floats) -> Floats:
         """Return the drop of every resample [resamples]; `weights` [rows, resamples] says what is in it."""
@@ -82,7 +88,7 @@ def resample(pair: Pair, seed: int) -> Resampled:
     rng = np.random.default_rng(seed)
     drops = np.sort(resampled(longer.drops, longer.rows, RESAMPLES, rng))
     drops = drops[np.isfinite(drops)]
-    if len(drops) < (1 - MOST_UNDEFINED) * RESAMPLES or not np.isfinite(longer.drop()):
+    if len(drops) < (1 - MOST_UNDEFINED) * RESAMPLES:
         return Resampled(np.empty(0), 0.0, 0.0)
     acceleration = _acceleration(longer, rng.permutation(longer.rows))
     return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration, heavy_tail(longer))

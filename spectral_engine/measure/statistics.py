@@ -61,7 +61,12 @@ def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float
 
 
 def metric_interval(rule: MetricRule, rows: Rows, *, confidence: float, seed: int) -> Interval:
-    """Return the interval of one model's metric: Wilson's where a row is right or wrong, else of the bootstrap."""
+    """Return the interval of one model's metric: Wilson's where a row is right or wrong, else of the bootstrap.
+
+    Raises DatasetMismatch where the metric is not defined on these rows.
+    """
+    if not np.isfinite(rule.value(rows)):
+        raise rule.undefined(rows)
     right = rule.shares(rows) if rows.one_answer else None
     if right is not None:
         low, high = wilson(float(right.sum()), len(right), confidence)

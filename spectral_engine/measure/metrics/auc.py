@@ -50,6 +50,8 @@ class Auc(MetricRule):
         if over_columns(answers, labels, self.task):
             width = int(np.prod(score.shape[1:]))
         score, positive = (part.reshape(len(kept), -1, width) for part in (score, positive))
+        wrong_end = np.where(positive == 1, -np.inf, np.inf)
+        score = np.where(np.isnan(score), wrong_end, score)  # what is no number orders nothing
         if score.shape[1] == 1:
             values = {"score": score[:, 0].astype(np.float64), "positive": positive[:, 0]}
         else:
@@ -90,6 +92,7 @@ def _levels(score: Array, positive: Array) -> Array:
     for column in range(score.shape[2]):
         values = score[:, :, column]
         seen = values.ravel()[:: max(1, values.size // MOST_SORTED)]
+        seen = seen[np.isfinite(seen)]
         edges = np.unique(np.quantile(seen, np.linspace(0, 1, LEVELS + 1)[1:-1]))
         level = np.searchsorted(edges, values, side="left")
         for kind in (0, 1):
@@ -132,44 +135,42 @@ def _rarest_row(positive: Array) -> NDArray[np.int64]:
 def _areas(rows: Rows, weights: Floats) -> list[Floats]:
     """Return the areas of every column, each [resamples]; NaN without both kinds."""
     if "levels" in rows.values:
-        levels = rows["levels"]
+        counts = [
+            [level.T @ weights for level in column] for column in np.moveaxis(rows["levels"], 0, 2)
+        ]
         return [
-            _area_of_levels(levels[:, k, 1].T @ weights, levels[:, k, 0].T @ weights)
-            for k in range(levels.shape[1])
+            _shares(on, np.cumsum(off, axis=0) - off / 2, off.sum(axis=0)) for off, on in counts
         ]
     areas = []
     for score, positive in zip(rows["score"].T, rows["positive"].T, strict=True):
         on, off = np.flatnonzero(positive == 1), np.flatnonzero(positive == 0)
         if len(on) > len(off):  # the fewer of both make the levels
-            areas.append(_area(-score[off], -score[on], weights[off], weights[on]))
+            areas.append(_area(-score, off, on, weights))
         else:
-            areas.append(_area(score[on], score[off], weights[on], weights[off]))
+            areas.append(_area(score, on, off, weights))
     return areas
 
 
-def _area(on: Array, off: Array, on_weights: Floats, off_weights: Floats) -> Floats:
-    """Return the weighted share of pairs in order; `on` [some], `off` [others], weights [some, resamples].
+def _area(score: Floats, on: NDArray[np.int64], off: NDArray[np.int64], weights: Floats) -> Floats:
+    """Return the weighted share of pairs of rows `on` and `off` that are in order [resamples]; ties count half.
 
-    Levels are the distinct scores of `on`; `off` is counted on each of them and between them.
+    Levels are the distinct scores of `on`. A row of `off` is below a level by half if it does not exceed it, and by
+    the other half if it is less.
     """
-    levels, level = np.unique(on, return_inverse=True)
-    if not len(levels):
-        return np.full(on_weights.shape[1], np.nan)
-    above = np.searchsorted(levels, off, side="left")
-    tied = levels[np.minimum(above, len(levels) - 1)] == off
-    positives = _sums(2 * level + 1, on_weights, 2 * len(levels) + 1)
-    return _area_of_levels(positives, _sums(2 * above + tied, off_weights, 2 * len(levels) + 1))
+    levels, level = np.unique(score[on], return_inverse=True)
+    if not len(on) or not len(off):
+        return np.full(weights.shape[1], np.nan)
+    first, rows = len(levels) + 1, len(score)
+    sides = [np.searchsorted(levels, score[off], side=side) for side in ("left", "right")]
+    halves = (np.full(2 * len(off), 0.5), (np.concatenate(sides), np.tile(off, 2)))
+    positives = csr((np.ones(len(on)), (level, on)), shape=(len(levels), rows)) @ weights
+    counts = csr(halves, shape=(first, rows)) @ weights
+    return _shares(positives, np.cumsum(counts, axis=0)[:-1], counts.sum(axis=0))
 
 
-def _sums(places: NDArray[np.int64], weights: Floats, size: int) -> Floats:
-    entries = (np.ones(len(places)), (places, np.arange(len(places))))
-    return np.asarray(csr(entries, shape=(size, len(places))) @ weights)
-
-
-def _area_of_levels(on: Floats, off: Floats) -> Floats:
-    """Return areas from the counts on every level [levels, resamples], lowest first; ties count half."""
-    below = np.cumsum(off, axis=0) - off
-    pairs = on.sum(axis=0) * off.sum(axis=0)
-    ordered = (on * (below + off / 2)).sum(axis=0)
+def _shares(on: Floats, below: Floats, off: Floats) -> Floats:
+    """Return areas from counts on every level and below it [levels, resamples], and all there are [resamples]."""
+    pairs = on.sum(axis=0) * off
+    ordered = np.einsum("ij,ij->j", on, below)
     found: Floats = np.divide(ordered, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
     return found

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from spectral_engine.errors import DatasetMismatch
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Task
 
@@ -83,3 +84,8 @@ class MetricRule(ABC):
         """Return why the metric is the same whatever a model answers to these rows, or None."""
         del rows
         return None
+
+    def undefined(self, rows: Rows) -> DatasetMismatch:
+        """Return the error to raise where the metric is not defined on these rows."""
+        reason = self.obstacle(rows) or f"{self.name} is not defined on these {len(rows):,} rows"
+        return DatasetMismatch(f"{reason}; ask for another metric", pointer="#/recipe/metric")

@@ -13,6 +13,7 @@ from spectral_engine.measure.metrics.rows import Array
 from spectral_engine.recipe import Task
 
 IGNORED = -1
+UNDECIDED = -2  # what is not a number is no answer
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def over_columns(answers: Array, labels: Array, task: Task | None) -> bool:
 
 
 def decide(answers: Array, *, classes: bool) -> NDArray[np.int64]:
-    """Return the strongest class of the last axis, or whether an answer is above 0."""
-    if classes:
-        return np.asarray(answers.argmax(axis=-1), dtype=np.int64)
-    return np.asarray(answers > 0, dtype=np.int64)
+    """Return the strongest class of the last axis, or whether an answer is above 0; −2 where an answer is NaN."""
+    decided = answers.argmax(axis=-1) if classes else answers > 0
+    nothing = np.isnan(answers.sum(axis=-1) if classes else answers)
+    return np.where(nothing, UNDECIDED, decided).astype(np.int64)
 
 
 def decisions(answers: Array, labels: Array, task: Task | None) -> Decisions:
@@ -84,7 +85,10 @@ def decisions(answers: Array, labels: Array, task: Task | None) -> Decisions:
 def truth_of(answers: Array, labels: Array, *, classes: bool) -> NDArray[np.int64]:
     """Return labels as class indices [rows, places…]; raises DatasetMismatch where they do not fit the answers."""
     places = answers.shape[:-1] if classes else answers.shape
-    truth = decide(labels, classes=classes) if is_answers(labels) else labels.astype(np.int64)
+    truth = labels.astype(np.int64)
+    if is_answers(labels):
+        truth = decide(labels, classes=classes)
+        truth[truth == UNDECIDED] = IGNORED
     if truth.shape != places:
         raise DatasetMismatch(
             f"labels have the shape {list(labels.shape)}, and answers {list(answers.shape)}: "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.measure.metrics.base import Form, MetricRule
-from spectral_engine.measure.metrics.decisions import Decisions, decisions
+from spectral_engine.measure.metrics.decisions import UNDECIDED, Decisions, decisions
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, stacked
 from spectral_engine.recipe import Metric
@@ -168,7 +168,7 @@ def _block(found: Decisions, rows: slice, foreground: bool) -> dict[str, Any]:
         return {name: csr(part.astype(np.float64)) for name, part in on.items()}
     seen = {
         "right": _counts(truth, counted & (decided == truth), found.classes),
-        "answered": _counts(decided, counted, found.classes),
+        "answered": _counts(decided, counted & (decided != UNDECIDED), found.classes),
         "true": _counts(truth, counted, found.classes),
     }
     return seen | {"counted": csr(counted.sum(axis=1, keepdims=True).astype(np.float64))}
