@@ -13,6 +13,7 @@ from spectral_engine.measure.statistics import paired_drop
 
 Array = NDArray[Any]
 Wreck = Literal["shuffled", "constant", "reversed", "rolled"]
+OF_NUMBERS = {"mse", "mae", "mape", "quantile_loss", "r2", "rank_agreement"}
 CLEARLY = 0.95  # the confidence with which a wreck must be worse
 
 
@@ -20,7 +21,7 @@ def wrecks(rule: MetricRule, answers: Array, labels: Array, seed: int = 0) -> di
     """Return what is left of canonical answers by four kinds of damage.
 
     shuffled: each row has the answer of another one. constant: each has the mean of all. reversed: classes in reverse
-    order, or numbers negated. rolled: each class has the answer of the class before it.
+    order, or numbers negated, of a pair one. rolled: each class has the answer of the class before it.
     """
     order = np.random.default_rng(seed).permutation(len(answers))
     found: dict[Wreck, Array] = {"shuffled": answers[order]}
@@ -28,12 +29,18 @@ def wrecks(rule: MetricRule, answers: Array, labels: Array, seed: int = 0) -> di
         return found | {"constant": np.broadcast_to(answers[:1], answers.shape)}
     mean = answers.mean(axis=0, dtype=np.float64).astype(answers.dtype)
     found["constant"] = np.broadcast_to(mean, answers.shape)
-    if rule.name == "cer" or over_classes(answers, labels, rule.task):
+    if rule.name == "spearman":
+        found["reversed"] = answers * np.array([[1.0], [-1.0]])  # of the pair [2, width]
+    elif rule.name in OF_NUMBERS or not _over_classes(rule, answers, labels):
+        found["reversed"] = -answers
+    else:
         found["reversed"] = answers[..., ::-1]
         found["rolled"] = np.roll(answers, 1, axis=-1)
-    else:
-        found["reversed"] = -answers
     return found
+
+
+def _over_classes(rule: MetricRule, answers: Array, labels: Array) -> bool:
+    return rule.name == "cer" or over_classes(answers, labels, rule.task)
 
 
 def wrecked_drops(

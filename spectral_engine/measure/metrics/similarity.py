@@ -38,10 +38,10 @@ class Spearman(MetricRule):
         return Rows({"cosine": cosine, "label": labels.astype(np.float64)})
 
     def values(self, rows: Rows, weights: Floats) -> Floats:
-        """Return the correlation of both rankings, ties sharing their mean rank."""
-        return _correlation(
-            _midranks(rows["cosine"], weights), _midranks(rows["label"], weights), weights
-        )
+        """Return the correlation of both rankings, ties sharing their mean rank; 0 of answers that are all alike."""
+        cosine, label = (_midranks(rows[name], weights) for name in ("cosine", "label"))
+        found = _correlation(cosine, label, weights)
+        return np.where((label == label[0]).all(axis=0), np.nan, np.nan_to_num(found))
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
         """Return a pair with the largest similarity: the most similar before, the least after."""

@@ -60,8 +60,10 @@ class CharacterErrorRate(Ratio):
         raise NotImplementedError
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the longest text, read without a mistake before, and not at all after."""
+        """Return the longest text, read before and not at all after; or a row on which more was lost."""
         length = before["weight"].max(keepdims=True)
+        if (after["sum"] - before["sum"]).max() > length[0]:
+            return super().worst(before, after)
         return ratio_rows(np.zeros(1), length), ratio_rows(length, length)
 
     def obstacle(self, rows: Rows) -> str | None:
