@@ -2,17 +2,17 @@
 
 BCa of Efron, JASA 82, 171 (1987), its acceleration from a jackknife over groups of rows. A resample cannot hold what
 the rows do not: so one row more stands among them, on which the candidate does its worst, as the one loss more in
-Clopper and Pearson's upper bound. Without it, rows on which both models agree would count as a proof.
+Clopper and Pearson's upper bound. Without it, rows on which both models agree would count as a proof. Where nothing
+bounds what a row may lose, that row loses more than the worst that was seen, by the tail of the differences.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import norm
 
 from spectral_engine.measure.metrics import MetricRule, Rows
 from spectral_engine.measure.resampling import resampled
@@ -20,7 +20,6 @@ from spectral_engine.measure.resampling import resampled
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
 GROUPS = 100
-HEAVIEST = 0.2  # of the summed difference that one row may carry
 MOST_UNDEFINED = 0.5  # of the resamples
 
 
@@ -59,12 +58,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Drops of resamples, sorted, with BCa's two corrections; and what few rows carry, where they carry it."""
+    """Drops of resamples, sorted, with BCa's two corrections."""
 
     drops: Floats
     bias: float
     acceleration: float
-    heavy: HeavyTail | None = None
 
     def p_value(self, floor: float) -> float:
         """Return an approximate p-value of "the true drop is the floor or more"."""
@@ -72,14 +70,12 @@ class Resampled:
             return 1.0
         moved = _normal_rank(self.drops, floor) - self.bias
         scale = 1 + self.acceleration * moved
-        found = float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
-        return found if self.heavy is None else max(found, self.heavy.p_value(floor))
+        return float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
 
     @property
     def highest(self) -> float:
         """A floor that is surely shown."""
-        most = float(self.drops[-1]) if len(self.drops) else float("inf")
-        return most if self.heavy is None else max(most, self.heavy.highest)
+        return float(self.drops[-1]) if len(self.drops) else float("inf")
 
 
 def resample(pair: Pair, seed: int) -> Resampled:
@@ -91,7 +87,7 @@ def resample(pair: Pair, seed: int) -> Resampled:
     if len(drops) < (1 - MOST_UNDEFINED) * RESAMPLES:
         return Resampled(np.empty(0), 0.0, 0.0)
     acceleration = _acceleration(longer, rng.permutation(longer.rows))
-    return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration, heavy_tail(longer))
+    return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration)
 
 
 def _normal_rank(drops: Floats, value: float) -> float:
@@ -120,36 +116,9 @@ def with_worst_row(pair: Pair) -> Pair:
     return Pair(pair.rule, pair.before.with_row(before), pair.after.with_row(after))
 
 
-@dataclass(frozen=True)
-class HeavyTail:
-    """Student's t of the mean difference, with the degrees of freedom of the rows that carry it.
-
-    Where few rows make up what all rows differ by, resamples know too little of rows that were not seen. As many rows
-    with equal differences as have the same Σd² for the same (Σ|d|)² take the place of the number of rows.
-    """
-
-    mean: float
-    error: float
-    freedom: float
-
-    def p_value(self, floor: float) -> float:
-        """Return the p-value of "the mean is the floor or more"."""
-        return float(t.cdf((self.mean - floor) / self.error, self.freedom))
-
-    @property
-    def highest(self) -> float:
-        """A floor that is surely shown, at any level that is asked for."""
-        return float(self.mean + self.error * t.isf(1e-6, self.freedom))
-
-
-def heavy_tail(pair: Pair) -> HeavyTail | None:
-    """Return what to add to the bootstrap where one row carries too much of the difference, else None."""
+def heaviest_share(pair: Pair) -> float:
+    """Return how much of the summed difference one row carries; 0 for metrics whose rows have bounds."""
     found = pair.rule.differences(pair.before, pair.after)
     if found is None or not np.any(found):
-        return None
-    size = np.abs(found)
-    if size.max() <= HEAVIEST * size.sum():
-        return None
-    carrying = float(size.sum() ** 2 / (size**2).sum())
-    error = float(found.std(ddof=1)) / sqrt(len(found)) if len(found) > 1 else float("inf")
-    return HeavyTail(float(found.mean()), error, max(1.0, carrying - 1))
+        return 0.0
+    return float(np.abs(found).max() / np.abs(found).sum())

@@ -17,12 +17,13 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from spectral_engine.measure import betting, paired_answers
-from spectral_engine.measure.bootstrap import RESAMPLES, Pair, resample
+from spectral_engine.measure.bootstrap import RESAMPLES, Pair, heaviest_share, resample
 from spectral_engine.measure.paired_answers import Counts
 
 Floats = NDArray[np.float64]
 POWER = 0.8  # with so many rows as are said to be needed
 PRECISION = 1e-6
+HEAVIEST = 0.2  # of the summed difference that one row may carry without a word
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,15 @@ class Test:
 
 
 def weigh(pair: Pair, *, floor: float, confidence: float, seed: int) -> Evidence:
-    """Return what the rows say; the same rows in another order say the same, but for the last digits of a bet."""
+    """Return what the rows say; the same rows in another order say the same, but for the last digits of a bet.
+
+    Raises DatasetMismatch where the metric is not defined on these rows.
+    """
     level = 1 - confidence
+    drop = pair.drop()
     test = _test(pair, level, seed)
     p_value = test.p_value(floor)
-    bound = _upper_bound(test, floor, p_value, level, pair.drop())
+    bound = _upper_bound(test, floor, p_value, level, drop)
     return Evidence(p_value, bound, test.method, test.asymptotic)
 
 
@@ -75,8 +80,9 @@ def _test(pair: Pair, level: float, seed: int) -> Test:
     if before is None or after is None:
         found = resample(pair, seed)
         method = f"BCa bootstrap, {RESAMPLES} resamples: valid for many rows only"
-        if found.heavy is not None:
-            method += "; single rows carry much of the difference, so that Student's t of those rows bounds it too"
+        share = heaviest_share(pair)
+        if share > HEAVIEST:
+            method += f"; one row carries {share:.0%} of the difference: rows that were not seen may lose more"
         return Test(found.p_value, method, found.highest, asymptotic=True)
     if pair.before.one_answer:
         return _paired(pair, before[0] > after[0], before[0] < after[0], level)

@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.measure.metrics.base import Form, MetricRule
+from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.recipe import Metric
@@ -74,7 +75,13 @@ class AveragePrecision(MetricRule):
         return None if rows["true"].sum() > 0 else f"{self.name}: no image has a labelled box"
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the image whose boxes weigh most: all found before, and as many found elsewhere after."""
+        """Return the image on which most was lost.
+
+        Where nothing was, it is the one whose boxes weigh most: all found before, and as many found elsewhere after.
+        """
+        seen = most_lost(self, before, after)
+        if seen is not None:
+            return before.take(seen), after.take(seen)
         true = before["true"]
         totals = np.maximum(true.sum(axis=0), 1.0)
         image = int(np.argmax(true @ (1 / totals)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.errors import paired_numbers
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
+from spectral_engine.measure.metrics.tails import stretch
 from spectral_engine.recipe import Metric
 
 MOST_COLUMNS = 4096
@@ -62,14 +64,17 @@ class RSquared(MetricRule):
         """Say so where no column varies."""
         return None if rows["error"].shape[1] else "r2: the target is the same in every row"
 
-    def differences(self, before: Rows, after: Rows) -> Floats | None:
+    def differences(self, before: Rows, after: Rows) -> Floats:
         """Return what each row adds to the drop, the variance taken as known."""
         spread = before["second"].sum(axis=0) / len(before)
         lost = (after["error"] - before["error"]) / spread
         return np.asarray(lost.mean(axis=1))
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the row on which the second loses most."""
+        """Return the row on which the second loses most, and more than that, by the tail of the differences."""
         lost = self.differences(before, after)
-        row = np.array([0 if lost is None else int(lost.argmax())])
-        return before.take(row), after.take(row)
+        row = np.array([int(lost.argmax())])
+        first, second = before.take(row), after.take(row)
+        more = stretch(lost) if lost.max() > 0 else 1.0
+        error = first["error"] + more * (second["error"] - first["error"])
+        return first, replace(second, values={**second.values, "error": error})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
+from spectral_engine.measure.metrics.tails import stretch
 
 
 class Ratio(MetricRule):
@@ -52,10 +53,15 @@ class Ratio(MetricRule):
         return np.asarray(drop + lost / before["weight"].mean())  # the ratio's linearisation
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the row on which the second loses most."""
+        """Return the row on which the second loses most; more than that, where nothing bounds it."""
         sign = 1.0 if self.higher_is_better else -1.0
-        row = [int(np.argmax(sign * (before["sum"] - after["sum"])))]
-        return before.take(np.array(row)), after.take(np.array(row))
+        row = np.array([int(np.argmax(sign * (before["sum"] - after["sum"])))])
+        first, second = before.take(row), after.take(row)
+        lost, differences = first["sum"] - second["sum"], self.differences(before, after)
+        if differences is None or sign * lost[0] <= 0:
+            return first, second
+        total = first["sum"] - stretch(differences) * lost
+        return first, ratio_rows(total, second["weight"])
 
 
 def ratio_rows(total: Floats, weight: Any, *, dropped: int = 0, one_answer: bool = False) -> Rows:

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.measure.metrics.base import Form, MetricRule
+from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr
 from spectral_engine.recipe import Metric
@@ -44,7 +45,10 @@ class Spearman(MetricRule):
         return np.where((label == label[0]).all(axis=0), np.nan, np.nan_to_num(found))
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return a pair with the largest similarity: the most similar before, the least after."""
+        """Return the pair on which most was lost; where nothing was, the likest one, and then least similar."""
+        seen = most_lost(self, before, after)
+        if seen is not None:
+            return before.take(seen), after.take(seen)
         label = before["label"].max(keepdims=True)
         best, least = before["cosine"].max(keepdims=True), after["cosine"].min(keepdims=True)
         return Rows({"cosine": best, "label": label}), Rows({"cosine": least, "label": label})

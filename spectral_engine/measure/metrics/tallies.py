@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.decisions import UNDECIDED, Decisions, decisions
+from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, stacked
 from spectral_engine.recipe import Metric
@@ -64,7 +65,13 @@ class Tallied(MetricRule):
         return f"{self.name}: all labels are of one class" if alike else None
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the row that weighs most in its classes, all right before and all wrong after."""
+        """Return the row of most weight in its classes, all right before and all wrong after.
+
+        Where rows have several places, it is the row on which most was lost, and that one only where none was.
+        """
+        seen = None if before.one_answer else most_lost(self, before, after)
+        if seen is not None:
+            return before.take(seen), after.take(seen)
         true = before["true"]
         totals = np.asarray(true.sum(axis=0)).ravel()
         totals[totals == 0] = np.inf
@@ -76,11 +83,12 @@ class Tallied(MetricRule):
 
 
 def _misplaced(own: Floats, totals: Floats) -> Floats:
-    """Return answers [1, classes] that give every place to the rarest class that is not its own."""
-    rarest, next_one = np.argsort(totals, kind="stable")[[0, min(1, len(totals) - 1)]]
+    """Return answers [1, classes] that give every place to the commonest class that is not its own."""
+    seen = np.where(np.isinf(totals), -1.0, totals)
+    commonest, next_one = np.argsort(-seen, kind="stable")[[0, min(1, len(seen) - 1)]]
     lost = np.zeros_like(own)
-    lost[0, rarest] = own.sum() - own[0, rarest]
-    lost[0, next_one] += own[0, rarest]
+    lost[0, commonest] = own.sum() - own[0, commonest]
+    lost[0, next_one] += own[0, commonest]
     return lost
 
 

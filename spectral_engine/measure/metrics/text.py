@@ -60,10 +60,12 @@ class CharacterErrorRate(Ratio):
         raise NotImplementedError
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
-        """Return the longest text, read before and not at all after; or a row on which more was lost."""
+        """Return the text on which most was lost; where nothing was, the longest, which is then not read at all."""
+        lost = after["sum"] - before["sum"]
+        if (lost > 0).any():
+            row = np.array([int(lost.argmax())])
+            return before.take(row), after.take(row)
         length = before["weight"].max(keepdims=True)
-        if (after["sum"] - before["sum"]).max() > length[0]:
-            return super().worst(before, after)
         return ratio_rows(np.zeros(1), length), ratio_rows(length, length)
 
     def obstacle(self, rows: Rows) -> str | None:
