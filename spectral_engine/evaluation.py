@@ -92,7 +92,7 @@ class Evaluation:
             name=self.metric,
             value=self.rule.value(rows),
             interval=metric_interval(self.rule, rows, confidence=confidence, seed=self.recipe.seed),
-            rows=self.splits.test.rows,
+            rows=len(rows),
             higher_is_better=self.rule.higher_is_better,
             against="original" if self._by_original else "labels",
             per_class=self._per_class(outputs),

@@ -1,26 +1,21 @@
-"""Average precision of boxes, as COCO defines it: matched by pycocotools, once for every image."""
+"""Average precision of boxes, as COCO defines it: boxes are matched once for every image."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import redirect_stdout
-from io import StringIO
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.measure.boxes.matching import matched
 from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.recipe import Metric
 
-MOST_BOXES = 100  # of one class in one image
-ANY_AREA = [0.0, 1e10]
 SURE = 0.25  # the score from which another model's box stands for a true one
 RECALLS = np.linspace(0.0, 1.0, 101)
 CELLS = 4_000_000  # of the weights that are spread over boxes at once
@@ -45,7 +40,7 @@ class AveragePrecision(MetricRule):
         classes = np.unique(
             np.concatenate([np.empty(0), *(boxes[:, 4] for boxes in truth)])
         ).astype(int)
-        found = _matched(answers, truth, classes)
+        found = matched(answers, truth, classes)
         true = np.stack([(boxes[:, 4:] == classes).sum(axis=0) for boxes in truth])
         width = max([1, *(len(boxes) for boxes in found), *(len(boxes) for boxes in truth)])
         score, kind = np.zeros((len(truth), width)), np.full((len(truth), width), -1)
@@ -158,58 +153,6 @@ def _truth(answers: Array, labels: Array) -> list[Floats]:
     if labels.shape[-1] == 6:
         return [boxes[boxes[:, 4] >= SURE][:, [0, 1, 2, 3, 5]].astype(float) for boxes in labels]
     return [boxes[boxes[:, 4] >= 0].astype(float) for boxes in labels]
-
-
-def _matched(
-    answers: Array, truth: list[Floats], classes: NDArray[np.int64]
-) -> list[list[tuple[float, int, NDArray[np.bool_]]]]:
-    """Return score, index of the class and hits at ten overlaps of every box, image by image."""
-    found: list[list[tuple[float, int, NDArray[np.bool_]]]] = [[] for _ in truth]
-    index = {int(k): place for place, k in enumerate(classes)}
-    known = [
-        boxes[(boxes[:, 4] >= 0) & np.isin(boxes[:, 5], classes)].astype(float) for boxes in answers
-    ]
-    with redirect_stdout(StringIO()):  # pycocotools prints what it does
-        judge = COCOeval(
-            _dataset(truth, classes),
-            _dataset([boxes[:, [0, 1, 2, 3, 5, 4]] for boxes in known], classes),
-            "bbox",
-        )
-        judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
-        judge.params.maxDets = [MOST_BOXES]
-        judge.evaluate()
-    for image in judge.evalImgs:
-        if image is not None:
-            hits = np.asarray(image["dtMatches"]).T > 0
-            place = index[image["category_id"]]
-            found[image["image_id"]] += [
-                (score, place, hit) for score, hit in zip(image["dtScores"], hits, strict=True)
-            ]
-    return found
-
-
-def _dataset(images: list[Floats], classes: NDArray[np.int64]) -> Any:
-    """Return boxes [boxes, 5 or 6] as pycocotools takes them."""
-    data = COCO()
-    boxes = [(image, box) for image, group in enumerate(images) for box in group.tolist()]
-    data.dataset = {
-        "images": [{"id": image} for image in range(len(images))],
-        "categories": [{"id": int(k)} for k in classes],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": image,
-                "category_id": int(box[4]),
-                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                "area": (box[2] - box[0]) * (box[3] - box[1]),
-                "iscrowd": 0,
-                "score": box[5] if len(box) > 5 else 1.0,
-            }
-            for number, (image, box) in enumerate(boxes, start=1)
-        ],
-    }
-    data.createIndex()
-    return data
 
 
 def _all_alike(rows: Rows, image: int, kinds: NDArray[np.int64], *, hit: bool) -> Rows:
