@@ -17,7 +17,7 @@ from spectral_engine.measure.metrics.decisions import (
     truth_of,
 )
 from spectral_engine.measure.metrics.registry import register
-from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr
+from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, flat
 from spectral_engine.recipe import Metric
 
 LEVELS = 1024  # that scores are told apart by, where a row has many
@@ -49,10 +49,11 @@ class Auc(MetricRule):
         width = score.shape[-1] if classes else 1
         if over_columns(answers, labels, self.task):
             width = int(np.prod(score.shape[1:]))
-        score, positive = (part.reshape(len(kept), -1, width) for part in (score, positive))
+        score, positive = (_by_class(part, width) for part in (score, positive))
         wrong_end = np.where(positive == 1, -np.inf, np.inf)
         score = np.where(np.isnan(score), wrong_end, score)  # what is no number orders nothing
-        if score.shape[1] == 1:
+        if score.shape[1] == 1 or not len(kept):
+            score, positive = score[:, :1], positive[:, :1]
             values = {"score": score[:, 0].astype(np.float64), "positive": positive[:, 0]}
         else:
             values = {"levels": _levels(score, positive)}
@@ -84,6 +85,12 @@ class Auc(MetricRule):
             Rows({"score": best, "positive": positive[row]}),
             Rows({"score": worst, "positive": positive[row]}),
         )
+
+
+def _by_class(array: Array, width: int) -> Array:
+    """Return [rows, places, classes]."""
+    entries = flat(array)
+    return entries.reshape(len(array), entries.shape[1] // width, width)
 
 
 def _levels(score: Array, positive: Array) -> Array:

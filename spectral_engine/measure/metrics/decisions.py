@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.measure.metrics.rows import Array
+from spectral_engine.measure.metrics.rows import Array, flat
 from spectral_engine.recipe import Task
 
 IGNORED = -1
@@ -73,8 +73,8 @@ def decisions(answers: Array, labels: Array, task: Task | None) -> Decisions:
     count = int(answers.shape[-1]) if classes else 2
     most = int(truth.max(initial=IGNORED)) + 1
     return Decisions(
-        _flat(decided)[kept],
-        _flat(truth)[kept],
+        flat(decided)[kept],
+        flat(truth)[kept],
         max(count, most),
         over_columns(answers, labels, task),
         kept,
@@ -100,8 +100,4 @@ def truth_of(answers: Array, labels: Array, *, classes: bool) -> NDArray[np.int6
 
 def counted_rows(truth: NDArray[Any]) -> NDArray[np.int64]:
     """Return the rows that have a place that counts."""
-    return np.flatnonzero((_flat(truth) != IGNORED).any(axis=1))
-
-
-def _flat(array: NDArray[np.int64]) -> NDArray[np.int64]:
-    return array.reshape(len(array), -1) if len(array) else array.reshape(0, 1)
+    return np.flatnonzero((flat(truth) != IGNORED).any(axis=1))

@@ -10,7 +10,7 @@ import numpy as np
 from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.errors import paired_numbers
 from spectral_engine.measure.metrics.registry import register
-from spectral_engine.measure.metrics.rows import Array, Floats, Rows
+from spectral_engine.measure.metrics.rows import Array, Floats, Rows, flat
 from spectral_engine.measure.metrics.tails import stretch
 from spectral_engine.recipe import Metric
 
@@ -31,10 +31,11 @@ class RSquared(MetricRule):
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Return `error`, the squared error, and the target's `first` and `second` moment, each [rows, columns]."""
-        given, target = (part.reshape(len(labels), -1) for part in paired_numbers(answers, labels))
+        given, target = map(flat, paired_numbers(answers, labels))
         error, entries = (given - target) ** 2, 1
         pooled = labels.ndim > 2 or target.shape[1] > MOST_COLUMNS
-        centred = target - (target.mean() if pooled else target.mean(axis=0))
+        middle = target.mean(axis=None if pooled else 0) if len(target) else 0.0
+        centred = target - middle
         second = centred**2
         if pooled:
             entries = target.shape[1]

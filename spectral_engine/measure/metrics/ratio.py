@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.measure.metrics.base import Form, MetricRule
-from spectral_engine.measure.metrics.rows import Array, Floats, Rows
+from spectral_engine.measure.metrics.rows import Array, Floats, Rows, flat
 from spectral_engine.measure.metrics.tails import stretch
 
 
@@ -25,7 +25,7 @@ class Ratio(MetricRule):
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Return the share of places that count, and the sum of what they say over the number of places."""
         said, counted = self.places(answers, labels, form)
-        said, counted = (part.reshape(len(part), -1) for part in (said, counted))
+        said, counted = flat(said), flat(counted)
         kept = np.flatnonzero(counted.any(axis=1))
         return ratio_rows(
             np.where(counted, said, 0.0).astype(np.float64).mean(axis=1)[kept],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from scipy import sparse
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 csr: Any = sparse.csr_array  # stubs have dozens of overloads, and none for what is Any
 stacked: Any = sparse.vstack
 
@@ -43,6 +45,11 @@ class Rows:
         """Return all rows and then those of `row`."""
         joined = {name: _stack(value, row[name]) for name, value in self.values.items()}
         return replace(self, values=joined)
+
+
+def flat(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Return all that a row holds on one axis [rows, entries], also of no rows."""
+    return array.reshape(len(array), prod(array.shape[1:]))
 
 
 def _stack(first: Any, second: Any) -> Any:

@@ -12,7 +12,7 @@ from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
-from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr
+from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, flat
 from spectral_engine.recipe import Metric
 
 MOST_ANCHORS = 128
@@ -105,7 +105,7 @@ class RankAgreement(MetricRule):
 
 def _neighbours(answers: Array, anchors: NDArray[np.int64], others: NDArray[np.int64]) -> Floats:
     """Return cosines [others, anchors], rounded so that ties are not told apart by the last bit."""
-    unit = _unit(answers.reshape(len(answers), -1).astype(np.float64))
+    unit = _unit(flat(answers).astype(np.float64))
     return np.asarray((unit[others] @ unit[anchors].T).round(9))
 
 

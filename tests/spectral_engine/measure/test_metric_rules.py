@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spectral_engine.errors import DatasetMismatch
 from spectral_engine.measure.bootstrap import Pair, with_worst_row
 from spectral_engine.measure.certificate import weigh
+from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.metrics.registry import RULES
-from spectral_engine.measure.movement import wrecks
+from spectral_engine.measure.movement import cannot_move, wrecks
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.recipe import HIGHER_IS_BETTER
 from tests.support.metric_cases import case
@@ -114,3 +116,29 @@ def test_a_much_worse_model_is_never_shown_to_keep_a_small_floor(name):
     said = weigh(pair, floor=0.001, confidence=0.95, seed=0)
     assert said.p_value > 0.5
     assert said.upper_bound > pair.drop()
+
+
+@every
+def test_without_a_row_there_is_no_figure_and_a_reason(name):
+    found = case(name)
+    if name == "rank_agreement":
+        return  # needs twelve rows, and says so
+    nothing, labels = found.good[:0], found.labels[:0]
+    rows = found.rule.rows(nothing, labels, found.form)
+    assert len(rows) == 0
+    assert np.isnan(found.rule.value(rows))
+    assert "no row" in cannot_move(found.rule, nothing, labels, found.form)
+    with pytest.raises(DatasetMismatch) as caught:
+        weigh(Pair(found.rule, rows, rows), floor=0.1, confidence=0.95, seed=0)
+    assert caught.value.pointer == "#/recipe/metric"
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "top5", "auc", "log_loss", "miou", "cer"])
+@pytest.mark.parametrize("places", [(), (4, 5)])
+def test_labels_that_never_count_leave_no_row(name, places):
+    if name == "cer":
+        places = (6,)
+    labels = np.full((9, *places), -1)
+    rule = metric_rule(name)
+    rows = rule.rows(np.zeros((*labels.shape, 7)), labels, "logits")
+    assert (len(rows), rows.dropped) == (0, 9)
