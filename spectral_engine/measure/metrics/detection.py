@@ -18,7 +18,7 @@ from spectral_engine.recipe import Metric
 
 SURE = 0.25  # the score from which another model's box stands for a true one
 RECALLS = np.linspace(0.0, 1.0, 101)
-CELLS = 4_000_000  # of the weights that are spread over boxes at once
+CELLS = 300_000  # of the weights that are spread over boxes at once: what a cache holds
 
 
 class AveragePrecision(MetricRule):
@@ -75,7 +75,8 @@ class AveragePrecision(MetricRule):
 
         Where nothing was, it is the one whose boxes weigh most: all found before, and as many found elsewhere after.
         """
-        seen = most_lost(self, before, after)
+        hits = [rows["hit"][..., self.overlaps].sum(axis=(1, 2)) for rows in (before, after)]
+        seen = most_lost(self, before, after, hits[0] - hits[1])
         if seen is not None:
             return before.take(seen), after.take(seen)
         true = before["true"]
@@ -133,7 +134,8 @@ def _precision(hits: NDArray[np.bool_], weights: Floats, true: Floats) -> Floats
         precision = found / (boxes[hit] + np.spacing(1))
         precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
         recall = np.divide(found, true, out=np.zeros_like(found), where=true > 0)
-        reached = np.searchsorted(RECALLS, recall, side="right") * (found > 0)
+        level = (100 * recall + 1e-9).astype(np.int64)
+        reached = np.where(found > 0, level + (RECALLS[level] <= recall), 0)
         total += (precision * np.diff(reached, axis=0, prepend=0)).sum(axis=0) / len(RECALLS)
     return np.where(true > 0, total / hits.shape[1], np.nan)
 

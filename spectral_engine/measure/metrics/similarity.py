@@ -46,12 +46,14 @@ class Spearman(MetricRule):
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
         """Return the pair on which most was lost; where nothing was, the likest one, and then least similar."""
-        seen = most_lost(self, before, after)
+        label = rankdata(before["label"])
+        off = [np.abs(rankdata(rows["cosine"]) - label) for rows in (before, after)]
+        seen = most_lost(self, before, after, off[1] - off[0])
         if seen is not None:
             return before.take(seen), after.take(seen)
-        label = before["label"].max(keepdims=True)
+        most = before["label"].max(keepdims=True)
         best, least = before["cosine"].max(keepdims=True), after["cosine"].min(keepdims=True)
-        return Rows({"cosine": best, "label": label}), Rows({"cosine": least, "label": label})
+        return Rows({"cosine": best, "label": most}), Rows({"cosine": least, "label": most})
 
     def obstacle(self, rows: Rows) -> str | None:
         """Say so where all pairs are labelled alike."""

@@ -69,12 +69,14 @@ class Tallied(MetricRule):
 
         Where rows have several places, it is the row on which most was lost, and that one only where none was.
         """
-        seen = None if before.one_answer else most_lost(self, before, after)
-        if seen is not None:
-            return before.take(seen), after.take(seen)
         true = before["true"]
         totals = np.asarray(true.sum(axis=0)).ravel()
         totals[totals == 0] = np.inf
+        if not before.one_answer:
+            lost = (before["right"] - after["right"]) @ (1 / totals)
+            seen = most_lost(self, before, after, lost)
+            if seen is not None:
+                return before.take(seen), after.take(seen)
         row = np.array([int(np.argmax(true @ (1 / totals)))])
         label = before.take(row)
         own = label["true"].toarray()
