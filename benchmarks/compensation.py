@@ -20,7 +20,7 @@ from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.surgery import cut
 from spectral_engine.loading import load
-from spectral_engine.measure.metrics import score
+from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.budget import Budget
 from spectral_engine.methods.compensation import fold_means
@@ -50,6 +50,11 @@ def narrowed(model: Path, train_rows: Split, keep: float, compensated: bool) -> 
     return to_bytes(cut(module.model, coupling, removed))
 
 
+def accuracy(answers: np.ndarray, labels: np.ndarray) -> float:
+    rule = metric_rule("accuracy")
+    return rule.value(rule.rows(answers, labels, "logits"))
+
+
 def measure(seed: int, name: str, folder: Path) -> None:
     """Write one row per share of nodes."""
     torch.manual_seed(seed)
@@ -64,10 +69,10 @@ def measure(seed: int, name: str, folder: Path) -> None:
     for keep in KEPT:
         row: dict[str, object] = {"activation": name, "seed": seed, "keep_nodes": keep}
         original = Runner(model).predict(test)
-        row["before"] = score("accuracy", original, np.asarray(test.labels))
+        row["before"] = accuracy(original, np.asarray(test.labels))
         for kind, compensated in (("cut", False), ("compensated", True)):
             answers = Runner(narrowed(model, learn, keep, compensated)).predict(test)
-            row[kind] = score("accuracy", answers, np.asarray(test.labels))
+            row[kind] = accuracy(answers, np.asarray(test.labels))
             row[f"{kind}_logit_error"] = float(((answers - original) ** 2).mean())
         rows.append("compensation", row)
         print(row, flush=True)

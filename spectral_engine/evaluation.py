@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
 from spectral_engine.errors import InvalidRequest
+from spectral_engine.labels import Task
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import Evidence, weigh
-from spectral_engine.measure.metrics import per_class, score
+from spectral_engine.measure.metrics import Rows, metric_rule, per_class
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric, Recipe
-from spectral_engine.report.schema import Drop, MetricValue
+from spectral_engine.recipe import Metric, Recipe
+from spectral_engine.report.schema import Drop, Interval, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827
 
@@ -41,92 +42,107 @@ class Evaluation:
     def __init__(self, meaning: Meaning, original: Source, splits: Splits, recipe: Recipe) -> None:
         self.meaning, self.original, self.splits, self.recipe = meaning, original, splits, recipe
         self.metric = choose_metric(recipe, meaning)
+        self.rule = metric_rule(self.metric, task=task_of_answers(meaning))
 
     def validation_metric(self, model: Source) -> float:
         """Return the metric on the validation rows: what candidates are chosen by."""
-        outputs = self._answers(model, self.splits.validation)
-        return score(self.metric, outputs, self._truth(self.splits.validation, self._validation))
+        return self.rule.value(self._validation_rows(self._run(model, self.splits.validation)))
 
     def validation_score(self, answers: NDArray[Any]) -> float:
-        """Return the metric of these raw answers to the validation rows, turned so that higher is better."""
-        truth = self._truth(self.splits.validation, self._validation)
-        found = score(self.metric, self.meaning.answers(answers), truth)
-        return found if HIGHER_IS_BETTER[self.metric] else -found
+        """Return the metric of these answers to the validation rows, turned so that higher is better."""
+        found = self.rule.value(self._validation_rows(answers))
+        return found if self.rule.higher_is_better else -found
 
     def validation_drop(self, model: Source) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
-        outputs = self._answers(model, self.splits.validation)
-        return self._drop(outputs, self.splits.validation, self._validation, ONE_STANDARD_ERROR)
+        before = self._validation_rows(self._validation)
+        after = self._validation_rows(self._run(model, self.splits.validation))
+        return paired_drop(
+            self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
+        )
 
     def held_out(self, model: Source) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""
-        outputs = self._answers(model, self.splits.test)
-        confidence = self.recipe.target.confidence
-        drop = self._drop(outputs, self.splits.test, self._held_out, confidence)
-        return HeldOut(self._metric(outputs), drop, self._weigh(outputs))
+        outputs = self._run(model, self.splits.test)
+        confidence, seed = self.recipe.target.confidence, self.recipe.seed
+        before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
+        drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
+        return HeldOut(self._metric(outputs), drop, self._weigh(before, after))
 
     def held_out_baseline(self) -> MetricValue:
         """Return the baseline's metric on the held-out rows with its interval."""
-        return self._metric(self._held_out)
+        found = self._metric(self._held_out)
+        if not self._by_original:
+            return found
+        sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
+        return found.model_copy(update={"interval": sure})
 
-    def _answers(self, model: Source, split: Split) -> NDArray[Any]:
-        """Return canonical answers."""
-        return self.meaning.answers(Runner(model).predict(split, output=self.meaning.output))
-
-    def _weigh(self, outputs: NDArray[Any]) -> Evidence | None:
-        target, truth = self.recipe.target, self._truth(self.splits.test, self._held_out)
+    def _weigh(self, before: Rows, after: Rows) -> Evidence | None:
+        target = self.recipe.target
         if target.max_metric_drop is None:
             return None
         return weigh(
-            Pair(self.metric, self._held_out, outputs, truth),
+            Pair(self.rule, before, after),
             floor=target.max_metric_drop,
             confidence=target.confidence,
             seed=self.recipe.seed,
         )
 
     def _metric(self, outputs: NDArray[Any]) -> MetricValue:
-        truth = self._truth(self.splits.test, self._held_out)
+        rows = self._held_out_rows(outputs)
         confidence = self.recipe.target.confidence
         return MetricValue(
             name=self.metric,
-            value=score(self.metric, outputs, truth),
-            interval=metric_interval(
-                self.metric, outputs, truth, confidence=confidence, seed=self.recipe.seed
-            ),
-            rows=self.splits.test.rows,
-            higher_is_better=HIGHER_IS_BETTER[self.metric],
+            value=self.rule.value(rows),
+            interval=metric_interval(self.rule, rows, confidence=confidence, seed=self.recipe.seed),
+            rows=len(rows),
+            higher_is_better=self.rule.higher_is_better,
+            against="original" if self._by_original else "labels",
             per_class=self._per_class(outputs),
         )
 
     def _per_class(self, outputs: NDArray[Any]) -> dict[str, float] | None:
-        labels = self.splits.test.labels
-        if labels is None or self.meaning.task not in {"classification", "binary"}:
+        labels, meaning = self.splits.test.labels, self.meaning
+        if labels is None or meaning.task not in {"classification", "binary"}:
             return None
-        return per_class(outputs, labels, self.meaning.class_names)
+        names = None if meaning.class_names is None else list(meaning.class_names)
+        return per_class(self.rule, meaning.answers(outputs), labels, meaning.layout.form, names)
 
-    def _drop(
-        self, outputs: NDArray[Any], split: Split, baseline: NDArray[Any], confidence: float
-    ) -> Drop:
-        return paired_drop(
-            self.metric,
-            baseline,
-            outputs,
-            self._truth(split, baseline),
-            confidence=confidence,
-            seed=self.recipe.seed,
-        )
+    def _held_out_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.test, self._held_out)
 
-    def _truth(self, split: Split, baseline: NDArray[Any]) -> NDArray[Any]:
-        """Labels; where there are none, or the metric is agreement, the original model's answers."""
-        return baseline if split.labels is None or self.metric == "agreement" else split.labels
+    def _validation_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.validation, self._validation)
+
+    def _rows(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> Rows:
+        answers, form = self.meaning.answers(outputs), self.meaning.layout.form
+        if self._by_original or split.labels is None:
+            return self.rule.rows(answers, self.meaning.answers(original), form)
+        return self.rule.rows(answers, split.labels, form)
+
+    def _run(self, model: Source, split: Split) -> NDArray[Any]:
+        return Runner(model).predict(split, output=self.meaning.output)
+
+    @property
+    def _by_original(self) -> bool:
+        """Whether the original model's answers are the labels."""
+        return self.splits.test.labels is None or self.rule.against_original
 
     @cached_property
     def _validation(self) -> NDArray[Any]:
-        return self._answers(self.original, self.splits.validation)
+        return self._run(self.original, self.splits.validation)
 
     @cached_property
     def _held_out(self) -> NDArray[Any]:
-        return self._answers(self.original, self.splits.test)
+        return self._run(self.original, self.splits.test)
+
+
+def task_of_answers(meaning: Meaning) -> Task:
+    """Return what kind of answers these are, also where there are no labels."""
+    if meaning.labelled:
+        return meaning.task
+    tasks: dict[str, Task] = {"classes": "classification", "numbers": "regression"}
+    return tasks.get(meaning.kind, "multilabel")
 
 
 def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
@@ -134,7 +150,7 @@ def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
     if meaning.labelled:
         return recipe.metric or ("r2" if meaning.kind == "numbers" else "accuracy")
     usual: Metric = "r2" if meaning.kind == "numbers" else "agreement"
-    if recipe.metric not in {None, usual, "agreement"}:
+    if recipe.metric not in {None, usual, "agreement", "rank_agreement"}:
         raise InvalidRequest(
             f"metric {recipe.metric!r} needs labels, and the data set has none",
             pointer="#/recipe/metric",

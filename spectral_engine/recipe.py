@@ -16,7 +16,25 @@ Method = Literal["prune", "retrain", "sparse"]
 Distribution = Literal["erk", "uniform"]
 Trains = Literal["both", "eigenvalues", "svd", "qr"]
 Metric = Literal[
-    "accuracy", "balanced_accuracy", "f1_macro", "auc", "mse", "mae", "r2", "agreement"
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "top5",
+    "auc",
+    "log_loss",
+    "miou",
+    "dice",
+    "map",
+    "map50",
+    "cer",
+    "mse",
+    "mae",
+    "mape",
+    "quantile_loss",
+    "r2",
+    "spearman",
+    "agreement",
+    "rank_agreement",
 ]
 Score = Literal[
     "eigenvalue",
@@ -41,11 +59,22 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
     "accuracy": True,
     "balanced_accuracy": True,
     "f1_macro": True,
+    "top5": True,
     "auc": True,
+    "log_loss": False,
+    "miou": True,
+    "dice": True,
+    "map": True,
+    "map50": True,
+    "cer": False,
     "mse": False,
     "mae": False,
+    "mape": False,
+    "quantile_loss": False,
     "r2": True,
+    "spearman": True,
     "agreement": True,
+    "rank_agreement": True,
 }
 
 

@@ -13,7 +13,7 @@ from benchmarks.digits import export, perceptron
 from benchmarks.quality.data import IMAGES, REGRESSION, read
 from spectral_engine.data.split import Split
 from spectral_engine.measure.bootstrap import Pair
-from spectral_engine.measure.metrics import correct
+from spectral_engine.measure.metrics import Rows, metric_rule
 from spectral_engine.measure.runtime import Runner
 
 CACHE = Path(os.environ.get("EIGENPRESS_BENCH_CACHE", Path(__file__).parent / ".cache"))
@@ -32,11 +32,18 @@ class Population:
     nodes: np.ndarray
 
     def pair(self, candidate: int, metric: str) -> Pair:
-        return Pair(metric, self.outputs[0], self.outputs[candidate + 1], self.labels)
+        before, after = (self.rows(metric, index) for index in (0, candidate + 1))
+        return Pair(metric_rule(metric), before, after)
+
+    def rows(self, metric: str, model: int) -> Rows:
+        """What the metric keeps of one model's outputs, the baseline's first."""
+        form = "values" if self.name in REGRESSION else "logits"
+        return metric_rule(metric).rows(self.outputs[model], self.labels, form)
 
     def right(self) -> np.ndarray:
         """Which answers are right [models, rows]."""
-        return np.stack([correct(outputs, self.labels) for outputs in self.outputs])
+        models = range(len(self.outputs))
+        return np.stack([self.rows("accuracy", model)["sum"] for model in models])
 
 
 def population(name: str) -> Population:

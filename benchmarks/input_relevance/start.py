@@ -12,9 +12,9 @@ from benchmarks.quality import data as data_sets
 from benchmarks.quality.nets import perceptron
 from spectral_engine.data import Split
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.labels import Task
 from spectral_engine.loading import load
-from spectral_engine.measure.metrics import score
-from spectral_engine.recipe import Task
+from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.training.objective import Head, Objective
 
 HIDDEN = (64, 64)
@@ -61,7 +61,10 @@ class Case:
 
     def metric(self, answers: np.ndarray, labels: np.ndarray) -> float:
         """Return accuracy, or R² of a regression."""
-        return score("r2" if self.data.regression else "accuracy", answers, labels)
+        rule = metric_rule("r2" if self.data.regression else "accuracy")
+        return rule.value(
+            rule.rows(answers, labels, "values" if self.data.regression else "logits")
+        )
 
 
 def prepare(name: str, seed: int) -> Case:

@@ -17,14 +17,15 @@ BOLDEST = 0.9  # of the stake that one row could lose whole
 FIRST_VARIANCE = 0.25
 
 
-def p_value(drops: Floats, floor: float, level: float) -> float:
-    """Return a p-value of "the mean of these drops, each in [−1, 1], is the floor or more".
+def p_value(drops: Floats, floor: float, level: float, weights: Floats | float = 1.0) -> float:
+    """Return a p-value of "the sum of these drops is the floor times the sum of their weights, or more".
 
+    A drop is in [−weight, weight], a weight in [0, 1]: of a row that counts for less than others, less can be lost.
     The order of the rows counts: it must be random. The stakes are best where the p-value comes out near the level.
     """
     bold = BOLDEST / (1 - min(floor, 0.0))
     stakes = np.minimum(_stakes(drops, level), bold)
-    growth = np.cumsum(np.log1p(stakes * (floor - drops)))
+    growth = np.cumsum(np.log1p(stakes * (floor * weights - drops)))
     return float(np.exp(-max(0.0, growth.max())))
 
 

@@ -2,48 +2,58 @@
 
 BCa of Efron, JASA 82, 171 (1987), its acceleration from a jackknife over groups of rows. A resample cannot hold what
 the rows do not: so one row more stands among them, on which the candidate does its worst, as the one loss more in
-Clopper and Pearson's upper bound. Without it, rows on which both models agree would count as a proof.
+Clopper and Pearson's upper bound. Without it, rows on which both models agree would count as a proof. Where nothing
+bounds what a row may lose, that row loses more than the worst that was seen, by the tail of the differences.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from spectral_engine.measure.metrics import correct, score
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.measure.metrics import MetricRule, Rows
+from spectral_engine.measure.resampling import resampled
 
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
 GROUPS = 100
-ERRORS = {"mse", "mae", "r2"}
+MOST_UNDEFINED = 0.5  # of the resamples
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Outputs of both models for the same rows, and what they should be."""
+    """What a metric keeps of the same rows under the baseline and under a candidate."""
 
-    metric: Metric
-    baseline: Array
-    candidate: Array
-    labels: Array
+    rule: MetricRule
+    before: Rows
+    after: Rows
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return len(self.labels)
+        return len(self.before)
 
-    def drop(self, rows: Array | slice = slice(None)) -> float:
-        """Return how much worse the candidate is on some rows; above 0 is worse, whatever the metric."""
-        labels = self.labels[rows]
-        before = score(self.metric, self.baseline[rows], labels)
-        after = score(self.metric, self.candidate[rows], labels)
-        return before - after if HIGHER_IS_BETTER[self.metric] else after - before
+    def take(self, indices: NDArray[np.int64]) -> Pair:
+        """Return these rows of both."""
+        return Pair(self.rule, self.before.take(indices), self.after.take(indices))
+
+    def drop(self) -> float:
+        """Return how much worse the candidate is; above 0 is worse, whatever the metric.
+
+        Raises DatasetMismatch where the metric is not defined on these rows.
+        """
+        found = self.rows and float(self.drops(np.ones((self.rows, 1)))[0])
+        if not self.rows or not np.isfinite(found):
+            raise self.rule.undefined(self.before)
+        return found
+
+    def drops(self, weights: Floats) -> Floats:
+        """Return the drop of every resample [resamples]; `weights` [rows, resamples] says what is in it."""
+        lost = self.rule.values(self.before, weights) - self.rule.values(self.after, weights)
+        return lost if self.rule.higher_is_better else -lost
 
 
 @dataclass(frozen=True)
@@ -56,18 +66,26 @@ class Resampled:
 
     def p_value(self, floor: float) -> float:
         """Return an approximate p-value of "the true drop is the floor or more"."""
+        if not len(self.drops):
+            return 1.0
         moved = _normal_rank(self.drops, floor) - self.bias
         scale = 1 + self.acceleration * moved
         return float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
 
+    @property
+    def highest(self) -> float:
+        """A floor that is surely shown."""
+        return float(self.drops[-1]) if len(self.drops) else float("inf")
+
 
 def resample(pair: Pair, seed: int) -> Resampled:
-    """Return the drops of as many resamples as the bootstrap takes."""
+    """Return the drops of as many resamples as the bootstrap takes, of those in which the metric is defined."""
     longer = with_worst_row(pair)
     rng = np.random.default_rng(seed)
-    drops = np.sort(
-        [longer.drop(rng.integers(0, longer.rows, longer.rows)) for _ in range(RESAMPLES)]
-    )
+    drops = np.sort(resampled(longer.drops, longer.rows, RESAMPLES, rng))
+    drops = drops[np.isfinite(drops)]
+    if len(drops) < (1 - MOST_UNDEFINED) * RESAMPLES:
+        return Resampled(np.empty(0), 0.0, 0.0)
     acceleration = _acceleration(longer, rng.permutation(longer.rows))
     return Resampled(drops, _normal_rank(drops, longer.drop()), acceleration)
 
@@ -82,48 +100,25 @@ def _normal_rank(drops: Floats, value: float) -> float:
 def _acceleration(pair: Pair, order: NDArray[np.int64]) -> float:
     """Return a sixth of the drop's skewness; sums over groups of rows have the same one as sums over rows."""
     groups = np.array_split(order, min(GROUPS, pair.rows))
-    without = np.array([pair.drop(np.setdiff1d(order, group)) for group in groups])
-    off = without.mean() - without
+    weights = np.ones((pair.rows, len(groups)))
+    for column, group in enumerate(groups):
+        weights[group, column] = 0.0
+    without = pair.drops(weights)
+    without = without[np.isfinite(without)]
+    off = without.mean() - without if len(without) else without
     spread = float((off**2).sum()) ** 1.5
     return float((off**3).sum()) / (6 * spread) if spread > 0 else 0.0
 
 
 def with_worst_row(pair: Pair) -> Pair:
-    """Return the pair with one row more, made of outputs and a label that were seen, the worst for the candidate."""
-    before, after, label = _worst(pair)
-    return Pair(
-        pair.metric,
-        np.concatenate([pair.baseline, pair.baseline[[before]]]),
-        np.concatenate([pair.candidate, pair.candidate[[after]]]),
-        np.concatenate([pair.labels, pair.labels[[label]]]),
-    )
+    """Return the pair with one row more, the worst for the candidate among what was seen."""
+    before, after = pair.rule.worst(pair.before, pair.after)
+    return Pair(pair.rule, pair.before.with_row(before), pair.after.with_row(after))
 
 
-def _worst(pair: Pair) -> tuple[int, int, int]:
-    """Return the rows whose baseline output, candidate output and label make up the worst row."""
-    if pair.metric in ERRORS:
-        worst = int(np.argmax(_errors(pair, pair.candidate) - _errors(pair, pair.baseline)))
-        return worst, worst, worst
-    if pair.labels.ndim > 1:
-        lost = correct(pair.baseline, pair.labels) - correct(pair.candidate, pair.labels)
-        return (int(lost.argmax()),) * 3
-    classes, counts = np.unique(pair.labels, return_counts=True)
-    rarest = int(classes[counts.argmin()])  # where one row weighs most
-    surest = int(_margin(pair.baseline, rarest).argmax())
-    furthest = int(_margin(pair.candidate, rarest).argmin())
-    return surest, furthest, int(np.flatnonzero(pair.labels == rarest)[0])
-
-
-def _errors(pair: Pair, outputs: Array) -> Floats:
-    truth = pair.labels.reshape(pair.rows, -1).astype(np.float64)
-    off = np.abs(outputs.reshape(truth.shape) - truth)
-    return np.asarray((off if pair.metric == "mae" else off**2).mean(axis=1))
-
-
-def _margin(outputs: Array, label: int) -> Floats:
-    """Return how clearly each row is answered with this class [rows]."""
-    flat = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if flat.shape[1] == 1:
-        return flat[:, 0] if label > 0 else -flat[:, 0]
-    others = np.delete(flat, label, axis=1)
-    return np.asarray(flat[:, label] - others.max(axis=1))
+def heaviest_share(pair: Pair) -> float:
+    """Return how much of the summed difference one row carries; 0 for metrics whose rows have bounds."""
+    found = pair.rule.differences(pair.before, pair.after)
+    if found is None or not np.any(found):
+        return 0.0
+    return float(np.abs(found).max() / np.abs(found).sum())

@@ -1,8 +1,8 @@
 """What held-out rows say against a true drop above the floor: a one-sided p-value and an upper bound.
 
-The strongest test that is valid for the metric: exact where a row is right or wrong, by betting where a row has several
-answers, and by resampling, which is asymptotic, where the metric is no mean over rows. docs/decisions/0004 has the
-comparison, benchmarks/certificate.py the simulation.
+The strongest test that is valid for the metric: exact where a row is right or wrong, by betting where a row is right by
+a share, and by resampling, which is asymptotic, where the metric is no ratio of what rows hold or nothing bounds it.
+docs/decisions/0004 has the comparison, benchmarks/certificate the simulation.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from math import ceil, log, log10
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from spectral_engine.measure import betting, paired_answers
-from spectral_engine.measure.bootstrap import RESAMPLES, Pair, resample
-from spectral_engine.measure.metrics import Floats, agrees, correct, predicted
+from spectral_engine.measure.bootstrap import RESAMPLES, Pair, heaviest_share, resample
 from spectral_engine.measure.paired_answers import Counts
 
+Floats = NDArray[np.float64]
 POWER = 0.8  # with so many rows as are said to be needed
 PRECISION = 1e-6
+HEAVIEST = 0.2  # of the summed difference that one row may carry without a word
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ class Test:
 
 
 def weigh(pair: Pair, *, floor: float, confidence: float, seed: int) -> Evidence:
-    """Return what the rows say; the same rows in another order say the same, but for the last digits of a bet."""
+    """Return what the rows say; the same rows in another order say the same, but for the last digits of a bet.
+
+    Raises DatasetMismatch where the metric is not defined on these rows.
+    """
     level = 1 - confidence
+    drop = pair.drop()
     test = _test(pair, level, seed)
     p_value = test.p_value(floor)
-    bound = _upper_bound(test, floor, p_value, level, pair.drop())
+    bound = _upper_bound(test, floor, p_value, level, drop)
     return Evidence(p_value, bound, test.method, test.asymptotic)
 
 
@@ -70,34 +76,32 @@ def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confid
 
 
 def _test(pair: Pair, level: float, seed: int) -> Test:
-    if pair.metric not in {"accuracy", "agreement"}:
+    before, after = pair.rule.parts(pair.before), pair.rule.parts(pair.after)
+    if before is None or after is None:
         found = resample(pair, seed)
         method = f"BCa bootstrap, {RESAMPLES} resamples: valid for many rows only"
-        return Test(found.p_value, method, float(found.drops[-1]), asymptotic=True)
-    before, after = _right(pair, pair.baseline), _right(pair, pair.candidate)
-    if not _one_answer(pair):
-        drops = np.random.default_rng(seed).permutation(before - after)
-        return Test(lambda floor: betting.p_value(drops, floor, level), "betting on paired rows")
-    counts = Counts(pair.rows, int((before > after).sum()), int((before < after).sum()))
-    if pair.metric == "agreement":  # the baseline always agrees with itself
+        share = heaviest_share(pair)
+        if share > HEAVIEST:
+            method += f"; one row carries {share:.0%} of the difference: rows that were not seen may lose more"
+        return Test(found.p_value, method, found.highest, asymptotic=True)
+    if pair.before.one_answer:
+        return _paired(pair, before[0] > after[0], before[0] < after[0], level)
+    order = np.random.default_rng(seed).permutation(pair.rows)
+    drops, weights = (before[0] - after[0])[order], before[1][order]
+    return Test(
+        lambda floor: betting.p_value(drops, floor, level, weights), "betting on paired rows"
+    )
+
+
+def _paired(pair: Pair, lost: NDArray[np.bool_], gained: NDArray[np.bool_], level: float) -> Test:
+    counts = Counts(pair.rows, int(lost.sum()), int(gained.sum()))
+    if pair.rule.against_original:  # the baseline always agrees with itself
         one_sided = paired_answers.one_sided_p_value
         return Test(lambda floor: one_sided(counts, floor), "exact binomial test")
     return Test(
         lambda floor: paired_answers.p_value(counts, floor, level),
         "exact unconditional test of paired answers",
     )
-
-
-def _right(pair: Pair, outputs: np.ndarray) -> Floats:
-    judge = agrees if pair.metric == "agreement" else correct
-    return judge(outputs, pair.labels)
-
-
-def _one_answer(pair: Pair) -> bool:
-    """Tell whether a row is right or wrong, rather than right by a share; by its shape, not by what it holds."""
-    if pair.metric == "agreement":
-        return predicted(pair.baseline[:1]).size == 1
-    return pair.labels[:1].size == 1
 
 
 def _upper_bound(test: Test, floor: float, p_value: float, level: float, drop: float) -> float:

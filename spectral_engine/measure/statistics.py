@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from spectral_engine.measure.metrics import agrees, correct, score
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.measure.bootstrap import Pair
+from spectral_engine.measure.metrics import MetricRule, Rows
+from spectral_engine.measure.resampling import resampled
 from spectral_engine.report.schema import Drop, Interval
 
-Array = NDArray[Any]
 RESAMPLES = 1000
 
 
@@ -61,76 +60,44 @@ def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float
     return cross / sqrt(margins)
 
 
-def metric_interval(
-    metric: Metric, outputs: Array, labels: Array, *, confidence: float, seed: int
-) -> Interval:
-    """Return the interval of one model's metric on these rows."""
-    right = _per_row(metric, outputs, labels)
+def metric_interval(rule: MetricRule, rows: Rows, *, confidence: float, seed: int) -> Interval:
+    """Return the interval of one model's metric: Wilson's where a row is right or wrong, else of the bootstrap.
+
+    Raises DatasetMismatch where the metric is not defined on these rows.
+    """
+    if not np.isfinite(rule.value(rows)):
+        raise rule.undefined(rows)
+    right = rule.shares(rows) if rows.one_answer else None
     if right is not None:
         low, high = wilson(float(right.sum()), len(right), confidence)
     else:
-        rows = _resamples(len(labels), seed)
-        found = np.array([score(metric, outputs[r], labels[r]) for r in rows])
+        rng = np.random.default_rng(seed)
+        found = resampled(lambda w: rule.values(rows, w), len(rows), RESAMPLES, rng)
         low, high = _quantiles(found, confidence)
     return Interval(low=low, high=high, confidence=confidence)
 
 
 def paired_drop(
-    metric: Metric,
-    baseline: Array,
-    candidate: Array,
-    labels: Array,
-    *,
-    confidence: float,
-    seed: int,
+    rule: MetricRule, before: Rows, after: Rows, *, confidence: float, seed: int
 ) -> Drop:
-    """Return how much worse the candidate's outputs are than the baseline's, on the same rows.
+    """Return how much worse the second model is than the first, on the same rows.
 
     Above 0 is worse, also for metrics that fall as models get better.
     """
-    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
-    value = sign * (score(metric, baseline, labels) - score(metric, candidate, labels))
-    before, after = _per_row(metric, baseline, labels), _per_row(metric, candidate, labels)
-    if before is not None and after is not None:
-        low, high = paired_proportions(before, after, confidence)
+    pair = Pair(rule, before, after)
+    right = (rule.shares(before), rule.shares(after)) if before.one_answer else (None, None)
+    if right[0] is not None and right[1] is not None:
+        low, high = paired_proportions(right[0], right[1], confidence)
         method = "Newcombe's method 10 for paired proportions"
     else:
-        low, high = _bootstrap_drop(metric, baseline, candidate, labels, confidence, seed, sign)
+        rng = np.random.default_rng(seed)
+        low, high = _quantiles(resampled(pair.drops, pair.rows, RESAMPLES, rng), confidence)
         method = f"paired bootstrap, {RESAMPLES} resamples"
-    return Drop(
-        value=value, interval=Interval(low=low, high=high, confidence=confidence), method=method
-    )
-
-
-def _bootstrap_drop(
-    metric: Metric,
-    baseline: Array,
-    candidate: Array,
-    labels: Array,
-    confidence: float,
-    seed: int,
-    sign: float,
-) -> tuple[float, float]:
-    drops = [
-        sign * (score(metric, baseline[r], labels[r]) - score(metric, candidate[r], labels[r]))
-        for r in _resamples(len(labels), seed)
-    ]
-    return _quantiles(np.array(drops), confidence)
-
-
-def _per_row(metric: Metric, outputs: Array, labels: Array) -> NDArray[np.float64] | None:
-    """Return right and wrong by row, where the metric is their mean."""
-    if metric == "accuracy" and labels.ndim == 1:
-        return correct(outputs, labels)
-    if metric == "agreement":
-        return agrees(outputs, labels)
-    return None
-
-
-def _resamples(rows: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).integers(0, rows, size=(RESAMPLES, rows))
+    interval = Interval(low=low, high=high, confidence=confidence)
+    return Drop(value=pair.drop(), interval=interval, method=method)
 
 
 def _quantiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    """Return both ends, over the resamples in which the metric is defined."""
+    low, high = np.nanquantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)

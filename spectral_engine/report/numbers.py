@@ -5,7 +5,21 @@ from __future__ import annotations
 from spectral_engine.report.schema import FloorStatus, FloorTest, Interval, MetricValue
 
 SCALES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
-POINTS = {"accuracy", "balanced_accuracy", "f1_macro", "auc", "agreement"}
+POINTS = {
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "top5",
+    "auc",
+    "miou",
+    "dice",
+    "map",
+    "map50",
+    "cer",
+    "mape",
+    "agreement",
+    "rank_agreement",
+}
 
 FINDINGS: dict[FloorStatus, str] = {
     "shown": "shown",
@@ -70,6 +84,13 @@ def measured(found: MetricValue | None) -> str:
     if found is None:
         return "not measured"
     return f"{metric(found.name, found.value)} ({interval(found.name, found.interval)})"
+
+
+def baseline(found: MetricValue | None) -> str:
+    """Return the baseline's metric; what is compared with itself is the reference, and nothing is measured."""
+    if found is not None and found.against == "original":
+        return "reference, by definition"
+    return measured(found)
 
 
 def ratio(before: float, after: float) -> str:

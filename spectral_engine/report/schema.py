@@ -29,13 +29,18 @@ class Interval(Section):
 
 
 class MetricValue(Section):
-    """The metric on held-out rows, with its interval; `per_class` where classes exist."""
+    """The metric on held-out rows, with its interval; `per_class` where classes exist.
+
+    `against` says what the answers are compared with. A baseline that is compared with itself has no uncertainty: its
+    interval is the value, by definition.
+    """
 
     name: str
     value: float
     interval: Interval
     rows: int
     higher_is_better: bool
+    against: Literal["labels", "original"] = "labels"
     per_class: dict[str, float] | None = None
 
 

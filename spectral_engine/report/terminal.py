@@ -26,7 +26,7 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
     name = before.metric.name if before.metric else "metric"
     table.add_row(
         f"{name} (held out)",
-        numbers.measured(before.metric),
+        numbers.baseline(before.metric),
         numbers.measured(after.metric),
         _drop(name, chosen),
     )

@@ -218,7 +218,12 @@ def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
     data = save_digits(tmp_path / "unlabelled.npz", **nothing)
     found = se.compress(folder / "perceptron.onnx", data, recipe(keep_nodes=0.5))
     assert found.chosen.entry.measurement.metric.name == "agreement"
-    assert found.chosen.entry.measurement.metric.value > 0.85
+    measured = found.chosen.entry.measurement.metric
+    assert measured.value > 0.85
+    assert measured.interval.low < measured.value < measured.interval.high
+    reference = found.report.data.baseline.metric
+    assert (measured.against, reference.against) == ("original", "original")
+    assert reference.interval.low == reference.value == reference.interval.high
 
 
 def test_a_metric_that_needs_labels_is_refused_without_them(folder, tmp_path):

@@ -9,9 +9,16 @@ from scipy.stats import binom, multinomial
 from spectral_engine.measure import betting, bootstrap, paired_answers
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import rows_needed, weigh
+from spectral_engine.measure.metrics import metric_rule
+from spectral_engine.measure.metrics.ratio import ratio_rows
 from spectral_engine.measure.paired_answers import Counts
 
 LEVEL = 0.05
+
+
+def pair(metric, before, after, labels, form="logits"):
+    rule = metric_rule(metric)
+    return Pair(rule, *(rule.rows(answers, labels, form) for answers in (before, after)))
 
 
 def least_gains(rows, lost, floor):
@@ -73,7 +80,7 @@ def test_agreement_is_tested_by_the_binomial_law():
     candidate = original.copy()
     candidate[:2] = candidate[:2, ::-1]
     found = weigh(
-        Pair("agreement", original, candidate, original), floor=0.02, confidence=0.95, seed=0
+        pair("agreement", original, candidate, original), floor=0.02, confidence=0.95, seed=0
     )
     assert found.p_value == pytest.approx(binom.cdf(2, 300, 0.02))
     assert binom.cdf(2, 300, found.upper_bound) == pytest.approx(LEVEL, abs=1e-3)
@@ -90,12 +97,41 @@ def test_bets_on_shares_of_right_labels_win_no_more_often_than_the_level(spread,
     assert passed / 2000 <= LEVEL
 
 
+def test_bets_on_pixels_hold_where_hard_images_have_more_that_count():
+    """2,000 draws of 150 images; what is lost, and how much of an image counts, go together."""
+    rng = np.random.default_rng(0)
+    floor, passed = 0.03, 0
+    for _ in range(2000):
+        hard = rng.random(150) < 0.3
+        weights = np.where(hard, 1.0, 0.2)
+        # Hard images lose l of their pixels, easy ones none: 0.3 · l = floor · (0.3 · 1 + 0.7 · 0.2).
+        chance = floor * (0.3 + 0.14) / 0.3
+        drops = np.where(hard, rng.binomial(20, chance, 150) / 20, 0.0)
+        passed += betting.p_value(drops, floor, LEVEL, weights) <= LEVEL
+    assert passed / 2000 <= LEVEL
+
+
+def test_what_does_not_count_changes_no_evidence():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (300, 6))
+    before, after = (
+        np.where(rng.random(labels.shape) < wrong, 1 - labels, labels) - 0.5
+        for wrong in (0.05, 0.06)
+    )
+    padded = np.concatenate([labels, np.full((300, 6), -1)], axis=1)
+    wide = [np.concatenate([part, rng.normal(size=(300, 6))], axis=1) for part in (before, after)]
+    one = weigh(pair("accuracy", before, after, labels), floor=0.05, confidence=0.95, seed=0)
+    other = weigh(pair("accuracy", *wide, padded), floor=0.05, confidence=0.95, seed=0)
+    assert other.upper_bound >= pair("accuracy", before, after, labels).drop()
+    assert other.upper_bound == pytest.approx(one.upper_bound, abs=0.02)
+
+
 def test_many_rows_with_several_labels_each_show_what_is_true():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (2000, 6))
     before = np.where(rng.random(labels.shape) < 0.05, 1 - labels, labels).astype(float)
     after = np.where(rng.random(labels.shape) < 0.01, 1 - before, before)
-    found = weigh(Pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
+    found = weigh(pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
     assert found.p_value <= LEVEL
     assert found.upper_bound < 0.03
 
@@ -104,7 +140,7 @@ def answers(rows, lost, gained):
     before, after = np.ones(rows, int), np.ones(rows, int)
     after[:lost] = 0
     before[lost : lost + gained] = 0
-    return Pair("accuracy", np.eye(2)[before], np.eye(2)[after], np.ones(rows, int))
+    return pair("accuracy", np.eye(2)[before], np.eye(2)[after], np.ones(rows, int))
 
 
 @settings(deadline=None, max_examples=15)
@@ -126,10 +162,10 @@ def test_rows_sorted_by_class_say_what_shuffled_rows_say(metric):
     truth = before if metric == "agreement" else labels
     order = rng.permutation(500)
     pairs = (
-        Pair(metric, before, after, truth),
-        Pair(metric, before[order], after[order], truth[order]),
+        pair(metric, before, after, truth),
+        pair(metric, before[order], after[order], truth[order]),
     )
-    one, other = (weigh(pair, floor=0.03, confidence=0.95, seed=0) for pair in pairs)
+    one, other = (weigh(each, floor=0.03, confidence=0.95, seed=0) for each in pairs)
     assert one == other
 
 
@@ -140,7 +176,7 @@ def test_rows_on_which_both_models_agree_prove_nothing_by_being_few():
     outputs = np.eye(3)[labels] + 0.1 * rng.random((30, 3))
     for metric in ("accuracy", "balanced_accuracy", "f1_macro", "agreement"):
         truth = outputs if metric == "agreement" else labels
-        found = weigh(Pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
+        found = weigh(pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
         assert found.p_value > LEVEL, metric
         assert found.upper_bound > 0.01, metric
 
@@ -156,15 +192,69 @@ def test_resampled_floors_hold_about_as_often_as_they_say(metric, monkeypatch):
     def drawn(count):
         truth = rng.normal(size=count)
         errors = rng.normal(size=(2, count))
-        return Pair(
-            metric, (truth + 0.5 * errors[0])[:, None], (truth + 0.55 * errors[1])[:, None], truth
-        )
+        return pair(metric, truth + 0.5 * errors[0], truth + 0.55 * errors[1], truth, "values")
 
     floor = drawn(many).drop()
     passed = sum(
         bootstrap.resample(drawn(rows), seed).p_value(floor) <= LEVEL for seed in range(200)
     )
     assert passed / 200 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 200) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["miou", "cer"])
+def test_floors_of_pooled_figures_hold_about_as_often_as_they_say(metric, monkeypatch):
+    """300 draws of 120 images or texts from 20,000, each tested at the drop of them all."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 300)
+    population = POPULATIONS[metric](np.random.default_rng(0), 20_000)
+    floor, passed = population.drop(), 0
+    for seed in range(300):
+        drawn = np.random.default_rng(seed).integers(0, population.rows, 120)
+        found = bootstrap.resample(population.take(drawn), seed)
+        passed += found.p_value(floor) <= LEVEL
+    assert passed / 300 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 300) ** 0.5
+
+
+def drawn_masks(rng, rows):
+    labels = rng.integers(0, 3, (rows, 8))
+    hard = rng.beta(1, 4, (rows, 1))
+    before, after = (
+        np.eye(3)[np.where(rng.random(labels.shape) < share * hard, 0, labels)]
+        for share in (0.5, 0.7)
+    )
+    return pair("miou", before, after, labels)
+
+
+def drawn_texts(rng, rows):
+    length = rng.integers(1, 20, rows).astype(float)
+    hard = rng.beta(1, 6, rows)
+    before, after = (rng.binomial(length.astype(int), s * hard).astype(float) for s in (0.5, 0.7))
+    return Pair(metric_rule("cer"), ratio_rows(before, length), ratio_rows(after, length))
+
+
+POPULATIONS = {"miou": drawn_masks, "cer": drawn_texts}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+def test_the_bound_of_a_loss_holds_also_where_few_rows_carry_it(spread, monkeypatch):
+    """400 draws of 100 rows whose losses grow by a lognormal amount, of which a few rows make up most."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 300)
+    rule, passed, floor = metric_rule("mae"), 0, np.exp(spread**2 / 2)
+    for seed in range(400):
+        lost = np.random.default_rng(seed).lognormal(0, spread, 100)
+        found = Pair(rule, ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
+        passed += bootstrap.resample(found, seed).p_value(floor) <= LEVEL
+    assert passed / 400 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 400) ** 0.5
+
+
+def test_a_row_that_carries_the_difference_is_told():
+    lost = np.full(100, 0.001)
+    lost[7] = 1.0
+    found = Pair(metric_rule("mae"), ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
+    said = weigh(found, floor=0.02, confidence=0.95, seed=0)
+    assert said.asymptotic
+    assert "one row carries 91% of the difference" in said.method
 
 
 @pytest.mark.parametrize(("rows", "lost", "gained"), [(400, 3, 3), (500, 5, 4), (200, 0, 0)])

@@ -9,11 +9,17 @@ from sklearn import metrics as reference
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.measure.latency import measure_latency, speedup
-from spectral_engine.measure.metrics import per_class, score
+from spectral_engine.measure.metrics import metric_rule, per_class
 from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.measure.statistics import metric_interval, paired_drop, paired_proportions
 from spectral_engine.report.schema import Latency
 from tests.support.digits import splits, trained
+
+
+def score(metric, answers, labels, form="logits", **options):
+    rule = metric_rule(metric, **options)
+    return rule.value(rule.rows(answers, labels, form))
+
 
 ORACLES = {
     "accuracy": lambda p, y: reference.accuracy_score(y, p.argmax(1)),
@@ -30,7 +36,7 @@ def test_class_metrics_agree_with_scikit_learn(seed, metric):
     y = rng.permutation(np.arange(60) % 4)
     p = rng.random((60, 4)).round(1) + 0.05
     p /= p.sum(axis=1, keepdims=True)
-    assert score(metric, p, y) == pytest.approx(ORACLES[metric](p, y))
+    assert score(metric, p, y, "probabilities") == pytest.approx(ORACLES[metric](p, y))
 
 
 @settings(deadline=None, max_examples=25)
@@ -39,7 +45,7 @@ def test_binary_auc_counts_ties_half(seed):
     rng = np.random.default_rng(seed)
     y, scores = np.arange(40) % 2, rng.integers(0, 5, 40).astype(float)
     expected = reference.roc_auc_score(y, scores)
-    assert score("auc", scores[:, None], y) == pytest.approx(expected)
+    assert score("auc", scores, y) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +58,12 @@ def test_binary_auc_counts_ties_half(seed):
 )
 def test_regression_metrics_agree_with_scikit_learn(metric, oracle):
     rng = np.random.default_rng(0)
-    y, p = rng.normal(size=50), rng.normal(size=(50, 1))
-    assert score(metric, p, y) == pytest.approx(oracle(y, p[:, 0]))
+    y, p = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
+    assert score(metric, p, y, "values") == pytest.approx(oracle(y, p))
 
 
-def test_one_column_is_a_probability_or_a_logit_by_its_range():
-    y = np.array([0, 0, 1, 1])
-    assert score("accuracy", np.array([[0.1], [0.4], [0.6], [0.9]]), y) == 1.0
-    assert score("accuracy", np.array([[-2.0], [-0.1], [0.2], [3.0]]), y) == 1.0
+def test_one_score_a_row_is_on_above_0():
+    assert score("accuracy", np.array([-2.0, -0.1, 0.2, 3.0]), np.array([0, 0, 1, 1])) == 1.0
 
 
 def test_agreement_compares_answers_with_the_originals():
@@ -68,8 +72,9 @@ def test_agreement_compares_answers_with_the_originals():
 
 
 def test_classes_are_named():
-    y = np.array([0, 0, 1, 1])
-    assert per_class(np.eye(2)[[0, 1, 1, 1]], y, ["cat", "dog"]) == {"cat": 0.5, "dog": 1.0}
+    y, answers = np.array([0, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1]]
+    found = per_class(metric_rule("accuracy"), answers, y, "logits", ["cat", "dog"])
+    assert found == {"cat": 0.5, "dog": 1.0}
 
 
 @pytest.mark.parametrize(("rows", "wrong", "flips"), [(100, 0.05, 0.03), (400, 0.1, 0.02)])
@@ -93,17 +98,21 @@ def test_the_paired_interval_is_narrower_than_two_apart():
     before = np.eye(2)[np.where(rng.random(500) < 0.1, 1 - y, y)]
     after = before.copy()
     after[:5] = 1 - after[:5]
-    drop = paired_drop("accuracy", before, after, y, confidence=0.95, seed=0)
-    apart = metric_interval("accuracy", before, y, confidence=0.95, seed=0)
+    rule = metric_rule("accuracy")
+    one, other = (rule.rows(answers, y, "logits") for answers in (before, after))
+    drop = paired_drop(rule, one, other, confidence=0.95, seed=0)
+    apart = metric_interval(rule, one, confidence=0.95, seed=0)
     assert drop.interval.high - drop.interval.low < apart.high - apart.low
 
 
 def test_a_drop_above_zero_is_worse_also_for_errors():
     rng = np.random.default_rng(0)
     y = rng.normal(size=200)
-    good, bad = (y + 0.1 * rng.normal(size=200))[:, None], (y + rng.normal(size=200))[:, None]
+    good, bad = y + 0.1 * rng.normal(size=200), y + rng.normal(size=200)
     for metric in ("mse", "mae", "r2"):
-        drop = paired_drop(metric, good, bad, y, confidence=0.95, seed=0)
+        rule = metric_rule(metric)
+        before, after = (rule.rows(answers, y, "values") for answers in (good, bad))
+        drop = paired_drop(rule, before, after, confidence=0.95, seed=0)
         assert drop.interval.low > 0
         assert drop.interval.low <= drop.value <= drop.interval.high
 

@@ -83,6 +83,19 @@ def test_page_and_terminal_say_what_is_shown_of_the_floor(report):
     assert finding in console.file.getvalue()
 
 
+def test_a_baseline_that_is_compared_with_itself_is_the_reference_and_has_no_figure(report):
+    from rich.console import Console
+
+    metric = report.baseline.metric.model_copy(update={"value": 1.0, "against": "original"})
+    baseline = report.baseline.model_copy(update={"metric": metric})
+    unlabelled = report.model_copy(update={"baseline": baseline})
+    console = Console(file=io.StringIO(), width=160)
+    render_terminal(unlabelled, console)
+    for words in (Page(render(unlabelled)).words, console.file.getvalue()):
+        assert "reference, by definition" in words
+        assert "100.00 % (" not in words
+
+
 def test_the_page_needs_nothing_from_elsewhere(report):
     page = Page(render(report))
     assert all(address.startswith("data:image/png") for address in page.addresses)

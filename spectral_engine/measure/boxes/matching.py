@@ -1,0 +1,73 @@
+"""Boxes matched with true ones, by pycocotools."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+MOST_BOXES = 100  # of one class in one image
+ANY_AREA = [0.0, 1e10]
+
+
+def matched(
+    answers: Array, truth: list[Floats], classes: NDArray[np.int64]
+) -> list[list[tuple[float, int, NDArray[np.bool_]]]]:
+    """Return score, index of the class and hits at the overlaps 0.5, 0.55 … 0.95 of every box, image by image.
+
+    Answers are [images, boxes, 6], true boxes [boxes, 5] by image: x1, y1, x2, y2, then score and class, or the class.
+    Boxes of other classes than these are left out, and of one class in one image all but the surest 100.
+    """
+    found: list[list[tuple[float, int, NDArray[np.bool_]]]] = [[] for _ in truth]
+    index = {int(k): place for place, k in enumerate(classes)}
+    known = [
+        boxes[(boxes[:, 4] >= 0) & np.isin(boxes[:, 5], classes)].astype(float) for boxes in answers
+    ]
+    with redirect_stdout(StringIO()):  # pycocotools prints what it does
+        judge = COCOeval(
+            _dataset(truth, classes),
+            _dataset([boxes[:, [0, 1, 2, 3, 5, 4]] for boxes in known], classes),
+            "bbox",
+        )
+        judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
+        judge.params.maxDets = [MOST_BOXES]
+        judge.evaluate()
+    for image in judge.evalImgs:
+        if image is not None:
+            hits = np.asarray(image["dtMatches"]).T > 0
+            place = index[image["category_id"]]
+            found[image["image_id"]] += [
+                (score, place, hit) for score, hit in zip(image["dtScores"], hits, strict=True)
+            ]
+    return found
+
+
+def _dataset(images: list[Floats], classes: NDArray[np.int64]) -> Any:
+    """Return boxes [boxes, 5 or 6] as pycocotools takes them."""
+    data = COCO()
+    boxes = [(image, box) for image, group in enumerate(images) for box in group.tolist()]
+    data.dataset = {
+        "images": [{"id": image} for image in range(len(images))],
+        "categories": [{"id": int(k)} for k in classes],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": int(box[4]),
+                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                "area": (box[2] - box[0]) * (box[3] - box[1]),
+                "iscrowd": 0,
+                "score": box[5] if len(box) > 5 else 1.0,
+            }
+            for number, (image, box) in enumerate(boxes, start=1)
+        ],
+    }
+    data.createIndex()
+    return data
