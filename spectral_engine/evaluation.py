@@ -15,7 +15,9 @@ from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import Evidence, weigh
 from spectral_engine.measure.metrics import Rows, metric_rule, per_class
+from spectral_engine.measure.movement import cannot_move
 from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.sanity import contradiction
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.recipe import Metric, Recipe
@@ -31,6 +33,7 @@ class HeldOut:
     metric: MetricValue
     drop: Drop
     evidence: Evidence | None
+    contradiction: str | None = None  # why these are not the answers of a compressed copy
 
 
 class Evaluation:
@@ -67,7 +70,12 @@ class Evaluation:
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
         before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
-        return HeldOut(self._metric(outputs), drop, self._weigh(before, after))
+        return HeldOut(
+            self._metric(outputs),
+            drop,
+            self._weigh(before, after),
+            self._contradicted(outputs, drop),
+        )
 
     def held_out_baseline(self) -> MetricValue:
         """Return the baseline's metric on the held-out rows with its interval."""
@@ -76,6 +84,22 @@ class Evaluation:
             return found
         sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
         return found.model_copy(update={"interval": sure})
+
+    def obstacle(self) -> str | None:
+        """Return why the metric would be the same whatever a model answers to the validation rows, or None."""
+        return cannot_move(
+            self.rule,
+            self.meaning.answers(self._validation),
+            self._truth(self.splits.validation, self._validation),
+            self.meaning.layout.form,
+            against="original" if self._by_original else "labels",
+        )
+
+    def _contradicted(self, outputs: NDArray[Any], drop: Drop) -> str | None:
+        """Look at the answers in other ways than the metric does; a candidate that knows more may answer otherwise."""
+        fresh = self.recipe.spectral.init == "fresh" or self.recipe.allow_poor_original
+        same = not fresh and (self._by_original or drop.value > 0)
+        return contradiction(self.meaning, self._held_out, outputs, same_task=same)
 
     def _weigh(self, before: Rows, after: Rows) -> Evidence | None:
         target = self.recipe.target
@@ -115,10 +139,14 @@ class Evaluation:
         return self._rows(outputs, self.splits.validation, self._validation)
 
     def _rows(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> Rows:
-        answers, form = self.meaning.answers(outputs), self.meaning.layout.form
+        form = self.meaning.layout.form
+        return self.rule.rows(self.meaning.answers(outputs), self._truth(split, original), form)
+
+    def _truth(self, split: Split, original: NDArray[Any]) -> NDArray[Any]:
+        """Return the labels, or the original's canonical answers where these take their place."""
         if self._by_original or split.labels is None:
-            return self.rule.rows(answers, self.meaning.answers(original), form)
-        return self.rule.rows(answers, split.labels, form)
+            return self.meaning.answers(original)
+        return split.labels
 
     def _run(self, model: Source, split: Split) -> NDArray[Any]:
         return Runner(model).predict(split, output=self.meaning.output)

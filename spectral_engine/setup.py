@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from spectral_engine.data import Split, Splits, load_splits
-from spectral_engine.errors import InvalidRequest
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation import Evaluation
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.module import OnnxModule
@@ -77,7 +77,19 @@ def prepare(
     )
     evaluation = Evaluation(meaning, original, splits, recipe)
     check_target(recipe.target, higher_is_better=HIGHER_IS_BETTER[evaluation.metric])
+    refuse_still_metric(recipe, evaluation)
     return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+
+
+def refuse_still_metric(recipe: Recipe, evaluation: Evaluation) -> None:
+    """Raise DatasetMismatch where a floor is asked for in a metric that would be kept whatever a model answers."""
+    if recipe.target.max_metric_drop is None or recipe.allow_poor_original:
+        return
+    if reason := evaluation.obstacle():
+        raise DatasetMismatch(
+            f"{reason}: max_metric_drop would mean nothing; ask for another metric",
+            pointer="#/recipe/metric",
+        )
 
 
 def labels_option(

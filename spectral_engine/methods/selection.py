@@ -56,10 +56,12 @@ def judge(
     test: FloorTest | None,
     *,
     narrows: bool = True,
+    contradiction: str | None = None,
 ) -> Verdict:
     """Say whether a candidate meets the target, by its drop on held-out rows and what they show of the floor.
 
-    `narrows` is false for a method that removes no nodes: as many as before are no failure then.
+    `narrows` is false for a method that removes no nodes: as many as before are no failure then. `contradiction` says
+    why the candidate's answers are not those of a working copy, whatever the metric says.
     """
     exceeded = budget.exceeded_by(cost)
     if exceeded:
@@ -68,6 +70,10 @@ def judge(
             "target_not_met",
             _too_much(name, cost.get(name), budget.limits[name]),
             field_of(name),
+        )
+    if contradiction is not None:
+        return Verdict(
+            "target_not_met", f"the candidate does not work as the original: {contradiction}"
         )
     if test is not None and test.status != "shown":
         return Verdict("target_not_met", _why_not_shown(drop, test), "max_metric_drop")

@@ -136,7 +136,7 @@ def _judge(finished: Finished) -> Judged:
         _entry(finished, terms, position, drops[position].value, measured[position], test, latency)
         for position, test in enumerate(tests)
     ]
-    verdict = _verdict(finished, terms, index, measured[index].drop.value, tests[index])
+    verdict = _verdict(finished, terms, index, measured[index], tests[index])
     baseline = _measurement(
         setup.original,
         task.start,
@@ -160,11 +160,18 @@ def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[L
 
 
 def _verdict(
-    finished: Finished, terms: _Terms, position: int, drop: float, test: FloorTest | None
+    finished: Finished, terms: _Terms, position: int, held_out: HeldOut, test: FloorTest | None
 ) -> Verdict:
     narrows = finished.setup.recipe.method != "retrain"
-    cost, start = terms.costs[position], finished.task.start
-    return judge(cost, start, terms.asked, drop, test, narrows=narrows)
+    return judge(
+        terms.costs[position],
+        finished.task.start,
+        terms.asked,
+        held_out.drop.value,
+        test,
+        narrows=narrows,
+        contradiction=held_out.contradiction,
+    )
 
 
 def _entry(
@@ -179,7 +186,7 @@ def _entry(
     task = finished.task
     built, file = finished.built[position], finished.files[position]
     own = latency.get(_name(position), [])
-    verdict = _verdict(finished, terms, position, held_out.drop.value, test)
+    verdict = _verdict(finished, terms, position, held_out, test)
     return CandidateEntry(
         id=_name(position),
         measurement=_measurement(
