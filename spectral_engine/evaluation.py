@@ -71,7 +71,7 @@ class Evaluation:
         before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
         return HeldOut(
-            self._metric(outputs),
+            self._metric(outputs, self.splits.test, self._held_out),
             drop,
             self._weigh(before, after),
             self._contradicted(outputs, drop),
@@ -79,7 +79,14 @@ class Evaluation:
 
     def held_out_baseline(self) -> MetricValue:
         """Return the baseline's metric on the held-out rows with its interval."""
-        found = self._metric(self._held_out)
+        return self._baseline(self._held_out, self.splits.test)
+
+    def validation_baseline(self) -> MetricValue:
+        """Return the baseline's metric on the validation rows with its interval."""
+        return self._baseline(self._validation, self.splits.validation)
+
+    def _baseline(self, outputs: NDArray[Any], split: Split) -> MetricValue:
+        found = self._metric(outputs, split, outputs)
         if not self._by_original:
             return found
         sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
@@ -112,8 +119,8 @@ class Evaluation:
             seed=self.recipe.seed,
         )
 
-    def _metric(self, outputs: NDArray[Any]) -> MetricValue:
-        rows = self._held_out_rows(outputs)
+    def _metric(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> MetricValue:
+        rows = self._rows(outputs, split, original)
         confidence = self.recipe.target.confidence
         return MetricValue(
             name=self.metric,
@@ -122,11 +129,11 @@ class Evaluation:
             rows=len(rows),
             higher_is_better=self.rule.higher_is_better,
             against="original" if self._by_original else "labels",
-            per_class=self._per_class(outputs),
+            per_class=self._per_class(outputs, split),
         )
 
-    def _per_class(self, outputs: NDArray[Any]) -> dict[str, float] | None:
-        labels, meaning = self.splits.test.labels, self.meaning
+    def _per_class(self, outputs: NDArray[Any], split: Split) -> dict[str, float] | None:
+        labels, meaning = split.labels, self.meaning
         if labels is None or meaning.task not in {"classification", "binary"}:
             return None
         names = None if meaning.class_names is None else list(meaning.class_names)

@@ -51,6 +51,8 @@ def compress(
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
     label: options.Label = None,
+    labels: options.Labels = None,
+    allow_poor_original: options.AllowPoorOriginal = False,
     preprocessing: options.Preprocessing = None,
     report: ReportOption = None,
     as_json: AsJson = False,
@@ -70,7 +72,14 @@ def compress(
         "density": density,
     }
     asked = options.build_recipe(
-        recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
+        recipe,
+        as_json=as_json,
+        method=method,
+        target=targets,
+        epochs=epochs,
+        seed=seed,
+        labels=labels,
+        allow_poor_original=allow_poor_original,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     check_places(output, report, as_json, keep=model)

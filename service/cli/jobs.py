@@ -39,6 +39,8 @@ def submit(
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
     label: options.Label = None,
+    labels: options.Labels = None,
+    allow_poor_original: options.AllowPoorOriginal = False,
     preprocessing: options.Preprocessing = None,
     external: External = None,
     server: Server = LOCAL,
@@ -55,7 +57,14 @@ def submit(
         "density": density,
     }
     asked = options.build_recipe(
-        recipe, as_json=as_json, method=method, target=targets, epochs=epochs, seed=seed
+        recipe,
+        as_json=as_json,
+        method=method,
+        target=targets,
+        epochs=epochs,
+        seed=seed,
+        labels=labels,
+        allow_poor_original=allow_poor_original,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:

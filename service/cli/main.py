@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service.cli import analyze, compress, doctor, jobs, serve, settings_table, worker
+from service.cli import analyze, check, compress, doctor, jobs, serve, settings_table, worker
 
 app = typer.Typer(
     name="eigenpress",
-    help="ONNX in, narrower ONNX out. Without a server: compress, analyze. With one: serve, submit.",
+    help="ONNX in, narrower ONNX out. Without a server: compress, analyze, check. With one: serve, submit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,6 +23,7 @@ REMOTE = "Use a running service"
 
 app.command(rich_help_panel=HERE)(compress.compress)
 app.command(rich_help_panel=HERE)(analyze.analyze)
+app.command(rich_help_panel=HERE)(check.check)
 app.command(rich_help_panel=HERE)(doctor.doctor)
 app.command(rich_help_panel=SERVICE)(serve.serve)
 app.command(rich_help_panel=SERVICE)(worker.worker)

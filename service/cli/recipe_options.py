@@ -94,6 +94,24 @@ Preprocessing = Annotated[
 ]
 
 
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        metavar="JSON",
+        help='What the labels are, for instance {"classes": ["cat", "dog"], "ignore": 255}. [default: found by trying]',
+    ),
+]
+AllowPoorOriginal = Annotated[
+    bool,
+    typer.Option(
+        "--allow-poor-original",
+        rich_help_panel=PANEL,
+        help="Go on where the model does no better than chance on the data.",
+    ),
+]
+
+
 def build_recipe(
     file: Path | None,
     *,
@@ -102,6 +120,8 @@ def build_recipe(
     target: dict[str, float | None],
     epochs: int | None,
     seed: int | None,
+    labels: str | None = None,
+    allow_poor_original: bool = False,
 ) -> Recipe:
     """Merge the recipe file with the options and validate; ends with WRONG_USE where it is not one."""
     from pydantic import ValidationError
@@ -109,6 +129,10 @@ def build_recipe(
     from spectral_engine.recipe import Recipe
 
     body = _read(file, as_json)
+    if labels is not None:
+        body["labels"] = _object(labels, "--labels", as_json)
+    if allow_poor_original:
+        body["allow_poor_original"] = True
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),

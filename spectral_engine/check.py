@@ -1,0 +1,42 @@
+"""`check`: what a data set means beside a model, found out and told before anything trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spectral_engine.errors import DatasetMismatch
+from spectral_engine.labels import LabelsOption
+from spectral_engine.recipe import Recipe, Target
+from spectral_engine.report.check_schema import DataCheck
+from spectral_engine.setup import prepare
+
+
+def check(
+    model: str | Path | bytes,
+    data: str | Path,
+    recipe: Recipe | dict[str, Any] | str | None = None,
+    *,
+    label: str | None = None,
+    preprocessing: dict[str, Any] | None = None,
+    labels: LabelsOption | dict[str, Any] | None = None,
+) -> DataCheck:
+    """Say how a data set is read and what it means; nothing trains, and held-out rows stay unread.
+
+    Raises the EngineError with which `compress` would stop.
+    """
+    asked = Recipe.parse(recipe)
+    # Whether a floor can be judged is told, not raised: this is the place to look at it.
+    bare = asked.model_copy(update={"target": Target()})
+    setup = prepare(model, data, bare, label=label, preprocessing=preprocessing, labels=labels)
+    meaning = setup.splits.summary.meaning
+    if meaning is None:
+        raise DatasetMismatch("nothing was understood of these data", pointer="#/file")
+    return DataCheck(
+        model_sha256=setup.model_sha256,
+        data=setup.splits.summary,
+        meaning=meaning,
+        metric=setup.evaluation.metric,
+        original=setup.evaluation.validation_baseline(),
+        still=setup.evaluation.obstacle(),
+    )

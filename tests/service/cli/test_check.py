@@ -1,0 +1,56 @@
+"""`eigenpress check`: what the data mean, for a person and for a program; refused with what to pass."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.main import app
+from tests.support.digits import save_digits, save_model, splits
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("check")
+    save_model(place / "net.onnx")
+    save_digits(place / "digits.npz")
+    words = np.array(
+        ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    )
+    named = {f"y_{part}": words[splits()[f"y_{part}"]] for part in ("train", "val", "test")}
+    save_digits(place / "words.npz", **named)
+    turned = {f"y_{part}": (splits()[f"y_{part}"] + 3) % 10 for part in ("train", "val", "test")}
+    save_digits(place / "turned.npz", **turned)
+    return place
+
+
+def run(folder, data, *more):
+    return CliRunner().invoke(app, ["check", str(folder / "net.onnx"), str(folder / data), *more])
+
+
+def test_a_page_says_what_was_understood_and_what_the_model_knows(folder):
+    ended = run(folder, "digits.npz")
+    assert ended.exit_code == 0
+    assert "labels    classes, of output 'logits' (logits)" in ended.stdout
+    assert "1,100 to train on, 297 to choose by, 400 held out" in ended.stdout
+    assert "original  accuracy 0.9" in ended.stdout
+
+
+def test_names_of_classes_are_matched_with_the_models_answers(folder):
+    found = json.loads(run(folder, "words.npz", "--json").stdout)
+    assert found["meaning"]["order"] == "matched"
+    assert found["meaning"]["classes"][:3] == ["nil", "one", "two"]
+    assert found["original"]["value"] > 0.9
+
+
+def test_labels_in_another_order_end_with_what_to_pass_and_passing_it_helps(folder):
+    refused = run(folder, "turned.npz", "--json")
+    assert refused.exit_code == 1
+    error = json.loads(refused.stdout)["error"]
+    assert error["code"] == "dataset-mismatch"
+    assert error["pointer"] == "#/labels/classes"
+    option = '{"classes": [3, 4, 5, 6, 7, 8, 9, 0, 1, 2]}'
+    assert f"pass labels {option}" in error["detail"]
+    passed = run(folder, "turned.npz", "--labels", option, "--json")
+    assert json.loads(passed.stdout)["original"]["value"] > 0.9
