@@ -71,12 +71,12 @@ def judge(
             _too_much(name, cost.get(name), budget.limits[name]),
             field_of(name),
         )
+    if test is not None and test.status != "shown":
+        return Verdict("target_not_met", _why_not_shown(drop, test), "max_metric_drop")
     if contradiction is not None:
         return Verdict(
             "target_not_met", f"the candidate does not work as the original: {contradiction}"
         )
-    if test is not None and test.status != "shown":
-        return Verdict("target_not_met", _why_not_shown(drop, test), "max_metric_drop")
     if narrows and cost.params >= baseline.params and cost.macs >= baseline.macs:
         return Verdict("no_gain", "no node could be removed within the target")
     if test is None:
