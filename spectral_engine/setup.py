@@ -65,6 +65,8 @@ def prepare(
         input_specs(original),
         seed=recipe.seed,
         label=option.column,
+        array=option.array,
+        outputs=tuple(module.output_names),
         preprocessing=preprocessing,
     )
     coupling = couple(module)

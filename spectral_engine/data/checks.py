@@ -78,14 +78,39 @@ def _reshaped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Ar
     wanted = spec.row_shape
     if _matches(array.shape[1:], wanted):
         return array
-    elements = spec.row_elements
-    if elements is not None and int(np.prod(array.shape[1:])) == elements:
+    if _is_same_row(array.shape[1:], wanted):
         note(notes, f"{field}: rows of shape {list(array.shape[1:])} taken as {list(wanted)}")
         return array.reshape(len(array), *[int(size or 0) for size in wanted])
+    if layout := _other_layout(array.shape[1:], wanted):
+        raise DatasetMismatch(
+            f"{field!r} has rows of shape {list(array.shape[1:])}, and input {spec.name!r} takes {spec.describe()}: "
+            f'the axes stand in another order; pass preprocessing {{"layout": "{layout}"}}',
+            pointer=f"#/{field}",
+        )
     raise DatasetMismatch(
         f"{field!r} has rows of shape {list(array.shape[1:])}, and input {spec.name!r} takes {spec.describe()}",
         pointer=f"#/{field}",
     )
+
+
+def _is_same_row(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Say whether a row can be reshaped without another order of its numbers: sizes of 1, or one axis on a side."""
+    if any(size is None for size in wanted):
+        return False
+    sizes = [int(size or 0) for size in wanted]
+    if int(np.prod(shape)) != int(np.prod(sizes)):
+        return False
+    plain, asked = ([size for size in side if size != 1] for side in (shape, sizes))
+    return plain == asked or len(plain) <= 1 or len(asked) <= 1
+
+
+def _other_layout(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str | None:
+    """Return the layout to ask for where images have their channels at the other end."""
+    if len(shape) != 3 or len(wanted) != 3:
+        return None
+    if _matches((shape[2], *shape[:2]), wanted):
+        return "nchw"
+    return "nhwc" if _matches((*shape[1:], shape[0]), wanted) else None
 
 
 def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.checks import check_finite
@@ -16,5 +17,26 @@ def check_labels(labels: Array, field: str) -> Array:
     """Return labels as they are; raises DatasetMismatch where there are none, or some are missing."""
     if labels.ndim == 0 or len(labels) == 0:
         raise DatasetMismatch(f"{field!r} is empty", pointer=f"#/{field}")
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
+    if labels.dtype.kind not in "fiubU":
+        raise DatasetMismatch(
+            f"{field!r} holds {labels.dtype}, which is no label: give numbers or texts",
+            pointer=f"#/{field}",
+        )
+    rows = _without_value(labels)
+    if len(rows):
+        raise DatasetMismatch(
+            f"{field!r} has no value in row {rows[0]} ({len(rows):,} of {len(labels):,} rows have none): drop them",
+            pointer=f"#/{field}/{rows[0]}",
+        )
     check_finite(labels, field)
     return labels
+
+
+def _without_value(labels: Array) -> NDArray[np.int64]:
+    """Return the rows in which a label is NaN or an empty text."""
+    if labels.dtype.kind not in "fU":
+        return np.empty(0, np.int64)
+    missing = np.isnan(labels) if labels.dtype.kind == "f" else labels == ""
+    return np.flatnonzero(missing.reshape(len(labels), -1).any(axis=1))

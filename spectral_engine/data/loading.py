@@ -1,4 +1,4 @@
-"""`load_splits`: a file, and what the model takes, to three checked parts."""
+"""`load_splits`: a file, and what the model takes, to three checked parts with labels as they were written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.labels import check_labels
-from spectral_engine.data.npz import read_npz
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.reading.arrays import (
+    INPUT_NAMES,
+    Named,
+    by_part,
+    label_name,
+    read_arrays,
+)
+from spectral_engine.data.reading.kind import kind_of
+from spectral_engine.data.reading.table import read_table
+from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import (
     TRAIN_SHARE,
@@ -23,12 +32,10 @@ from spectral_engine.data.split import (
     Splits,
     random_parts,
 )
-from spectral_engine.data.table import read_table
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
-PARTS = ("train", "val", "test")
 # Continuous targets are not spread by value; more classes than this are taken as such.
 MOST_CLASSES_TO_SPREAD = 1000
 
@@ -40,27 +47,27 @@ def load_splits(
     seed: int,
     label: str | None = None,
     preprocessing: Preprocessing | dict[str, Any] | None = None,
+    array: str | None = None,
+    outputs: Sequence[str] = (),
 ) -> Splits:
-    """Read .npz, .csv or .parquet; raises DatasetMismatch that names array, column or row."""
+    """Read arrays or a table; raises DatasetMismatch that names array, column or row.
+
+    `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
+    model's outputs, after which labels may be called.
+    """
     path = Path(source)
     if not path.is_file():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
     if path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
     prepare = _preprocessing(preprocessing)
-    if is_table(path):
-        return _from_table(path, inputs, seed, label, prepare)
-    return _from_arrays(path, inputs, seed, prepare)
-
-
-def is_table(path: Path) -> bool:
-    """Say by name, and without a telling name by the first bytes, whether a file is a table."""
-    if path.suffix.lower() in {".csv", ".parquet"}:
-        return True
-    if path.suffix.lower() == ".npz":
-        return False
-    with path.open("rb") as file:
-        return file.read(2) != b"PK"
+    digest = _digest(path)
+    with unpacked(path) as plain:
+        kind = kind_of(plain)
+        if kind in {"npz", "npy"}:
+            arrays = read_arrays(plain, kind)
+            return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
+        return _from_table(plain, digest, inputs, seed, label, prepare)
 
 
 def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessing | None:
@@ -76,6 +83,7 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
 
 def _from_table(
     path: Path,
+    digest: str,
     inputs: Sequence[InputSpec],
     seed: int,
     label: str | None,
@@ -88,87 +96,117 @@ def _from_table(
         )
     table = read_table(path, label, inputs[0].row_elements)
     check_finite(table.features, "features", table.names)
-    notes = [] if label or table.label is None else [f"column {table.label!r} taken as the label"]
+    notes = [*table.notes]
     features = fit(table.features, inputs[0], "features", prepare, notes)
-    found, classes = (None, None)
+    found = None
     if table.labels is not None:
         found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    parts = _cut(whole, seed)
-    return _splits(path, parts, "random", notes, table.label, table.names, classes)
+    return _splits(digest, _cut(whole, seed), "random", notes, table.label, table.names)
 
 
 def _from_arrays(
-    path: Path,
+    arrays: dict[str, Array],
+    digest: str,
     inputs: Sequence[InputSpec],
     seed: int,
     prepare: Preprocessing | None,
+    array: str | None,
+    outputs: Sequence[str],
 ) -> Splits:
-    arrays = read_npz(path)
     notes: list[str] = []
-    given = [part for part in PARTS if any(name.endswith(f"_{part}") for name in arrays)]
-    suffixes = [f"_{part}" for part in given] if "train" in given else [""]
-    raw = {suffix: _raw_labels(arrays, suffix) for suffix in suffixes}
-    labels, classes = _labels(raw)
-    found = {
-        suffix: Split(_inputs(arrays, inputs, suffix, prepare, notes), labels[suffix])
-        for suffix in suffixes
-    }
-    for suffix, split in found.items():
-        _check_rows(split, suffix)
-    parts = _given_parts(found, seed) if "train" in given else _cut(found[""], seed)
-    kind: Literal["given", "random"] = "given" if "train" in given else "random"
-    return _splits(path, parts, kind, notes, None, None, classes)
+    parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
+    used = (
+        [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
+    )
+    read: set[str] = set()
+    found, raw = {}, {}
+    for part in used:
+        named = parts[part]
+        found[part], names = _inputs(named, inputs, part, prepare, notes)
+        raw[part], label = _raw_labels(named, outputs, array, names)
+        read |= {named.written[name] for name in (*names, *([label] if label else []))}
+        if label not in {None, "y", array}:
+            notes.append(f"labels are read from array {named.written[str(label)]!r}")
+    notes += [f"array {name!r} was not read" for name in arrays if name not in read]
+    labels = _labels(raw)
+    splits = {part: Split(found[part], labels[part]) for part in used}
+    for part, split in splits.items():
+        _check_rows(split, part)
+    given = "train" in parts
+    cut = _given_parts(splits, seed) if given else _cut(splits[""], seed)
+    return _splits(digest, cut, "given" if given else "random", notes, None, None)
 
 
 def _inputs(
-    arrays: dict[str, Array],
+    named: Named,
     inputs: Sequence[InputSpec],
-    suffix: str,
+    part: str,
     prepare: Preprocessing | None,
     notes: list[str],
-) -> dict[str, Array]:
-    found = {}
+) -> tuple[dict[str, Array], list[str]]:
+    """Return the arrays of all inputs of a part, fitted, and the names under which they were found."""
+    suffix = f"_{part}" if part else ""
+    found, read = {}, []
     for spec in inputs:
-        names = [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
-        name = next((name for name in names if name in arrays), None)
+        names = [spec.name, *(INPUT_NAMES if len(inputs) == 1 else ())]
+        name = next((name for name in names if name in named.arrays), None)
         if name is None:
-            raise DatasetMismatch(
-                f"input {spec.name!r} needs an array {' or '.join(map(repr, dict.fromkeys(names)))}; "
-                f"the file holds {', '.join(sorted(arrays)) or 'none'}",
-                pointer=f"#/{names[0]}",
+            usual = dict.fromkeys(
+                [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
             )
-        found[spec.name] = fit(arrays[name], spec, name, prepare, notes)
-    return found
+            raise DatasetMismatch(
+                f"input {spec.name!r} needs an array {' or '.join(map(repr, usual))}; "
+                f"the file holds {', '.join(sorted(named.written.values())) or 'none'}",
+                pointer=f"#/{spec.name}{suffix}",
+            )
+        found[spec.name] = fit(named.arrays[name], spec, named.written[name], prepare, notes)
+        read.append(name)
+    return found, read
 
 
-def _raw_labels(arrays: dict[str, Array], suffix: str) -> Array | None:
-    return arrays.get(f"y{suffix}")
+def _raw_labels(
+    named: Named, outputs: Sequence[str], array: str | None, inputs: Sequence[str]
+) -> tuple[Array | None, str | None]:
+    name = label_name(named, [output for output in outputs if output not in inputs], array)
+    return (None, None) if name is None or name in inputs else (named.arrays[name], name)
 
 
-def _labels(
-    raw: dict[str, Array | None],
-) -> tuple[dict[str, Array | None], list[str] | None]:
-    """Read the labels of all parts together, so that classes have one numbering."""
-    missing = [suffix for suffix, labels in raw.items() if labels is None]
+def _labels(raw: dict[str, Array | None]) -> dict[str, Array | None]:
+    """Check the labels of all parts together, so that they have one type."""
+    missing = [part for part, labels in raw.items() if labels is None]
     if len(missing) == len(raw):
-        return dict(raw), None
+        return dict(raw)
     if missing:
-        raise DatasetMismatch(f"there is no array 'y{missing[0]}'", pointer=f"#/y{missing[0]}")
-    present = {suffix: labels for suffix, labels in raw.items() if labels is not None}
+        name = f"y_{missing[0]}"
+        raise DatasetMismatch(f"there is no array {name!r}", pointer=f"#/{name}")
+    present = {part: labels for part, labels in raw.items() if labels is not None}
     first = next(iter(present))
-    for suffix, labels in present.items():
+    for part, labels in present.items():
         if labels.ndim == 0 or labels.shape[1:] != present[first].shape[1:]:
             raise DatasetMismatch(
-                f"'y{suffix}' has shape {list(labels.shape)}, 'y{first}' {list(present[first].shape)}",
-                pointer=f"#/y{suffix}",
+                f"{_called(part)!r} has shape {list(labels.shape)}, {_called(first)!r} "
+                f"{list(present[first].shape)}",
+                pointer=f"#/{_called(part)}",
             )
-    joined = check_labels(np.concatenate([*present.values()]), f"y{first}")
+    joined = check_labels(_joined([*present.values()]), _called(first))
     ends = np.cumsum([len(labels) for labels in present.values()])[:-1]
-    return dict(zip(present, np.split(joined, ends), strict=True)), None
+    return dict(zip(present, np.split(joined, ends), strict=True))
 
 
-def _check_rows(split: Split, suffix: str) -> None:
+def _called(part: str) -> str:
+    return f"y_{part}" if part else "y"
+
+
+def _joined(labels: list[Array]) -> Array:
+    kinds = {part.dtype.kind for part in labels}
+    if len(kinds) > 1 and kinds & set("US"):
+        raise DatasetMismatch("labels are texts in one part and numbers in another", pointer="#/y")
+    return np.concatenate(labels)
+
+
+def _check_rows(split: Split, part: str) -> None:
+    suffix = f"_{part}" if part else ""
     counts = {name: len(array) for name, array in split.inputs.items()}
     if split.labels is not None:
         counts["y"] = len(split.labels)
@@ -179,8 +217,8 @@ def _check_rows(split: Split, suffix: str) -> None:
 
 def _given_parts(found: dict[str, Split], seed: int) -> list[Split]:
     """Use the parts that are there; what is missing is cut from the training rows."""
-    train = found["_train"]
-    validation, test = found.get("_val"), found.get("_test")
+    train = found["train"]
+    validation, test = found.get("val"), found.get("test")
     if validation is None and test is None:
         return _cut(train, seed)
     if validation is not None and test is not None:
@@ -204,26 +242,24 @@ def _spread(labels: Array | None) -> Array | None:
 
 
 def _splits(
-    path: Path,
+    digest: str,
     parts: list[Split],
     kind: Literal["given", "random"],
     notes: list[str],
     label: str | None,
     feature_names: list[str] | None,
-    classes: list[str] | None,
 ) -> Splits:
     train, validation, test = parts
     summary = DataSummary(
-        sha256=_digest(path),
+        sha256=digest,
         train_rows=train.rows,
         validation_rows=validation.rows,
         test_rows=test.rows,
         split=kind,
         label=label,
-        classes=classes,
         notes=notes,
     )
-    return Splits(train, validation, test, summary, feature_names, classes)
+    return Splits(train, validation, test, summary, feature_names)
 
 
 def _digest(path: Path) -> str:

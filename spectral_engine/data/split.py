@@ -42,7 +42,6 @@ class Splits:
     test: Split
     summary: DataSummary
     feature_names: list[str] | None = None
-    class_names: list[str] | None = None
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

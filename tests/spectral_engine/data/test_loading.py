@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from spectral_engine.data import InputSpec, load_splits
-from spectral_engine.data import npz as npz_module
+from spectral_engine.data.reading import npz as npz_module
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 
 ROWS = InputSpec("features", np.dtype(np.float32), (None, 6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,7 @@ def read_npz(path: Path) -> dict[str, Array]:
                 name.removesuffix(".npy"): _read(archive, name, size)
                 for name, size in sizes.items()
             }
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error, NotImplementedError) as error:
         raise DatasetMismatch(
             f"the file is not a whole .npz archive: {error}", pointer="#/file"
         ) from error
@@ -73,7 +74,7 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
-    except ValueError as error:
+    except (ValueError, SyntaxError, TypeError, OverflowError, EOFError) as error:
         raise DatasetMismatch(f"{name!r} is not an array: {error}", pointer=f"#/{name}") from error
     return shape, dtype
 

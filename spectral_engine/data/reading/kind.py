@@ -1,0 +1,71 @@
+"""What kind of file it is, by its first bytes: names say little, and uploaded files have none."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from spectral_engine.errors import DatasetMismatch
+
+Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "text"]
+BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
+    (b"\x93NUMPY", "npy"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"FEA1", "arrow"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+OTHERS = (
+    (b"\x89HDF", "an HDF5 file: save its arrays with numpy.savez"),
+    (b"MATLAB", "a MATLAB file: save its arrays with numpy.savez"),
+    (b"\x80\x02", "a pickle, which is never opened: save plain arrays with numpy.savez"),
+    (b"\x80\x03", "a pickle, which is never opened: save plain arrays with numpy.savez"),
+    (b"\x80\x04", "a pickle, which is never opened: save plain arrays with numpy.savez"),
+    (b"\x80\x05", "a pickle, which is never opened: save plain arrays with numpy.savez"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet: save it as CSV"),
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "one image: give an .npz file of arrays"),
+    (b"\xff\xd8\xff", "one image: give an .npz file of arrays"),
+)
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of a file; raises DatasetMismatch that says what it is and what to give instead."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    for beginning, kind in BEGINNINGS:
+        if start.startswith(beginning):
+            return kind
+    for beginning, said in OTHERS:
+        if start.startswith(beginning):
+            raise _not_read(said)
+    if start.startswith(b"PK"):
+        return _of_zip(path)
+    if len(start) > 262 and start[257:262] == b"ustar":
+        raise _not_read("a tar archive: give an .npz file of arrays")
+    return "text"
+
+
+def _of_zip(path: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DatasetMismatch(
+            f"the file is not a whole .npz archive: {error}", pointer="#/file"
+        ) from error
+    if any(name.startswith("xl/") for name in names):
+        raise _not_read("a spreadsheet: save it as CSV")
+    if any(name.endswith(".npy") for name in names) or not names:
+        return "npz"
+    if any(name.endswith("data.pkl") for name in names):
+        raise _not_read("a file of torch.save, which is never opened: save arrays with numpy.savez")
+    raise _not_read("a zip archive without arrays: give an .npz file of arrays")
+
+
+def _not_read(said: str) -> DatasetMismatch:
+    return DatasetMismatch(
+        f"the file is {said}; .npz, .csv, .parquet and Arrow files are read", pointer="#/file"
+    )

@@ -1,0 +1,71 @@
+"""`.csv` and its like, as spreadsheets and people write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from spectral_engine.data.reading.dialect import SEPARATORS, Dialect, dialect_of
+from spectral_engine.errors import DatasetMismatch
+
+MISSING = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "null",
+    "NULL",
+    "None",
+    "#N/A",
+    "?",
+    "-nan",
+    "-NaN",
+]
+
+
+def read_text_table(path: Path, notes: list[str]) -> Any:
+    """Return a table of text as an Arrow table; raises DatasetMismatch that names line or encoding."""
+    dialect = dialect_of(path)
+    notes += dialect.notes
+    try:
+        table = pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(
+                encoding=dialect.encoding,
+                column_names=None
+                if dialect.header
+                else [f"column_{place}" for place in range(dialect.columns)],
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.separator, newlines_in_values=True
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                decimal_point=dialect.decimal, null_values=MISSING, strings_can_be_null=True
+            ),
+        )
+    except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+        raise DatasetMismatch(_why(error, dialect), pointer="#/file") from error
+    return _tidied(table)
+
+
+def _why(error: Exception, dialect: Dialect) -> str:
+    reason = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split())[:200])
+    separated = SEPARATORS[dialect.separator]
+    return f"the file is not a table (read as {dialect.encoding}, columns separated by {separated}): {reason}"
+
+
+def _tidied(table: Any) -> Any:
+    """Strip names, and drop columns without a name or a value, which a separator at the ends of lines makes."""
+    names = [str(name).strip().lstrip("\ufeff") for name in table.column_names]
+    empty = [
+        place
+        for place, name in enumerate(names)
+        if not name and table.column(place).null_count == table.num_rows
+    ]
+    kept = [place for place in range(len(names)) if place not in empty]
+    return pa.table([table.column(place) for place in kept], names=[names[place] for place in kept])
