@@ -126,6 +126,12 @@ def _from_arrays(
         found[part], names = _inputs(named, inputs, part, prepare, notes)
         raw[part], label = _raw_labels(named, outputs, array, names)
         read |= {named.written[name] for name in (*names, *([label] if label else []))}
+        unusual = [
+            named.written[name]
+            for name in names
+            if part and named.written[name] != f"{name}_{part}"
+        ]
+        notes += [f"array {name!r} is read as the rows of {part!r}" for name in unusual]
         if label not in {None, "y", array}:
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
     notes += [f"array {name!r} was not read" for name in arrays if name not in read]
