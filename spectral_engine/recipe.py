@@ -5,6 +5,7 @@ Imports no torch, so that the API can validate a request without it.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -78,6 +79,23 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
 }
 
 
+POINTS = re.compile(
+    r"\s*(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>%|pts?|points?)?\s*$", re.IGNORECASE
+)
+
+
+def read_drop(text: str) -> float:
+    """Return a drop as people write it, in the unit of a metric of 0 to 1; raises ValueError with the ways to write it.
+
+    >>> read_drop("1pt"), read_drop("1.5 %"), read_drop("0.01")
+    (0.01, 0.015, 0.01)
+    """
+    found = POINTS.match(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no drop: write 0.01, '1pt' or '1%' for one point")
+    return float(found["number"]) / (100 if found["unit"] else 1)
+
+
 class Part(BaseModel):
     """A part of the recipe: unknown fields are refused, values do not change once validated."""
 
@@ -90,7 +108,11 @@ class Target(Part):
     A budget in (0, 1] is a ratio to the baseline; above 1 it is an absolute amount.
     """
 
-    max_metric_drop: float | None = Field(None, ge=0.0, description="in the metric's own unit")
+    max_metric_drop: float | None = Field(
+        None,
+        ge=0.0,
+        description="in the metric's own unit: 0.01 is one point of accuracy; '1pt' and '1%' say the same",
+    )
     confidence: float = Field(
         0.95, gt=0.5, lt=1.0, description="of the intervals, and that max_metric_drop is kept"
     )
@@ -107,6 +129,11 @@ class Target(Part):
         None,
         description="share of the links of all transfers that stay (sparse); 0.1 when not given",
     )
+
+    @field_validator("max_metric_drop", mode="before")
+    @classmethod
+    def _read_points(cls, drop: Any) -> Any:
+        return read_drop(drop) if isinstance(drop, str) else drop
 
     @property
     def is_empty(self) -> bool:

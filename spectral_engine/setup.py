@@ -78,7 +78,7 @@ def prepare(
         recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
     )
     evaluation = Evaluation(meaning, original, splits, recipe)
-    check_target(recipe.target, higher_is_better=HIGHER_IS_BETTER[evaluation.metric])
+    check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
 

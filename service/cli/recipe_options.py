@@ -37,9 +37,14 @@ def _amount_option(text: str) -> Any:
     return typer.Option(rich_help_panel=PANEL, callback=_amount, metavar="R|N", help=text)
 
 
-def _drop(value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value >= 0.0):
-        raise typer.BadParameter(f"{value:g} is not a number of at least 0")
+def _drop(value: str | None) -> str | None:
+    from spectral_engine.recipe import read_drop
+
+    if value is not None:
+        try:
+            read_drop(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     return value
 
 
@@ -48,12 +53,12 @@ Method = Annotated[
     typer.Option(rich_help_panel=PANEL, help="prune, retrain or sparse. [default: prune]"),
 ]
 MaxMetricDrop = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         rich_help_panel=PANEL,
         callback=_drop,
         metavar="X",
-        help="Most that the metric may get worse, in its own unit (0.01: one point of accuracy). "
+        help="Most that the metric may get worse, in its own unit (0.01, 1pt or 1%: one point of accuracy). "
         "[default: 0.01 where no target is given]",
     ),
 ]
@@ -117,7 +122,7 @@ def build_recipe(
     *,
     as_json: bool,
     method: str | None,
-    target: dict[str, float | None],
+    target: dict[str, float | str | None],
     epochs: int | None,
     seed: int | None,
     labels: str | None = None,

@@ -110,11 +110,12 @@ def check_feasible(budget: Budget, floor: Cost) -> None:
         )
 
 
-def check_target(target: Target, *, higher_is_better: bool) -> None:
-    """Refuse a drop that can mean nothing: more than the whole range of a metric bounded by 1."""
-    if higher_is_better and target.max_metric_drop is not None and target.max_metric_drop > 1:
+def check_target(target: Target, *, is_share: bool) -> None:
+    """Ask back where a drop is the whole range of a metric of 0 to 1, or more: who writes 1 means one point."""
+    drop = target.max_metric_drop
+    if is_share and drop is not None and drop >= 1:
         raise InvalidRequest(
-            f"max_metric_drop is {target.max_metric_drop:g}, in the metric's own unit: "
-            "write 0.01 for one point of accuracy",
+            f"max_metric_drop is {drop:g}, in the metric's own unit: that is {100 * drop:g} points. Write 0.01, "
+            "'1pt' or '1%' for one point",
             pointer="#/recipe/target/max_metric_drop",
         )

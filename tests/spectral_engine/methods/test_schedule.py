@@ -66,6 +66,19 @@ def test_a_budget_below_what_must_stay_is_refused_by_field():
     assert caught.value.pointer == "#/recipe/target/max_macs"
 
 
-def test_a_drop_written_in_percent_is_refused():
-    with pytest.raises(InvalidRequest, match=r"0\.01"):
-        check_target(Target(max_metric_drop=5), higher_is_better=True)
+@pytest.mark.parametrize("drop", [1, 5])
+def test_a_drop_of_a_hundred_points_asks_back(drop):
+    with pytest.raises(InvalidRequest, match="'1pt' or '1%'"):
+        check_target(Target(max_metric_drop=drop), is_share=True)
+    check_target(Target(max_metric_drop=drop), is_share=False)  # of an error, in its own unit
+
+
+@pytest.mark.parametrize("written", ["1pt", "1 pt", "1%", "1 %", "1points", "0.01", 0.01])
+def test_a_point_may_be_written_in_all_usual_ways(written):
+    assert Target(max_metric_drop=written).max_metric_drop == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("written", ["one", "1 metre", "-1%", ""])
+def test_what_is_no_drop_is_refused_with_the_ways_to_write_it(written):
+    with pytest.raises(ValueError, match="1pt"):
+        Target(max_metric_drop=written)
