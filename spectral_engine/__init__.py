@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectral_engine.analysis import analyze
-    from spectral_engine.check import check
+    from spectral_engine.data_check import check
     from spectral_engine.compression import compress
     from spectral_engine.errors import EngineError
     from spectral_engine.loading import load
@@ -30,7 +30,7 @@ _HOMES = {
     "Recipe": "spectral_engine.recipe",
     "Result": "spectral_engine.result",
     "analyze": "spectral_engine.analysis",
-    "check": "spectral_engine.check",
+    "check": "spectral_engine.data_check",
     "compress": "spectral_engine.compression",
     "load": "spectral_engine.loading",
 }

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.metrics import accuracy_score, r2_score
 
-from spectral_engine.check import check
+from spectral_engine.data_check import check
 from spectral_engine.report.check_schema import DataCheck
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"

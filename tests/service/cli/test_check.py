@@ -54,3 +54,10 @@ def test_labels_in_another_order_end_with_what_to_pass_and_passing_it_helps(fold
     assert f"pass labels {option}" in error["detail"]
     passed = run(folder, "turned.npz", "--labels", option, "--json")
     assert json.loads(passed.stdout)["original"]["value"] > 0.9
+
+
+def test_the_function_is_there_whatever_was_imported_before():
+    import spectral_engine
+    import spectral_engine.data_check
+
+    assert callable(spectral_engine.check)
