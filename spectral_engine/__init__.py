@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectral_engine.analysis import analyze
-    from spectral_engine.data_check import check
     from spectral_engine.compression import compress
+    from spectral_engine.data_check import check
     from spectral_engine.errors import EngineError
     from spectral_engine.loading import load
     from spectral_engine.progress import Progress
