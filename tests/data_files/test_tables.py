@@ -106,6 +106,7 @@ def test_thousands_are_read_where_one_sign_serves_the_whole_column(tmp_path):
     assert sum("thousands" in note for note in splits.summary.notes) == 2
 
 
+@pytest.mark.filterwarnings("ignore:Feather V1 files:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "feather"])
 def test_binary_tables_are_told_by_their_first_bytes(tmp_path, kind):
     table = pa.table({**{name: X[:, i] for i, name in enumerate("abc")}, "label": WORDS})

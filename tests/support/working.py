@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -131,6 +132,27 @@ class Shop:
             yield
         finally:
             aside.rename(path)
+
+    @contextmanager
+    def frozen(self, process: int) -> Iterator[None]:
+        """Stop a process until the block ends, but not in the middle of a write: SQLite would wait for it."""
+        self.until(lambda: self._stopped_between_writes(process))
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    def _stopped_between_writes(self, process: int) -> bool:
+        os.kill(process, signal.SIGSTOP)
+        path = self.database.engine.url.database
+        assert path is not None
+        with contextlib.closing(sqlite3.connect(path, timeout=0.2)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(process, signal.SIGCONT)
+                return False
+        return True
 
     def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
         wait_until(true, seconds)

@@ -119,12 +119,8 @@ def test_a_worker_that_froze_and_lost_its_job_writes_nothing_when_it_wakes(
         job_id = shop.submit(journal=str(journal), **SLOW)
         shop.at_work(job_id)
         frozen = pool_process_of(worker)
-        os.kill(frozen, signal.SIGSTOP)
-        try:
-            with running_worker(shop.settings):
-                job = shop.ended(job_id)
-        finally:
-            os.kill(frozen, signal.SIGCONT)
+        with shop.frozen(frozen), running_worker(shop.settings):
+            job = shop.ended(job_id)
         told = shop.events(job_id)
         # It has heard of its loss when it has gone: a pool process serves one job.
         shop.until(lambda: not is_alive(frozen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _read(path: Path, notes: list[str]) -> Any:
     if kind == "text":
         return read_text_table(path, notes)
     try:
-        return _read_parquet(path) if kind == "parquet" else _read_arrow(path)
+        return _read_parquet(path) if kind == "parquet" else _read_arrow(path, notes)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DatasetMismatch(
@@ -83,8 +84,11 @@ def _read_parquet(path: Path) -> Any:
     return file.read()
 
 
-def _read_arrow(path: Path) -> Any:
-    table = pyarrow.feather.read_table(path, memory_map=True)
+def _read_arrow(path: Path, notes: list[str]) -> Any:
+    with warnings.catch_warnings(record=True, action="always") as outdated:
+        table = pyarrow.feather.read_table(path, memory_map=True)
+    if outdated:
+        notes.append("the file is a Feather V1 table, which pyarrow is about to stop reading")
     _refuse_large(table.num_rows, table.num_columns)
     return table
 
