@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.input_relevance import summary as relevance
+from benchmarks.small_data import summary as small_data_summary
 from benchmarks.sparcs import summary as sparcs
 
 Row = dict[str, Any]
@@ -327,6 +328,25 @@ SECTIONS = [
             "Hoeffding–Bentkus %": _passed("hoeffding_bentkus"),
             "normal %": _passed("normal"),
             "draws": lambda row: f"{row['draws']:,}",
+        },
+    ),
+    Section(
+        name="small_data",
+        title="2,500 rows and a floor of one point: what is held out, handed out and shown",
+        command="python -m benchmarks.small_data",
+        goal="true drop: on rows that neither the original nor the job saw; target_met must keep it within 1 point",
+        badness=lambda row: row["true_drop"],
+        summary=small_data_summary,
+        columns={
+            "data": lambda row: row["data"],
+            "seed": lambda row: str(row["seed"]),
+            "held out": lambda row: f"{row['held_out']:,}",
+            "outcome": lambda row: row["outcome"],
+            "multiply-adds kept %": lambda row: f"{100 * row['macs_kept']:.0f}",
+            "measured drop, points": lambda row: _points(row["drop"]),
+            "shown at 95 %, points": lambda row: _points(row["bound"]),
+            "true drop, points": lambda row: _points(row["true_drop"]),
+            "true rows": lambda row: f"{row['true_rows']:,}",
         },
     ),
     Section(

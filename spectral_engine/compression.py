@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from spectral_engine.methods.budget import (
     cost_of,
     path_end,
 )
+from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.file_size import growth
 from spectral_engine.methods.in_time import Stopwatch, macs_in_time
 from spectral_engine.methods.path import SpectralPath
@@ -79,6 +80,8 @@ def compress(
     baseline = setup.evaluation.validation_metric(setup.original)
     path = path_of(setup, task)
     built = path.run()
+    if nothing_keeps_the_floor(setup, built, baseline):
+        path.keep_original()
     seconds = time.time() - started
     files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
@@ -89,6 +92,16 @@ def compress(
         for entry, item in zip(report.candidates, built, strict=True)
     )
     return Result(tuple(candidates), ReportFile(report))
+
+
+def nothing_keeps_the_floor(setup: Setup, built: Sequence[Built], baseline: float) -> bool:
+    """Say whether every candidate loses more on validation rows than allowed, where nothing but that is asked for."""
+    target, rule = setup.recipe.target, setup.evaluation.rule
+    if target.max_metric_drop is None or target.narrowing or target.density is not None:
+        return False
+    sign = 1 if rule.higher_is_better else -1
+    drops = [sign * (baseline - candidate.validation_metric) for candidate in built]
+    return min(drops, default=0.0) > target.max_metric_drop
 
 
 def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool = True) -> Task:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from spectral_engine.data import Split, Splits, load_splits
+from spectral_engine.data import Claim, Split, Splits, load_splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation import Evaluation
 from spectral_engine.graph.coupling import Coupling, couple
@@ -25,6 +25,8 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import Objective, build_objective
+
+COUNT_ANSWERS = {None, "accuracy", "balanced_accuracy", "f1_macro", "top5", "agreement"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def prepare(
         array=option.array,
         outputs=tuple(module.output_names),
         preprocessing=preprocessing,
+        claim=claim_of(recipe),
     )
     coupling = couple(module)
     understood = understand_data(module, original, splits, recipe, option)
@@ -81,6 +84,14 @@ def prepare(
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+
+
+def claim_of(recipe: Recipe) -> Claim | None:
+    """Return what the held-out rows are to show, where the metric counts right answers."""
+    floor = recipe.target.max_metric_drop
+    if floor is None or recipe.metric not in COUNT_ANSWERS:
+        return None
+    return Claim(floor, recipe.target.confidence)
 
 
 def refuse_still_metric(recipe: Recipe, evaluation: Evaluation) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.methods.selection import Option, choose
+from spectral_engine.methods.selection import Option
 from spectral_engine.methods.sequence import narrowest_shown, order_of_tests, walk
 
 FREE = Budget({})
@@ -49,8 +49,10 @@ def uncorrected(draw: Draw) -> int | None:
 
 
 def point_estimate(draw: Draw) -> int | None:
-    """Validation rows choose; the target is met where the measured drop is within the floor."""
-    chosen = choose(draw.options, FREE, draw.floor)
+    """Validation rows choose, with one standard error of care; met where the measured drop is within the floor."""
+    careful = np.array([option.careful_drop for option in draw.options])
+    chosen = _narrowest(careful <= draw.floor)
+    chosen = int(careful.argmin()) if chosen is None else chosen
     return chosen if draw.drops[chosen] <= draw.floor else None
 
 

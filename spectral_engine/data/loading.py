@@ -26,8 +26,9 @@ from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import (
-    TRAIN_SHARE,
+    HELD_OUT_SHARE,
     VALIDATION_SHARE,
+    Claim,
     Split,
     Splits,
     random_parts,
@@ -49,11 +50,13 @@ def load_splits(
     preprocessing: Preprocessing | dict[str, Any] | None = None,
     array: str | None = None,
     outputs: Sequence[str] = (),
+    claim: Claim | None = None,
 ) -> Splits:
     """Read arrays or a table; raises DatasetMismatch that names array, column or row.
 
     `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
-    model's outputs, after which labels may be called.
+    model's outputs, after which labels may be called. Where rows are cut here, as many are held
+    out as `claim` needs.
     """
     path = Path(source)
     if not path.is_file():
@@ -66,8 +69,8 @@ def load_splits(
         kind = kind_of(plain)
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
-        return _from_table(plain, digest, inputs, seed, label, prepare)
+            return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
+        return _from_table(plain, digest, inputs, seed, label, prepare, claim)
 
 
 def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessing | None:
@@ -88,6 +91,7 @@ def _from_table(
     seed: int,
     label: str | None,
     prepare: Preprocessing | None,
+    claim: Claim | None,
 ) -> Splits:
     if len(inputs) != 1:
         raise DatasetMismatch(
@@ -102,7 +106,8 @@ def _from_table(
     if table.labels is not None:
         found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    return _splits(digest, _cut(whole, seed), "random", notes, table.label, table.names)
+    parts = _cut(whole, seed, claim, notes)
+    return _splits(digest, parts, "random", notes, table.label, table.names)
 
 
 def _from_arrays(
@@ -113,6 +118,7 @@ def _from_arrays(
     prepare: Preprocessing | None,
     array: str | None,
     outputs: Sequence[str],
+    claim: Claim | None,
 ) -> Splits:
     notes: list[str] = []
     parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
@@ -140,7 +146,9 @@ def _from_arrays(
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
-    cut = _given_parts(splits, seed) if given else _cut(splits[""], seed)
+    cut = (
+        _given_parts(splits, seed, claim, notes) if given else _cut(splits[""], seed, claim, notes)
+    )
     return _splits(digest, cut, "given" if given else "random", notes, None, None)
 
 
@@ -221,12 +229,14 @@ def _check_rows(split: Split, part: str) -> None:
         raise DatasetMismatch(f"the numbers of rows differ: {said}", pointer=f"#/y{suffix}")
 
 
-def _given_parts(found: dict[str, Split], seed: int) -> list[Split]:
+def _given_parts(
+    found: dict[str, Split], seed: int, claim: Claim | None, notes: list[str]
+) -> list[Split]:
     """Use the parts that are there; what is missing is cut from the training rows."""
     train = found["train"]
     validation, test = found.get("val"), found.get("test")
     if validation is None and test is None:
-        return _cut(train, seed)
+        return _cut(train, seed, claim, notes)
     if validation is not None and test is not None:
         return [train, validation, test]
     rows = random_parts(train.rows, _spread(train.labels), (1 - VALIDATION_SHARE,), seed)
@@ -234,10 +244,23 @@ def _given_parts(found: dict[str, Split], seed: int) -> list[Split]:
     return [kept, cut, test] if test is not None else [kept, validation or cut, cut]
 
 
-def _cut(whole: Split, seed: int) -> list[Split]:
-    shares = (TRAIN_SHARE, VALIDATION_SHARE)
+def _cut(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list[Split]:
+    held_out = _held_out_share(whole, claim)
+    if claim is not None and held_out > HELD_OUT_SHARE:
+        notes.append(
+            f"{held_out:.0%} of the rows are held out, rather than {HELD_OUT_SHARE:.0%}, so that a drop of at most "
+            f"{claim.floor:g} can be shown at {claim.confidence:.0%} confidence"
+        )
+    shares = (1 - VALIDATION_SHARE - held_out, VALIDATION_SHARE)
     parts = random_parts(whole.rows, _spread(whole.labels), shares, seed)
     return [whole.take(rows) for rows in parts]
+
+
+def _held_out_share(whole: Split, claim: Claim | None) -> float:
+    """Return the share to hold out; only of classes is it known how many rows show a drop."""
+    if claim is None or whole.labels is None or whole.labels.dtype.kind == "f":
+        return HELD_OUT_SHARE
+    return claim.held_out_share(whole.rows)
 
 
 def _spread(labels: Array | None) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,30 @@ from spectral_engine.errors import DatasetMismatch
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
-TRAIN_SHARE, VALIDATION_SHARE = 0.7, 0.15
+VALIDATION_SHARE = HELD_OUT_SHARE = 0.15
+MOST_HELD_OUT = 0.4
+COMFORT = 2.5  # times the rows that would show a floor if no answer were lost
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What held-out rows are to show: that a share of right answers truly drops by `floor` at most."""
+
+    floor: float
+    confidence: float
+
+    @property
+    def fewest_rows(self) -> float:
+        """Rows that show it where not one answer is lost: the n for which (1 − floor)ⁿ = 1 − confidence."""
+        if not 0 < self.floor < 1:
+            return 0.0
+        return log(1 - self.confidence) / log(1 - self.floor)
+
+    def held_out_share(self, rows: int) -> float:
+        """Return the share of the rows to hold out: more than usual where that makes the difference."""
+        if self.fewest_rows > MOST_HELD_OUT * rows:
+            return HELD_OUT_SHARE  # out of reach: training rows are worth more
+        return min(max(HELD_OUT_SHARE, COMFORT * self.fewest_rows / rows), MOST_HELD_OUT)
 
 
 @dataclass(frozen=True)

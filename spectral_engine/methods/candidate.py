@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.initializers import derived
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import name_by_content, save_model
-from spectral_engine.onnx_io.source import Source
+from spectral_engine.onnx_io.source import Source, source_files
 from spectral_engine.report.schema import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.normalization import fold
@@ -47,6 +48,7 @@ class Built:
     eigenvalues: NDArray[np.float64]
     trained_parameters: int
     links: Links | None = None
+    unchanged: bool = False  # the original itself, handed back
 
     @property
     def effective_cost(self) -> Cost:
@@ -112,6 +114,17 @@ def export(model: SpectralModel, provenance: Mapping[str, str], path: Path) -> t
     fold(graph)
     graph.metadata_props.update(provenance)
     return name_by_content(path, save_model(graph, path))
+
+
+def copy_source(original: Source, path: Path) -> tuple[Path, ...]:
+    """Write the uploaded model at `path` as it came; return the files beside it that hold its weights."""
+    if isinstance(original, bytes):
+        path.write_bytes(original)
+        return ()
+    if source_files(original) == {original}:
+        shutil.copyfile(original, path)
+        return ()
+    return name_by_content(path, save_model(load_model(original), path))
 
 
 def widen(

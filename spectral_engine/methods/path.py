@@ -22,7 +22,7 @@ from torch import Tensor
 
 from spectral_engine.errors import Diverged
 from spectral_engine.methods.budget import Cost, cost_of
-from spectral_engine.methods.candidate import Built, export, prove_exact
+from spectral_engine.methods.candidate import Built, copy_source, export, prove_exact
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.cooling import cool
 from spectral_engine.methods.ranking import choose_removal, even_floors, floors
@@ -260,6 +260,30 @@ class SpectralPath:
         )
         self._announce(built)
 
+    def keep_original(self) -> None:
+        """Add the original, as it came, for the case that no narrower model is good enough."""
+        task, level = self.task, len(self.built)
+        nothing = np.zeros(task.coupling.count, dtype=bool)
+        path = task.work_dir / f"candidate-{level}.onnx"
+        external = copy_source(task.original, path)
+        built = Built(
+            index=level,
+            path=path,
+            external=external,
+            cost=replace(task.start, bytes=files_bytes((path, *external))),
+            validation_metric=task.measure(path),
+            exactness=prove_exact(task.original, task.coupling, nothing, path, task.samples),
+            removed=nothing,
+            removed_at=np.full(task.coupling.count, -1, dtype=np.int64),
+            relevance=self.last_relevance.copy(),
+            eigenvalues=self.first_eigenvalues.copy(),
+            trained_parameters=0,
+            links=self._count_links(path),
+            unchanged=True,
+        )
+        self.built.append(built)
+        self._announce(built)
+
     def _count_links(self, candidate: Path) -> Links | None:
         """Return what is left of the links in a candidate's file, where the method removes some."""
         del candidate
@@ -297,6 +321,7 @@ class SpectralPath:
         done = self.walk.step + cooled * schedule.cooling_steps + branch_step
         if news.get("candidate") is not None:
             done = self.walk.step + len(self.built) * schedule.cooling_steps
+        done = min(done, schedule.total_steps)  # an original that is kept comes after the last
         self.task.on_progress(
             Progress(
                 stage,

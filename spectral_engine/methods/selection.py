@@ -13,29 +13,31 @@ from spectral_engine.report.schema import FloorTest, Outcome
 class Option:
     """A candidate as validation rows see it.
 
-    `drop` is the measured loss of metric; `careful_drop` adds one standard error, so that the narrowest of several
-    candidates is not chosen for its luck (the one-standard-error rule of Breiman et al., CART, 1984).
+    `drop` is the measured loss of metric; `careful_drop` adds one standard error: how sure one may be of it (the
+    one-standard-error rule of Breiman et al., CART, 1984). `unchanged` marks the original itself.
     """
 
     cost: Cost
     drop: float
     careful_drop: float
+    unchanged: bool = False
 
 
 def choose(options: Sequence[Option], budget: Budget, max_drop: float | None) -> int:
     """Return the index of the best candidate.
 
-    Within the budget: the narrowest whose careful drop is allowed; else the one most surely within the drop; without
-    a bound on the drop, the most accurate. Where none is within the budget, the narrowest.
+    Within the budget: the narrowest whose measured drop is allowed; else the one most surely within the drop; without
+    a bound on the drop, the most accurate. Where none is within the budget, the narrowest. What a drop allows here is
+    not shown yet: that is the held-out rows' business.
     """
     fitting = [i for i, option in enumerate(options) if not budget.exceeded_by(option.cost)]
     if not fitting:
         return min(range(len(options)), key=lambda i: size(options[i]))
     if max_drop is None:
         return min(fitting, key=lambda i: (options[i].drop, size(options[i])))
-    safe = [i for i in fitting if options[i].careful_drop <= max_drop]
-    if safe:
-        return min(safe, key=lambda i: size(options[i]))
+    allowed = [i for i in fitting if options[i].drop <= max_drop]
+    if allowed:
+        return min(allowed, key=lambda i: size(options[i]))
     return min(fitting, key=lambda i: (options[i].careful_drop, size(options[i])))
 
 
@@ -46,6 +48,13 @@ class Verdict:
     outcome: Outcome
     reason: str
     binding: str | None = None
+
+
+ORIGINAL_KEPT = Verdict(
+    "no_gain",
+    "no narrower model keeps the floor on validation rows: the original is handed back",
+    "max_metric_drop",
+)
 
 
 def judge(
@@ -100,10 +109,12 @@ def _why_not_shown(drop: float, test: FloorTest) -> str:
     cannot = f"a drop of at most {test.floor:g} cannot be shown with {test.rows:,} samples"
     if test.upper_bound <= test.floor:
         return f"{cannot}: a wider candidate, tested before this one, failed"
-    bound = f"at {_percent(test)} confidence it may be {test.upper_bound:.4g}"
+    bound = f"{cannot}: they show at {_percent(test)} confidence that it truly drops by {test.upper_bound:.2g} at most"
     if test.rows_needed is None:
-        return f"{cannot}: {bound}"
-    return f"{cannot}: {bound}; about {test.rows_needed:,} held-out samples would be needed"
+        return bound
+    return (
+        f"{bound}; about {test.rows_needed:,} held-out samples would be needed for {test.floor:g}"
+    )
 
 
 def _percent(test: FloorTest) -> str:

@@ -19,10 +19,14 @@ def order_of_tests(options: Sequence[Option], budget: Budget) -> list[int]:
     """Return which candidates are tested, from wide to narrow, by what validation rows say.
 
     Those within the budget that no narrower one beats: so the first is the one most surely within the floor, and each
-    that follows is narrower and less sure.
+    that follows is narrower and less sure. The original itself needs no test.
     """
     order: list[int] = []
-    fitting = [i for i, option in enumerate(options) if not budget.exceeded_by(option.cost)]
+    fitting = [
+        i
+        for i, option in enumerate(options)
+        if not option.unchanged and not budget.exceeded_by(option.cost)
+    ]
     for index in sorted(fitting, key=lambda i: size(options[i]), reverse=True):
         while order and options[order[-1]].careful_drop >= options[index].careful_drop:
             order.pop()

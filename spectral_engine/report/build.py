@@ -19,7 +19,7 @@ from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.methods.budget import Budget, Cost, absolute
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.path import SpectralPath
-from spectral_engine.methods.selection import Option, Verdict, judge
+from spectral_engine.methods.selection import ORIGINAL_KEPT, Option, Verdict, judge
 from spectral_engine.methods.task import Task
 from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
 from spectral_engine.report.floor import pick
@@ -126,8 +126,8 @@ def _judge(finished: Finished) -> Judged:
     terms = _terms(finished, limit, latency)
     drops = [setup.evaluation.validation_drop(file) for file in finished.files]
     options = [
-        Option(cost, drop.value, drop.interval.high)
-        for cost, drop in zip(terms.costs, drops, strict=True)
+        Option(cost, drop.value, drop.interval.high, built.unchanged)
+        for cost, drop, built in zip(terms.costs, drops, finished.built, strict=True)
     ]
     measured = [setup.evaluation.held_out(file) for file in finished.files]
     index, tests = pick(options, terms.asked, setup.recipe.target, measured)
@@ -162,6 +162,8 @@ def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[L
 def _verdict(
     finished: Finished, terms: _Terms, position: int, held_out: HeldOut, test: FloorTest | None
 ) -> Verdict:
+    if finished.built[position].unchanged:
+        return ORIGINAL_KEPT
     narrows = finished.setup.recipe.method != "retrain"
     return judge(
         terms.costs[position],

@@ -213,6 +213,23 @@ def test_too_few_rows_are_said_to_be_too_few_and_the_best_candidate_is_given(fol
     assert f"about {test.rows_needed:,} held-out samples would be needed" in report.outcome_reason
 
 
+def test_where_no_candidate_keeps_the_floor_the_original_comes_back_as_it_came(folder, tmp_path):
+    few = {
+        f"{kind}_{part}": splits()[f"{kind}_{part}"][:n]
+        for kind in "xy"
+        for part, n in (("train", 30), ("val", 200))
+    }
+    data = save_digits(tmp_path / "few.npz", **few)
+    ruined = {"epochs": 1, "learning_rate": 3.0}
+    asked = {"target": {"max_metric_drop": 0.0}, "training": ruined, "prune": {"candidates": 1}}
+    found = se.compress(folder / "perceptron.onnx", data, asked)
+    assert (found.outcome, found.report.data.binding_constraint) == ("no_gain", "max_metric_drop")
+    assert "the original is handed back" in found.report.data.outcome_reason
+    assert found.chosen.model_bytes == (folder / "perceptron.onnx").read_bytes()
+    assert found.chosen.entry.drop.value == 0
+    assert not found.chosen.entry.meets_target
+
+
 def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
     nothing = {f"y_{part}": None for part in ("train", "val", "test")}
     data = save_digits(tmp_path / "unlabelled.npz", **nothing)

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from spectral_engine.data import InputSpec, load_splits
+from spectral_engine.data import Claim, InputSpec, load_splits
 from spectral_engine.data.reading import npz as npz_module
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 
@@ -46,6 +46,28 @@ class TestAccepted:
         first, again, other = (load_splits(path, [ROWS], seed=seed) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first.test.labels, again.test.labels)
         assert not np.array_equal(first.test.inputs["features"], other.test.inputs["features"])
+
+    @pytest.mark.parametrize(
+        ("rows", "floor", "held_out"),
+        [
+            (
+                2500,
+                0.01,
+                0.30,
+            ),  # 299 rows show one point where no answer is lost; 2.5 times as many leave room
+            (1000, 0.01, 0.40),  # never more than that
+            (600, 0.01, 0.15),  # out of reach: training rows are worth more
+            (2500, 0.05, 0.15),  # the usual share is enough
+            (2500, 0.0, 0.15),  # nothing shows that
+        ],
+    )
+    def test_as_many_rows_are_held_out_as_a_floor_needs(self, tmp_path, rows, floor, held_out):
+        data = write(tmp_path / "d.npz", x=np.zeros((rows, 6), np.float32), y=np.arange(rows) % 4)
+        splits = load_splits(data, [ROWS], seed=0, claim=Claim(floor, 0.95))
+        assert splits.test.rows == pytest.approx(held_out * rows, abs=6)
+        assert splits.validation.rows == pytest.approx(0.15 * rows, abs=6)
+        said = any("of the rows are held out" in note for note in splits.summary.notes)
+        assert said == (held_out > 0.15)
 
     def test_given_splits_are_used_as_they_are(self, tmp_path):
         path = write(

@@ -28,6 +28,11 @@ def test_candidates_beyond_the_budget_are_left_out():
     assert order_of_tests([option(100, 0.0), option(60, 0.01)], Budget({"nodes": 70})) == [1]
 
 
+def test_the_original_needs_no_test():
+    original = Option(Cost(200, 200, 200), 0.0, 0.0, unchanged=True)
+    assert order_of_tests([option(100, 0.03), original], FREE) == [0]
+
+
 def test_the_first_failure_ends_the_sequence():
     statuses = walk([0, 2, 3], [True, True, False, True])
     assert statuses == ["shown", "left_out", "not_shown", "not_reached"]
