@@ -29,7 +29,7 @@ from onnx import helper
 
 from benchmarks import rows
 from benchmarks.mutants import mutant
-from spectral_engine.errors import EngineError
+from spectral_engine.errors import EngineError, Internal
 from spectral_engine.loading import load
 from tests.support.fuzz_bases import bases
 
@@ -59,6 +59,8 @@ def run_one(source: bytes, seed: int, tell: Any) -> tuple[str, str]:
         inputs = example(module)
         with torch.no_grad():
             found = {k: v.numpy() for k, v in module(**to_torch(inputs)).items()}
+    except Internal as error:
+        return "foreign", f"{done}: {error}"
     except EngineError as error:
         tell("theirs")
         return refused(changed, error)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
+from pydantic import ValidationError
 
-from spectral_engine.errors import EngineError
+from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
@@ -20,7 +21,7 @@ from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, c
 from spectral_engine.methods.in_time import Stopwatch, check_in_time
 from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.source import as_source, source_bytes, source_sha256
+from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
 from spectral_engine.recipe import Prune, Target, Training
 from spectral_engine.report.analysis_schema import (
     Amounts,
@@ -30,6 +31,7 @@ from spectral_engine.report.analysis_schema import (
     LayerEntry,
     Port,
 )
+from spectral_engine.unforeseen import unforeseen
 
 BYTES = 4  # of a float
 # Of each parameter: eigenvectors, folded weight, gradient, and the optimiser's two means. All else that a job does
@@ -49,8 +51,17 @@ def analyze(
 
     With a `target`, it says too whether narrowing can meet it. Raises ModelInvalid or UnsupportedOperator.
     """
-    module = OnnxModule(load_model(model))
-    source = as_source(model)
+    with unforeseen(lambda: "analysing the model"):
+        return _analyze(as_source(model), target, batch_size, min_nodes)
+
+
+def _analyze(
+    source: Source,
+    target: Target | dict[str, Any] | None,
+    batch_size: int | None,
+    min_nodes: int | None,
+) -> Analysis:
+    module = OnnxModule(load_model(source))
     coupling = couple(module).in_file(source_bytes(source))
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
@@ -125,7 +136,10 @@ def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
 def _feasible(
     target: Target | dict[str, Any], start: Cost, floor: Cost, watch: Callable[[float], Stopwatch]
 ) -> Feasibility:
-    asked = target if isinstance(target, Target) else Target.model_validate(target)
+    try:
+        asked = target if isinstance(target, Target) else Target.model_validate(target)
+    except ValidationError as error:
+        raise InvalidRequest.of(error, "target") from error
     try:
         check_feasible(asked_budget(asked, start), floor)
         if asked.max_latency_ms is not None:

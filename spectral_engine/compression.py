@@ -45,6 +45,7 @@ from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.teacher import Teacher
 from spectral_engine.training.trainer import Trainer
+from spectral_engine.unforeseen import unforeseen
 
 EXACTNESS_ROWS = 64
 TRAINING_BEGINS, TRAINING_ENDS = 0.04, 0.94  # of the whole job's progress
@@ -67,11 +68,14 @@ def compress(
     written there, and a second call with the same arguments resumes from them and gives the same result.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
     """
-    tell = _Clock(on_progress)
-    tell("importing", 0.0)
-    setup = prepare(
-        model, data, Recipe.parse(recipe), label=label, preprocessing=preprocessing, labels=labels
-    )
+    tell, asked = _Clock(on_progress), Recipe.parse(recipe)
+    with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
+        tell("importing", 0.0)
+        setup = prepare(model, data, asked, label=label, preprocessing=preprocessing, labels=labels)
+        return _compress(setup, tell, work_dir)
+
+
+def _compress(setup: Setup, tell: _Clock, work_dir: Path | None) -> Result:
     folder = Folder(work_dir)
     started = time.time()
     training = tell.within(TRAINING_BEGINS, TRAINING_ENDS)
@@ -80,7 +84,7 @@ def compress(
     baseline = setup.evaluation.validation_metric(setup.original)
     path = path_of(setup, task)
     built = path.run()
-    if nothing_keeps_the_floor(setup, built, baseline):
+    if nothing_keeps_the_floor(setup, built):
         path.keep_original()
     seconds = time.time() - started
     files = [item.path for item in built]
@@ -94,14 +98,16 @@ def compress(
     return Result(tuple(candidates), ReportFile(report))
 
 
-def nothing_keeps_the_floor(setup: Setup, built: Sequence[Built], baseline: float) -> bool:
-    """Say whether every candidate loses more on validation rows than allowed, where nothing but that is asked for."""
-    target, rule = setup.recipe.target, setup.evaluation.rule
-    if target.max_metric_drop is None or target.narrowing or target.density is not None:
+def nothing_keeps_the_floor(setup: Setup, built: Sequence[Built]) -> bool:
+    """Say whether each candidate's drop on validation rows is above what is allowed by more than a standard error.
+
+    Only where nothing but the floor is asked for: the original meets no budget.
+    """
+    target, evaluation = setup.recipe.target, setup.evaluation
+    floor = target.max_metric_drop
+    if floor is None or target.narrowing or target.density is not None:
         return False
-    sign = 1 if rule.higher_is_better else -1
-    drops = [sign * (baseline - candidate.validation_metric) for candidate in built]
-    return min(drops, default=0.0) > target.max_metric_drop
+    return all(evaluation.validation_drop(item.path).interval.low > floor for item in built)
 
 
 def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool = True) -> Task:
@@ -231,6 +237,8 @@ class _Clock:
     def __init__(self, on_progress: OnProgress) -> None:
         self.on_progress, self.begun, self.reached = on_progress, time.monotonic(), 0.0
         self.first: tuple[float, float] | None = None
+        self.stage: Stage = "importing"
+        self.raised: Exception | None = None
 
     def __call__(self, stage: Stage, fraction: float) -> None:
         self._send(Progress(stage, fraction, step=0, total_steps=0))
@@ -252,4 +260,13 @@ class _Clock:
         if self.first is not None and self.reached > self.first[1]:
             pace = (now - self.first[0]) / (self.reached - self.first[1])
             eta = pace * (1 - self.reached)
-        self.on_progress(replace(progress, fraction=self.reached, eta_seconds=eta))
+        self.stage = progress.stage
+        try:
+            self.on_progress(replace(progress, fraction=self.reached, eta_seconds=eta))
+        except Exception as error:
+            self.raised = error
+            raise
+
+    def is_callers(self, error: Exception) -> bool:
+        """Say whether an error came out of the callback."""
+        return error is self.raised

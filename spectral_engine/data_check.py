@@ -9,7 +9,8 @@ from spectral_engine.errors import DatasetMismatch
 from spectral_engine.labels import LabelsOption
 from spectral_engine.recipe import Recipe, Target
 from spectral_engine.report.check_schema import DataCheck
-from spectral_engine.setup import prepare
+from spectral_engine.setup import Setup, prepare
+from spectral_engine.unforeseen import unforeseen
 
 
 def check(
@@ -28,7 +29,13 @@ def check(
     asked = Recipe.parse(recipe)
     # Whether a floor can be judged is told, not raised: this is the place to look at it.
     bare = asked.model_copy(update={"target": Target()})
-    setup = prepare(model, data, bare, label=label, preprocessing=preprocessing, labels=labels)
+    with unforeseen(lambda: "checking the data"):
+        return _told(
+            prepare(model, data, bare, label=label, preprocessing=preprocessing, labels=labels)
+        )
+
+
+def _told(setup: Setup) -> DataCheck:
     meaning = setup.splits.summary.meaning
     if meaning is None:
         raise DatasetMismatch("nothing was understood of these data", pointer="#/file")

@@ -7,6 +7,7 @@ EngineError
 │   └── ModelTooLarge        model-too-large        over a limit of bytes, nodes or elements
 ├── DatasetMismatch       dataset-mismatch       data that the model cannot take
 ├── TargetInfeasible      target-infeasible      a target that no cut of this model can meet
+├── Internal              internal               an error that nobody foresaw
 ├── NumericMismatch       numeric-mismatch       cut and masked model disagree
 └── Diverged              diverged               training left the finite numbers
 """
@@ -14,6 +15,10 @@ EngineError
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,14 @@ class InvalidRequest(EngineError):
 
     code = "invalid-request"
 
+    @classmethod
+    def of(cls, error: ValidationError, field: str) -> InvalidRequest:
+        """Return the first fault that pydantic found in a field of the request, by its place."""
+        first, *others = error.errors()
+        place = "/".join(str(part) for part in (field, *first["loc"]))
+        more = f" (and {len(others)} more)" if others else ""
+        return cls(f"{place}: {first['msg']}{more}", pointer=f"#/{place}")
+
 
 class ModelInvalid(EngineError):
     """Bytes that are not a sound ONNX model."""
@@ -91,6 +104,10 @@ class TargetInfeasible(EngineError):
     """A target that no cut of this model can meet."""
 
     code = "target-infeasible"
+
+
+class Internal(EngineError):
+    """An error that nobody foresaw: a fault of the engine."""
 
 
 class NumericMismatch(EngineError):

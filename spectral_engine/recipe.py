@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spectral_engine.errors import InvalidRequest
 from spectral_engine.labels import LabelsOption, Task
 from spectral_engine.sparsity.notation import WRITTEN, Pattern, parse_pattern
 
@@ -342,9 +343,12 @@ class Recipe(Part):
 
     @classmethod
     def parse(cls, recipe: Recipe | dict[str, Any] | str | None) -> Recipe:
-        """Take a recipe as it comes: an object, a plain dict, JSON text, or nothing."""
+        """Take a recipe as it comes: an object, a plain dict, JSON text, or nothing. Raises InvalidRequest by field."""
         if isinstance(recipe, Recipe):
             return recipe
-        if isinstance(recipe, str):
-            return cls.model_validate_json(recipe)
-        return cls.model_validate(recipe or {})
+        try:
+            if isinstance(recipe, str):
+                return cls.model_validate_json(recipe)
+            return cls.model_validate(recipe or {})
+        except ValidationError as error:
+            raise InvalidRequest.of(error, "recipe") from error

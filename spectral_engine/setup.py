@@ -25,6 +25,7 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.recipe import HIGHER_IS_BETTER, Recipe
 from spectral_engine.training.objective import Objective, build_objective
+from spectral_engine.unforeseen import unforeseen
 
 COUNT_ANSWERS = {None, "accuracy", "balanced_accuracy", "f1_macro", "top5", "agreement"}
 
@@ -59,21 +60,25 @@ def prepare(
 ) -> Setup:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
-    module = OnnxModule(load_model(model))
-    original = as_source(model)
+    with unforeseen(lambda: "importing the model"):
+        module, original = OnnxModule(load_model(model)), as_source(model)
+        inputs = input_specs(original)
     option = labels_option(recipe, labels, label)
-    splits = load_splits(
-        data,
-        input_specs(original),
-        seed=recipe.seed,
-        label=option.column,
-        array=option.array,
-        outputs=tuple(module.output_names),
-        preprocessing=preprocessing,
-        claim=claim_of(recipe),
-    )
-    coupling = couple(module)
-    understood = understand_data(module, original, splits, recipe, option)
+    with unforeseen(lambda: "reading the data"):
+        splits = load_splits(
+            data,
+            inputs,
+            seed=recipe.seed,
+            label=option.column,
+            array=option.array,
+            outputs=tuple(module.output_names),
+            preprocessing=preprocessing,
+            claim=claim_of(recipe),
+        )
+    with unforeseen(lambda: "finding out what may be cut"):
+        coupling = couple(module)
+    with unforeseen(lambda: "finding out what the data mean"):
+        understood = understand_data(module, original, splits, recipe, option)
     meaning, splits = understood.meaning, understood.splits
     answers = understood.probe.answers_of(meaning.output)
     nodes = graph_nodes(module.model)
@@ -126,9 +131,7 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
     try:
         return LabelsOption.model_validate(given or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise InvalidRequest(first["msg"], pointer=f"#/labels/{where}") from error
+        raise InvalidRequest.of(error, "labels") from error
 
 
 def other_outputs(module: OnnxModule, answering: str) -> tuple[str, ...]:

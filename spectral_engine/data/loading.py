@@ -79,9 +79,7 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
     try:
         return Preprocessing.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise InvalidRequest(first["msg"], pointer=f"#/preprocessing/{where}") from error
+        raise InvalidRequest.of(error, "preprocessing") from error
 
 
 def _from_table(

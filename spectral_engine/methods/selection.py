@@ -52,7 +52,7 @@ class Verdict:
 
 ORIGINAL_KEPT = Verdict(
     "no_gain",
-    "no narrower model keeps the floor on validation rows: the original is handed back",
+    "every narrower model breaks the floor on validation rows, by more than chance: the original is handed back",
     "max_metric_drop",
 )
 

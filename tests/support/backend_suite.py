@@ -26,7 +26,7 @@ from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.loader import load_model_tests
 
-from spectral_engine.errors import EngineError
+from spectral_engine.errors import EngineError, Internal
 from spectral_engine.graph.operators import supported_operators
 from spectral_engine.graph.placement import bring
 from spectral_engine.loading import load
@@ -138,6 +138,8 @@ def judge(case: Case, device: torch.device = CPU) -> Outcome:
                 problem = _difference(case, found, wanted)
                 if problem:
                     return Outcome(case, "wrong", problem)
+    except Internal as error:  # nobody foresaw it, so it is a bug
+        return Outcome(case, "crashed", error.detail)
     except EngineError as error:
         return Outcome(case, "refused", error.detail)
     except Exception as error:  # whatever else escapes is a bug, and is shown as one

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from pydantic import ValidationError
 
 import spectral_engine as se
+from spectral_engine.errors import InvalidRequest
 from tests.support.digits import save_all, splits
 
 
@@ -110,5 +110,5 @@ def test_the_same_seed_draws_the_same_weights(folder):
     ],
 )
 def test_what_does_not_go_together_is_refused_by_field(recipe, field):
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises(InvalidRequest, match=field):
         se.Recipe.parse(recipe)
