@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
+from spectral_engine.data.images import images_as_arrays
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import (
@@ -59,18 +62,22 @@ def load_splits(
     out as `claim` needs.
     """
     path = Path(source)
-    if not path.is_file():
+    if not path.exists():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
     prepare = _preprocessing(preprocessing)
     digest = _digest(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
+        if kind == "images":
+            return _from_images(plain, digest, inputs, seed, label, prepare, claim)
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
-        return _from_table(plain, digest, inputs, seed, label, prepare, claim)
+            found = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim, [])
+        else:
+            found = _from_table(plain, digest, inputs, seed, label, prepare, claim)
+        return replace(found, applied=prepare)
 
 
 def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessing | None:
@@ -80,6 +87,14 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
         return Preprocessing.model_validate(given)
     except ValidationError as error:
         raise InvalidRequest.of(error, "preprocessing") from error
+
+
+def _digest_of_folder(folder: Path) -> str:
+    """Return a digest of all names and contents, whatever the order in which they are listed."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{_digest(path)}\n".encode())
+    return whole.hexdigest()
 
 
 def _from_table(
@@ -108,6 +123,26 @@ def _from_table(
     return _splits(digest, parts, "random", notes, table.label, table.names)
 
 
+def _from_images(
+    path: Path,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    label: str | None,
+    prepare: Preprocessing | None,
+    claim: Claim | None,
+) -> Splits:
+    notes: list[str] = []
+    # Arrays that are mapped from a file outlive it.
+    with tempfile.TemporaryDirectory(prefix="images-") as folder:
+        arrays, left = images_as_arrays(
+            path, inputs, Path(folder), label=label, preprocessing=prepare, notes=notes
+        )
+        found = _from_arrays(arrays, digest, inputs, seed, left, None, (), claim, notes)
+    # Where the channels of a file stand is ours to know, and nobody's to say.
+    return replace(found, applied=left.model_copy(update={"layout": "as_is"}))
+
+
 def _from_arrays(
     arrays: dict[str, Array],
     digest: str,
@@ -117,8 +152,8 @@ def _from_arrays(
     array: str | None,
     outputs: Sequence[str],
     claim: Claim | None,
+    notes: list[str],
 ) -> Splits:
-    notes: list[str] = []
     parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
     used = (
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
@@ -290,5 +325,7 @@ def _splits(
 
 
 def _digest(path: Path) -> str:
+    if path.is_dir():
+        return _digest_of_folder(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

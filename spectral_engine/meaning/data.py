@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
@@ -39,7 +40,7 @@ def understand_data(
 
     A model that is to be trained from fresh weights need not know anything.
     """
-    probe = ask_original(module, original, spread_rows(splits.train))
+    probe = ask_original(module, original, spread_rows(splits.train), splits.applied)
     names = names_in_model(module.model)
     meaning = understand(probe, splits.labels, option, recipe.task, names)
     fresh = recipe.spectral.init == "fresh"
@@ -56,7 +57,9 @@ def understand_data(
     return Understood(meaning, _counted(meaning, read), probe)
 
 
-def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
+def ask_original(
+    module: OnnxModule, original: Source, rows: Split, applied: Preprocessing | None = None
+) -> Probe:
     """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
     runner = Runner(original)
     nodes = graph_nodes(module.model)
@@ -71,7 +74,7 @@ def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
             f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
             "nothing can be trained: export the model with its scores as an output"
         )
-    return Probe(rows, outputs, runner.predict_all)
+    return Probe(rows, outputs, runner.predict_all, applied)
 
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.split import Split
 from spectral_engine.meaning import order as orders
 from spectral_engine.meaning import skill as knows
@@ -148,7 +149,7 @@ def _lines(targets: Array, answers: Array) -> tuple[Array, Array]:
 
 def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
     rows = probe.rows.take(np.arange(min(ROWS, probe.rows.rows)))
-    labels = meaning.labels(_raw(rows))
+    labels, applied = meaning.labels(_raw(rows)), probe.applied or Preprocessing()
     for name, array in probe.rows.inputs.items():
         if array.dtype.kind != "f":
             continue
@@ -160,7 +161,7 @@ def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
                 remedy = (
                     option
                     if isinstance(option, str)
-                    else f"pass preprocessing {json.dumps(option)}"
+                    else f"pass preprocessing {json.dumps(applied.then(option))}"
                 )
                 yield Hypothesis(f"{name!r}: {reason}", remedy, "#/preprocessing", found)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.split import Split
 
 Array = NDArray[Any]
@@ -28,12 +29,13 @@ class Output:
 class Probe:
     """Rows with their raw labels, where there are any, and the original's answers on them, output by output.
 
-    `ask` runs the original on changed inputs, for hypotheses.
+    `ask` runs the original on changed inputs, for hypotheses; `applied` was done to the inputs already.
     """
 
     rows: Split
     outputs: tuple[Output, ...]
     ask: Callable[[Split], Mapping[str, Array]]
+    applied: Preprocessing | None = None
 
     def answers_of(self, output: str) -> Array:
         """Return the answers of one output [n, …]."""

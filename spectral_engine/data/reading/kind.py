@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
+from spectral_engine.data.images.archive import holds_images
 from spectral_engine.errors import DatasetMismatch
 
-Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "text"]
+Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "images", "text"]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "parquet"),
@@ -26,13 +27,15 @@ OTHERS = (
     (b"\x80\x05", "a pickle, which is never opened: save plain arrays with numpy.savez"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet: save it as CSV"),
     (b"%PDF", "a PDF"),
-    (b"\x89PNG", "one image: give an .npz file of arrays"),
-    (b"\xff\xd8\xff", "one image: give an .npz file of arrays"),
+    (b"\x89PNG", "one image: put images into a folder or an archive"),
+    (b"\xff\xd8\xff", "one image: put images into a folder or an archive"),
 )
 
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of a file; raises DatasetMismatch that says what it is and what to give instead."""
+    if path.is_dir():
+        return _of_archive(path, "a folder")
     with path.open("rb") as file:
         start = file.read(512)
     for beginning, kind in BEGINNINGS:
@@ -44,7 +47,7 @@ def kind_of(path: Path) -> Kind:
     if start.startswith(b"PK"):
         return _of_zip(path)
     if len(start) > 262 and start[257:262] == b"ustar":
-        raise _not_read("a tar archive: give an .npz file of arrays")
+        return _of_archive(path, "a tar archive")
     return "text"
 
 
@@ -62,10 +65,17 @@ def _of_zip(path: Path) -> Kind:
         return "npz"
     if any(name.endswith("data.pkl") for name in names):
         raise _not_read("a file of torch.save, which is never opened: save arrays with numpy.savez")
-    raise _not_read("a zip archive without arrays: give an .npz file of arrays")
+    return _of_archive(path, "a zip archive")
+
+
+def _of_archive(path: Path, said: str) -> Kind:
+    if holds_images(path):
+        return "images"
+    raise _not_read(f"{said} without arrays or images: give an .npz file of arrays")
 
 
 def _not_read(said: str) -> DatasetMismatch:
     return DatasetMismatch(
-        f"the file is {said}; .npz, .csv, .parquet and Arrow files are read", pointer="#/file"
+        f"the file is {said}; .npz, .csv, .parquet and Arrow files and archives of images are read",
+        pointer="#/file",
     )
