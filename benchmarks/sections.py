@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks import summaries
 from benchmarks.input_relevance import summary as relevance
-from benchmarks.small_data import summary as small_data_summary
 from benchmarks.sparcs import summary as sparcs
 
 Row = dict[str, Any]
@@ -331,12 +331,45 @@ SECTIONS = [
         },
     ),
     Section(
+        name="fuzz_data",
+        title="Damaged and changed tables and arrays",
+        command="python -m benchmarks.fuzz_data",
+        goal="no error that was not foreseen, and no target met with a metric that cannot move",
+        badness=lambda row: row["foreign"] + row["still"],
+        columns={
+            "files": lambda row: f"{row['mutants']:,}",
+            "seed": lambda row: str(row["seed"]),
+            "read": lambda row: f"{row['read']:,}",
+            "refused": lambda row: f"{row['refused']:,}",
+            "not foreseen": lambda row: str(row["foreign"]),
+            "whole jobs": lambda row: str(row["jobs"]),
+            "met with a constant metric": lambda row: str(row["still"]),
+        },
+    ),
+    Section(
+        name="false_certificates",
+        title="Wrecked candidates: certificates that are false",
+        command="python -m benchmarks.false_certificates",
+        goal="0 in 500 jobs",
+        badness=lambda row: float(bool(row.get("false"))),
+        summary=summaries.of_certificates,
+        columns={
+            "answers": lambda row: row["kind"],
+            "wreck": lambda row: row["wreck"],
+            "rows": lambda row: f"{row['rows']:,}",
+            "floor": lambda row: f"{row['max_metric_drop']:g}",
+            "outcome": lambda row: row["outcome"],
+            "true drop": lambda row: "" if "true_drop" not in row else f"{row['true_drop']:.3f}",
+            "false": lambda row: "yes" if row.get("false") else "",
+        },
+    ),
+    Section(
         name="small_data",
         title="2,500 rows and a floor of one point: what is held out, handed out and shown",
         command="python -m benchmarks.small_data",
         goal="true drop: on rows that neither the original nor the job saw; target_met must keep it within 1 point",
         badness=lambda row: row["true_drop"],
-        summary=small_data_summary,
+        summary=summaries.of_small_data,
         columns={
             "data": lambda row: row["data"],
             "seed": lambda row: str(row["seed"]),

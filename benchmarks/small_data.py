@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -117,23 +116,6 @@ def accuracy(model: Path, left: Arrays) -> float:
     session = onnxruntime.InferenceSession(str(model))
     answers = session.run(None, {"x": left[0]})[0]
     return float((answers.argmax(1) == left[1]).mean())
-
-
-def summary(own: list[dict[str, Any]]) -> str:
-    """Say what each way to hold out gives on average."""
-    said = []
-    for split, words in (("usual", "15 % held out"), ("by_floor", "as many as the floor needs")):
-        cells = [row for row in own if row["split"] == split]
-        if cells:
-            met = [row for row in cells if row["outcome"] == "target_met"]
-            broken = sum(row["true_drop"] > FLOOR for row in met)
-            kept = statistics.mean(row["macs_kept"] for row in cells)
-            lost = statistics.mean(row["true_drop"] for row in cells)
-            said.append(
-                f"{words}: {len(met)} of {len(cells)} jobs met the target, of which {broken} truly lose more than a "
-                f"point; {kept:.0%} of the multiply-adds kept and {100 * lost:.2f} points truly lost on average"
-            )
-    return "; ".join(said)
 
 
 if __name__ == "__main__":

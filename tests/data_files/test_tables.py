@@ -156,3 +156,12 @@ def test_a_damaged_table_is_read_or_refused_and_never_a_traceback(tmp_path_facto
     path.write_bytes(BASE[:at] + put + BASE[at + cut :])
     with suppress(EngineError):  # and nothing else
         load_splits(path, [FEATURES], seed=0)
+
+
+def test_columns_of_yes_and_no_are_ones_and_zeros(tmp_path):
+    lines = ["a,b,c,label", *(f"{i},{i % 2 == 0},{i * 2},{i % 3 == 0}" for i in range(30))]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    splits = load_splits(tmp_path / "d.csv", [FEATURES], seed=0)
+    rows = splits.train.inputs["x"]
+    assert (rows[:, 1] == (rows[:, 0] % 2 == 0)).all()
+    assert (splits.train.labels == (rows[:, 0] % 3 == 0)).all()

@@ -25,7 +25,7 @@ def numbers(column: Any, name: str, notes: list[str]) -> Array:
     kind = column.type
     refuse_missing(column, name)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return np.asarray(column.to_numpy(), dtype=np.float32)
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
     if pa.types.is_decimal(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float32)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -47,7 +47,7 @@ def labels(column: Any, name: str) -> Array:
         if len(blank):
             raise _missing(name, blank, len(column))
         return np.asarray([str(value) for value in column.to_pylist()])
-    values = np.asarray(column.to_numpy())
+    values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind not in "fiub":
         raise DatasetMismatch(
             f"column {name!r} holds {column.type}, which is no label: give numbers or texts",

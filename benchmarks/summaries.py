@@ -1,0 +1,38 @@
+"""What the rows of a benchmark say together, in a sentence."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from typing import Any
+
+ONE_POINT = 0.01
+
+
+def of_certificates(own: list[dict[str, Any]]) -> str:
+    """Say how many certificates were false, and how the jobs ended."""
+    ends = Counter(row["outcome"] for row in own)
+    false = [row for row in own if row.get("false")]
+    held = [row for row in own if row["outcome"] == "target_met" and not row["false"]]
+    said = ", ".join(f"{outcome} {count}" for outcome, count in ends.most_common())
+    return (
+        f"{len(false)} false certificates in {len(own)} jobs ({said}); in {len(held)} the wreck truly keeps its floor: "
+        "some leave a net as good as before"
+    )
+
+
+def of_small_data(own: list[dict[str, Any]]) -> str:
+    """Say what each way to hold out gives on average."""
+    said = []
+    for split, words in (("usual", "15 % held out"), ("by_floor", "as many as the floor needs")):
+        cells = [row for row in own if row["split"] == split]
+        if cells:
+            met = [row for row in cells if row["outcome"] == "target_met"]
+            broken = sum(row["true_drop"] > ONE_POINT for row in met)
+            kept = statistics.mean(row["macs_kept"] for row in cells)
+            lost = statistics.mean(row["true_drop"] for row in cells)
+            said.append(
+                f"{words}: {len(met)} of {len(cells)} jobs met the target, of which {broken} truly lose more than a "
+                f"point; {kept:.0%} of the multiply-adds kept and {100 * lost:.2f} points truly lost on average"
+            )
+    return "; ".join(said)
