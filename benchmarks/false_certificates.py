@@ -2,7 +2,7 @@
 
     python -m benchmarks.false_certificates [--jobs 500]
 
-Kind of answers, labels, rows, floor, confidence, way to wreck and budget are drawn by the job's number. The true drop is
+Kind of answers, labels, rows, floor, confidence, wreck and budget are drawn by the number of the job. The true drop is
 measured on 20,000 rows of their own. A row is written for every job; a stopped run goes on.
 """
 
