@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from spectral_engine.errors import EngineError, Internal
 
-# What a mistake in a program raises. Memory, files and devices fail in other ways, and may do better another time.
-MISTAKES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+# Memory, files and devices fail so, and may do better another time; all else is a mistake in a program.
+FAILURES = (OSError, MemoryError)
 LACKS = ("allocate memory", "out of memory", "CUDA")
 MOST_WORDS = 300
 
@@ -36,6 +36,7 @@ def unforeseen(
 
 
 def _is_mistake(error: Exception) -> bool:
-    if type(error) is RuntimeError or isinstance(error, NotImplementedError):
-        return not any(word in str(error) for word in LACKS)
-    return isinstance(error, MISTAKES)
+    if isinstance(error, RuntimeError):  # of which torch makes its own kinds, for devices
+        own = type(error) is RuntimeError or isinstance(error, NotImplementedError | RecursionError)
+        return own and not any(word in str(error) for word in LACKS)
+    return not isinstance(error, FAILURES)

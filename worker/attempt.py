@@ -55,11 +55,11 @@ class Attempt:
         request = {"kind": job.kind, "engine": engines.of(job.kind), "model": str(model)}
         if dataset is None:
             return request | job.recipe
+        said = {} if dataset.labels is None else {"labels": dataset.labels}
         return request | {
+            "options": {"label": dataset.label, "preprocessing": dataset.preprocessing, **said},
             "data": str(data),
             "recipe": job.recipe,
-            "label": dataset.label,
-            "preprocessing": dataset.preprocessing,
             "work_dir": str(workspace.checkpoints),
             "output": str(workspace.output),
         }

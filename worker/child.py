@@ -78,8 +78,7 @@ def _compress(request: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
         request["recipe"],
         pipe.progress,
         Path(request["work_dir"]),
-        label=request["label"],
-        preprocessing=request["preprocessing"],
+        **request["options"],
     )
     return _save(result, Path(request["output"]))
 

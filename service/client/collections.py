@@ -67,6 +67,7 @@ class Datasets:
         *,
         label: str | None = None,
         preprocessing: Mapping[str, Any] | None = None,
+        labels: Mapping[str, Any] | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_bytes: OnBytes | None = None,
@@ -78,6 +79,7 @@ class Datasets:
             "metadata": _json(metadata),
             "label": label,
             "preprocessing": _json(preprocessing),
+            "labels": _json(labels),
         }
         with packed(file) as whole:
             answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)

@@ -1,5 +1,6 @@
 """Arrays under the names that people give them; what nobody read is said; axes are never reshaped into place."""
 
+import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -112,3 +113,14 @@ def test_a_damaged_archive_is_read_or_refused_and_never_a_traceback(tmp_path_fac
     path.write_bytes(bytes(content))
     with suppress(EngineError):  # and nothing else
         load_splits(path, [ROWS], seed=0)
+
+
+def test_a_header_that_is_no_python_is_refused(tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(X)
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        text = repr(header).replace("}", "").ljust(117) + "\n"
+        archive.writestr(
+            "x.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+        )
+    with pytest.raises(DatasetMismatch, match="is not an array"):
+        load_splits(tmp_path / "d.npz", [ROWS], seed=0)

@@ -9,6 +9,7 @@ from pydantic import Field
 from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
+from spectral_engine.labels import LabelsOption
 
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
@@ -45,6 +46,9 @@ class DatasetFields(Request):
     metadata: Metadata = Field(default_factory=dict)
     label: Name | None = Field(None, description="the column that holds the labels")
     preprocessing: Preprocessing | None = None
+    labels: LabelsOption | None = Field(
+        None, description="what the labels are; what a recipe says wins over it, field by field"
+    )
 
 
 class Dataset(Resource):
@@ -58,6 +62,7 @@ class Dataset(Resource):
     size_bytes: int
     label: str | None
     preprocessing: dict[str, Any] | None
+    labels: dict[str, Any] | None
     metadata: dict[str, str]
     created_at: Timestamp
     links: FileLinks

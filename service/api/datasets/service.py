@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.api.context import Context
@@ -24,8 +25,6 @@ def create(
 ) -> tuple[dict[str, Any], bool]:
     """Record a stored file as a data set; return it as shown, and whether it is an old answer."""
     fields = received.fields
-    given = fields.preprocessing
-    preprocessing = given.model_dump(exclude_none=True) if given else None
 
     def make(session: Session) -> dict[str, Any]:
         record = DatasetRepository(session).add(
@@ -35,11 +34,16 @@ def create(
             size_bytes=received.size_bytes,
             metadata=fields.metadata,
             label=fields.label,
-            preprocessing=preprocessing,
+            preprocessing=_said(fields.preprocessing),
+            labels=_said(fields.labels),
         )
         return show(record)
 
     return once(here, key, "POST /v1/datasets", received.fingerprint(), make)
+
+
+def _said(given: BaseModel | None) -> dict[str, Any] | None:
+    return given.model_dump(mode="json", exclude_unset=True, exclude_none=True) if given else None
 
 
 def get(here: Context, dataset_id: str) -> DatasetRecord:
@@ -72,6 +76,7 @@ def show(dataset: DatasetRecord) -> dict[str, Any]:
         "size_bytes": dataset.size_bytes,
         "label": dataset.label,
         "preprocessing": dataset.preprocessing,
+        "labels": dataset.labels,
         "metadata": dataset.metadata_,
         "created_at": timestamp(dataset.created_at),
         "links": {"self": path, "file": f"{path}/file"},

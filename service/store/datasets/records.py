@@ -23,5 +23,6 @@ class DatasetRecord(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     label: Mapped[str | None] = mapped_column(String(200))
     preprocessing: Mapped[dict[str, Any] | None]
+    labels: Mapped[dict[str, Any] | None]
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
     created_at: Mapped[datetime]

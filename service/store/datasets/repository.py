@@ -30,6 +30,7 @@ class DatasetRepository:
         metadata: dict[str, str] | None = None,
         label: str | None = None,
         preprocessing: dict[str, Any] | None = None,
+        labels: dict[str, Any] | None = None,
     ) -> DatasetRecord:
         """Record an artifact as a data set."""
         record = DatasetRecord(
@@ -41,6 +42,7 @@ class DatasetRepository:
             metadata_=metadata or {},
             label=label,
             preprocessing=preprocessing,
+            labels=labels,
             created_at=now(),
         )
         self.session.add(record)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.reading.npz import read_npz
+from spectral_engine.data.reading.npz import HEADER_FAULTS, read_npz
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
@@ -57,7 +57,7 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
 def _one(path: Path) -> Array:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+    except (OSError, *HEADER_FAULTS) as error:
         raise DatasetMismatch(
             f"{path.name!r} is not a whole array of plain numbers: {error}", pointer="#/file"
         ) from error

@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +19,16 @@ Array = NDArray[Any]
 MAX_DECLARED_BYTES = 64 * 2**30
 IN_MEMORY_BYTES = 2 * 2**30
 COPIED_AT_ONCE = 2**22
+# Of numpy's reader, which takes a header for a piece of Python.
+HEADER_FAULTS = (
+    ValueError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    EOFError,
+    RecursionError,
+    TokenError,
+)
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -74,7 +85,7 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
-    except (ValueError, SyntaxError, TypeError, OverflowError, EOFError) as error:
+    except HEADER_FAULTS as error:
         raise DatasetMismatch(f"{name!r} is not an array: {error}", pointer=f"#/{name}") from error
     return shape, dtype
 

@@ -83,9 +83,35 @@ def test_a_data_set_goes_up_with_its_label_and_preprocessing(
     file = tmp_path / "rows.csv"
     file.write_bytes(b"x,y\n1,0\n")
 
-    dataset = client.datasets.create(file, label="y", preprocessing={"scale": 0.5})
+    dataset = client.datasets.create(
+        file, label="y", preprocessing={"scale": 0.5}, labels={"classes": ["no", "yes"]}
+    )
 
     assert (dataset.label, dataset.preprocessing) == ("y", {"scale": 0.5})
+    assert dataset.labels == {"classes": ["no", "yes"]}
+
+
+def test_labels_that_cannot_be_read_are_refused_by_field(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"x,y\n1,0\n")
+
+    with pytest.raises(ApiError) as caught:
+        client.datasets.create(file, labels={"klasses": ["no", "yes"]})
+
+    assert caught.value.status == 422
+    assert "klasses" in caught.value.problem.detail
+
+
+def test_a_folder_goes_up_as_an_archive_that_depends_on_its_contents_alone(
+    client: Client, tmp_path: Path
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        (tmp_path / "pets" / name / "1.png").write_bytes(name.encode())
+
+    sent, again = (client.datasets.create(tmp_path / "pets") for _ in range(2))
+
+    assert sent.sha256 == again.sha256
 
 
 def test_a_recipe_is_sent_as_object_or_dict(client: Client, job: Job) -> None:
