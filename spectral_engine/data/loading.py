@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,7 +142,8 @@ def _from_arrays(
         _check_rows(split, part)
     given = "train" in parts
     cut = _given_parts(splits, seed) if given else _cut(splits[""], seed)
-    return _splits(digest, cut, "given" if given else "random", notes, None, None)
+    made = _splits(digest, cut, "given" if given else "random", notes, None, None)
+    return replace(made, given=tuple(used)) if given else made
 
 
 def _inputs(

@@ -42,6 +42,7 @@ class Splits:
     test: Split
     summary: DataSummary
     feature_names: list[str] | None = None
+    given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -1,0 +1,31 @@
+"""What is known of the original's memory before candidates are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectral_engine.report.seen_schema import MemorySign, Reading
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is said of the held-out rows, which parts are said to be seen, and the sign where nothing is said.
+
+    `reference` is the original without its memory of the held-out rows, where it was trained.
+    """
+
+    said: bool | None
+    parts: tuple[str, ...] = ()
+    sign: MemorySign | None = None
+    reference: Path | None = None
+
+    @property
+    def suspected(self) -> bool:
+        """True where nothing is said, and a sign was found."""
+        return self.said is None and self.sign is not None and self.sign.found
+
+    @property
+    def assumed(self) -> Reading:
+        """How the rows are read: as unseen, but where it is said that they were seen."""
+        return "seen" if self.said else "unseen"
