@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,8 @@ from spectral_engine.progress import OnProgress, Progress, Stage, ignore
 from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.report.build import Finished, build_report, provenance_properties
 from spectral_engine.result import Candidate, ReportFile, Result
-from spectral_engine.seen_rows.look import look, needs_reference, share_of_uncut, with_reference
+from spectral_engine.seen_rows.look import look, needs_rehearsal
+from spectral_engine.seen_rows.rehearsal import rehearse, share_of_rehearsal
 from spectral_engine.setup import Setup, first_rows, prepare
 from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.spectral.fresh import draw_weights
@@ -79,16 +79,14 @@ def compress(
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = setup.evaluation.validation_metric(setup.original)
     memory = look(setup, task.work_dir if task.resumable else None, tell.as_it_is)
-    wanted = needs_reference(setup, memory)
-    ends = TRAINING_ENDS - (TRAINING_ENDS - TRAINING_BEGINS) * (
-        share_of_uncut(task) if wanted else 0.0
-    )
-    path = path_of(setup, replace(task, on_progress=tell.within(TRAINING_BEGINS, ends)))
+    wanted = needs_rehearsal(setup, memory)
+    rest = (TRAINING_ENDS - TRAINING_BEGINS) * (share_of_rehearsal(task) if wanted else 0.0)
+    own = tell.within(TRAINING_BEGINS, TRAINING_ENDS - rest)
+    path = path_of(setup, replace(task, on_progress=own))
     built = path.run()
     if wanted:
-        uncut = tell.within(ends, TRAINING_ENDS)
-        start = partial(start_trainer, setup, task.feed)
-        memory = with_reference(memory, task, start, path.walk.rate, uncut)
+        again = tell.within(TRAINING_ENDS - rest, TRAINING_ENDS)
+        memory = replace(memory, rehearsal=rehearse(setup, task, path_of, again))
     seconds = time.time() - started
     files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)

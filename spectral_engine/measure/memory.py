@@ -21,8 +21,8 @@ from spectral_engine.meaning.layout import Form
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 TEMPERATURES = np.exp(np.linspace(-2.5, 2.5, 41))
-THRESHOLD = 0.55
-SURENESS = 1.0  # standard errors by which the place must be below the threshold
+THRESHOLD = 0.65
+SURENESS = 0.5  # standard errors by which the place must be below the threshold
 CLEAR_RISE = 1.0  # standard errors by which the loss must rise on rows that were left out
 SMALLEST = 1e-7
 

@@ -155,7 +155,7 @@ def _judge(finished: Finished) -> Judged:
         latency["baseline"],
     )
     entries[index] = entries[index].model_copy(update={"chosen": True})
-    told = tell(finished.memory, setup.evaluation, read)
+    told = tell(finished.memory, read)
     return Judged(index, entries, baseline, verdict, told)
 
 
@@ -208,7 +208,7 @@ def _entry(
             own,
         ),
         drop=held_out.drop,
-        drop_against_reference=None if read.seen is None else read.seen.measured[position].drop,
+        rehearsed=read.rehearsal_of(position),
         floor_test=read.decided.tests[position],
         validation_drop=validation_drop,
         speedups=[

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from spectral_engine.report.section import Section
-from spectral_engine.report.seen_schema import SeenRows
+from spectral_engine.report.seen_schema import Rehearsed, SeenRows
 
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
@@ -165,12 +165,12 @@ class CandidateEntry(Section):
     id: str
     measurement: Measurement
     drop: Drop | None = Field(None, description="on held-out rows; None where not measured")
-    drop_against_reference: Drop | None = Field(
-        None, description="against the original retrained without these rows, which it has seen"
+    rehearsed: Rehearsed | None = Field(
+        None, description="where the original has seen the held-out rows, or there are signs of it"
     )
     floor_test: FloorTest | None = Field(
         None,
-        description="None without max_metric_drop; against the model that seen_rows.decided_against names",
+        description="None without max_metric_drop; by what seen_rows.decided_by names",
     )
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)

@@ -12,24 +12,35 @@ Reading = Literal["unseen", "seen"]
 
 
 class MemorySign(Section):
-    """What a copy of the original forgot and learned when half of its rows were trained on again, and half were not.
+    """What a copy of the original learned and forgot when it was trained again on some of the rows, and not on others.
 
-    `place` is learned / (learned + forgotten): near 0 where the original answers as after training on these rows, near
+    `place` is learned / (learned + forgotten): near 0 where the original answers as after training on such rows, near
     1 where it answers as any model does on rows that it never saw.
     """
 
     place: float
     error: float = Field(description="standard error of the place")
     threshold: float = Field(
-        description="a sign is found where place + error, and forgotten alone, say so"
+        description="a sign is found where place + error is below, and the others are forgotten"
     )
-    learned: float = Field(
-        description="fall of the calibrated loss on the rows that were trained on again"
-    )
-    forgotten: float = Field(description="its rise on the rows that were not")
+    learned: float = Field(description="fall of the calibrated loss on the rows trained on again")
+    forgotten: float = Field(description="its rise on the others")
     found: bool
     rows_trained: int
     rows_watched: int
+
+
+class Rehearsed(Section):
+    """The same cut on a stand-in that never saw the held-out rows, against that stand-in.
+
+    Where the job's own candidate does worse beside the stand-in, it stands here in place of the stand-in's.
+    """
+
+    drop: float
+    upper_bound: float = Field(
+        description="of that drop, one-sided, at the target's confidence, with the allowance"
+    )
+    nodes: int
 
 
 class FloorReading(Section):
@@ -57,15 +68,20 @@ class SeenRows(Section):
     assumed: Reading
     statement: str
     sign: MemorySign | None = Field(None, description="None where none was looked for")
-    reference: float | None = Field(
-        None,
-        description="metric, on the held-out rows, of the original retrained in the same way and never cut, without "
-        "these rows",
+    stand_in: float | None = Field(
+        None, description="metric on the held-out rows of what the rehearsal compares with"
     )
-    decided_against: Literal["original", "reference"] = Field(
-        "original", description="which model the outcome compares the candidates with"
+    allowance: float | None = Field(
+        None,
+        description="by how much the original may truly be better; in the bounds of what was rehearsed",
+    )
+    decided_by: Literal["original", "rehearsal"] = Field(
+        "original", description="what the outcome is by: drops against the original, or rehearsed"
+    )
+    doubt: str | None = Field(
+        None, description="why the rehearsal, where there is one, cannot decide"
     )
     readings: list[FloorReading] = Field(
-        default_factory=list, description="where a floor is asked for and both can be told"
+        default_factory=list, description="where a floor is asked for; two where it was rehearsed"
     )
     taken_for_granted: str | None = None

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from spectral_engine.report.seen_schema import MemorySign, Reading
+from spectral_engine.seen_rows.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What is said of the held-out rows, which parts are said to be seen, and the sign where nothing is said.
-
-    `reference` is the original without its memory of the held-out rows, where it was trained.
-    """
+    """What is said of the held-out rows, which parts are said to be seen, and the sign where nothing is said."""
 
     said: bool | None
     parts: tuple[str, ...] = ()
     sign: MemorySign | None = None
-    reference: Path | None = None
+    rehearsal: Rehearsal | None = None
 
     @property
     def suspected(self) -> bool:

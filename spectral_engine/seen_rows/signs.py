@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
@@ -23,6 +24,7 @@ from spectral_engine.measure.memory import (
     place_between,
     score_losses,
 )
+from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.schedule import half_cosine
 from spectral_engine.recipe import Spectral
 from spectral_engine.report.seen_schema import MemorySign
@@ -31,7 +33,8 @@ from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.trainer import Trainer
 
-EPOCHS, BATCH, RATE = 8, 64, 2e-3
+STEPS, BATCH, RATE = 120, 64, 3e-3
+SHAKE = 0.3  # of a weight matrix's own deviation
 MOST_ROWS, FEWEST_ROWS = 1000, 40  # of each half
 MOST_ANSWERS = 4_000_000  # numbers in the answers to one half
 ORDER = 32_452_843  # keeps the halves' random numbers apart from others
@@ -94,17 +97,21 @@ def _some(split: Split, most: int, rng: np.random.Generator) -> Split:
 
 
 def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | None:
-    objective = replace(setup.objective, distill=0.0, others=())
-    model = SpectralModel(load(setup.original).to(setup.device), setup.coupling, Spectral())
-    trainer = Trainer(model, objective, None, setup.recipe.training, setup.device)
+    runner = Runner(setup.original)
+
+    def by_original(part: Split) -> NDArray[Any]:
+        return runner.predict(part, output=setup.meaning.output)
+
+    before = _losses(setup, by_original, again, left_out)
+    trainer = _shaken(setup)
     feed = Feed(again, BATCH, setup.device)
-    losses = _losses(setup, trainer)
-    before = losses(again, left_out)
-    steps = EPOCHS * feed.steps_per_epoch
-    for step in range(steps):
-        trainer.step(feed.at_step(step, setup.recipe.seed), RATE * half_cosine(step, steps))
-    trained, watched = losses(again)[0], losses(left_out)[0]
-    trainer.stop()
+    for step in range(STEPS):
+        trainer.step(feed.at_step(step, setup.recipe.seed), RATE * half_cosine(step, STEPS))
+
+    def by_copy(part: Split) -> NDArray[Any]:
+        return trainer.answers(Feed(part, BATCH, setup.device))
+
+    (trained,), (watched,) = _losses(setup, by_copy, again), _losses(setup, by_copy, left_out)
     place = place_between(before[0] - trained, watched - before[1])
     if not isfinite(place.value):
         return None
@@ -120,19 +127,28 @@ def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | No
     )
 
 
-def _losses(setup: Setup, trainer: Trainer) -> Callable[..., list[NDArray[np.float64]]]:
-    """Return what gives the losses of some parts, at one temperature for all of them."""
+def _shaken(setup: Setup) -> Trainer:
+    """Return a copy of the original whose weights have some noise: what errs on no row would not move, nor forget."""
+    objective = replace(setup.objective, distill=0.0, others=())
+    module = load(setup.original)
+    generator = torch.Generator().manual_seed(setup.recipe.seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1 and parameter.is_floating_point():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.add_(SHAKE * parameter.std() * noise.to(parameter.dtype))
+    model = SpectralModel(module.to(setup.device), setup.coupling, Spectral())
+    return Trainer(model, objective, None, setup.recipe.training, setup.device)
 
-    def of(*parts: Split) -> list[NDArray[np.float64]]:
-        answers = [
-            setup.meaning.answers(trainer.answers(Feed(part, BATCH, setup.device)))
-            for part in parts
-        ]
-        labels = [part.labels for part in parts if part.labels is not None]
-        found = row_losses(setup.meaning, np.concatenate(answers), np.concatenate(labels))
-        return np.split(found, np.cumsum([part.rows for part in parts])[:-1])
 
-    return of
+def _losses(
+    setup: Setup, answering: Callable[[Split], NDArray[Any]], *parts: Split
+) -> list[NDArray[np.float64]]:
+    """Return each row's loss in some parts, at one temperature for all of them."""
+    answers = [setup.meaning.answers(answering(part)) for part in parts]
+    labels = [part.labels for part in parts if part.labels is not None]
+    found = row_losses(setup.meaning, np.concatenate(answers), np.concatenate(labels))
+    return np.split(found, np.cumsum([part.rows for part in parts])[:-1])
 
 
 def row_losses(
