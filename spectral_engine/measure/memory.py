@@ -21,8 +21,9 @@ from spectral_engine.meaning.layout import Form
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 TEMPERATURES = np.exp(np.linspace(-2.5, 2.5, 41))
-THRESHOLD = 0.65
+THRESHOLD = 0.6
 SURENESS = 0.5  # standard errors by which the place must be below the threshold
+OVERCONFIDENT = 1.1  # best temperature: training leaves none above 1 on the rows that it saw
 CLEAR_RISE = 1.0  # standard errors by which the loss must rise on rows that were left out
 SMALLEST = 1e-7
 
@@ -36,15 +37,17 @@ class Place:
     learned: float
     forgotten: float
     forgotten_error: float
+    temperature: float = 1.0  # that suits the net's answers to these rows best
 
     @property
     def remembers(self) -> bool:
         """True where the rows show that the net has learned from them."""
         low_enough = self.value + SURENESS * self.error < THRESHOLD
-        return low_enough and self.forgotten > CLEAR_RISE * self.forgotten_error
+        forgets = self.forgotten > CLEAR_RISE * self.forgotten_error
+        return low_enough and forgets and self.temperature <= OVERCONFIDENT
 
 
-def place_between(learned: Floats, forgotten: Floats) -> Place:
+def place_between(learned: Floats, forgotten: Floats, temperature: float = 1.0) -> Place:
     """Return the place from each row's fall of loss [rows trained on] and rise of loss [rows left out].
 
     The error is that of a ratio of independent means, by the delta method.
@@ -53,17 +56,17 @@ def place_between(learned: Floats, forgotten: Floats) -> Place:
     fall_error, rise_error = _error(learned), _error(forgotten)
     whole = fall + rise
     if whole <= 0:
-        return Place(inf, inf, fall, rise, rise_error)
+        return Place(inf, inf, fall, rise, rise_error, temperature)
     error = sqrt((rise * fall_error) ** 2 + (fall * rise_error) ** 2) / whole**2
-    return Place(fall / whole, error, fall, rise, rise_error)
+    return Place(fall / whole, error, fall, rise, rise_error, temperature)
 
 
 def _error(values: Floats) -> float:
     return float(values.std(ddof=1)) / sqrt(len(values)) if len(values) > 1 else inf
 
 
-def class_losses(answers: Array, labels: Array, form: Form) -> Floats:
-    """Return each row's negative log-likelihood [rows] of classes [rows, places…, k], at its best temperature.
+def class_losses(answers: Array, labels: Array, form: Form) -> tuple[Floats, float]:
+    """Return each row's negative log-likelihood [rows] of classes [rows, places…, k], and the best temperature for it.
 
     A label of −1 is not counted.
     """
@@ -76,8 +79,8 @@ def class_losses(answers: Array, labels: Array, form: Form) -> Floats:
     return _at_best_temperature(logits, known, shares)
 
 
-def score_losses(answers: Array, labels: Array, form: Form) -> Floats:
-    """Return each row's negative log-likelihood [rows] of yes or no [rows, places…], at its best temperature."""
+def score_losses(answers: Array, labels: Array, form: Form) -> tuple[Floats, float]:
+    """Return each row's negative log-likelihood [rows] of yes or no [rows, places…], and the best temperature."""
     values = answers.astype(np.float64)
     if form == "probabilities":  # canonical ones have the threshold of 0.5 taken off
         values = logit(np.clip(values + 0.5, SMALLEST, 1 - SMALLEST))
@@ -95,11 +98,13 @@ def _logits(answers: Array, form: Form) -> Floats:
     return np.log(np.maximum(values, SMALLEST)) if form == "probabilities" else values
 
 
-def _at_best_temperature(logits: Floats, known: NDArray[np.int64], shares: Floats) -> Floats:
-    best, least = np.zeros(0), inf
+def _at_best_temperature(
+    logits: Floats, known: NDArray[np.int64], shares: Floats
+) -> tuple[Floats, float]:
+    best, least, found = np.zeros(0), inf, 1.0
     for temperature in TEMPERATURES:
         logs = log_softmax(logits / temperature, axis=-1)
         losses = -(np.take_along_axis(logs, known, axis=-1)[..., 0] * shares).sum(1)
         if losses.mean() < least:
-            best, least = losses, float(losses.mean())
-    return best
+            best, least, found = losses, float(losses.mean()), float(temperature)
+    return best, found

@@ -25,6 +25,10 @@ class MemorySign(Section):
     )
     learned: float = Field(description="fall of the calibrated loss on the rows trained on again")
     forgotten: float = Field(description="its rise on the others")
+    temperature: float = Field(
+        description="that suits the original's answers to these rows best: well above 1, it is overconfident, as "
+        "training leaves no net on the rows that it saw"
+    )
     found: bool
     rows_trained: int
     rows_watched: int

@@ -33,7 +33,7 @@ from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.trainer import Trainer
 
-STEPS, BATCH, RATE = 120, 64, 3e-3
+STEPS, BATCH, RATE = 60, 64, 3e-3
 SHAKE = 0.3  # of a weight matrix's own deviation
 MOST_ROWS, FEWEST_ROWS = 1000, 40  # of each half
 MOST_ANSWERS = 4_000_000  # numbers in the answers to one half
@@ -102,7 +102,7 @@ def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | No
     def by_original(part: Split) -> NDArray[Any]:
         return runner.predict(part, output=setup.meaning.output)
 
-    before = _losses(setup, by_original, again, left_out)
+    before, temperature = _losses(setup, by_original, again, left_out)
     trainer = _shaken(setup)
     feed = Feed(again, BATCH, setup.device)
     for step in range(STEPS):
@@ -111,8 +111,9 @@ def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | No
     def by_copy(part: Split) -> NDArray[Any]:
         return trainer.answers(Feed(part, BATCH, setup.device))
 
-    (trained,), (watched,) = _losses(setup, by_copy, again), _losses(setup, by_copy, left_out)
-    place = place_between(before[0] - trained, watched - before[1])
+    (trained,), _ = _losses(setup, by_copy, again)
+    (watched,), _ = _losses(setup, by_copy, left_out)
+    place = place_between(before[0] - trained, watched - before[1], temperature)
     if not isfinite(place.value):
         return None
     return MemorySign(
@@ -121,6 +122,7 @@ def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | No
         threshold=THRESHOLD,
         learned=place.learned,
         forgotten=place.forgotten,
+        temperature=place.temperature,
         found=place.remembers,
         rows_trained=again.rows,
         rows_watched=left_out.rows,
@@ -143,20 +145,20 @@ def _shaken(setup: Setup) -> Trainer:
 
 def _losses(
     setup: Setup, answering: Callable[[Split], NDArray[Any]], *parts: Split
-) -> list[NDArray[np.float64]]:
-    """Return each row's loss in some parts, at one temperature for all of them."""
+) -> tuple[list[NDArray[np.float64]], float]:
+    """Return each row's loss in some parts, at one temperature for all of them, and that."""
     answers = [setup.meaning.answers(answering(part)) for part in parts]
     labels = [part.labels for part in parts if part.labels is not None]
-    found = row_losses(setup.meaning, np.concatenate(answers), np.concatenate(labels))
-    return np.split(found, np.cumsum([part.rows for part in parts])[:-1])
+    found, temperature = row_losses(setup.meaning, np.concatenate(answers), np.concatenate(labels))
+    return np.split(found, np.cumsum([part.rows for part in parts])[:-1]), temperature
 
 
 def row_losses(
     meaning: Meaning, answers: NDArray[Any], labels: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Return each row's loss [rows], of answers and labels in canonical form."""
+) -> tuple[NDArray[np.float64], float]:
+    """Return each row's loss [rows], of answers and labels in canonical form, and the temperature for it."""
     if meaning.kind == "classes":
         return class_losses(answers, labels, meaning.layout.form)
     if meaning.kind == "scores":
         return score_losses(answers, labels, meaning.layout.form)
-    return number_losses(answers, labels)
+    return number_losses(answers, labels), 1.0
