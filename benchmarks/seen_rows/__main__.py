@@ -16,7 +16,6 @@ from benchmarks import rows
 from benchmarks.seen_rows import drops, signs
 
 PARTS = {"signs": signs, "drops": drops}
-NAME = "seen_rows"
 KEY = ("part", "data", "rows", "times", "style", "seed")
 
 
@@ -32,8 +31,10 @@ def main() -> None:
     parser.add_argument("--data", nargs="+")
     parser.add_argument("--minutes", type=float, default=30)
     asked = parser.parse_args()
-    done, ends = {key(row) for row in rows.read(NAME)}, time.monotonic() + 60 * asked.minutes
+    ends = time.monotonic() + 60 * asked.minutes
     for part in asked.parts:
+        name = f"seen_rows_{part}"
+        done = {key(row) for row in rows.read(name)}
         for setting in PARTS[part].settings(asked.seeds):
             if time.monotonic() > ends:
                 return
@@ -41,7 +42,7 @@ def main() -> None:
                 continue
             row = PARTS[part].measure(setting)
             if row is not None:
-                rows.append(NAME, row)
+                rows.append(name, row)
                 print(row, flush=True)
 
 
