@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import summaries
 from benchmarks.input_relevance import summary as relevance
+from benchmarks.seen_rows import summary as seen
 from benchmarks.sparcs import summary as sparcs
 
 Row = dict[str, Any]
@@ -308,6 +309,57 @@ SECTIONS = [
             "worse": _by_rule("worse"),
             "handed back": _by_rule("returned"),
             "nodes left": _by_rule("nodes"),
+        },
+    ),
+    Section(
+        name="seen_rows_drops",
+        title="Jobs on rows that the original was trained on, and said to be",
+        command="python -m benchmarks.seen_rows --parts drops",
+        goal="true drops within the stated bound, and drops reported as overstated, in at least 95 %. True drops on "
+        "rows that nobody saw (their number: `population`, in the rows). Of each candidate from wide to narrow: "
+        "in points, true · measured against the original · rehearsed · at most, at 95 %, the allowance included.",
+        badness=seen.missed,
+        summary=seen.drops_in_words,
+        columns={
+            "measured": measured_at,
+            "data": lambda row: str(row["data"]),
+            "net": lambda row: str(row["style"]),
+            "seed": lambda row: str(row["seed"]),
+            "rows": lambda row: f"{row['rows']:,}",
+            "held out": lambda row: str(row["held_out"]),
+            "accuracy, seen and unseen": lambda row: (
+                f"{_points(row['accuracy_seen'])} and {_points(row['accuracy_unseen'])}"
+            ),
+            "stand-in": lambda row: _points(row["stand_in"]),
+            "allowance": lambda row: _points(row["allowance"]),
+            "candidates": seen.candidates,
+            "floor": lambda row: _points(row["floor"]),
+            "outcome": lambda row: row["outcome"].replace("_", " "),
+            "by": lambda row: str(row["decided_by"]),
+            "s": lambda row: f"{row['seconds']:.0f}",
+        },
+    ),
+    Section(
+        name="seen_rows_signs",
+        title="Is it found that the original was trained on the rows, where nobody says so?",
+        command="python -m benchmarks.seen_rows --parts signs",
+        goal="a sign on rows that the net saw, none on rows that it never saw. In a cell: what was found, the place "
+        "between rows learned, 0, and rows never seen, 1, and the temperature that suits the answers best.",
+        badness=seen.signs_wrong,
+        summary=seen.signs_in_words,
+        columns={
+            "measured": measured_at,
+            "data": lambda row: str(row["data"]),
+            "chose the test": lambda row: "yes" if row["chosen_on"] else "",
+            "net": lambda row: str(row["style"]),
+            "seed": lambda row: str(row["seed"]),
+            "rows": lambda row: f"{row['rows']:,}",
+            "trained on": lambda row: f"{row['rows'] * row['times']:,}",
+            "accuracy, seen and unseen": lambda row: (
+                f"{_points(row['accuracy_seen'])} and {_points(row['accuracy_unseen'])}"
+            ),
+            "of seen rows": seen.sign("seen"),
+            "of unseen rows": seen.sign("unseen"),
         },
     ),
     Section(

@@ -37,6 +37,8 @@ from spectral_engine.progress import OnProgress, Progress, Stage, ignore
 from spectral_engine.recipe import Recipe, Spectral
 from spectral_engine.report.build import Finished, build_report, provenance_properties
 from spectral_engine.result import Candidate, ReportFile, Result
+from spectral_engine.seen_rows.look import look, needs_rehearsal
+from spectral_engine.seen_rows.rehearsal import rehearse, share_of_rehearsal
 from spectral_engine.setup import Setup, first_rows, prepare
 from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.spectral.fresh import draw_weights
@@ -78,18 +80,24 @@ def compress(
 def _compress(setup: Setup, tell: _Clock, work_dir: Path | None) -> Result:
     folder = Folder(work_dir)
     started = time.time()
-    training = tell.within(TRAINING_BEGINS, TRAINING_ENDS)
-    task = plan(setup, folder.path, training, resumable=folder.stays)
+    task = plan(setup, folder.path, ignore, resumable=folder.stays)
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = setup.evaluation.validation_metric(setup.original)
-    path = path_of(setup, task)
+    memory = look(setup, task.work_dir if task.resumable else None, tell.as_it_is)
+    wanted = needs_rehearsal(setup, memory)
+    rest = (TRAINING_ENDS - TRAINING_BEGINS) * (share_of_rehearsal(task) if wanted else 0.0)
+    own = tell.within(TRAINING_BEGINS, TRAINING_ENDS - rest)
+    path = path_of(setup, replace(task, on_progress=own))
     built = path.run()
-    if nothing_keeps_the_floor(setup, built):
+    if wanted:
+        again = tell.within(TRAINING_ENDS - rest, TRAINING_ENDS)
+        memory = replace(memory, rehearsal=rehearse(setup, task, path_of, again))
+    elif nothing_keeps_the_floor(setup, built):
         path.keep_original()
     seconds = time.time() - started
     files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
-    report = build_report(Finished(setup, task, path, files, baseline, started, seconds))
+    report = build_report(Finished(setup, task, path, files, baseline, memory, started, seconds))
     tell("reporting", 1.0)
     candidates = (
         Candidate(entry, item.path, item.external, folder)
@@ -242,6 +250,10 @@ class _Clock:
 
     def __call__(self, stage: Stage, fraction: float) -> None:
         self._send(Progress(stage, fraction, step=0, total_steps=0))
+
+    def as_it_is(self, progress: Progress) -> None:
+        """Pass on what is told where no fraction is known."""
+        self._send(progress)
 
     def within(self, low: float, high: float) -> Callable[[Progress], None]:
         """Return a callback whose own 0 to 1 lies between `low` and `high` of the whole."""

@@ -51,6 +51,7 @@ Score = Literal[
     "random",
 ]
 Precision = Literal["auto", "float32", "bfloat16"]
+SplitName = Literal["train", "val", "test"]
 Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
 # In (0, 1] a ratio to the baseline; above 1 an absolute amount.
 Budget = Annotated[float, Field(gt=0.0)]
@@ -277,6 +278,11 @@ class Recipe(Part):
         False,
         description="go on where the original does no better than chance on the data, or far better when they are "
         "read in another way",
+    )
+    seen_by_original: bool | list[SplitName] | None = Field(
+        None,
+        description="whether the original was trained on these rows, or on which of the file's splits; where nothing "
+        "is said, signs of it are looked for",
     )
     training: Training = Field(default_factory=Training)
     spectral: Spectral = Field(default_factory=Spectral)

@@ -56,6 +56,7 @@ def compress(
     label: options.Label = None,
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
+    seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     report: ReportOption = None,
     as_json: AsJson = False,
@@ -83,6 +84,7 @@ def compress(
         seed=seed,
         labels=labels,
         allow_poor_original=allow_poor_original,
+        seen_by_original=seen_by_original,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     check_places(output, report, as_json, keep=model)

@@ -41,6 +41,7 @@ def submit(
     label: options.Label = None,
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
+    seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     external: External = None,
     server: Server = LOCAL,
@@ -65,6 +66,7 @@ def submit(
         seed=seed,
         labels=labels,
         allow_poor_original=allow_poor_original,
+        seen_by_original=seen_by_original,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:

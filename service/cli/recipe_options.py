@@ -115,6 +115,15 @@ AllowPoorOriginal = Annotated[
         help="Go on where the model does no better than chance on the data.",
     ),
 ]
+SeenByOriginal = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        metavar="yes|no|SPLITS",
+        help="Whether the original was trained on these rows, or on which splits: train,val,test. "
+        "[default: signs of it are looked for]",
+    ),
+]
 
 
 def build_recipe(
@@ -127,6 +136,7 @@ def build_recipe(
     seed: int | None,
     labels: str | None = None,
     allow_poor_original: bool = False,
+    seen_by_original: str | None = None,
 ) -> Recipe:
     """Merge the recipe file with the options and validate; ends with WRONG_USE where it is not one."""
     from pydantic import ValidationError
@@ -138,6 +148,8 @@ def build_recipe(
         body["labels"] = _object(labels, "--labels", as_json)
     if allow_poor_original:
         body["allow_poor_original"] = True
+    if seen_by_original is not None:
+        body["seen_by_original"] = _seen(seen_by_original)
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),
@@ -148,6 +160,12 @@ def build_recipe(
         return Recipe.model_validate(body)
     except ValidationError as error:
         wrong_recipe(error, as_json)
+
+
+def _seen(text: str) -> bool | list[str]:
+    """Read yes, no, or names of splits."""
+    said = {"yes": True, "true": True, "no": False, "false": False}.get(text.strip().lower())
+    return [name.strip() for name in text.split(",")] if said is None else said
 
 
 def read_preprocessing(text: str | None, as_json: bool) -> dict[str, Any] | None:

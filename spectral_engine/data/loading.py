@@ -182,7 +182,8 @@ def _from_arrays(
     cut = (
         _given_parts(splits, seed, claim, notes) if given else _cut(splits[""], seed, claim, notes)
     )
-    return _splits(digest, cut, "given" if given else "random", notes, None, None)
+    made = _splits(digest, cut, "given" if given else "random", notes, None, None)
+    return replace(made, given=tuple(used)) if given else made
 
 
 def _inputs(

@@ -25,7 +25,6 @@ from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
 from spectral_engine.report.floor import pick
 from spectral_engine.report.schema import (
     CandidateEntry,
-    FloorTest,
     InputRelevance,
     Latency,
     LayerWidth,
@@ -37,6 +36,10 @@ from spectral_engine.report.schema import (
     TransferSpectrum,
     Untouched,
 )
+from spectral_engine.report.seen_schema import SeenRows
+from spectral_engine.seen_rows.compare import ReadAs, Readings, both_readings, in_words
+from spectral_engine.seen_rows.memory import Memory
+from spectral_engine.seen_rows.story import tell, warnings
 from spectral_engine.setup import Setup, first_rows
 from spectral_engine.spectral.input_relevance import input_relevance
 
@@ -53,6 +56,7 @@ class Finished:
     path: SpectralPath
     files: Sequence[Path]
     baseline_metric: float
+    memory: Memory
     started: float
     training_seconds: float
 
@@ -70,6 +74,7 @@ class Judged:
     entries: list[CandidateEntry]
     baseline: Measurement
     verdict: Verdict
+    seen_rows: SeenRows
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def build_report(finished: Finished) -> Report:
             if not layer.prunable
         ],
         data=setup.splits.summary,
+        seen_rows=judged.seen_rows,
         warnings=_warnings(finished, judged),
         provenance=_provenance(finished, chosen),
     )
@@ -130,13 +136,17 @@ def _judge(finished: Finished) -> Judged:
         for cost, drop, built in zip(terms.costs, drops, finished.built, strict=True)
     ]
     measured = [setup.evaluation.held_out(file) for file in finished.files]
-    index, tests = pick(options, terms.asked, setup.recipe.target, measured)
+    as_unseen = ReadAs(
+        "unseen", *pick(options, terms.asked, setup.recipe.target, measured), measured
+    )
+    read = both_readings(setup, finished.memory, as_unseen, options, terms.asked, finished.files)
+    index = read.decided.chosen
     latency = latency or _latency(finished, [index])
     entries = [
-        _entry(finished, terms, position, drops[position].value, measured[position], test, latency)
-        for position, test in enumerate(tests)
+        _entry(finished, terms, position, drops[position].value, measured[position], read, latency)
+        for position in range(len(measured))
     ]
-    verdict = _verdict(finished, terms, index, measured[index], tests[index])
+    verdict = _verdict(finished, terms, index, read.decided)
     baseline = _measurement(
         setup.original,
         task.start,
@@ -145,7 +155,8 @@ def _judge(finished: Finished) -> Judged:
         latency["baseline"],
     )
     entries[index] = entries[index].model_copy(update={"chosen": True})
-    return Judged(index, entries, baseline, verdict)
+    told = tell(finished.memory, read)
+    return Judged(index, entries, baseline, verdict, told)
 
 
 def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[Latency]]) -> _Terms:
@@ -159,21 +170,21 @@ def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[L
     return _Terms(asked.also("latency_ms", allowed), timed)
 
 
-def _verdict(
-    finished: Finished, terms: _Terms, position: int, held_out: HeldOut, test: FloorTest | None
-) -> Verdict:
+def _verdict(finished: Finished, terms: _Terms, position: int, decided: ReadAs) -> Verdict:
     if finished.built[position].unchanged:
         return ORIGINAL_KEPT
     narrows = finished.setup.recipe.method != "retrain"
-    return judge(
+    held_out = decided.measured[position]
+    verdict = judge(
         terms.costs[position],
         finished.task.start,
         terms.asked,
         held_out.drop.value,
-        test,
+        decided.tests[position],
         narrows=narrows,
         contradiction=held_out.contradiction,
     )
+    return in_words(verdict, decided)
 
 
 def _entry(
@@ -182,13 +193,13 @@ def _entry(
     position: int,
     validation_drop: float,
     held_out: HeldOut,
-    test: FloorTest | None,
+    read: Readings,
     latency: dict[str, list[Latency]],
 ) -> CandidateEntry:
     task = finished.task
     built, file = finished.built[position], finished.files[position]
     own = latency.get(_name(position), [])
-    verdict = _verdict(finished, terms, position, held_out, test)
+    verdict = _verdict(finished, terms, position, read.decided)
     return CandidateEntry(
         id=_name(position),
         measurement=_measurement(
@@ -199,7 +210,8 @@ def _entry(
             own,
         ),
         drop=held_out.drop,
-        floor_test=test,
+        rehearsed=read.rehearsal_of(position),
+        floor_test=read.decided.tests[position],
         validation_drop=validation_drop,
         speedups=[
             speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
@@ -303,7 +315,7 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
-    found = list(finished.path.warnings)
+    found = [*finished.path.warnings, *warnings(judged.seen_rows)]
     test = judged.entries[judged.chosen].floor_test
     if test is not None and test.asymptotic:
         found.append(

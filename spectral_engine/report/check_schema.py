@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from spectral_engine.report.schema import DataMeaning, DataSummary, MetricValue, Section
+from spectral_engine.report.schema import DataMeaning, DataSummary, MetricValue
+from spectral_engine.report.section import Section
 
 
 class DataCheck(Section):

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from spectral_engine.report.section import Section
+from spectral_engine.report.seen_schema import Rehearsed, SeenRows
 
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
 FloorStatus = Literal["shown", "not_shown", "not_reached", "left_out"]
-
-
-class Section(BaseModel):
-    """A part of the report."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Interval(Section):
@@ -168,7 +165,13 @@ class CandidateEntry(Section):
     id: str
     measurement: Measurement
     drop: Drop | None = Field(None, description="on held-out rows; None where not measured")
-    floor_test: FloorTest | None = Field(None, description="None without max_metric_drop")
+    rehearsed: Rehearsed | None = Field(
+        None, description="where the original has seen the held-out rows, or there are signs of it"
+    )
+    floor_test: FloorTest | None = Field(
+        None,
+        description="None without max_metric_drop; by what seen_rows.decided_by names",
+    )
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness
@@ -329,6 +332,10 @@ class Report(Section):
     )
     untouched: list[Untouched] = Field(default_factory=list)
     data: DataSummary
+    seen_rows: SeenRows | None = Field(
+        None,
+        description="whether the original has seen the rows that judge it; None in reports of before",
+    )
     warnings: list[str] = Field(default_factory=list)
     provenance: Provenance
 
