@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
+from spectral_engine.data.images.container import digest_of_folder
+from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import (
@@ -50,20 +53,26 @@ def load_splits(
     array: str | None = None,
     outputs: Sequence[str] = (),
 ) -> Splits:
-    """Read arrays or a table; raises DatasetMismatch that names array, column or row.
+    """Read arrays, a table or images; raises DatasetMismatch that names array, column, row or file.
 
     `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
     model's outputs, after which labels may be called.
     """
     path = Path(source)
+    prepare = _preprocessing(preprocessing)
+    if path.is_dir():
+        return _from_images(path, "folder", digest_of_folder(path), inputs, seed, label, prepare)
     if not path.is_file():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
     if path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
-    prepare = _preprocessing(preprocessing)
     digest = _digest(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
+        if kind in {"zip", "tar"}:
+            return _from_images(plain, kind, digest, inputs, seed, label, prepare)
+        if prepare is not None:
+            prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
@@ -79,6 +88,24 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])
         raise InvalidRequest(first["msg"], pointer=f"#/preprocessing/{where}") from error
+
+
+def _from_images(
+    path: Path,
+    kind: str,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    label: str | None,
+    prepare: Preprocessing | None,
+) -> Splits:
+    found = read_images(path, kind, inputs, label, prepare, partial(_divided, seed=seed))
+    split: Literal["given", "random"] = "given" if found.given else "random"
+    return _splits(digest, found.parts, split, found.notes, found.column, None)
+
+
+def _divided(parts: dict[str, Split], seed: int) -> list[Split]:
+    return _given_parts(parts, seed) if "train" in parts else _cut(parts[""], seed)
 
 
 def _from_table(
@@ -140,7 +167,7 @@ def _from_arrays(
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
-    cut = _given_parts(splits, seed) if given else _cut(splits[""], seed)
+    cut = _divided(splits, seed)
     return _splits(digest, cut, "given" if given else "random", notes, None, None)
 
 

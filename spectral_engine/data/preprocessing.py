@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_engine.data.spec import InputSpec
-from spectral_engine.errors import DatasetMismatch
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
 
 Array = NDArray[Any]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class Preprocessing(BaseModel):
-    """x · scale, then (x − mean) / std per channel, then the layout that the model wants."""
+    """x · scale, then (x − mean) / std per channel, then the layout that the model wants.
+
+    Images are resized and cropped before; their bytes are multiplied with 1/255 where no scale is given.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,6 +28,12 @@ class Preprocessing(BaseModel):
     std: float | list[float] = Field(1.0)
     layout: Literal["as_is", "nchw", "nhwc"] = "as_is"
     reshape: list[int] | None = Field(None, description="shape of one row")
+    resize: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="of images: the shorter side, or height and width"
+    )
+    crop: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="of images, out of the middle: one side of a square, or height and width"
+    )
 
     def apply(self, array: Array, spec: InputSpec) -> Array:
         """Return rows in the model's type and shape."""
@@ -52,3 +62,45 @@ class Preprocessing(BaseModel):
                 pointer="#/preprocessing/mean",
             ) from error
         return result
+
+    def refuse_for_numbers(self) -> None:
+        """Raise InvalidRequest where something is said that only images can be."""
+        for name in ("resize", "crop"):
+            if getattr(self, name) is not None:
+                raise InvalidRequest(
+                    f"{name} is for images, and these are numbers",
+                    pointer=f"#/preprocessing/{name}",
+                )
+
+    def of_pixels(self, pixels: Array) -> Array:
+        """Return pixels [height, width, channels] of 0…255 as the values that the model takes."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values: Array = (pixels.astype(np.float32) * np.float32(self._pixel_scale) - mean) / std
+        return values
+
+    def range_of_pixels(self) -> str:
+        """Return what the values of pixels are, in words."""
+        if (self.mean, self.std) == (0.0, 1.0):
+            return {1 / 255: "0…1", 1.0: "0…255"}.get(
+                self._pixel_scale, f"0…{self._pixel_scale * 255:g}"
+            )
+        return f"(x · {self._pixel_scale:.6g} − {self.mean}) / {self.std}"
+
+    @property
+    def _pixel_scale(self) -> float:
+        return self.scale if "scale" in self.model_fields_set else 1 / 255
+
+    def check_channels(self, channels: int) -> None:
+        """Raise InvalidRequest where mean and std do not fit images of so many channels, or are no usable numbers."""
+        for name in ("scale", "mean", "std"):
+            values = np.atleast_1d(np.asarray(getattr(self, name), np.float32))
+            if values.size not in {1, channels}:
+                raise InvalidRequest(
+                    f"{name} has {values.size} values, and images have {channels} channels",
+                    pointer=f"#/preprocessing/{name}",
+                )
+            if not np.isfinite(values).all() or (name == "std" and (values == 0).any()):
+                raise InvalidRequest(
+                    f"{name} must be finite" + (" and not 0" if name == "std" else ""),
+                    pointer=f"#/preprocessing/{name}",
+                )
