@@ -11,6 +11,7 @@ from service.api.datasets.schemas import Dataset
 from service.api.models.schemas import Model
 from service.api.schemas import Page
 from service.client.files import OnBytes, download, upload
+from service.client.packing import as_one_file
 from service.client.transport import Transport
 
 
@@ -70,15 +71,16 @@ class Datasets:
         metadata: Mapping[str, str] | None = None,
         on_bytes: OnBytes | None = None,
     ) -> Dataset:
-        """Upload a data set; its name is the file's where none is given."""
+        """Upload a data set, a folder of images packed as a `.zip`; its name is the file's where none is given."""
         file = Path(path)
         fields = {
-            "name": name or file.name,
+            "name": name or file.resolve().name,
             "metadata": _json(metadata),
             "label": label,
             "preprocessing": _json(preprocessing),
         }
-        answer = upload(self._transport, "/v1/datasets", file, fields, on_bytes)
+        with as_one_file(file) as whole:
+            answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)
         return Dataset.model_validate_json(answer.content)
 
     def get(self, dataset_id: str) -> Dataset:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
-from spectral_engine.data.images.container import digest_of_folder
+from spectral_engine.data.digest import digest_of
 from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
@@ -61,12 +61,12 @@ def load_splits(
     path = Path(source)
     prepare = _preprocessing(preprocessing)
     if path.is_dir():
-        return _from_images(path, "folder", digest_of_folder(path), inputs, seed, label, prepare)
+        return _from_images(path, "folder", digest_of(path), inputs, seed, label, prepare)
     if not path.is_file():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
     if path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
-    digest = _digest(path)
+    digest = digest_of(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
         if kind in {"zip", "tar"}:
@@ -75,8 +75,10 @@ def load_splits(
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
-        return _from_table(plain, digest, inputs, seed, label, prepare)
+            splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
+        else:
+            splits = _from_table(plain, digest, inputs, seed, label, prepare)
+        return replace(splits, preprocessing=prepare)
 
 
 def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessing | None:
@@ -101,7 +103,8 @@ def _from_images(
 ) -> Splits:
     found = read_images(path, kind, inputs, label, prepare, partial(_divided, seed=seed))
     split: Literal["given", "random"] = "given" if found.given else "random"
-    return _splits(digest, found.parts, split, found.notes, found.column, None)
+    splits = _splits(digest, found.parts, split, found.notes, found.column, None)
+    return replace(splits, preprocessing=found.preprocessing)
 
 
 def _divided(parts: dict[str, Split], seed: int) -> list[Split]:
@@ -293,8 +296,3 @@ def _splits(
         notes=notes,
     )
     return Splits(train, validation, test, summary, feature_names)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

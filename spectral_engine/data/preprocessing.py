@@ -86,6 +86,31 @@ class Preprocessing(BaseModel):
             )
         return f"(x · {self._pixel_scale:.6g} − {self.mean}) / {self.std}"
 
+    def for_pixels(self) -> Preprocessing:
+        """Return the same with the scale of pixels said."""
+        return self.model_copy(update={"scale": self._pixel_scale})
+
+    def followed_by(self, option: dict[str, Any]) -> dict[str, Any]:
+        """Return the option that does what this one does, and then another one: what to pass in place of both.
+
+        ((x · s − m) / d · s′ − m′) / d′ = (x · s − (m + m′d/s′)) / (d d′/s′)
+        """
+        done = self.model_dump(exclude_unset=True)
+        if not {"scale", "mean", "std"} & option.keys():
+            return {**done, **option}
+        scale = float(option.get("scale", 1.0))
+        mean, std = (np.asarray(option.get(k, v), np.float64) for k, v in (("mean", 0), ("std", 1)))
+        own_mean, own_std = np.asarray(self.mean), np.asarray(self.std)
+        if not own_mean.any() and own_std.size == 1:
+            both = {"scale": self.scale * scale / float(own_std), "mean": mean, "std": std}
+        else:
+            own_std = own_std / scale
+            both = {"scale": self.scale, "mean": own_mean + mean * own_std, "std": own_std * std}
+        usual = {"mean": 0.0, "std": 1.0} | ({} if "scale" in done else {"scale": 1.0})
+        said = {name: _short(value) for name, value in both.items()}
+        kept = {name: value for name, value in said.items() if usual.get(name) != value}
+        return {**{n: v for n, v in done.items() if n not in both}, **kept}
+
     @property
     def _pixel_scale(self) -> float:
         return self.scale if "scale" in self.model_fields_set else 1 / 255
@@ -104,3 +129,9 @@ class Preprocessing(BaseModel):
                     f"{name} must be finite" + (" and not 0" if name == "std" else ""),
                     pointer=f"#/preprocessing/{name}",
                 )
+
+
+def _short(value: Any) -> float | list[float]:
+    """Return numbers with six digits, as a person would pass them."""
+    found = [float(f"{one:.6g}") for one in np.atleast_1d(value)]
+    return found[0] if np.size(value) == 1 else found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.report.schema import DataSummary
 
@@ -42,6 +43,7 @@ class Splits:
     test: Split
     summary: DataSummary
     feature_names: list[str] | None = None
+    preprocessing: Preprocessing | None = None  # as it was done
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import tarfile
 import threading
@@ -94,7 +93,7 @@ class FolderOfFiles(Container):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        super().__init__(_walked(path))
+        super().__init__(walked(path))
 
     def _open(self, name: str) -> IO[bytes]:
         return (self._path / name).open("rb")
@@ -173,7 +172,8 @@ def opened(path: Path, kind: str) -> Iterator[Container]:
         yield container
 
 
-def _walked(path: Path) -> Iterator[Member]:
+def walked(path: Path) -> Iterator[Member]:
+    """Yield what lies in a folder and the folders in it; links are followed, each folder once."""
     waiting, seen = [path], set[Path]()
     while waiting:
         folder = waiting.pop()
@@ -202,21 +202,3 @@ def _no_file(name: str, what: str) -> DatasetMismatch:
     return DatasetMismatch(
         f"the archive holds {name!r}, which is {what}: pack plain files", pointer=pointer_to(name)
     )
-
-
-def digest_of_folder(path: Path) -> str:
-    """Return a SHA-256 over the names and contents of all files in a folder."""
-    digest = hashlib.sha256()
-    for member in sorted(_walked(path), key=lambda member: member.name):
-        if not member.is_folder:
-            digest.update(f"{member.name}\0{member.size}\0".encode())
-            digest.update(_sha256(path / member.name))
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise DatasetMismatch(f"{path.name!r} cannot be read: {error}", pointer="#/file") from error

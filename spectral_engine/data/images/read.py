@@ -26,6 +26,7 @@ class Images:
     given: bool  # the parts, by folders or a table
     column: str | None
     notes: list[str]
+    preprocessing: Preprocessing  # with the scale that pixels have had
 
 
 def read_images(
@@ -52,10 +53,9 @@ def read_images(
         cut = divide({part: Split({ROW: at}, found.labels[at]) for part, at in rows.items()})
         notes = [*found.notes]
         places = [part.inputs[ROW] for part in cut]
-        arrays = decoded(
-            container, found.names, places, inputs[0], preprocessing or Preprocessing(), notes
-        )
+        done = preprocessing or Preprocessing()
+        arrays = decoded(container, found.names, places, inputs[0], done, notes)
     parts = [
         Split({inputs[0].name: array}, part.labels) for array, part in zip(arrays, cut, strict=True)
     ]
-    return Images(parts, "train" in rows, found.column, notes)
+    return Images(parts, "train" in rows, found.column, notes, done.for_pixels())
