@@ -94,7 +94,7 @@ def _by_folder(container: Container, images: list[str], top: str, notes: list[st
         notes.append(f"images that lie in no part are not read: {listed(other)}")
     if loose and names:
         notes.append(f"images that lie in no folder of a class are not read: {listed(loose)}")
-    _refuse_one_class(sorted(set(labels)))
+    _refuse_one_class(sorted(set(labels)), [name for name in container.sizes if is_table(name)])
     _note_empty(container, top, names, notes)
     notes.append(f"classes are the names of {len(set(labels))} folders")
     return Arrangement(names, np.asarray(labels), parts, None, notes)
@@ -116,7 +116,12 @@ def _part(path: Sequence[str]) -> str | None:
     return PARTS.get(path[0].lower()) if len(path) > 2 else None
 
 
-def _refuse_one_class(classes: list[str]) -> None:
+def _refuse_one_class(classes: list[str], tables: list[str]) -> None:
+    if len(classes) < 2 and tables:
+        raise DatasetMismatch(
+            f"there are no folders of several classes: say which column of {listed(tables)} holds the labels",
+            pointer="#/label",
+        )
     if len(classes) == 1:
         raise DatasetMismatch(
             f"all images lie in the folder {classes[0]!r}, and there is one class: give {HOW}",
