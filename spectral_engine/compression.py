@@ -66,8 +66,9 @@ def compress(
 ) -> Result:
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
-    `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file. With a `work_dir`, checkpoints are
-    written there, and a second call with the same arguments resumes from them and gives the same result.
+    `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file, or images: a folder, .zip or .tar.
+    With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
+    gives the same result.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
     """
     tell, asked = _Clock(on_progress), Recipe.parse(recipe)

@@ -26,7 +26,7 @@ DataFile = Annotated[
         exists=True,
         readable=True,
         metavar="DATA",
-        help=".npz, .csv, .parquet, or a folder or an archive of images",
+        help=".npz, .csv or .parquet; or images: a folder, .zip or .tar",
     ),
 ]
 Output = Annotated[

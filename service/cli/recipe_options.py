@@ -90,12 +90,16 @@ RecipeFile = Annotated[
 Label = Annotated[
     str | None,
     typer.Option(
-        metavar="COLUMN", help="Label column of a table. [default: label, target or last]"
+        metavar="COLUMN",
+        help="Label column of a table, also of one beside images. [default: label, target or last]",
     ),
 ]
 Preprocessing = Annotated[
     str | None,
-    typer.Option(metavar="JSON", help='For instance {"scale": 0.00392, "layout": "nchw"}.'),
+    typer.Option(
+        metavar="JSON",
+        help='For instance {"scale": 0.00392, "layout": "nchw"}; of images {"resize": 256, "crop": 224}.',
+    ),
 ]
 
 

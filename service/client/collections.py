@@ -11,7 +11,7 @@ from service.api.datasets.schemas import Dataset
 from service.api.models.schemas import Model
 from service.api.schemas import Page
 from service.client.files import OnBytes, download, upload
-from service.client.folders import packed
+from service.client.packing import as_one_file
 from service.client.transport import Transport
 
 
@@ -72,16 +72,16 @@ class Datasets:
         metadata: Mapping[str, str] | None = None,
         on_bytes: OnBytes | None = None,
     ) -> Dataset:
-        """Upload a data set; its name is the file's where none is given. A folder goes as a zip archive."""
+        """Upload a data set, a folder of images packed as a `.zip`; its name is the file's where none is given."""
         file = Path(path)
         fields = {
-            "name": name or file.name,
+            "name": name or file.resolve().name,
             "metadata": _json(metadata),
             "label": label,
             "preprocessing": _json(preprocessing),
             "labels": _json(labels),
         }
-        with packed(file) as whole:
+        with as_one_file(file) as whole:
             answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)
         return Dataset.model_validate_json(answer.content)
 

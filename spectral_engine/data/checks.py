@@ -76,7 +76,7 @@ def _retyped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Arr
 
 def _reshaped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Array:
     wanted = spec.row_shape
-    if _matches(array.shape[1:], wanted):
+    if matches(array.shape[1:], wanted):
         return array
     if _is_same_row(array.shape[1:], wanted):
         note(notes, f"{field}: rows of shape {list(array.shape[1:])} taken as {list(wanted)}")
@@ -108,12 +108,13 @@ def _other_layout(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str
     """Return the layout to ask for where images have their channels at the other end."""
     if len(shape) != 3 or len(wanted) != 3:
         return None
-    if _matches((shape[2], *shape[:2]), wanted):
+    if matches((shape[2], *shape[:2]), wanted):
         return "nchw"
-    return "nhwc" if _matches((*shape[1:], shape[0]), wanted) else None
+    return "nhwc" if matches((*shape[1:], shape[0]), wanted) else None
 
 
-def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+def matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Say whether a row's shape is the wanted one, None standing for any size."""
     return len(shape) == len(wanted) and all(
         size is None or size == found for found, size in zip(shape, wanted, strict=True)
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
-from spectral_engine.data.images import images_as_arrays
+from spectral_engine.data.digest import digest_of
+from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import (
@@ -55,29 +55,33 @@ def load_splits(
     outputs: Sequence[str] = (),
     claim: Claim | None = None,
 ) -> Splits:
-    """Read arrays or a table; raises DatasetMismatch that names array, column or row.
+    """Read arrays, a table or images; raises DatasetMismatch that names array, column, row or file.
 
     `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
     model's outputs, after which labels may be called. Where rows are cut here, as many are held
     out as `claim` needs.
     """
     path = Path(source)
-    if not path.exists():
+    prepare = _preprocessing(preprocessing)
+    if path.is_dir():
+        return _from_images(path, "folder", digest_of(path), inputs, seed, label, prepare)
+    if not path.is_file():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
     if path.is_file() and path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
-    prepare = _preprocessing(preprocessing)
-    digest = _digest(path)
+    digest = digest_of(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
-        if kind == "images":
-            return _from_images(plain, digest, inputs, seed, label, prepare, claim)
+        if kind in {"zip", "tar"}:
+            return _from_images(plain, kind, digest, inputs, seed, label, prepare)
+        if prepare is not None:
+            prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            found = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim, [])
+            splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
         else:
-            found = _from_table(plain, digest, inputs, seed, label, prepare, claim)
-        return replace(found, applied=prepare)
+            splits = _from_table(plain, digest, inputs, seed, label, prepare)
+        return replace(splits, preprocessing=prepare)
 
 
 def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessing | None:
@@ -95,6 +99,25 @@ def _digest_of_folder(folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         whole.update(f"{path.relative_to(folder).as_posix()}\0{_digest(path)}\n".encode())
     return whole.hexdigest()
+
+
+def _from_images(
+    path: Path,
+    kind: str,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    label: str | None,
+    prepare: Preprocessing | None,
+) -> Splits:
+    found = read_images(path, kind, inputs, label, prepare, partial(_divided, seed=seed))
+    split: Literal["given", "random"] = "given" if found.given else "random"
+    splits = _splits(digest, found.parts, split, found.notes, found.column, None)
+    return replace(splits, preprocessing=found.preprocessing)
+
+
+def _divided(parts: dict[str, Split], seed: int) -> list[Split]:
+    return _given_parts(parts, seed) if "train" in parts else _cut(parts[""], seed)
 
 
 def _from_table(
@@ -179,11 +202,8 @@ def _from_arrays(
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
-    cut = (
-        _given_parts(splits, seed, claim, notes) if given else _cut(splits[""], seed, claim, notes)
-    )
-    made = _splits(digest, cut, "given" if given else "random", notes, None, None)
-    return replace(made, given=tuple(used)) if given else made
+    cut = _divided(splits, seed)
+    return _splits(digest, cut, "given" if given else "random", notes, None, None)
 
 
 def _inputs(
@@ -323,10 +343,3 @@ def _splits(
         notes=notes,
     )
     return Splits(train, validation, test, summary, feature_names)
-
-
-def _digest(path: Path) -> str:
-    if path.is_dir():
-        return _digest_of_folder(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectral_engine.data.spec import InputSpec
-from spectral_engine.errors import DatasetMismatch
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
 
 Array = NDArray[Any]
-Side = Annotated[int, Field(ge=1, le=16_384)]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class Preprocessing(BaseModel):
-    """Images are resized and cropped; then x · scale, (x − mean) / std per channel, and the model's layout."""
+    """x · scale, then (x − mean) / std per channel, then the layout that the model wants.
+
+    Images are resized and cropped before; their bytes are multiplied with 1/255 where no scale is given.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +35,12 @@ class Preprocessing(BaseModel):
     )
     channels: Literal["rgb", "bgr"] = Field("rgb", description="order, of image files")
     reshape: list[int] | None = Field(None, description="shape of one row")
+    resize: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="of images: the shorter side, or height and width"
+    )
+    crop: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="of images, out of the middle: one side of a square, or height and width"
+    )
 
     def apply(self, array: Array, spec: InputSpec) -> Array:
         """Return rows in the model's type and shape."""
@@ -78,8 +87,75 @@ class Preprocessing(BaseModel):
             ) from error
         return result
 
+    def refuse_for_numbers(self) -> None:
+        """Raise InvalidRequest where something is said that only images can be."""
+        for name in ("resize", "crop"):
+            if getattr(self, name) is not None:
+                raise InvalidRequest(
+                    f"{name} is for images, and these are numbers",
+                    pointer=f"#/preprocessing/{name}",
+                )
 
-def _plain(values: Any) -> float | list[float]:
-    """Return numbers as a person would write them."""
-    rounded = [float(f"{value:.6g}") for value in np.ravel(values)]
-    return rounded if np.ndim(values) else rounded[0]
+    def of_pixels(self, pixels: Array) -> Array:
+        """Return pixels [height, width, channels] of 0…255 as the values that the model takes."""
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        values: Array = (pixels.astype(np.float32) * np.float32(self._pixel_scale) - mean) / std
+        return values
+
+    def range_of_pixels(self) -> str:
+        """Return what the values of pixels are, in words."""
+        if (self.mean, self.std) == (0.0, 1.0):
+            return {1 / 255: "0…1", 1.0: "0…255"}.get(
+                self._pixel_scale, f"0…{self._pixel_scale * 255:g}"
+            )
+        return f"(x · {self._pixel_scale:.6g} − {self.mean}) / {self.std}"
+
+    def for_pixels(self) -> Preprocessing:
+        """Return the same with the scale of pixels said."""
+        return self.model_copy(update={"scale": self._pixel_scale})
+
+    def followed_by(self, option: dict[str, Any]) -> dict[str, Any]:
+        """Return the option that does what this one does, and then another one: what to pass in place of both.
+
+        ((x · s − m) / d · s′ − m′) / d′ = (x · s − (m + m′d/s′)) / (d d′/s′)
+        """
+        done = self.model_dump(exclude_unset=True)
+        if not {"scale", "mean", "std"} & option.keys():
+            return {**done, **option}
+        scale = float(option.get("scale", 1.0))
+        mean, std = (np.asarray(option.get(k, v), np.float64) for k, v in (("mean", 0), ("std", 1)))
+        own_mean, own_std = np.asarray(self.mean), np.asarray(self.std)
+        if not own_mean.any() and own_std.size == 1:
+            both = {"scale": self.scale * scale / float(own_std), "mean": mean, "std": std}
+        else:
+            own_std = own_std / scale
+            both = {"scale": self.scale, "mean": own_mean + mean * own_std, "std": own_std * std}
+        usual = {"mean": 0.0, "std": 1.0} | ({} if "scale" in done else {"scale": 1.0})
+        said = {name: _short(value) for name, value in both.items()}
+        kept = {name: value for name, value in said.items() if usual.get(name) != value}
+        return {**{n: v for n, v in done.items() if n not in both}, **kept}
+
+    @property
+    def _pixel_scale(self) -> float:
+        return self.scale if "scale" in self.model_fields_set else 1 / 255
+
+    def check_channels(self, channels: int) -> None:
+        """Raise InvalidRequest where mean and std do not fit images of so many channels, or are no usable numbers."""
+        for name in ("scale", "mean", "std"):
+            values = np.atleast_1d(np.asarray(getattr(self, name), np.float32))
+            if values.size not in {1, channels}:
+                raise InvalidRequest(
+                    f"{name} has {values.size} values, and images have {channels} channels",
+                    pointer=f"#/preprocessing/{name}",
+                )
+            if not np.isfinite(values).all() or (name == "std" and (values == 0).any()):
+                raise InvalidRequest(
+                    f"{name} must be finite" + (" and not 0" if name == "std" else ""),
+                    pointer=f"#/preprocessing/{name}",
+                )
+
+
+def _short(value: Any) -> float | list[float]:
+    """Return numbers with six digits, as a person would pass them."""
+    found = [float(f"{one:.6g}") for one in np.atleast_1d(value)]
+    return found[0] if np.size(value) == 1 else found

@@ -67,8 +67,7 @@ class Splits:
     test: Split
     summary: DataSummary
     feature_names: list[str] | None = None
-    applied: Preprocessing | None = None  # what was done to the values that were read
-    given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
+    preprocessing: Preprocessing | None = None  # as it was done
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -40,7 +40,8 @@ def understand_data(
 
     A model that is to be trained from fresh weights need not know anything.
     """
-    probe = ask_original(module, original, spread_rows(splits.train), splits.applied)
+    probe = ask_original(module, original, spread_rows(splits.train))
+    probe = replace(probe, preprocessing=splits.preprocessing)
     names = names_in_model(module.model)
     meaning = understand(probe, splits.labels, option, recipe.task, names)
     fresh = recipe.spectral.init == "fresh"

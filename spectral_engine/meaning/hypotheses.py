@@ -161,7 +161,7 @@ def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
                 remedy = (
                     option
                     if isinstance(option, str)
-                    else f"pass preprocessing {json.dumps(applied.then(option))}"
+                    else f"pass preprocessing {json.dumps(probe.option(option))}"
                 )
                 yield Hypothesis(f"{name!r}: {reason}", remedy, "#/preprocessing", found)
 

@@ -29,17 +29,21 @@ class Output:
 class Probe:
     """Rows with their raw labels, where there are any, and the original's answers on them, output by output.
 
-    `ask` runs the original on changed inputs, for hypotheses; `applied` was done to the inputs already.
+    `ask` runs the original on changed inputs, for hypotheses; `preprocessing` is what the inputs have had.
     """
 
     rows: Split
     outputs: tuple[Output, ...]
     ask: Callable[[Split], Mapping[str, Array]]
-    applied: Preprocessing | None = None
+    preprocessing: Preprocessing | None = None
 
     def answers_of(self, output: str) -> Array:
         """Return the answers of one output [n, …]."""
         return next(found.answers for found in self.outputs if found.name == output)
+
+    def option(self, further: dict[str, Any]) -> dict[str, Any]:
+        """Return the preprocessing to pass so that something is done after all that was done."""
+        return further if self.preprocessing is None else self.preprocessing.followed_by(further)
 
 
 def spread_rows(split: Split, most: int = ROWS) -> Split:

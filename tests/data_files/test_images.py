@@ -1,8 +1,10 @@
-"""Images as people have them: folders of classes, archives, tables of names, every kind of image file."""
+"""Images as people have them: in folders, archives and tables; decoded, turned, sized and laid out as said."""
 
 import io
+import struct
 import tarfile
 import zipfile
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -12,315 +14,487 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spectral_engine.data import InputSpec, load_splits
-from spectral_engine.errors import DatasetMismatch, EngineError
+from spectral_engine.data.images import container, decode, decoded
+from spectral_engine.errors import DatasetMismatch, EngineError, InvalidRequest
 
-FIRST = InputSpec("input", np.dtype(np.float32), (None, 3, 8, 8))  # channels first
-LAST = InputSpec("input", np.dtype(np.float32), (None, 8, 8, 3))
-GREY = InputSpec("input", np.dtype(np.float32), (None, 1, 8, 8))
-BYTES = InputSpec("input", np.dtype(np.uint8), (None, 8, 8, 3))
-FREE = InputSpec("input", np.dtype(np.float32), (None, 3, None, None))
 RANDOM = np.random.default_rng(0)
-CLASSES = ("cat", "dog")
+NCHW = InputSpec("input", np.dtype(np.float32), (None, 3, 8, 8))
+COLOURS = {"cats": (200, 30, 30), "dogs": (30, 200, 30), "ants": (30, 30, 200)}
 
 
-def pixels(size=(8, 8)):
-    return RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
+def encoded(pixels, form="PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
 
 
-def encoded(array, kind="PNG", mode=None, **options):
-    image, held = Image.fromarray(array), io.BytesIO()
-    (image.convert(mode) if mode else image).save(held, kind, **options)
-    return held.getvalue()
+def noise(height=8, width=8, channels=3) -> np.ndarray:
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return RANDOM.integers(0, 256, shape, dtype=np.uint8)
 
 
-def pictures(count=20, folder="{label}/{i:02}.png"):
-    """Return files by name, and pixels by label."""
-    files, shown = {}, {name: [] for name in CLASSES}
-    for i in range(count):
-        label = CLASSES[i % 2]
-        shown[label].append(pixels())
-        files[folder.format(label=label, i=i)] = encoded(shown[label][-1])
-    return files, shown
+def classes(each=10, **size) -> dict[str, bytes]:
+    return {f"{name}/{n}.png": encoded(noise(**size)) for name in COLOURS for n in range(each)}
 
 
-def put(files, path, how="folder"):
-    if how == "folder":
+def as_zip(path, files) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(content)
-        return path
-    place = path / "data"
-    if how == "zip":
-        with zipfile.ZipFile(place, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-        return place
-    with tarfile.open(place, "w:gz" if how == "tar.gz" else "w") as archive:
+            archive.writestr(name, content)
+
+
+def as_tar(path, files, mode="w") -> None:
+    with tarfile.open(path, mode) as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return place
 
 
-def load(path, spec=FIRST, **more):
-    return load_splits(path, [spec], seed=0, **more)
+def as_folder(path, files) -> None:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
 
 
-def rows_of(splits, name="input"):
-    """All rows as (pixels, label), in no order."""
-    return {
-        (row.tobytes(), str(label))
-        for part in splits.parts
-        for row, label in zip(part.inputs[name], part.labels, strict=True)
-    }
+def load(place, files, spec=NCHW, pack=as_zip, **options):
+    path = place / "upload"  # names say nothing
+    pack(path, files)
+    return load_splits(path, [spec], seed=0, **options)
 
 
-def expected(shown, order=(2, 0, 1)):
-    return {
-        ((image.astype(np.float32) * np.float32(1 / 255)).transpose(order).tobytes(), label)
-        for label, images in shown.items()
-        for image in images
-    }
+def together(splits):
+    """Return images and labels of all parts, in an order that the images alone decide."""
+    images = np.concatenate([part.inputs["input"] for part in splits.parts])
+    order = np.lexsort(images.reshape(len(images), -1).T[:16])
+    return images[order], splits.labels[order]
 
 
-@pytest.mark.parametrize("how", ["folder", "zip", "tar", "tar.gz"])
-@pytest.mark.parametrize("folder", ["{label}/{i:02}.png", "shapes/v1/{label}/{i:02}.PNG"])
-def test_one_folder_per_class(tmp_path, how, folder):
-    files, shown = pictures(folder=folder)
-    splits = load(put(files, tmp_path, how))
-    assert rows_of(splits) == expected(shown)
-    assert splits.summary.split == "random"
-
-
-def test_the_layout_is_the_models(tmp_path):
-    files, shown = pictures()
-    assert rows_of(load(put(files, tmp_path), LAST)) == expected(shown, (0, 1, 2))
-
-
-def test_a_model_of_bytes_gets_bytes(tmp_path):
-    files, shown = pictures()
-    found = rows_of(load(put(files, tmp_path, "zip"), BYTES))
-    assert found == {(image.tobytes(), name) for name, images in shown.items() for image in images}
-
-
-def test_folders_of_parts_are_kept(tmp_path):
-    files = {}
-    for part, count in (("train", 12), ("valid", 6), ("test", 8)):
-        found, _ = pictures(count, part + "/{label}/{i}.png")
-        files |= found
-    splits = load(put(files, tmp_path))
-    assert [part.rows for part in splits.parts] == [12, 6, 8]
-    assert splits.summary.split == "given"
-
-
-@pytest.mark.parametrize("header", ["filename,label\n", "", "image_id;species\n"])
-@pytest.mark.parametrize("ending", [True, False])
-def test_a_table_beside_the_images_names_their_labels(tmp_path, header, ending):
-    files, shown = pictures(folder="images/{label}{i:02}.png")
-    separator = ";" if ";" in header else ","
-    lines = [f"{name.split('/')[1]}{separator}{name.split('/')[1][:3]}" for name in files]
-    lines = lines if ending else [line.replace(".png", "") for line in lines]
-    files["images/extra.png"] = encoded(pixels())
-    files["labels.csv"] = (header + "\n".join(lines) + "\n").encode()
-    splits = load(put(files, tmp_path, "zip"))
-    assert rows_of(splits) == expected(shown)
-    assert any("labels.csv" in note for note in splits.summary.notes)
-    assert any("images/extra.png stands in no table" in note for note in splits.summary.notes)
-
-
-def test_images_without_folders_or_table_have_no_labels(tmp_path):
-    files, _ = pictures(folder="all/{label}{i}.png")
-    assert load(put(files, tmp_path)).train.labels is None
-
-
-def test_what_systems_leave_behind_is_not_read_and_other_files_are_noted(tmp_path):
-    files, shown = pictures()
-    files |= {
-        "__MACOSX/cat/._00.png": b"x",
-        "cat/.DS_Store": b"x",
-        "dog/Thumbs.db": b"x",
-        "LICENSE": b"free",
-    }
-    splits = load(put(files, tmp_path, "zip"))
-    assert rows_of(splits) == expected(shown)
-    assert "LICENSE was not read" in splits.summary.notes
-
-
-def test_a_turned_photograph_is_turned_back(tmp_path):
-    upright = Image.fromarray(np.kron(pixels((2, 2)), np.ones((8, 8, 1), np.uint8)))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned right by 90 degrees
-    lying, held = upright.transpose(Image.Transpose.ROTATE_90), io.BytesIO()
-    lying.save(held, "JPEG", quality=100, subsampling=0, exif=exif)
-    files = {f"{name}/{i}.jpg": held.getvalue() for name in CLASSES for i in range(4)}
-    row = load(put(files, tmp_path), InputSpec("input", np.dtype(np.float32), (None, 3, 16, 16)))
-    found = row.train.inputs["input"][0].transpose(1, 2, 0)
-    assert np.abs(found - np.asarray(upright) / 255).max() < 0.05
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode"),
-    [
-        ("PNG", "P"),
-        ("PNG", "RGBA"),
-        ("PNG", "L"),
-        ("PNG", "1"),
-        ("GIF", None),
-        ("BMP", None),
-        ("TIFF", "CMYK"),
-        ("WEBP", None),
-    ],
-)
-@pytest.mark.parametrize("spec", [FIRST, GREY])
-def test_every_kind_of_image_becomes_the_models_channels(tmp_path, kind, mode, spec):
-    array = np.repeat(pixels()[:, :, :1], 3, axis=2)  # grey: the same in every mode
-    content = encoded(array, kind, mode, **({"lossless": True} if kind == "WEBP" else {}))
-    files = {f"{name}/{i}.{kind.lower()}": content for name in CLASSES for i in range(4)}
-    splits = load(put(files, tmp_path), spec)
-    wanted = np.asarray(Image.open(io.BytesIO(content)).convert("RGB" if spec is FIRST else "L"))
-    wanted = wanted.reshape(8, 8, -1).transpose(2, 0, 1)
-    assert np.allclose(splits.train.inputs["input"][0], wanted / 255, atol=1e-6)
-
-
-def test_sixteen_bits_become_eight(tmp_path):
-    deep = (np.arange(64).reshape(8, 8) * 1000).astype(np.uint16)
-    held = io.BytesIO()
-    Image.fromarray(deep).save(held, "PNG")
-    files = {f"{name}/{i}.png": held.getvalue() for name in CLASSES for i in range(4)}
-    splits = load(put(files, tmp_path), GREY)
-    assert np.allclose(splits.train.inputs["input"][0, 0] * 255, deep // 256, atol=1e-3)
-    assert any("converted" in note for note in splits.summary.notes)
-
-
-@pytest.mark.parametrize(
-    ("preprocessing", "shape"),
-    [
-        ({}, (8, 8)),
-        ({"resize": [8, 8]}, (8, 8)),
-        ({"resize": 8, "crop": 8}, (8, 8)),
-        ({"crop": [8, 8]}, (20, 8)),
-    ],
-)
-def test_other_sizes_are_scaled_as_the_preprocessing_says(tmp_path, preprocessing, shape):
-    image = Image.fromarray(
-        np.kron(pixels((5, 3)), np.ones((4, 4, 1), np.uint8))
-    )  # 20 high, 12 wide
-    held = io.BytesIO()
-    image.save(held, "PNG")
-    files = {f"{name}/{i}.png": held.getvalue() for name in CLASSES for i in range(4)}
-    found = load(put(files, tmp_path), preprocessing=preprocessing or None)
-    wanted = {
-        (): lambda: image.resize((8, 8), Image.Resampling.BILINEAR),
-        ("resize",): lambda: image.resize((8, 8), Image.Resampling.BILINEAR),
-        ("resize", "crop"): lambda: image.resize((8, 13), Image.Resampling.BILINEAR).crop(
-            (0, 2, 8, 10)
-        ),
-        ("crop",): lambda: image.crop((2, 6, 10, 14)),
-    }[tuple(preprocessing)]()
-    assert np.allclose(
-        found.train.inputs["input"][0].transpose(1, 2, 0), np.asarray(wanted) / 255, atol=1e-6
+def expected(files, label=lambda name: name.split("/")[0]):
+    """Return what Pillow and numpy make of the images, in the same order."""
+    images = np.stack(
+        [np.asarray(Image.open(io.BytesIO(c)).convert("RGB")) for c in files.values()]
     )
+    images = images.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    order = np.lexsort(images.reshape(len(images), -1).T[:16])
+    return images[order], np.asarray([label(name) for name in files])[order]
 
 
-def test_mean_and_deviation_are_those_of_channels_and_bgr_turns_them(tmp_path):
-    files, _ = pictures(8)
-    said = {"scale": 1.0, "mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 4.0], "channels": "bgr"}
-    found = load(put({k: files[k] for k in files}, tmp_path), preprocessing=said)
-    values = {row.tobytes() for part in found.parts for row in part.inputs["input"]}
-    image = np.asarray(Image.open(io.BytesIO(files["cat/00.png"])), np.float32)[:, :, ::-1]
-    wanted = ((image - np.float32([1, 2, 3])) / np.float32([2, 2, 4])).transpose(2, 0, 1)
-    assert np.ascontiguousarray(wanted).tobytes() in values
+def same(splits, files, **options) -> None:
+    for found, wanted in zip(together(splits), expected(files, **options), strict=True):
+        if found.dtype.kind == "f":
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
+        else:
+            assert found.tolist() == wanted.tolist()
 
 
-class TestRefusals:
-    """Each names the file or the line, and what to do."""
+def notes(splits) -> str:
+    return "\n".join(splits.summary.notes)
 
-    def refused(self, files, tmp_path, said, spec=FIRST, how="zip", **more):
-        with pytest.raises(DatasetMismatch, match=said) as caught:
-            load(put(files, tmp_path, how), spec, **more)
-        assert caught.value.detail.isprintable()
 
-    def test_a_broken_image_by_name(self, tmp_path):
-        files, _ = pictures()
-        files["cat/02.png"] = files["cat/02.png"][:60]
-        self.refused(files, tmp_path, r"cat/02\.png cannot be read: it is not a whole image")
+def tar_gz(path, files):
+    as_tar(path, files, "w:gz")
 
-    def test_a_text_that_is_called_an_image(self, tmp_path):
-        files, _ = pictures()
-        self.refused(files | {"cat/note.jpg": b"hello"}, tmp_path, r"cat/note\.jpg cannot be read")
 
-    def test_an_image_that_declares_more_pixels_than_are_read(self, tmp_path):
-        files, _ = pictures()
-        huge = bytearray(encoded(pixels(), "BMP"))
-        huge[18:26] = (60_000).to_bytes(4, "little") + (60_000).to_bytes(4, "little")
-        self.refused(files | {"cat/huge.bmp": bytes(huge)}, tmp_path, r"cat/huge\.bmp")
+PACKS = {"folder": as_folder, "zip": as_zip, "tar": as_tar, "tar.gz": tar_gz}
 
-    def test_images_outside_of_the_folders(self, tmp_path):
-        files, _ = pictures()
-        self.refused(files | {"loose.png": encoded(pixels())}, tmp_path, r"loose\.png lies outside")
 
-    def test_a_line_that_names_no_image(self, tmp_path):
-        files, _ = pictures(folder="{label}{i:02}.png")
-        lines = (
-            "file,kind\n" + "\n".join(f"{name},{name[:3]}" for name in files) + "\nnone.png,cat\n"
+@pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS.keys())
+@pytest.mark.parametrize("top", ["", "data/", "a/b/"])
+def test_folders_of_classes_are_read_from_all_that_can_hold_them(tmp_path, pack, top):
+    files = classes()
+    splits = load(tmp_path, {top + name: content for name, content in files.items()}, pack=pack)
+    same(splits, files)
+    assert splits.summary.split == "random"
+    assert set(splits.train.labels) == set(splits.test.labels) == set(COLOURS)
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_parts_are_taken_as_they_are_given(tmp_path, val):
+    parts = {"train": classes(6), val: classes(3), "test": classes(2)}
+    files = {f"top/{p}/{name}": c for p, part in parts.items() for name, c in part.items()}
+    splits = load(tmp_path, files)
+    assert splits.summary.split == "given"
+    assert [part.rows for part in splits.parts] == [18, 9, 6]
+    images, labels = expected(parts[val])
+    order = np.lexsort(splits.validation.inputs["input"].reshape(9, -1).T[:16])
+    np.testing.assert_allclose(splits.validation.inputs["input"][order], images, atol=1e-6)
+    assert splits.validation.labels[order].tolist() == labels.tolist()
+
+
+def test_a_part_that_is_missing_is_cut_from_the_training_images(tmp_path):
+    files = {f"{part}/{name}": c for part in ("train", "test") for name, c in classes(9).items()}
+    splits = load(tmp_path, files)
+    assert splits.test.rows == 27
+    assert splits.train.rows + splits.validation.rows == 27
+    with pytest.raises(DatasetMismatch, match="test, val, and no train"):
+        load(tmp_path, {name.replace("train", "val"): c for name, c in files.items()})
+
+
+def test_train_is_a_class_where_images_lie_in_it(tmp_path):
+    files = {name.replace("cats", "train"): c for name, c in classes().items()}
+    assert set(load(tmp_path, files).labels) == {"train", "dogs", "ants"}
+
+
+def test_what_nobody_means_is_ignored_with_a_note(tmp_path):
+    files = classes()
+    odd = ["__MACOSX/cats/._1.png", "cats/.DS_Store", "dogs/Thumbs.db", ".git/x.png", "README.txt"]
+    splits = load(tmp_path, files | dict.fromkeys(odd, b"?") | {"birds/": b""})
+    same(splits, files)
+    for said in ("__MACOSX/cats/._1.png", "'README.txt'", "folders without images: 'birds'"):
+        assert said in notes(splits)
+
+
+class TestTables:
+    def files(self, rows, *, header="filename,label", name="labels.csv", folder=""):
+        images = {f"{folder}{n}.png": encoded(noise()) for n in range(20)}
+        text = "\n".join([*([header] if header else []), *rows(images)])
+        return images, {**images, name: text.encode()}
+
+    @pytest.mark.parametrize("header", ["filename,label", "image_id,breed", "Path;Class", None])
+    @pytest.mark.parametrize(
+        "written", [str, lambda n: n.removesuffix(".png"), lambda n: f"/home/me/{n}"]
+    )
+    @pytest.mark.parametrize("folder", ["", "images/"])
+    def test_labels_are_found_by_name(self, tmp_path, header, written, folder):
+        sign = ";" if header and ";" in header else ","
+        images, files = self.files(
+            lambda images: [f"{written(n)}{sign}{'ab'[i % 2]}" for i, n in enumerate(images)],
+            header=header,
+            folder=folder,
         )
-        self.refused(
-            files | {"l.csv": lines.encode()},
+        splits = load(tmp_path, files)
+        numbers = {name: "ab"[i % 2] for i, name in enumerate(images)}
+        same(splits, images, label=numbers.get)
+        assert "of 'labels.csv'" in notes(splits)
+
+    def test_numbers_stay_numbers_and_a_column_may_be_asked_for(self, tmp_path):
+        _, files = self.files(
+            lambda images: [f"{n},{i % 2},{i / 2}" for i, n in enumerate(images)],
+            header="file,age,size",
+        )
+        with pytest.raises(
+            DatasetMismatch, match=r"which column of 'labels\.csv' holds the labels"
+        ):
+            load(tmp_path, files)
+        assert load(tmp_path, files, label="age").labels.dtype == np.int64
+        assert load(tmp_path, files, label="size").labels.max() == 9.5
+        with pytest.raises(DatasetMismatch, match="no column 'sex'"):
+            load(tmp_path, files, label="sex")
+
+    def test_a_column_may_give_the_parts(self, tmp_path):
+        def rows(images):
+            parts = ["train"] * 10 + ["valid"] * 6 + ["test"] * 4
+            return [f"{n},{'ab'[i % 2]},{parts[i]}" for i, n in enumerate(images)]
+
+        _, files = self.files(rows, header="image,label,split")
+        splits = load(tmp_path, files)
+        assert [part.rows for part in splits.parts] == [10, 6, 4]
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            ("none.png,a", "row 20 of 'labels.csv' names 'none.png', and there is no such image"),
+            ("3.png,", "row 20 of 'labels.csv' has no label"),
+            ("3.png,a", "row 20 of 'labels.csv' gives '3.png' the label 'a', and row 3 'b'"),
+            (",a", "row 20 of 'labels.csv' names no image"),
+        ],
+    )
+    def test_a_wrong_row_is_named(self, tmp_path, row, said):
+        _, files = self.files(
+            lambda images: [*(f"{n},{'ab'[i % 2]}" for i, n in enumerate(images)), row]
+        )
+        with pytest.raises(DatasetMismatch, match=said) as refused:
+            load(tmp_path, files)
+        assert refused.value.pointer == "#/file/labels.csv/20"
+
+    def test_images_that_it_does_not_name_are_noted(self, tmp_path):
+        _, files = self.files(
+            lambda images: [f"{n},{'ab'[i % 2]}" for i, n in enumerate(images)][:15]
+        )
+        splits = load(tmp_path, files)
+        assert sum(part.rows for part in splits.parts) == 15
+        assert "5 images are not in the table, and not read: '15.png'" in notes(splits)
+
+    def test_a_table_of_something_else_leaves_the_classes_to_the_folders(self, tmp_path):
+        files = classes()
+        sizes = "\n".join(["path,height,width", *(f"{name},8,8" for name in files)])
+        splits = load(tmp_path, {**files, "sizes.csv": sizes.encode()})
+        same(splits, files)
+        assert "'sizes.csv'" in notes(splits)
+
+
+class TestPixels:
+    """What Pillow decodes by itself, without our code, is the oracle."""
+
+    def one(self, tmp_path, content, spec=NCHW, **options):
+        """Return the row of this image, which stands among others of its size."""
+        files = {f"{c}/{n}": content for c in "ab" for n in ("1.png", "2.png", "3.png")}
+        splits = load(tmp_path, files, spec, **options)
+        return splits.train.inputs["input"][0], notes(splits)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_exif_is_honoured(self, tmp_path, orientation):
+        image = Image.fromarray(noise(8, 8))
+        exif = image.getexif()
+        exif[0x0112] = orientation
+        row, said = self.one(tmp_path, encoded(image, exif=exif))
+        pixels = np.asarray(image)
+        upright = {
+            1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1],
+            5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1), 7: np.rot90(pixels, 2).swapaxes(0, 1),
+            8: np.rot90(pixels),
+        }[orientation]  # fmt: skip
+        np.testing.assert_allclose(row, upright.transpose(2, 0, 1) / 255, atol=1e-6)
+        assert ("EXIF" in said) == (orientation > 1)
+
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+    def test_every_kind_of_image_becomes_what_the_model_takes(self, tmp_path, mode, channels):
+        if mode == "I;16":
+            values = RANDOM.integers(0, 65_536, (8, 8)).astype(np.uint16)
+            image = Image.fromarray(values)
+            eight = Image.fromarray(np.round(values / 257).astype(np.uint8))
+        else:
+            image = (
+                Image.fromarray(noise(8, 8, 4), "RGBA")
+                .convert("RGB" if mode == "CMYK" else "RGBA")
+                .convert(mode)
+            )
+            eight = image
+        spec = InputSpec("input", np.dtype(np.uint8), (None, channels, 8, 8))
+        row, said = self.one(tmp_path, encoded(image, "TIFF"), spec)
+        wanted = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+        plain = eight.convert("RGB") if mode in {"P", "CMYK"} else eight
+        pixels = np.asarray(plain.convert(wanted)).reshape(8, 8, channels)
+        np.testing.assert_array_equal(row, pixels.transpose(2, 0, 1))
+        for kind, word in {"P": "palette", "CMYK": "CMYK", "I;16": "16 bits"}.items():
+            assert (word in said) == (mode == kind)
+        assert ("transparency is left out" in said) == (mode in {"LA", "RGBA"} and channels < 4)
+
+    @pytest.mark.parametrize(
+        ("shape", "layout"),
+        [
+            ((None, 3, 8, 8), (2, 0, 1)),
+            ((None, 8, 8, 3), (0, 1, 2)),
+            ((None, None, None, 3), (0, 1, 2)),
+        ],
+    )
+    @pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "uint8", "int64"])
+    def test_layout_and_type_are_the_models(self, tmp_path, shape, layout, dtype):
+        pixels = noise()
+        row, _ = self.one(tmp_path, encoded(pixels), InputSpec("input", np.dtype(dtype), shape))
+        assert row.dtype == dtype
+        unit = 255 if row.dtype.kind == "f" else 1
+        np.testing.assert_allclose(row, (pixels / unit).transpose(layout), atol=1e-3)
+
+    def test_torchvisions_usual_pipeline_gives_the_same_numbers(self, tmp_path):
+        mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+        image = Image.fromarray(noise(21, 33))
+        row, said = self.one(
             tmp_path,
-            r"line 22 of l\.csv names 'none\.png', and no image",
+            encoded(image),
+            preprocessing={"resize": 10, "crop": 8, "mean": mean, "std": std},
         )
+        resized = image.resize((int(10 * 33 / 21), 10), Image.Resampling.BILINEAR)
+        left = round((resized.width - 8) / 2)
+        pixels = np.asarray(resized)[1:9, left : left + 8] / 255
+        np.testing.assert_allclose(row, ((pixels - mean) / std).transpose(2, 0, 1), atol=1e-5)
+        assert "0.229" in said
 
-    def test_a_table_whose_label_may_be_two_columns(self, tmp_path):
-        files, _ = pictures(folder="{label}{i:02}.png")
-        lines = "file,kind,age\n" + "\n".join(f"{name},{name[:3]},3" for name in files)
-        self.refused(files | {"l.csv": lines.encode()}, tmp_path, "say which holds the labels")
-        assert load(tmp_path / "data", label="kind").summary.notes
+    def test_else_images_are_stretched_to_the_models_size_and_that_is_said(self, tmp_path):
+        image = Image.fromarray(noise(21, 33))
+        row, said = self.one(tmp_path, encoded(image))
+        pixels = np.asarray(image.resize((8, 8), Image.Resampling.BILINEAR))
+        np.testing.assert_allclose(row, pixels.transpose(2, 0, 1) / 255, atol=1e-6)
+        assert "6 of 6 images: resized to the model's height and width" in said
 
-    def test_images_of_several_sizes_for_a_model_of_any_size(self, tmp_path):
-        files, _ = pictures()
-        files["cat/00.png"] = encoded(pixels((9, 8)))
-        self.refused(files, tmp_path, r'pass preprocessing \{"resize"', FREE)
-        assert load(tmp_path / "data", FREE, preprocessing={"resize": [8, 8]}).train.rows
+    @pytest.mark.parametrize(
+        ("preprocessing", "factor"),
+        [({"scale": 1.0}, 1), ({"scale": 1 / 255}, 1 / 255), ({}, 1 / 255)],
+    )
+    def test_a_scale_is_multiplied_with_bytes(self, tmp_path, preprocessing, factor):
+        pixels = noise()
+        row, _ = self.one(tmp_path, encoded(pixels), preprocessing=preprocessing)
+        np.testing.assert_allclose(row, pixels.transpose(2, 0, 1) * factor, rtol=1e-6)
 
-    def test_a_resize_that_leaves_another_size(self, tmp_path):
-        files = {f"{c}/{i}.png": encoded(pixels((8, 16))) for c in CLASSES for i in range(4)}
-        self.refused(files, tmp_path, "add a crop", preprocessing={"resize": 8})
-
-    def test_a_name_that_leads_out_of_the_archive(self, tmp_path):
-        files, _ = pictures()
-        self.refused(
-            files | {"../evil.png": encoded(pixels())}, tmp_path, "leads out of the archive"
+    def test_flat_rows_are_made_of_grey_images_and_of_others_in_the_order_that_is_said(
+        self, tmp_path
+    ):
+        grey, colour = noise(channels=1), noise()
+        row, _ = self.one(
+            tmp_path, encoded(grey), InputSpec("input", np.dtype(np.float32), (None, 64))
         )
+        np.testing.assert_allclose(row, grey.ravel() / 255, atol=1e-6)
+        spec = InputSpec("input", np.dtype(np.float32), (None, 192))
+        with pytest.raises(DatasetMismatch, match="order of pixels and channels"):
+            self.one(tmp_path, encoded(colour), spec)
+        row, _ = self.one(tmp_path, encoded(colour), spec, preprocessing={"layout": "nchw"})
+        np.testing.assert_allclose(row, colour.transpose(2, 0, 1).ravel() / 255, atol=1e-6)
 
-    def test_a_model_that_takes_no_images(self, tmp_path):
-        files, _ = pictures()
-        rows = InputSpec("input", np.dtype(np.float32), (None, 6))
-        self.refused(files, tmp_path, "no image of 1, 3 or 4 channels", rows)
+    @pytest.mark.parametrize(
+        ("shape", "preprocessing", "said"),
+        [
+            ((None, 3, None, None), {}, r'needed: pass preprocessing {"resize": \[8, 9\]}'),
+            ((None, 3, 8, 8), {"resize": 8}, r'"crop": \[8, 8\]'),
+            ((None, 3, 8, 8), {"crop": 8, "resize": [4, 4]}, "smaller than the crop"),
+            ((None, 3, 8, 8), {"mean": [1, 2]}, "mean has 2 values"),
+            ((None, 3, 8, 8), {"std": 0}, "std must be finite and not 0"),
+            ((None, 3, 8, 8), {"resize": 0}, "greater than or equal to 1"),
+            ((None, 5, 8, 8), {"layout": "nchw"}, "1, 3 or 4 channels, not 5"),
+            ((None, 3, 8, 3), {}, '"layout": "nhwc"'),
+            ((None, 50), {}, "do not make 50 values"),
+            ((None, 2, 3, 8, 8), {}, "height, width and channels"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused_with_the_remedy(
+        self, tmp_path, shape, preprocessing, said
+    ):
+        files = {f"{c}/{n}.png": encoded(noise(8, 9 + (n == 3))) for c in "ab" for n in range(4)}
+        with pytest.raises(EngineError, match=said) as refused:
+            load(
+                tmp_path,
+                files,
+                InputSpec("input", np.dtype(np.float32), shape),
+                preprocessing=preprocessing,
+            )
+        assert isinstance(refused.value, DatasetMismatch | InvalidRequest)
+        assert refused.value.pointer
 
-    def test_an_archive_without_images(self, tmp_path):
-        self.refused({"a.txt": b"x"}, tmp_path, "without arrays or images")
-        self.refused({"a.txt": b"x"}, tmp_path, "without arrays or images", how="tar")
+    def test_large_sets_lie_on_disk(self, tmp_path, monkeypatch):
+        files = classes()
+        plain = load(tmp_path, files)
+        monkeypatch.setattr(decoded, "IN_MEMORY_BYTES", 1000)
+        mapped = load(tmp_path, files)
+        for one, other in zip(plain.parts, mapped.parts, strict=True):
+            assert isinstance(other.inputs["input"], np.memmap)
+            np.testing.assert_array_equal(one.inputs["input"], other.inputs["input"])
+        monkeypatch.setattr(decoded, "MOST_ARRAY_BYTES", 2000)
+        with pytest.raises(DatasetMismatch, match="at most 2,000 are allowed"):
+            load(tmp_path, files)
 
-    def test_a_folder_without_images(self, tmp_path):
-        self.refused({"a.txt": b"x"}, tmp_path, "a folder without arrays or images", how="folder")
+
+class TestRefused:
+    def test_broken_images_are_named_and_counted(self, tmp_path):
+        files = classes()
+        files["ants/3.png"] = files["ants/3.png"][:60]
+        files["dogs/1.png"] = b"no image at all"
+        files["cats/0.png"] = b""
+        with pytest.raises(DatasetMismatch, match=r"3 of 30 images cannot be used") as refused:
+            load(tmp_path, files)
+        assert "ants/3.png: cannot be decoded" in refused.value.detail
+        assert refused.value.pointer == "#/file/ants~13.png"
+
+    @pytest.mark.parametrize(
+        ("files", "said"),
+        [
+            ({}, "no arrays"),
+            ({"README.txt": b"hello"}, "without arrays or images"),
+            ({"cats/1.png": b"1", "cats/2.png": b"2"}, "all images lie in the folder 'cats'"),
+            ({"1.png": b"1", "2.png": b"2"}, "no CSV tells their labels"),
+            ({"../x.png": b"1"}, "'../x.png', which leads out of it"),
+            ({"a/../../x.png": b"1"}, "leads out of it"),
+            ({"/etc/x.png": b"1"}, "'/etc/x.png', an absolute path"),
+            ({"C:\\x.png": b"1"}, "an absolute path"),
+        ],
+    )
+    def test_what_cannot_be_a_data_set_is_refused_by_name(self, tmp_path, files, said):
+        with pytest.raises(DatasetMismatch, match=said.replace("\\", "\\\\")):
+            load(tmp_path, files)
+
+    def test_an_empty_folder_and_one_without_images(self, tmp_path):
+        (tmp_path / "upload").mkdir()
+        with pytest.raises(DatasetMismatch, match="there are no images: give one folder per class"):
+            load_splits(tmp_path / "upload", [NCHW], seed=0)
+        (tmp_path / "upload" / "a.txt").write_text("a")
+        with pytest.raises(DatasetMismatch, match=r"no images; it holds 'a\.txt'"):
+            load_splits(tmp_path / "upload", [NCHW], seed=0)
+
+    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+    def test_links_and_devices_in_a_tar(self, tmp_path, kind):
+        with tarfile.open(tmp_path / "d", "w") as archive:
+            info = tarfile.TarInfo("cats/1.png")
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        with pytest.raises(
+            DatasetMismatch, match=r"'cats/1\.png', which is (a link|no plain file)"
+        ):
+            load_splits(tmp_path / "d", [NCHW], seed=0)
+
+    def test_a_link_in_a_zip(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "d", "w") as archive:
+            info = zipfile.ZipInfo("cats/1.png")
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, "/etc/passwd")
+        with pytest.raises(DatasetMismatch, match=r"'cats/1\.png', which is a link"):
+            load_splits(tmp_path / "d", [NCHW], seed=0)
+
+    @pytest.mark.parametrize("pack", [as_zip, as_tar, as_folder])
+    def test_what_expands_beyond_the_limits(self, tmp_path, pack, monkeypatch):
+        monkeypatch.setattr(container, "MOST_BYTES", 1000)
+        with pytest.raises(
+            DatasetMismatch, match=r"with '.*\.png' the files hold .* at most 1,000"
+        ):
+            load(tmp_path, classes(), pack=pack)
+        monkeypatch.setattr(container, "MOST_BYTES", 10**6)
+        monkeypatch.setattr(container, "MOST_MEMBER_BYTES", 100)
+        with pytest.raises(DatasetMismatch, match=r"ants/0\.png: holds .* bytes; at most 100"):
+            load(tmp_path, classes(), pack=pack)
+
+    def test_a_decompression_bomb(self, tmp_path, monkeypatch):
+        for side in (10_000, 20_000):  # beyond the limit, and beyond what Pillow opens at all
+            bomb = bytearray(encoded(noise()))
+            struct.pack_into(">II", bomb, 16, side, side)
+            struct.pack_into(">I", bomb, 29, zlib.crc32(bomb[12:29]))
+            with pytest.raises(DatasetMismatch, match=r"cats/bomb\.png: has too many pixels"):
+                load(tmp_path, classes() | {"cats/bomb.png": bytes(bomb)})
+        monkeypatch.setattr(decode, "MOST_PIXELS", 63)
+        with pytest.raises(DatasetMismatch, match=r"64, at most 63 are allowed.*30 of 30 images"):
+            load(tmp_path, classes())
+
+    def test_images_for_a_model_of_two_inputs_and_sizes_for_arrays(self, tmp_path):
+        as_zip(tmp_path / "d", classes())
+        with pytest.raises(DatasetMismatch, match="one input, and the model has 2"):
+            load_splits(tmp_path / "d", [NCHW, NCHW], seed=0)
+        np.savez(tmp_path / "d.npz", x=np.zeros((20, 3, 8, 8)), y=np.arange(20) % 2)
+        with pytest.raises(InvalidRequest, match="resize is for images") as refused:
+            load_splits(tmp_path / "d.npz", [NCHW], seed=0, preprocessing={"resize": 8})
+        assert refused.value.pointer == "#/preprocessing/resize"
+
+    def test_a_program_that_calls_itself_an_image_is_not_run(self, tmp_path):
+        script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n"
+        with pytest.raises(DatasetMismatch, match=r"cats/x\.png: cannot be decoded"):
+            load(tmp_path, classes() | {"cats/x.png": script})
 
 
-@settings(max_examples=150, deadline=None)
+FORMS = {
+    "PNG": {},
+    "JPEG": {},
+    "GIF": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {},
+    "BMP": {},
+}
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(["zip", "tar"]),
-    st.floats(0, 1),
-    st.binary(min_size=1, max_size=8),
-    st.booleans(),
+    pack=st.sampled_from([as_zip, as_tar, tar_gz]),
+    form=st.sampled_from([*FORMS]),
+    at=st.floats(0, 1),
+    put=st.binary(max_size=8),
+    cut=st.booleans(),
 )
-def test_a_damaged_archive_is_read_or_refused_and_never_a_traceback(
-    tmp_path_factory, how, at, bytes_, cut
+def test_a_damaged_archive_or_image_is_read_or_refused_and_never_a_traceback(
+    tmp_path_factory, pack, form, at, put, cut
 ):
-    files, _ = pictures(8)
-    path = put(files, tmp_path_factory.mktemp("fuzz"), how)
+    path = tmp_path_factory.mktemp("fuzz") / "d"
+    files = {f"{c}/{n}.png": encoded(noise(), form, **FORMS[form]) for c in "ab" for n in range(3)}
+    pack(path, files | {"labels.csv": b"a/0.png,x\n"})
     content = bytearray(path.read_bytes())
-    place = int(at * (len(content) - 1))
-    content[place : place + len(bytes_)] = b"" if cut else bytes_
-    path.write_bytes(bytes(content[:place] if cut else content))
+    place = int(at * len(content))
+    content[place : len(content) if cut else place + len(put)] = put
+    path.write_bytes(bytes(content))
     with suppress(EngineError):  # and nothing else
-        load(path)
+        load_splits(path, [NCHW], seed=0)

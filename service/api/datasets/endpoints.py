@@ -30,7 +30,9 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
     status_code=201,
     response_model=Dataset,
     responses=openapi.UPLOAD_PROBLEMS,
-    openapi_extra=openapi.upload(DatasetFields, "the .npz, .csv or .parquet file"),
+    openapi_extra=openapi.upload(
+        DatasetFields, "an .npz, .csv or .parquet file, or a .zip or .tar of images"
+    ),
 )
 async def create_dataset(request: Request, here: Here, key: Key) -> Response:
     """Stream a data set to the store. The same bytes are stored once, however often they come."""

@@ -14,12 +14,16 @@ from spectral_engine.labels import LabelsOption
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Channels = Field(min_length=1, max_length=1024)
+Side = Annotated[int, Field(ge=1, le=16_384)]
+Sides = Annotated[list[Side], Field(min_length=2, max_length=2)]
 
 
 class Preprocessing(Request):
     """What is done to every sample before the model sees it."""
 
-    scale: float | None = Field(None, description="multiplied with every value")
+    scale: float | None = Field(
+        None, description="multiplied with every value; 1/255 for images where it is not given"
+    )
     mean: float | Annotated[list[float], Channels] | None = Field(
         None, description="subtracted, one of all or one of each channel"
     )
@@ -36,6 +40,13 @@ class Preprocessing(Request):
     channels: Literal["rgb", "bgr"] | None = Field(None, description="order, of image files")
     reshape: Annotated[list[int], Field(min_length=1, max_length=8)] | None = Field(
         None, description="shape of one sample"
+    )
+    resize: Side | Sides | None = Field(
+        None, description="of images, before all else: the shorter side, or height and width"
+    )
+    crop: Side | Sides | None = Field(
+        None,
+        description="of images, after `resize`, out of the middle: a square's side, or height and width",
     )
 
 

@@ -1,135 +1,132 @@
-"""One image file to pixels of the size and the channels that a model takes, with Pillow."""
+"""One file to pixels: decoded, turned upright, and with as many channels as the model takes."""
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections import Counter
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from spectral_engine.data.images.archive import broken, shown
-from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.images.names import pointer_to
 from spectral_engine.errors import DatasetMismatch
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-MOST_PIXELS = 100_000_000
-Size = tuple[int, int]  # height, width
 Pixels = NDArray[np.uint8]
+MOST_PIXELS = 89_478_485  # beyond which Pillow too suspects a bomb
+# Formats that hold nothing but pixels: PostScript and metafiles are programs.
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "TIFF",
+    "WEBP",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "TGA",
+    "ICO",
+    "MPO",
+)
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+WITH_ALPHA = {"RGBA", "LA", "PA", "RGBa", "La"}
 
 
-@dataclass
-class Decoder:
-    """Decodes images to uint8 [height, width, channels], and counts what it had to change.
+class CannotDecode(Exception):
+    """Why a file is no image that can be used; the words follow its name."""
 
-    `size` is that of the model, or None where it is free; `preprocessing` may resize and crop before.
+
+def decode(content: bytes, channels: int, said: Callable[[str], None]) -> Image.Image:
+    """Return an upright 8-bit image of mode L, RGB or RGBA; `said` is told what was done to get there.
+
+    Raises CannotDecode.
     """
+    try:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise CannotDecode(_too_many(width * height))
+            if getattr(image, "is_animated", False):
+                said("the first of several frames is taken")
+            image.load()
+            return _with_channels(_upright(image, said), channels, said)
+    except CannotDecode:
+        raise
+    except Image.DecompressionBombError as error:
+        raise CannotDecode(_too_many(None)) from error
+    # Decoders raise whatever a damaged file makes them stumble over.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CannotDecode(
+            f"cannot be decoded ({reason})" if _tells(reason) else "cannot be decoded"
+        ) from error
 
-    channels: int
-    size: Size | None
-    preprocessing: Preprocessing
-    converted: Counter[str] = field(default_factory=Counter)
-    resized: Counter[Size] = field(default_factory=Counter)
 
-    def __call__(self, name: str, content: bytes) -> Pixels:
-        """Return the pixels; raises DatasetMismatch that names the file."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # of odd metadata, and of sizes that are looked at below
-                with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                    _refuse_huge(name, image)
-                    pixels = self._pixels(ImageOps.exif_transpose(image))
-        except DatasetMismatch:
-            raise
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            TypeError,
-            IndexError,
-            KeyError,
-            Image.DecompressionBombError,
-        ) as error:
-            raise broken(name, f"it is not a whole image: {error}") from error
-        except (EOFError, OverflowError, ZeroDivisionError, AttributeError, RuntimeError) as error:
-            raise broken(
-                name, f"it is not a whole image: {type(error).__name__} {error}"
-            ) from error
-        if self.size is not None and pixels.shape[:2] != self.size:
-            raise DatasetMismatch(
-                f"{shown(name)} has {_said(pixels.shape[:2])} pixels after preprocessing, and the model takes "
-                f"{_said(self.size)}: say both sides in resize, or add a crop",
-                pointer="#/preprocessing/resize",
-            )
-        return pixels
+def refused(name: str, why: str) -> DatasetMismatch:
+    """Return the error of one image."""
+    return DatasetMismatch(f"{name}: {why}", pointer=pointer_to(name))
 
-    def _pixels(self, image: Image.Image) -> Pixels:
-        found = self._placed(self._converted(image))
-        array = np.asarray(found, dtype=np.uint8)
-        array = array.reshape(*array.shape[:2], self.channels)
-        bgr = self.preprocessing.channels == "bgr" and self.channels == 3
-        return array[:, :, ::-1] if bgr else array
 
-    def _converted(self, image: Image.Image) -> Image.Image:
-        mode = MODES[self.channels]
-        if image.mode == mode:
-            return image
-        self.converted[f"{image.mode} to {mode}"] += 1
-        if image.mode.startswith("I") or image.mode == "F":  # 16 bits: the upper eight are taken
-            values = np.asarray(image, dtype=np.float64)
-            image = Image.fromarray((values / 256).clip(0, 255).astype(np.uint8))
-        return image.convert(mode)
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
-    def _placed(self, image: Image.Image) -> Image.Image:
-        asked = self.preprocessing
-        if asked.resize is not None:
-            image = _resized(image, asked.resize)
-        if asked.crop is not None:
-            image = _cropped(image, asked.crop)
-        size = (image.height, image.width)
-        if asked.resize is None and asked.crop is None and self.size not in {None, size}:
-            assert self.size is not None
-            self.resized[size] += 1
-            image = _scaled(image, self.size)
+
+def _tells(reason: str) -> bool:
+    return bool(reason) and "BytesIO" not in reason
+
+
+def _too_many(pixels: int | None) -> str:
+    found = "" if pixels is None else f"{pixels:,}, "
+    return f"has too many pixels ({found}at most {MOST_PIXELS:,} are allowed): make it smaller"
+
+
+def _upright(image: Image.Image, said: Callable[[str], None]) -> Image.Image:
+    try:
+        if image.getexif().get(0x0112, 1) in range(2, 9):
+            said("turned as the EXIF orientation says")
+            return ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
+        said("the EXIF data are damaged, and not heeded")
+    return image
+
+
+def _with_channels(image: Image.Image, channels: int, said: Callable[[str], None]) -> Image.Image:
+    wanted = MODES[channels]
+    if image.mode[0] in "IF" or image.mode.startswith("I;"):
+        image = _in_bytes(image, said)
+    if image.mode in {"P", "PA"}:
+        said("colours are read from the palette")
+        transparent = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if transparent else "RGB")
+    elif image.mode == "RGB" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode == wanted:
         return image
+    if image.mode in WITH_ALPHA and channels < 4:
+        said("transparency is left out")
+    if image.mode not in {"1", "L", "RGB", "LA", "RGBA"}:
+        said(f"{image.mode} is converted to RGB")
+        image = image.convert("RGBA" if image.mode in WITH_ALPHA else "RGB")
+    if channels == 1 and image.mode in {"RGB", "RGBA"}:
+        said("colours are turned into grey")
+    if channels > 1 and image.mode in {"1", "L", "LA"}:
+        said("grey is repeated for red, green and blue")
+    if channels == 4 and image.mode not in WITH_ALPHA:
+        said("an opaque alpha channel is added")
+    return image.convert(wanted)
 
 
-def _resized(image: Image.Image, asked: int | tuple[int, int]) -> Image.Image:
-    """One number is the shorter side; two are height and width."""
-    if not isinstance(asked, int):
-        return _scaled(image, asked)
-    factor = asked / min(image.height, image.width)
-    return _scaled(
-        image, (max(asked, int(image.height * factor)), max(asked, int(image.width * factor)))
-    )
-
-
-def _scaled(image: Image.Image, size: Size) -> Image.Image:
-    if (image.height, image.width) == size:
-        return image
-    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-
-
-def _cropped(image: Image.Image, asked: int | tuple[int, int]) -> Image.Image:
-    """Cut the middle out; what is smaller gets black borders."""
-    height, width = (asked, asked) if isinstance(asked, int) else asked
-    top, left = round((image.height - height) / 2), round((image.width - width) / 2)
-    return image.crop((left, top, left + width, top + height))
-
-
-def _refuse_huge(name: str, image: Image.Image) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise DatasetMismatch(
-            f"{shown(name)} declares {_said((image.height, image.width))} pixels; at most {MOST_PIXELS:,} are read",
-            pointer="#/file",
+def _in_bytes(image: Image.Image, said: Callable[[str], None]) -> Image.Image:
+    """Return pixels of 16 bits as 8: 65,535 becomes 255."""
+    values: NDArray[Any] = np.asarray(image)
+    if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65_535:
+        raise CannotDecode(
+            f"holds pixels of more than 16 bits (mode {image.mode}): give an .npz file of arrays"
         )
-
-
-def _said(size: tuple[int, ...]) -> str:
-    return " × ".join(map(str, size))
+    said("16 bits for each pixel are read as 8")
+    return Image.fromarray((values.astype(np.float32) / 257).round().astype(np.uint8))

@@ -1,222 +1,274 @@
-"""Which images there are, of which part, and with which label: by folders, or by a table beside them."""
+"""A table of names and labels beside the images: its columns are told by what they hold."""
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.images.archive import Files, checked_names, is_image, shown
-from spectral_engine.data.reading import columns
+from spectral_engine.data.images.container import Container
+from spectral_engine.data.images.names import is_image, listed, pointer_to
 from spectral_engine.data.reading.arrays import PARTS
-from spectral_engine.data.reading.table import USUAL_LABELS
-from spectral_engine.data.reading.text import read_text_table
+from spectral_engine.data.reading.dialect import NUMBER, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
-Array = NDArray[Any]
-TABLES = {".csv", ".tsv", ".txt"}
-MOST_NAMED = 3
+NAME_HEADERS = frozenset(
+    ("filename", "file_name", "file", "files", "name", "image", "images", "image_name", "imagename", "image_path",
+     "imagepath", "image_id", "imageid", "img", "img_name", "img_path", "path", "filepath", "file_path", "id")
+)  # fmt: skip
+LABEL_HEADERS = (
+    "label", "labels", "class", "class_name", "classname", "category", "target", "y", "class_id", "label_name",
+    "label_id", "classes", "tag",
+)  # fmt: skip
+PART_HEADERS = ("split", "part", "subset", "set", "partition")
 
 
 @dataclass(frozen=True)
-class Listed:
-    """The images of one part, in order, and their labels where there are any."""
+class Listing:
+    """Images with their labels, in the order of the tables; parts are `""` where none is given."""
 
+    tables: list[str]
+    column: str
     names: list[str]
-    labels: Array | None
+    labels: NDArray[Any]
+    parts: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
-def list_images(files: Files, label: str | None, notes: list[str]) -> dict[str, Listed]:
-    """Return images by part, `""` for all of them together; raises DatasetMismatch by file or row."""
-    names = checked_names(files)
-    images = [name for name in names if is_image(name)]
-    if not images:
-        raise DatasetMismatch("there is no image in the data", pointer="#/file")
-    tables = [name for name in names if PurePosixPath(name).suffix.lower() in TABLES]
-    listed = _by_tables(files, images, tables, label, notes)
-    if listed is None:
-        listed = _by_folders(images, notes)
-        tables = []
-    unread = [name for name in names if not is_image(name) and name not in tables]
-    if unread:
-        notes.append(f"{_some(unread)} {_were(unread)} not read")
-    return listed
+@dataclass(frozen=True)
+class _Table:
+    """The text of one table."""
+
+    name: str
+    header: list[str]
+    rows: list[list[str]]
 
 
-def _by_folders(images: list[str], notes: list[str]) -> dict[str, Listed]:
-    """One folder per class, in one folder per part where there are parts; the folders around them say nothing."""
-    below = _without_common_folders([PurePosixPath(name).parts for name in images])
-    parts: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    known = all(len(path) > 1 and path[0].lower() in PARTS for path in below)
-    for name, path in zip(images, below, strict=True):
-        part = PARTS[path[0].lower()] if known else ""
-        parts.setdefault(part, []).append((name, path[1:] if known else path))
-    loose = [name for rows in parts.values() for name, path in rows if len(path) == 1]
-    if len(loose) == len(images):
-        notes.append("no folders of classes: the images have no labels")
-        return {part: Listed([name for name, _ in rows], None) for part, rows in parts.items()}
-    if loose:
-        raise DatasetMismatch(
-            f"{_some(loose)} {_lies(loose)} outside of the folders of classes: move or remove {_them(loose)}",
-            pointer="#/file",
-        )
-    if "train" not in parts and known:
-        raise DatasetMismatch(
-            f"there is no folder of images to train on, only {', '.join(sorted(parts))}: add train/",
-            pointer="#/file",
-        )
-    return {
-        part: Listed([name for name, _ in rows], np.asarray([path[0] for _, path in rows]))
-        for part, rows in parts.items()
-    }
+class Finder:
+    """Finds the image that a table means, by its whole name or by as little as its stem."""
+
+    def __init__(self, images: Sequence[str]) -> None:
+        self._images = set(images)
+        self._by_end: dict[str, list[str]] = {}
+        for image in images:
+            path = PurePosixPath(image)
+            for end in {path.name, path.stem}:
+                self._by_end.setdefault(end, []).append(image)
+
+    def find(self, written: str, folder: str) -> list[str]:
+        """Return the images that may be meant: none, one, or several that share their last name."""
+        name = written.strip().replace("\\", "/").removeprefix("./").lstrip("/")
+        for whole in (folder + name, name):
+            if whole in self._images:
+                return [whole]
+        found = self._by_end.get(PurePosixPath(name).name, [])
+        if len(found) > 1 and (longer := [one for one in found if f"/{one}".endswith(f"/{name}")]):
+            return longer
+        return found
 
 
-def _without_common_folders(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Strip the folders that all images share."""
-    while all(len(path) > 1 for path in paths) and len({path[0] for path in paths}) == 1:
-        paths = [path[1:] for path in paths]
-    return paths
+def listing_in(
+    container: Container, tables: Sequence[str], images: Sequence[str], label: str | None
+) -> Listing | None:
+    """Return what the tables say of images, or None where none names any.
 
-
-def _by_tables(
-    files: Files, images: list[str], tables: list[str], label: str | None, notes: list[str]
-) -> dict[str, Listed] | None:
-    """Read the tables that name images; None where none does."""
-    book = _Book(images)
-    found: dict[str, Listed] = {}
-    for table in tables:
-        part = PARTS.get(PurePosixPath(table).stem.lower().split("_")[0], "")
-        listed = _read_table(files, table, book, label, notes)
-        if listed is None:
-            continue
-        if part in found:
-            raise DatasetMismatch(
-                f"{shown(table)} and another table list the same part: keep one", pointer="#/file"
-            )
-        found[part] = listed
+    Raises DatasetMismatch by table and row: for images that are not there, labels that are missing, and tables that
+    contradict each other.
+    """
+    finder = Finder(images)
+    found = []
+    for name in tables:
+        table = _read(container, name)
+        if table is not None and (one := _listing(table, finder, label)):
+            found.append(one)
     if not found:
         return None
-    left = set(images) - {name for listed in found.values() for name in listed.names}
-    if left:
-        notes.append(
-            f"{_some(sorted(left))} {_stand(left)} in no table, and {_were(left)} left out"
+    parts = [PARTS.get(_stem_part(one.tables[0]), "") for one in found]
+    if len(found) > 1 and ("" in parts or len({one.column for one in found}) > 1):
+        raise DatasetMismatch(
+            f"{listed([one.tables[0] for one in found])} all name images: keep one table, or call them train.csv, "
+            "val.csv and test.csv",
+            pointer=pointer_to(found[1].tables[0]),
         )
-    return found
+    return _joined(found, parts if len(found) > 1 else [""])
 
 
-class _Book:
-    """Finds an image by what a table calls it: its path, its end, with or without what follows the last dot."""
-
-    def __init__(self, images: list[str]) -> None:
-        ends: dict[str, set[str]] = {}
-        for name in images:
-            parts = PurePosixPath(name).with_suffix("").parts
-            suffix = PurePosixPath(name).suffix
-            for start in range(len(parts)):
-                end = "/".join(parts[start:])
-                for written in (end, end + suffix):
-                    ends.setdefault(written, set()).add(name)
-        self._ends = ends
-
-    def find(self, written: object) -> set[str]:
-        """Return the images that may be meant."""
-        text = str(written).strip().replace("\\", "/").removeprefix("./")
-        return self._ends.get(text, set())
+def _stem_part(table: str) -> str:
+    words = PurePosixPath(table).stem.lower().replace("-", "_").split("_")
+    return next((word for word in words if word in PARTS), "")
 
 
-def _read_table(
-    files: Files, name: str, book: _Book, label: str | None, notes: list[str]
-) -> Listed | None:
-    own: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="data-") as folder:
+def _joined(found: list[Listing], parts: list[str]) -> Listing:
+    labels = _typed([str(label) for one in found for label in one.labels])
+    names = [name for one in found for name in one.names]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DatasetMismatch(
+            f"several tables name {listed(twice)}", pointer=pointer_to(found[1].tables[0])
+        )
+    return Listing(
+        tables=[table for one in found for table in one.tables],
+        column=found[0].column,
+        names=names,
+        labels=labels,
+        parts=[own or part for one, part in zip(found, parts, strict=True) for own in one.parts],
+        notes=list(dict.fromkeys(note for one in found for note in one.notes)),
+    )
+
+
+def _read(container: Container, name: str) -> _Table | None:
+    with tempfile.TemporaryDirectory(prefix="table-") as folder:
         copy = Path(folder) / "table"
-        copy.write_bytes(files.read(name))
+        copy.write_bytes(container.read(name))
         if copy.stat().st_size == 0:
             return None
         try:
-            table = read_text_table(copy, own)
-        except DatasetMismatch:
-            return None  # a text that is no table
-    rows = {title: table.column(title).to_pylist() for title in table.column_names}
-    known = {title: sum(bool(book.find(v)) for v in values) for title, values in rows.items()}
-    naming = max(known, key=lambda title: known[title], default=None)
-    headless = any(book.find(title) for title in rows)
-    if naming is None or (known[naming] == 0 and not headless):
-        return None
-    first = 1 if naming.startswith("column_") else 2  # its line: a header stands before it
-    notes += own
-    found = [_only(book, value, row, name) for row, value in enumerate(rows[naming], first)]
-    target = _label_column([title for title in rows if title != naming], label, name)
-    labels = None if target is None else columns.labels(table.column(target), target)
-    if headless:
-        found.insert(0, _only(book, naming, 1, name))
-        if labels is not None:
-            labels = np.concatenate([np.asarray([target]).astype(labels.dtype), labels])
-    notes.append(
-        f"images are listed in {shown(name)}"
-        + ("" if target is None or headless else f", their labels in column {target!r}")
-    )
-    twice = [image for image, count in Counter(found).items() if count > 1]
-    if twice:
-        raise DatasetMismatch(
-            f"{shown(name)} names {_some(twice)} more than once", pointer="#/file"
-        )
-    return Listed(found, labels)
-
-
-def _only(book: _Book, written: object, row: int, table: str) -> str:
-    found = book.find(written)
-    if len(found) == 1:
-        return next(iter(found))
-    said = "no image" if not found else f"{len(found)} images"
-    raise DatasetMismatch(
-        f"line {row} of {shown(table)} names {shown(str(written))!r}, and {said} of that name "
-        f"{'is' if not found else 'are'} there",
-        pointer=f"#/file/{row}",
-    )
-
-
-def _label_column(titles: list[str], label: str | None, table: str) -> str | None:
-    if label is not None:
-        if label not in titles:
+            dialect = dialect_of(copy)
+            text = copy.read_text(dialect.encoding, errors="strict")
+        except DatasetMismatch as error:
+            raise DatasetMismatch(f"{name!r}: {error.detail}", pointer=pointer_to(name)) from error
+        except (UnicodeError, LookupError) as error:
             raise DatasetMismatch(
-                f"there is no column {label!r} in {shown(table)}; the columns are {', '.join(titles)}",
+                f"{name!r} is no text: {error}", pointer=pointer_to(name)
+            ) from error
+    try:
+        rows = list(
+            csv.reader(io.StringIO(text), delimiter=dialect.separator, skipinitialspace=True)
+        )
+    except csv.Error as error:
+        raise DatasetMismatch(f"{name!r} is no table: {error}", pointer=pointer_to(name)) from error
+    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    return _Table(name, rows[0], rows[1:]) if rows and len(rows[0]) > 1 else None
+
+
+def _listing(table: _Table, finder: Finder, label: str | None) -> Listing | None:
+    folder = table.name[: table.name.rfind("/") + 1]
+    table, column_of_names = _headed(table, finder, folder)
+    if column_of_names is None:
+        return None
+    column = _label_column(table, column_of_names, label)
+    if column is None:
+        return None
+    part = next((n for n, head in enumerate(table.header) if head.lower() in PART_HEADERS), None)
+    names: dict[str, tuple[str, str, int]] = {}
+    for number, row in enumerate(table.rows):
+        name = _found(table, number, _cell(row, column_of_names), finder, folder)
+        value = _cell(row, column)
+        if not value:
+            raise _wrong(table, number, "has no label")
+        earlier = names.get(name)
+        if earlier is not None and earlier[0] != value:
+            raise _wrong(
+                table,
+                number,
+                f"gives {name!r} the label {value!r}, and row {earlier[2]} {earlier[0]!r}",
+            )
+        names.setdefault(name, (value, _part_of(table, number, row, part), number))
+    values = [value for value, _, _ in names.values()]
+    parts = [own for _, own, _ in names.values()]
+    return Listing(
+        [table.name],
+        table.header[column],
+        [*names],
+        np.asarray(values),
+        parts,
+        _notes(table, len(names), column),
+    )
+
+
+def _notes(table: _Table, images: int, column: int) -> list[str]:
+    found = [f"labels are column {table.header[column]!r} of {table.name!r}"]
+    if images < len(table.rows):
+        found.append(f"{len(table.rows) - images:,} rows of {table.name!r} name an image again")
+    return found
+
+
+def _headed(table: _Table, finder: Finder, folder: str) -> tuple[_Table, int | None]:
+    """Say which column names images, and give columns names where the first line is no header."""
+    every = [table.header, *table.rows]
+    hits = [
+        sum(bool(finder.find(_cell(row, column), folder)) for row in every if _cell(row, column))
+        for column in range(len(table.header))
+    ]
+    best = int(np.argmax(hits))
+    if hits[best] == 0:
+        known = [n for n, head in enumerate(table.header) if head.lower() in NAME_HEADERS]
+        names = [
+            n
+            for n in range(len(table.header))
+            if any(is_image(_cell(row, n)) for row in every[:20])
+        ]
+        if not names or (known and not set(known) & set(names)):
+            return table, None
+        best = names[0]
+    first = table.header[best]
+    if is_image(first) or finder.find(first, folder):
+        width = len(table.header)
+        return _Table(table.name, [f"column_{n}" for n in range(width)], every), best
+    return table, best
+
+
+def _label_column(table: _Table, names: int, asked: str | None) -> int | None:
+    if asked is not None:
+        if asked not in table.header:
+            raise DatasetMismatch(
+                f"{table.name!r} has no column {asked!r}; its columns are {', '.join(table.header[:20])}",
                 pointer="#/label",
             )
-        return label
-    usual = [title for title in titles if title.lower() in USUAL_LABELS]
-    if len(titles) > 1 and not usual:
-        raise DatasetMismatch(
-            f"{shown(table)} has columns {', '.join(titles)}: say which holds the labels (label)",
-            pointer="#/label",
-        )
-    return next(iter(usual or titles), None)
+        return table.header.index(asked)
+    heads = [head.lower() for head in table.header]
+    usual = next((heads.index(name) for name in LABEL_HEADERS if name in heads), None)
+    others = [n for n in range(len(heads)) if n != names and heads[n] not in PART_HEADERS]
+    if usual is not None and usual != names:
+        return usual
+    if len(others) == 1:
+        return others[0]
+    # A table of something else, as sizes or sources of the images.
+    return None
 
 
-def _some(names: list[str] | set[str]) -> str:
-    """Return the first names, and how many there are."""
-    listed = sorted(names)
-    said = ", ".join(shown(name) for name in listed[:MOST_NAMED])
-    more = len(listed) - MOST_NAMED
-    return said if more <= 0 else f"{said} and {more:,} more"
+def _found(table: _Table, number: int, written: str, finder: Finder, folder: str) -> str:
+    if not written:
+        raise _wrong(table, number, "names no image")
+    found = finder.find(written, folder)
+    if not found:
+        raise _wrong(table, number, f"names {written!r}, and there is no such image")
+    if len(found) > 1:
+        raise _wrong(table, number, f"names {written!r}, which may be {listed(found)}")
+    return found[0]
 
 
-def _were(names: list[str] | set[str]) -> str:
-    return "was" if len(names) == 1 else "were"
+def _part_of(table: _Table, number: int, row: list[str], column: int | None) -> str:
+    if column is None or not _cell(row, column):
+        return ""
+    written = _cell(row, column)
+    if written.lower() not in PARTS:
+        raise _wrong(table, number, f"gives the part {written!r}: train, val and test are known")
+    return PARTS[written.lower()]
 
 
-def _stand(names: list[str] | set[str]) -> str:
-    return "stands" if len(names) == 1 else "stand"
+def _cell(row: list[str], column: int) -> str:
+    return row[column] if column < len(row) else ""
 
 
-def _lies(names: list[str] | set[str]) -> str:
-    return "lies" if len(names) == 1 else "lie"
+def _wrong(table: _Table, number: int, what: str) -> DatasetMismatch:
+    return DatasetMismatch(
+        f"row {number} of {table.name!r} {what}", pointer=pointer_to(table.name, number)
+    )
 
 
-def _them(names: list[str] | set[str]) -> str:
-    return "it" if len(names) == 1 else "them"
+def _typed(values: list[str]) -> NDArray[Any]:
+    """Return labels as integers or numbers where all of them are, and as texts otherwise."""
+    if all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in values):
+        return np.asarray([int(value) for value in values])
+    if all(NUMBER.match(value) for value in values):
+        return np.asarray([float(value) for value in values])
+    return np.asarray(values)

@@ -6,10 +6,10 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-from spectral_engine.data.images.archive import holds_images
+from spectral_engine.data.images.names import is_image
 from spectral_engine.errors import DatasetMismatch
 
-Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "images", "text"]
+Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "zip", "tar", "text"]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "parquet"),
@@ -27,8 +27,12 @@ OTHERS = (
     (b"\x80\x05", "a pickle, which is never opened: save plain arrays with numpy.savez"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet: save it as CSV"),
     (b"%PDF", "a PDF"),
-    (b"\x89PNG", "one image: put images into a folder or an archive"),
-    (b"\xff\xd8\xff", "one image: put images into a folder or an archive"),
+    (b"\x89PNG", "one image: give a .zip or .tar of images, one folder per class"),
+    (b"\xff\xd8\xff", "one image: give a .zip or .tar of images, one folder per class"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: pack it as .zip or .tar.gz"),
+    (b"Rar!", "a RAR archive: pack it as .zip or .tar.gz"),
+    (b"BZh", "compressed with bzip2: compress it with gzip or zstd"),
+    (b"\xfd7zXZ", "compressed with xz: compress it with gzip or zstd"),
 )
 
 
@@ -47,7 +51,7 @@ def kind_of(path: Path) -> Kind:
     if start.startswith(b"PK"):
         return _of_zip(path)
     if len(start) > 262 and start[257:262] == b"ustar":
-        return _of_archive(path, "a tar archive")
+        return "tar"
     return "text"
 
 
@@ -57,21 +61,17 @@ def _of_zip(path: Path) -> Kind:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DatasetMismatch(
-            f"the file is not a whole .npz archive: {error}", pointer="#/file"
+            f"the file is not a whole .npz or .zip archive: {error}", pointer="#/file"
         ) from error
     if any(name.startswith("xl/") for name in names):
         raise _not_read("a spreadsheet: save it as CSV")
+    if any(is_image(name) for name in names):
+        return "zip"
     if any(name.endswith(".npy") for name in names) or not names:
         return "npz"
     if any(name.endswith("data.pkl") for name in names):
         raise _not_read("a file of torch.save, which is never opened: save arrays with numpy.savez")
-    return _of_archive(path, "a zip archive")
-
-
-def _of_archive(path: Path, said: str) -> Kind:
-    if holds_images(path):
-        return "images"
-    raise _not_read(f"{said} without arrays or images: give an .npz file of arrays")
+    raise _not_read("a zip archive without arrays or images")
 
 
 def _not_read(said: str) -> DatasetMismatch:

@@ -54,6 +54,28 @@ def test_raw_bytes_take_the_same_fields_in_the_query(api: TestClient) -> None:
     assert dataset["name"] == "rows.csv"
 
 
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"resize": 256, "crop": [224, 224]}, 201),
+        ({"resize": 0}, 422),
+        ({"crop": [1, 2, 3]}, 422),
+    ],
+)
+def test_images_are_resized_and_cropped_as_said(
+    api: TestClient, given: dict[str, object], status: int
+) -> None:
+    query = {"preprocessing": json.dumps(given)}
+
+    answer = api.post("/v1/datasets", content=b"PK", params=query, headers=RAW)
+
+    assert answer.status_code == status
+    if status == 201:
+        assert answer.json()["preprocessing"] == given
+    else:
+        assert answer.json()["errors"][0]["pointer"].startswith("#/preprocessing/")
+
+
 def test_a_field_may_stand_before_or_after_the_file_in_a_form(api: TestClient) -> None:
     parts = [("name", (None, "first")), ("file", ("a.csv", b"1")), ("label", (None, "last"))]
 

@@ -1,0 +1,176 @@
+"""Which images there are, of which class and part: by folders, or by a table of names and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.images.container import Container
+from spectral_engine.data.images.listing import Listing, listing_in
+from spectral_engine.data.images.names import is_image, is_table, listed, nobody_means, pointer_to
+from spectral_engine.data.reading.arrays import PARTS
+from spectral_engine.errors import DatasetMismatch
+
+Labels = NDArray[Any]
+HOW = "one folder per class, or one folder of images with a CSV of names and labels"
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Images by name with their labels, and the part of each (`""` where rows are yet to be split)."""
+
+    names: list[str]
+    labels: Labels
+    parts: list[str]
+    column: str | None = None  # of the table that holds the labels
+    notes: list[str] = field(default_factory=list)
+
+    def of_part(self, part: str) -> NDArray[np.int64]:
+        """Return which images belong to a part."""
+        return np.flatnonzero(np.asarray(self.parts) == part)
+
+
+def arrange(container: Container, label: str | None) -> Arrangement:
+    """Say what the images are; `label` names the table's column. Raises DatasetMismatch by file and row."""
+    notes: list[str] = []
+    files = _meant(container, notes)
+    images = [name for name in files if is_image(name)]
+    if not images:
+        held = f"; it holds {listed(files)}" if files else ""
+        raise DatasetMismatch(f"there are no images{held}: give {HOW}", pointer="#/file")
+    tables = [name for name in files if is_table(name)]
+    listing = listing_in(container, tables, images, label)
+    read = set(images) | (set(listing.tables) if listing else set())
+    if others := [name for name in files if name not in read]:
+        notes.append(f"files that are no images are not read: {listed(others)}")
+    top = _common_top([*images, *(listing.tables if listing else ())], listed_images=bool(listing))
+    if listing is None and label is not None:
+        raise DatasetMismatch(
+            f"no table beside the images has the column {label!r}", pointer="#/label"
+        )
+    if listing is not None:
+        return _by_table(listing, images, top, notes)
+    return _by_folder(container, images, top, notes)
+
+
+def _meant(container: Container, notes: list[str]) -> list[str]:
+    """Return the files without hidden ones and those that operating systems leave behind, in the order of names."""
+    left = sorted(name for name in container.sizes if nobody_means(name))
+    if left:
+        notes.append(f"hidden files and those of operating systems are not read: {listed(left)}")
+    return sorted(name for name in container.sizes if not nobody_means(name))
+
+
+def _common_top(names: Sequence[str], *, listed_images: bool) -> str:
+    """Return the folders, each with `/` behind it, in which all of it lies and which are no class."""
+    top = ""
+    while True:
+        inner = [name[len(top) :].split("/") for name in names]
+        alike = all(len(path) > 1 and path[0] == inner[0][0] for path in inner)
+        if not alike or not (listed_images or any(len(path) > 2 for path in inner)):
+            return top
+        top += inner[0][0] + "/"
+
+
+def _by_folder(container: Container, images: list[str], top: str, notes: list[str]) -> Arrangement:
+    paths = {name: name[len(top) :].split("/") for name in images}
+    given = _has_parts(paths.values())
+    names, labels, parts = list[str](), list[str](), list[str]()
+    loose, other = list[str](), list[str]()
+    for name, path in paths.items():
+        part = _part(path) if given else ""
+        folders = path[1:-1] if part else path[:-1]
+        if part is None or not folders:
+            (loose if part is not None else other).append(name)
+            continue
+        names.append(name)
+        labels.append(folders[0])
+        parts.append(part)
+    if other:
+        notes.append(f"images that lie in no part are not read: {listed(other)}")
+    if loose and names:
+        notes.append(f"images that lie in no folder of a class are not read: {listed(loose)}")
+    _refuse_one_class(sorted(set(labels)), [name for name in container.sizes if is_table(name)])
+    _note_empty(container, top, names, notes)
+    notes.append(f"classes are the names of {len(set(labels))} folders")
+    return Arrangement(names, np.asarray(labels), parts, None, notes)
+
+
+def _has_parts(paths: Iterable[Sequence[str]]) -> bool:
+    """Say whether folders of classes lie in folders of parts; raises DatasetMismatch where none is to train on."""
+    found = [_part(path) for path in paths]
+    if "train" in found or None in found:
+        return "train" in found
+    raise DatasetMismatch(
+        f"there are parts {', '.join(sorted({str(part) for part in found}))}, and no train",
+        pointer="#/file",
+    )
+
+
+def _part(path: Sequence[str]) -> str | None:
+    """Return the part that the first of some folders names, where a folder of a class lies in it."""
+    return PARTS.get(path[0].lower()) if len(path) > 2 else None
+
+
+def _refuse_one_class(classes: list[str], tables: list[str]) -> None:
+    if len(classes) < 2 and tables:
+        raise DatasetMismatch(
+            f"there are no folders of several classes: say which column of {listed(tables)} holds the labels",
+            pointer="#/label",
+        )
+    if len(classes) == 1:
+        raise DatasetMismatch(
+            f"all images lie in the folder {classes[0]!r}, and there is one class: give {HOW}",
+            pointer=pointer_to(classes[0]),
+        )
+    if not classes:
+        raise DatasetMismatch(
+            f"the images lie in no folders, and no CSV tells their labels: give {HOW}",
+            pointer="#/file",
+        )
+
+
+def _note_empty(container: Container, top: str, names: list[str], notes: list[str]) -> None:
+    filled = {name[:place] for name in names for place in _slashes(name)}
+    empty = sorted(
+        folder
+        for folder in container.folders
+        if folder.startswith(top) and folder not in filled and not nobody_means(folder)
+    )
+    if empty:
+        notes.append(f"folders without images: {listed(empty)}")
+
+
+def _slashes(name: str) -> list[int]:
+    return [place for place, sign in enumerate(name) if sign == "/"]
+
+
+def _by_table(listing: Listing, images: list[str], top: str, notes: list[str]) -> Arrangement:
+    notes += listing.notes
+    named = set(listing.names)
+    if unnamed := [name for name in images if name not in named]:
+        notes.append(
+            f"{len(unnamed):,} images are not in the table, and not read: {listed(unnamed)}"
+        )
+    parts = [
+        part or PARTS.get(name[len(top) :].split("/")[0].lower(), "")
+        for name, part in zip(listing.names, listing.parts, strict=True)
+    ]
+    if "train" not in parts:
+        parts = [""] * len(parts)
+    elif "" in parts:
+        name = listing.names[parts.index("")]
+        raise DatasetMismatch(
+            f"{name!r} belongs to no part, and others do: give train, val or test for all",
+            pointer=pointer_to(name),
+        )
+    if len(np.unique(listing.labels)) == 1:
+        raise DatasetMismatch(
+            f"all images have the label {str(listing.labels[0])!r}: there is one class",
+            pointer=pointer_to(listing.tables[0]),
+        )
+    return Arrangement(listing.names, listing.labels, parts, listing.column, notes)
