@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.digest import digest_of
+from spectral_engine.data.dividing import divided
 from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
@@ -28,20 +29,11 @@ from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
-from spectral_engine.data.split import (
-    HELD_OUT_SHARE,
-    VALIDATION_SHARE,
-    Claim,
-    Split,
-    Splits,
-    random_parts,
-)
+from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
-# Continuous targets are not spread by value; more classes than this are taken as such.
-MOST_CLASSES_TO_SPREAD = 1000
 
 
 def load_splits(
@@ -64,23 +56,23 @@ def load_splits(
     path = Path(source)
     prepare = _preprocessing(preprocessing)
     if path.is_dir():
-        return _from_images(path, "folder", digest_of(path), inputs, seed, label, prepare)
+        return _from_images(path, "folder", digest_of(path), inputs, seed, label, prepare, claim)
     if not path.is_file():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
-    if path.is_file() and path.stat().st_size == 0:
+    if path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
     digest = digest_of(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
         if kind in {"zip", "tar"}:
-            return _from_images(plain, kind, digest, inputs, seed, label, prepare)
+            return _from_images(plain, kind, digest, inputs, seed, label, prepare, claim)
         if prepare is not None:
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs)
+            splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
         else:
-            splits = _from_table(plain, digest, inputs, seed, label, prepare)
+            splits = _from_table(plain, digest, inputs, seed, label, prepare, claim)
         return replace(splits, preprocessing=prepare)
 
 
@@ -93,14 +85,6 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
         raise InvalidRequest.of(error, "preprocessing") from error
 
 
-def _digest_of_folder(folder: Path) -> str:
-    """Return a digest of all names and contents, whatever the order in which they are listed."""
-    whole = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{_digest(path)}\n".encode())
-    return whole.hexdigest()
-
-
 def _from_images(
     path: Path,
     kind: str,
@@ -109,15 +93,14 @@ def _from_images(
     seed: int,
     label: str | None,
     prepare: Preprocessing | None,
+    claim: Claim | None,
 ) -> Splits:
-    found = read_images(path, kind, inputs, label, prepare, partial(_divided, seed=seed))
+    notes: list[str] = []
+    cut = partial(divided, seed=seed, claim=claim, notes=notes)
+    found = read_images(path, kind, inputs, label, prepare, cut)
     split: Literal["given", "random"] = "given" if found.given else "random"
-    splits = _splits(digest, found.parts, split, found.notes, found.column, None)
+    splits = _splits(digest, found.parts, split, [*found.notes, *notes], found.column, None)
     return replace(splits, preprocessing=found.preprocessing)
-
-
-def _divided(parts: dict[str, Split], seed: int) -> list[Split]:
-    return _given_parts(parts, seed) if "train" in parts else _cut(parts[""], seed)
 
 
 def _from_table(
@@ -142,28 +125,8 @@ def _from_table(
     if table.labels is not None:
         found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    parts = _cut(whole, seed, claim, notes)
+    parts = divided({"": whole}, seed, claim, notes)
     return _splits(digest, parts, "random", notes, table.label, table.names)
-
-
-def _from_images(
-    path: Path,
-    digest: str,
-    inputs: Sequence[InputSpec],
-    seed: int,
-    label: str | None,
-    prepare: Preprocessing | None,
-    claim: Claim | None,
-) -> Splits:
-    notes: list[str] = []
-    # Arrays that are mapped from a file outlive it.
-    with tempfile.TemporaryDirectory(prefix="images-") as folder:
-        arrays, left = images_as_arrays(
-            path, inputs, Path(folder), label=label, preprocessing=prepare, notes=notes
-        )
-        found = _from_arrays(arrays, digest, inputs, seed, left, None, (), claim, notes)
-    # Where the channels of a file stand is ours to know, and nobody's to say.
-    return replace(found, applied=left.model_copy(update={"layout": "as_is"}))
 
 
 def _from_arrays(
@@ -175,8 +138,8 @@ def _from_arrays(
     array: str | None,
     outputs: Sequence[str],
     claim: Claim | None,
-    notes: list[str],
 ) -> Splits:
+    notes: list[str] = []
     parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
     used = (
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
@@ -202,8 +165,9 @@ def _from_arrays(
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
-    cut = _divided(splits, seed)
-    return _splits(digest, cut, "given" if given else "random", notes, None, None)
+    cut = divided(splits, seed, claim, notes)
+    made = _splits(digest, cut, "given" if given else "random", notes, None, None)
+    return replace(made, given=tuple(used)) if given else made
 
 
 def _inputs(
@@ -281,47 +245,6 @@ def _check_rows(split: Split, part: str) -> None:
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name}{suffix} has {count}" for name, count in counts.items())
         raise DatasetMismatch(f"the numbers of rows differ: {said}", pointer=f"#/y{suffix}")
-
-
-def _given_parts(
-    found: dict[str, Split], seed: int, claim: Claim | None, notes: list[str]
-) -> list[Split]:
-    """Use the parts that are there; what is missing is cut from the training rows."""
-    train = found["train"]
-    validation, test = found.get("val"), found.get("test")
-    if validation is None and test is None:
-        return _cut(train, seed, claim, notes)
-    if validation is not None and test is not None:
-        return [train, validation, test]
-    rows = random_parts(train.rows, _spread(train.labels), (1 - VALIDATION_SHARE,), seed)
-    kept, cut = train.take(rows[0]), train.take(rows[1])
-    return [kept, cut, test] if test is not None else [kept, validation or cut, cut]
-
-
-def _cut(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list[Split]:
-    held_out = _held_out_share(whole, claim)
-    if claim is not None and held_out > HELD_OUT_SHARE:
-        notes.append(
-            f"{held_out:.0%} of the rows are held out, rather than {HELD_OUT_SHARE:.0%}, so that a drop of at most "
-            f"{claim.floor:g} can be shown at {claim.confidence:.0%} confidence"
-        )
-    shares = (1 - VALIDATION_SHARE - held_out, VALIDATION_SHARE)
-    parts = random_parts(whole.rows, _spread(whole.labels), shares, seed)
-    return [whole.take(rows) for rows in parts]
-
-
-def _held_out_share(whole: Split, claim: Claim | None) -> float:
-    """Return the share to hold out; only of classes is it known how many rows show a drop."""
-    if claim is None or whole.labels is None or whole.labels.dtype.kind == "f":
-        return HELD_OUT_SHARE
-    return claim.held_out_share(whole.rows)
-
-
-def _spread(labels: Array | None) -> Array | None:
-    """Return labels by which parts are balanced: classes, not targets."""
-    if labels is None or labels.ndim > 1 or labels.dtype.kind == "f":
-        return None
-    return labels if len(np.unique(labels)) <= MOST_CLASSES_TO_SPREAD else None
 
 
 def _splits(

@@ -27,13 +27,6 @@ class Preprocessing(BaseModel):
     mean: float | list[float] = 0.0
     std: float | list[float] = Field(1.0)
     layout: Literal["as_is", "nchw", "nhwc"] = "as_is"
-    resize: Side | tuple[Side, Side] | None = Field(
-        None, description="of image files: the shorter side, or height and width"
-    )
-    crop: Side | tuple[Side, Side] | None = Field(
-        None, description="of image files: the middle, after resize"
-    )
-    channels: Literal["rgb", "bgr"] = Field("rgb", description="order, of image files")
     reshape: list[int] | None = Field(None, description="shape of one row")
     resize: Pixels | tuple[Pixels, Pixels] | None = Field(
         None, description="of images: the shorter side, or height and width"
@@ -53,23 +46,6 @@ class Preprocessing(BaseModel):
         if self.reshape is not None:
             rows = rows.reshape(len(rows), *self.reshape)
         return np.ascontiguousarray(rows, dtype=spec.dtype)
-
-    def then(self, more: dict[str, Any]) -> dict[str, Any]:
-        """Return what to pass so that the values of today are changed once more, as `more` says."""
-        next_ = Preprocessing.model_validate(more)
-        mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
-        composed = {
-            "scale": _plain(self.scale * next_.scale),
-            "mean": _plain(mean * next_.scale + np.asarray(next_.mean, np.float64) * std),
-            "std": _plain(std * np.asarray(next_.std, np.float64)),
-        }
-        kept = self.model_dump(mode="json", exclude_defaults=True)
-        changed = {
-            name: value
-            for name, value in composed.items()
-            if name in more or name in kept or value != Preprocessing.model_fields[name].default
-        }
-        return kept | more | changed
 
     def _normalised(self, rows: Array) -> Array:
         """Channels stand last before a change to nchw, and second otherwise."""

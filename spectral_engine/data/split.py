@@ -14,7 +14,7 @@ from spectral_engine.errors import DatasetMismatch
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
-VALIDATION_SHARE = HELD_OUT_SHARE = 0.15
+HELD_OUT_SHARE = 0.15
 MOST_HELD_OUT = 0.4
 COMFORT = 2.5  # times the rows that would show a floor if no answer were lost
 
@@ -68,6 +68,7 @@ class Splits:
     summary: DataSummary
     feature_names: list[str] | None = None
     preprocessing: Preprocessing | None = None  # as it was done
+    given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

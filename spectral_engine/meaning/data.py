@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
@@ -58,9 +57,7 @@ def understand_data(
     return Understood(meaning, _counted(meaning, read), probe)
 
 
-def ask_original(
-    module: OnnxModule, original: Source, rows: Split, applied: Preprocessing | None = None
-) -> Probe:
+def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
     """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
     runner = Runner(original)
     nodes = graph_nodes(module.model)
@@ -75,7 +72,7 @@ def ask_original(
             f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
             "nothing can be trained: export the model with its scores as an output"
         )
-    return Probe(rows, outputs, runner.predict_all, applied)
+    return Probe(rows, outputs, runner.predict_all)
 
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.split import Split
 from spectral_engine.meaning import order as orders
 from spectral_engine.meaning import skill as knows
@@ -149,7 +148,7 @@ def _lines(targets: Array, answers: Array) -> tuple[Array, Array]:
 
 def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
     rows = probe.rows.take(np.arange(min(ROWS, probe.rows.rows)))
-    labels, applied = meaning.labels(_raw(rows)), probe.applied or Preprocessing()
+    labels = meaning.labels(_raw(rows))
     for name, array in probe.rows.inputs.items():
         if array.dtype.kind != "f":
             continue

@@ -12,7 +12,6 @@ from service.api.text import Metadata, Name
 from spectral_engine.labels import LabelsOption
 
 Positive = Annotated[float, Field(gt=0)]
-Side = Annotated[int, Field(ge=1, le=16_384)]
 Channels = Field(min_length=1, max_length=1024)
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Sides = Annotated[list[Side], Field(min_length=2, max_length=2)]
@@ -31,13 +30,6 @@ class Preprocessing(Request):
         None, description="divided by, one of all or one of each channel"
     )
     layout: Literal["as_is", "nchw", "nhwc"] | None = None
-    resize: Side | tuple[Side, Side] | None = Field(
-        None, description="of image files: the shorter side, or height and width"
-    )
-    crop: Side | tuple[Side, Side] | None = Field(
-        None, description="of image files: the middle, after resize"
-    )
-    channels: Literal["rgb", "bgr"] | None = Field(None, description="order, of image files")
     reshape: Annotated[list[int], Field(min_length=1, max_length=8)] | None = Field(
         None, description="shape of one sample"
     )

@@ -38,8 +38,6 @@ OTHERS = (
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of a file; raises DatasetMismatch that says what it is and what to give instead."""
-    if path.is_dir():
-        return _of_archive(path, "a folder")
     with path.open("rb") as file:
         start = file.read(512)
     for beginning, kind in BEGINNINGS:

@@ -22,9 +22,6 @@ def unpacked(path: Path) -> Iterator[Path]:
 
     Raises DatasetMismatch where it holds more than is allowed, or is not whole.
     """
-    if path.is_dir():
-        yield path
-        return
     kind = kind_of(path)
     if kind not in {"gzip", "zstd"}:
         yield path
