@@ -94,7 +94,10 @@ def _compress(setup: Setup, tell: _Clock, work_dir: Path | None) -> Result:
         again = tell.within(TRAINING_ENDS - rest, TRAINING_ENDS)
         memory = replace(memory, rehearsal=rehearse(setup, task, path_of, again))
     elif nothing_keeps_the_floor(setup, built):
-        path.keep_original()
+        if may_walk_again(setup.recipe):
+            built = path.run_gently()
+        if nothing_keeps_the_floor(setup, built):
+            path.keep_original()
     seconds = time.time() - started
     files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
@@ -117,6 +120,12 @@ def nothing_keeps_the_floor(setup: Setup, built: Sequence[Built]) -> bool:
     if floor is None or target.narrowing or target.density is not None:
         return False
     return all(evaluation.validation_drop(item.path).interval.low > floor for item in built)
+
+
+def may_walk_again(recipe: Recipe) -> bool:
+    """Say whether another rate and another end are ours to choose, and the uploaded weights are where to begin."""
+    open_rate = recipe.training.learning_rate is None and recipe.spectral.init != "fresh"
+    return recipe.method == "prune" and open_rate
 
 
 def plan(setup: Setup, folder: Path, on_progress: OnProgress, *, resumable: bool = True) -> Task:

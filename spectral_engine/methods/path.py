@@ -12,6 +12,7 @@ The schedule says when: methods/prune.py and methods/retrain.py lay it out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
 from spectral_engine.training.trainer import Trainer
 
 RATE_AFTER_DIVERGENCE = 1 / 3
+# Of the walk after one on which nothing kept the floor: of its rate, and of the way to its narrow end.
+GENTLE_RATE, GENTLE_REACH = 1 / 5, 0.35
 LOSS_MEMORY = 0.98
 EVEN_SHARE = 0.5  # of a layer's even part of the nodes that are left: what a score cannot take
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
@@ -51,6 +54,7 @@ class Walk:
     events_done: int = 0
     rate: float = 0.0  # the learning rate, before the schedule's share; 0 until it is found
     retried: bool = False
+    gentle: bool = False  # the second walk, at a lower rate and not so far
     loss: float = 0.0
     points: list[PathPoint] = field(default_factory=list)
     topology: list[TopologyPoint] = field(default_factory=list)
@@ -93,6 +97,30 @@ class SpectralPath:
         self.trainer.stop()
         return self.built
 
+    def run_gently(self) -> list[Built]:
+        """Walk once more from the original, at a lower rate and not so far; return the candidates of both walks.
+
+        A rate that is right for many rows makes a model forget on few what it knew of others.
+        """
+        if self.walk.gentle:  # walked before a run that was stopped
+            return self.built
+        self.warnings.append(
+            "no candidate keeps the floor on validation rows: trained once more, at a fifth of the rate and "
+            "towards wider models"
+        )
+        self._tell("training", warning=self.warnings[-1])
+        rate = self.walk.rate * GENTLE_RATE
+        self._begin_again(rate, gentle=True)
+        with suppress(Diverged):  # what was found before stays
+            self._walk()
+        self.trainer.stop()
+        return self.built
+
+    def _begin_again(self, rate: float, *, gentle: bool = False) -> None:
+        del self.trainer, self.relevance  # before there are others: each is as large as the model
+        self._reset()
+        self.walk.rate, self.walk.retried, self.walk.gentle = rate, True, gentle
+
     def _first_rate(self) -> float:
         asked = self.task.recipe.training.learning_rate
         if asked is not None:
@@ -112,10 +140,7 @@ class SpectralPath:
         self.warnings.append(f"{error.detail}; training began again at a third of the rate")
         self._tell("training", warning=self.warnings[-1])
         self.built.clear()
-        rate = self.walk.rate * RATE_AFTER_DIVERGENCE
-        del self.trainer, self.relevance  # before there are others: each is as large as the model
-        self._reset()
-        self.walk.rate, self.walk.retried = rate, True
+        self._begin_again(self.walk.rate * RATE_AFTER_DIVERGENCE)
 
     def _walk(self) -> None:
         schedule, feed, seed = self.task.schedule, self.task.feed, self.task.recipe.seed
@@ -170,7 +195,8 @@ class SpectralPath:
 
     def _choose(self, scores: NDArray[np.float64], event: Event) -> NDArray[np.bool_]:
         """Mark the groups that go at this event [count]."""
-        budget = self.task.end.along_path(self.task.start, event.fraction)
+        reach = GENTLE_REACH if self.walk.gentle else 1.0
+        budget = self.task.end.along_path(self.task.start, reach * event.fraction)
         coupling = self.trainer.model.coupling
         even = even_floors(self.task.coupling, coupling, self.least, EVEN_SHARE)
         chosen = choose_removal(coupling, scores, budget, even, self._price)
@@ -278,7 +304,6 @@ class SpectralPath:
             relevance=self.last_relevance.copy(),
             eigenvalues=self.first_eigenvalues.copy(),
             trained_parameters=0,
-            links=self._count_links(path),
             unchanged=True,
         )
         self.built.append(built)

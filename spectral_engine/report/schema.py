@@ -321,7 +321,9 @@ class Report(Section):
     recipe: dict[str, object] = Field(description="as executed: every default filled in")
     task: str
     baseline: Measurement
-    candidates: list[CandidateEntry] = Field(description="from wide to narrow")
+    candidates: list[CandidateEntry] = Field(
+        description="from wide to narrow, walk after walk; the original last where it is handed back"
+    )
     chosen: str = Field(description="id of the chosen candidate")
     spectra: list[TransferSpectrum]
     relevance: list[NodeRelevance]

@@ -230,6 +230,45 @@ def test_where_no_candidate_keeps_the_floor_the_original_comes_back_as_it_came(f
     assert not found.chosen.entry.meets_target
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Rows too few to learn anew from at the usual rate, and as many to choose by as there are."""
+    arrays = {"x_train": splits()["x_train"][:60], "y_train": splits()["y_train"][:60]}
+    return save_digits(tmp_path_factory.mktemp("few") / "few.npz", **arrays)
+
+
+def test_where_no_candidate_keeps_the_floor_the_path_is_walked_again_more_gently(folder, few):
+    asked = se.Recipe(
+        target={"max_metric_drop": 0.01}, training={"epochs": 12}, prune={"candidates": 3}, seed=1
+    )
+    found = se.compress(folder / "perceptron.onnx", few, asked)
+    nodes = [candidate.entry.measurement.nodes for candidate in found.candidates]
+    assert len(nodes) > 3
+    assert max(nodes[3:6]) > max(nodes[:3]), "the second walk begins wide again"
+    assert min(nodes[3:6]) > min(nodes[:3]), "and does not go so far"
+    assert any("trained once more" in warning for warning in found.report.data.warnings)
+
+
+def test_a_second_walk_that_was_stopped_goes_on_and_gives_the_same_files(folder, few, tmp_path):
+    asked = se.Recipe(
+        target={"max_metric_drop": 0.01}, training={"epochs": 12}, prune={"candidates": 3}, seed=1
+    )
+    whole = se.compress(folder / "perceptron.onnx", few, asked)
+
+    class Stopped(Exception):
+        """The process that ran the job is gone."""
+
+    def stop(progress):
+        if progress.candidate is not None and progress.candidate.index == 4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        se.compress(folder / "perceptron.onnx", few, asked, stop, tmp_path)
+    resumed = se.compress(folder / "perceptron.onnx", few, asked, work_dir=tmp_path)
+    assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
+    assert resumed.outcome == whole.outcome
+
+
 def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
     nothing = {f"y_{part}": None for part in ("train", "val", "test")}
     data = save_digits(tmp_path / "unlabelled.npz", **nothing)
