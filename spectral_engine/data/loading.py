@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,13 @@ from spectral_engine.data.reading.arrays import (
     read_arrays,
 )
 from spectral_engine.data.reading.kind import kind_of
+from spectral_engine.data.reading.pairs import (
+    are_pairs,
+    fit_pairs,
+    is_paired,
+    join_pairs,
+    one_by_one,
+)
 from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
@@ -33,12 +41,14 @@ from spectral_engine.data.split import (
     Splits,
     random_parts,
 )
+from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
 # Continuous targets are not spread by value; more classes than this are taken as such.
 MOST_CLASSES_TO_SPREAD = 1000
+FEWEST_OF_A_CLASS = 3  # rows, on average: with fewer not every part has one
 
 
 def load_splits(
@@ -119,6 +129,7 @@ def _from_arrays(
     claim: Claim | None,
 ) -> Splits:
     notes: list[str] = []
+    arrays = join_pairs(arrays, inputs)
     parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
     used = (
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
@@ -141,13 +152,19 @@ def _from_arrays(
     notes += [f"array {name!r} was not read" for name in arrays if name not in read]
     labels = _labels(raw)
     splits = {part: Split(found[part], labels[part]) for part in used}
+    paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
+    if paired:
+        notes.append("rows come in pairs: each label is of two rows that follow each other")
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
     cut = (
         _given_parts(splits, seed, claim, notes) if given else _cut(splits[""], seed, claim, notes)
     )
-    return _splits(digest, cut, "given" if given else "random", notes, None, None)
+    if paired:
+        cut = [one_by_one(split) for split in cut]
+    read_so = _splits(digest, cut, "given" if given else "random", notes, None, None)
+    return replace(read_so, written=Written(paired=paired))
 
 
 def _inputs(
@@ -172,7 +189,12 @@ def _inputs(
                 f"the file holds {', '.join(sorted(named.written.values())) or 'none'}",
                 pointer=f"#/{spec.name}{suffix}",
             )
-        found[spec.name] = fit(named.arrays[name], spec, named.written[name], prepare, notes)
+        array = named.arrays[name]
+        if is_paired(array, spec):
+            array = fit_pairs(array, spec, named.written[name], prepare, notes)
+        else:
+            array = fit(array, spec, named.written[name], prepare, notes)
+        found[spec.name] = array
         read.append(name)
     return found, read
 
@@ -262,10 +284,11 @@ def _held_out_share(whole: Split, claim: Claim | None) -> float:
 
 
 def _spread(labels: Array | None) -> Array | None:
-    """Return labels by which parts are balanced: classes, not targets."""
+    """Return labels by which parts are balanced: classes, not targets, nor texts of which hardly one stands twice."""
     if labels is None or labels.ndim > 1 or labels.dtype.kind == "f":
         return None
-    return labels if len(np.unique(labels)) <= MOST_CLASSES_TO_SPREAD else None
+    most = min(MOST_CLASSES_TO_SPREAD, len(labels) / FEWEST_OF_A_CLASS)
+    return labels if len(np.unique(labels)) <= most else None
 
 
 def _splits(

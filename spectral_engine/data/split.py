@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.report.schema import DataSummary
 
@@ -66,6 +67,7 @@ class Splits:
     test: Split
     summary: DataSummary
     feature_names: list[str] | None = None
+    written: Written = UNKNOWN
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:
