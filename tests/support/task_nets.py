@@ -178,3 +178,96 @@ def reader(*, blank_last: bool = False, steps_first: bool = False, steps: int = 
     x, y = torch.from_numpy(images), torch.from_numpy(in_classes(texts, 0 if blank_last else 1))
     fit(net, lambda rows: _read_loss(net, x[rows], y[rows]), steps, 1500, rate=1e-2)
     return net
+
+
+WORDS, LENGTH, TOPICS = 60, 8, 6
+
+
+class Encoder(nn.Module):
+    """Embeds sentences: word numbers and mask, both [n, 8], to [n, 16]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(WORDS, 24)
+        self.inner, self.outer = nn.Linear(24, 48), nn.Linear(48, 16)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = torch.relu(self.inner(self.words(ids)))
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return self.outer((hidden * weights).sum(1) / weights.sum(1))
+
+
+def sentences(pairs: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return both sides of pairs of sentences, and how much their topics have in common [pairs]."""
+    rng = np.random.default_rng(seed)
+    found, shares = {}, []
+    common = rng.dirichlet(np.full(TOPICS, 0.6), pairs)
+    for side in "ab":
+        own = rng.dirichlet(np.full(TOPICS, 0.6), pairs)
+        mixture = np.where(rng.random(pairs)[:, None] < 0.5, common, own)
+        mask = (np.arange(LENGTH) < rng.integers(4, LENGTH + 1, pairs)[:, None]).astype(np.int64)
+        topics = np.array([rng.choice(TOPICS, LENGTH, p=row) for row in mixture])
+        ids = topics * (WORDS // TOPICS) + rng.integers(0, WORDS // TOPICS, topics.shape)
+        found[f"ids_{side}"], found[f"mask_{side}"] = ids * mask, mask
+        counts = np.stack([((topics == k) * mask).sum(1) for k in range(TOPICS)], 1)
+        shares.append(counts / np.linalg.norm(counts, axis=1, keepdims=True))
+    return found, (shares[0] * shares[1]).sum(1).astype(np.float32)
+
+
+@cache
+def encoder(*, steps: int = 250) -> Encoder:
+    """Return a trained encoder."""
+    torch.manual_seed(0)
+    net = Encoder()
+    inputs, scores = sentences(3000, 1)
+    x, y = {name: torch.from_numpy(a) for name, a in inputs.items()}, torch.from_numpy(scores)
+
+    def loss(rows: Tensor) -> Tensor:
+        left, right = (net(x[f"ids_{s}"][rows], x[f"mask_{s}"][rows]) for s in "ab")
+        return F.mse_loss(F.cosine_similarity(left, right), y[rows])
+
+    fit(net, loss, steps, 3000, rate=1e-2)
+    return net
+
+
+class UNet(nn.Module):
+    """Segments images [n, 1, 16, 16]: the class of each pixel [n, classes, 16, 16]."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(1, 12, 3, 1, 1), nn.ReLU())
+        self.deep = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(12, 24, 3, 1, 1), nn.ReLU())
+        self.up = nn.ConvTranspose2d(24, 12, 2, 2)
+        self.out = nn.Sequential(nn.Conv2d(24, 12, 3, 1, 1), nn.ReLU(), nn.Conv2d(12, classes, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        wide = self.down(images)
+        return self.out(torch.cat([wide, self.up(self.deep(wide))], 1))
+
+
+def shapes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images [n, 1, 16, 16] with a full and a hollow square, and masks [n, 16, 16] of 0, 1 and 2."""
+    images, boxes = squares(rows, seed)
+    small = images[:, :, ::2, ::2]
+    masks = np.zeros((rows, SIDE, SIDE), np.int64)
+    for mask, row in zip(masks, boxes, strict=True):
+        for x1, y1, x2, y2, kind in row[row[:, 4] >= 0].astype(int):
+            mask[y1:y2, x1:x2] = kind + 1
+    return small, masks[:, ::2, ::2]
+
+
+@cache
+def unet(classes: int = 3, *, steps: int = 150) -> UNet:
+    """Return a trained U-Net; with one class it says whether there is anything."""
+    torch.manual_seed(0)
+    net = UNet(classes)
+    images, masks = (torch.from_numpy(part) for part in shapes(800, 1))
+
+    def loss(rows: Tensor) -> Tensor:
+        answers = net(images[rows])
+        if classes == 1:
+            return F.binary_cross_entropy_with_logits(answers[:, 0], (masks[rows] > 0).float())
+        return F.cross_entropy(answers, masks[rows])
+
+    fit(net, loss, steps, 800, batch=32)
+    return net
