@@ -54,7 +54,7 @@ class Evaluation:
         self.rule = metric_rule(
             self.metric,
             task=task_of_answers(meaning),
-            quantile=recipe.quantile,
+            quantile=meaning.quantile or recipe.quantile,
             blank=meaning.blank,
         )
 

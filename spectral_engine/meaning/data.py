@@ -10,6 +10,7 @@ from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.labels import LabelsOption, Task
+from spectral_engine.meaning.hypotheses import skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.names import names_in_model
 from spectral_engine.meaning.original import check_original
@@ -45,6 +46,8 @@ def understand_data(
     names = names_in_model(module.model)
     task = asked_task(recipe, option)
     meaning = understand(probe, splits.labels, option, task, names, splits.written)
+    if recipe.metric == "quantile_loss" and meaning.labelled:
+        meaning = _at_quantile(meaning, probe, recipe.quantile)
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
     doubts = check_original(meaning, probe, allowed=allowed)
@@ -57,6 +60,17 @@ def understand_data(
     )
     read = meaning.relabelled(replace(splits, summary=summary))
     return Understood(meaning, _counted(meaning, read), probe)
+
+
+def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
+    """Say that the numbers aim at a quantile; what the original knows is then told by its loss."""
+    aiming = replace(meaning, quantile=quantile)
+    if meaning.kind != "numbers" or probe.rows.labels is None:
+        return meaning
+    truth = meaning.labels(probe.rows.labels)
+    said = skill_under(aiming, probe.answers_of(meaning.output), truth).said
+    why = (*meaning.why, f"answers aim at the quantile {quantile:g}: the original {said}")
+    return replace(aiming, original=said, why=why)
 
 
 def asked_task(recipe: Recipe, option: LabelsOption) -> Task | None:

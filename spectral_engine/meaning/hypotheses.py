@@ -41,11 +41,13 @@ class Hypothesis:
 def skill_under(meaning: Meaning, outputs: Array, labels: Array) -> Skill:
     """Return what a model with these outputs knows of canonical labels."""
     if meaning.task in {"classification", "binary"}:
-        return knows.of_classes(meaning.as_labels(outputs), labels)
+        return knows.of_classes(meaning.as_labels(outputs), labels, beyond_places=True)
     if meaning.task == "multilabel":
         return knows.of_columns(meaning.as_labels(outputs), labels)
     if meaning.task in {"detection", "ctc", "similarity"}:
         return skill_above_chance(meaning, outputs, labels)
+    if meaning.quantile is not None:
+        return knows.of_quantile(meaning.answers(outputs), labels, meaning.quantile)
     return knows.of_numbers(meaning.answers(outputs), labels)
 
 

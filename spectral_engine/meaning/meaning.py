@@ -40,6 +40,7 @@ class Meaning:
     tried: tuple[
         tuple[str, str], ...
     ] = ()  # other readings that fit, with what the original knows under them
+    quantile: float | None = None  # of the targets that numbers aim at, where it is not their mean
     blank: int = 0  # of texts: the class that stands for no character
 
     @property

@@ -242,7 +242,7 @@ def build_objective(
         layout.row_shape[0] if layout.flattened else 0,
         meaning.blank,
         layout.where if isinstance(layout, BoxAnswers) else None,
-        recipe.quantile if recipe.metric == "quantile_loss" else None,
+        meaning.quantile,
     )
 
 

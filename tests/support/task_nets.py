@@ -257,7 +257,7 @@ def shapes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def unet(classes: int = 3, *, steps: int = 150) -> UNet:
+def unet(classes: int = 3, *, steps: int = 90) -> UNet:
     """Return a trained U-Net; with one class it says whether there is anything."""
     torch.manual_seed(0)
     net = UNet(classes)

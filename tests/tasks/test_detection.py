@@ -14,7 +14,11 @@ import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from tests.support.task_nets import SIDE, Detector, detector, export, squares
 
-QUICK = {"training": {"epochs": 8}, "prune": {"candidates": 1}, "target": {"max_macs": 0.6}}
+QUICK = {
+    "training": {"epochs": 8, "batch_size": 64},
+    "prune": {"candidates": 1},
+    "target": {"max_macs": 0.6},
+}
 X, BOXES = squares(360, 2)
 PARTS = {"train": slice(0, 220), "val": slice(220, 290), "test": slice(290, 360)}
 
