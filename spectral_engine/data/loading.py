@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from spectral_engine.data.checks import check_finite, fit
+from spectral_engine.data.cutting import cut_rows, given_parts
+from spectral_engine.data.digest import digest as digest_of
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import (
@@ -22,6 +23,7 @@ from spectral_engine.data.reading.arrays import (
     label_name,
     read_arrays,
 )
+from spectral_engine.data.reading.box_archive import read_box_archive
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.data.reading.pairs import (
     are_pairs,
@@ -33,22 +35,12 @@ from spectral_engine.data.reading.pairs import (
 from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
-from spectral_engine.data.split import (
-    HELD_OUT_SHARE,
-    VALIDATION_SHARE,
-    Claim,
-    Split,
-    Splits,
-    random_parts,
-)
+from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.report.schema import DataSummary
 
 Array = NDArray[Any]
-# Continuous targets are not spread by value; more classes than this are taken as such.
-MOST_CLASSES_TO_SPREAD = 1000
-FEWEST_OF_A_CLASS = 3  # rows, on average: with fewer not every part has one
 
 
 def load_splits(
@@ -69,17 +61,19 @@ def load_splits(
     out as `claim` needs.
     """
     path = Path(source)
-    if not path.is_file():
+    if not path.exists():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
     prepare = _preprocessing(preprocessing)
-    digest = _digest(path)
+    digest = digest_of(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             return _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
+        if kind == "boxes":
+            return _from_boxes(plain, digest, inputs, seed, prepare)
         return _from_table(plain, digest, inputs, seed, label, prepare, claim)
 
 
@@ -90,6 +84,24 @@ def _preprocessing(given: Preprocessing | dict[str, Any] | None) -> Preprocessin
         return Preprocessing.model_validate(given)
     except ValidationError as error:
         raise InvalidRequest.of(error, "preprocessing") from error
+
+
+def _from_boxes(
+    path: Path,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    prepare: Preprocessing | None,
+) -> Splits:
+    found = read_box_archive(path)
+    splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
+    notes = [*found.notes, *splits.summary.notes]
+    summary = splits.summary.model_copy(update={"notes": notes})
+    return replace(
+        splits,
+        summary=summary,
+        written=Written(boxes=found.boxes.form, class_names=found.boxes.names),
+    )
 
 
 def _from_table(
@@ -114,7 +126,7 @@ def _from_table(
     if table.labels is not None:
         found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    parts = _cut(whole, seed, claim, notes)
+    parts = cut_rows(whole, seed, claim, notes)
     return _splits(digest, parts, "random", notes, table.label, table.names)
 
 
@@ -159,7 +171,9 @@ def _from_arrays(
         _check_rows(split, part)
     given = "train" in parts
     cut = (
-        _given_parts(splits, seed, claim, notes) if given else _cut(splits[""], seed, claim, notes)
+        given_parts(splits, seed, claim, notes)
+        if given
+        else cut_rows(splits[""], seed, claim, notes)
     )
     if paired:
         cut = [one_by_one(split) for split in cut]
@@ -249,48 +263,6 @@ def _check_rows(split: Split, part: str) -> None:
         raise DatasetMismatch(f"the numbers of rows differ: {said}", pointer=f"#/y{suffix}")
 
 
-def _given_parts(
-    found: dict[str, Split], seed: int, claim: Claim | None, notes: list[str]
-) -> list[Split]:
-    """Use the parts that are there; what is missing is cut from the training rows."""
-    train = found["train"]
-    validation, test = found.get("val"), found.get("test")
-    if validation is None and test is None:
-        return _cut(train, seed, claim, notes)
-    if validation is not None and test is not None:
-        return [train, validation, test]
-    rows = random_parts(train.rows, _spread(train.labels), (1 - VALIDATION_SHARE,), seed)
-    kept, cut = train.take(rows[0]), train.take(rows[1])
-    return [kept, cut, test] if test is not None else [kept, validation or cut, cut]
-
-
-def _cut(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list[Split]:
-    held_out = _held_out_share(whole, claim)
-    if claim is not None and held_out > HELD_OUT_SHARE:
-        notes.append(
-            f"{held_out:.0%} of the rows are held out, rather than {HELD_OUT_SHARE:.0%}, so that a drop of at most "
-            f"{claim.floor:g} can be shown at {claim.confidence:.0%} confidence"
-        )
-    shares = (1 - VALIDATION_SHARE - held_out, VALIDATION_SHARE)
-    parts = random_parts(whole.rows, _spread(whole.labels), shares, seed)
-    return [whole.take(rows) for rows in parts]
-
-
-def _held_out_share(whole: Split, claim: Claim | None) -> float:
-    """Return the share to hold out; only of classes is it known how many rows show a drop."""
-    if claim is None or whole.labels is None or whole.labels.dtype.kind == "f":
-        return HELD_OUT_SHARE
-    return claim.held_out_share(whole.rows)
-
-
-def _spread(labels: Array | None) -> Array | None:
-    """Return labels by which parts are balanced: classes, not targets, nor texts of which hardly one stands twice."""
-    if labels is None or labels.ndim > 1 or labels.dtype.kind == "f":
-        return None
-    most = min(MOST_CLASSES_TO_SPREAD, len(labels) / FEWEST_OF_A_CLASS)
-    return labels if len(np.unique(labels)) <= most else None
-
-
 def _splits(
     digest: str,
     parts: list[Split],
@@ -310,8 +282,3 @@ def _splits(
         notes=notes,
     )
     return Splits(train, validation, test, summary, feature_names)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,27 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spectral_engine.labels import Corners
-
-
-@dataclass(frozen=True)
-class BoxForm:
-    """How the five numbers of a box are written: its corners, in shares of the image or pixels, and its class."""
-
-    corners: Corners = "xyxy"
-    shares: bool = False
-    class_first: bool = False
-
-    def describe(self) -> str:
-        """Return the form in words."""
-        words = {
-            "xyxy": "two corners",
-            "xywh": "corner and size",
-            "cxcywh": "centre and size",
-        }[self.corners]
-        scale = "shares of the image" if self.shares else "pixels"
-        order = "class first" if self.class_first else "class last"
-        return f"{words} in {scale}, {order}"
+from spectral_engine.data.boxes import BoxForm
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.written import BoxForm
+from spectral_engine.data.boxes import BoxForm
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.boxes import (
     BoxAnswers,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.boxes import BoxForm
 from spectral_engine.data.split import Split
-from spectral_engine.data.written import BoxForm
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.labels import Corners
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.measure.boxes import Layout as Where
 from spectral_engine.measure.boxes import decode
@@ -22,9 +23,10 @@ NOWHERE = Where("")
 NO_BOX = -1
 MOST_OUTSIDE = 1.01  # shares of an image; what is rounded may stand out by a little
 CHANNELS = (1, 3, 4)
+ORDERS: tuple[Corners, ...] = ("xyxy", "xywh", "cxcywh")
 FORMS = tuple(
     BoxForm(corners, shares, first)
-    for corners in ("xyxy", "xywh", "cxcywh")
+    for corners in ORDERS
     for shares in (False, True)
     for first in (False, True)
 )
@@ -74,7 +76,7 @@ class BoxLabels:
                 f"{field!r} has a box of class {kinds[row, box]:g} in row {row}, which is none of the model's",
                 pointer=f"#/{field}/{row}",
             )
-        corners = in_pixels(boxes, self.form, self.image_size)
+        corners = self.form.corners(labels, self.image_size)
         classes = np.where(there, np.asarray(self.classes)[at], NO_BOX)
         return np.concatenate(
             [np.where(there[..., None], corners, 0.0), classes[..., None]], axis=-1
@@ -84,9 +86,7 @@ class BoxLabels:
 def taken_apart(labels: Array, form: BoxForm) -> tuple[Floats, Floats]:
     """Return coordinates [n, boxes, 4] and classes [n, boxes] as they are written."""
     numbers = labels.astype(np.float64)
-    if form.class_first:
-        return numbers[..., 1:], numbers[..., 0]
-    return numbers[..., :4], numbers[..., 4]
+    return (numbers[..., 1:] if form.class_first else numbers[..., :4]), form.classes(numbers)
 
 
 def is_box(boxes: Floats, kinds: Floats) -> NDArray[np.bool_]:
@@ -94,40 +94,33 @@ def is_box(boxes: Floats, kinds: Floats) -> NDArray[np.bool_]:
     return np.asarray((kinds >= 0) & (boxes != 0).any(axis=-1))
 
 
-def in_pixels(boxes: Floats, form: BoxForm, image_size: tuple[int, int]) -> Floats:
-    """Return x1, y1, x2, y2 in pixels."""
-    first, second = boxes[..., :2], boxes[..., 2:]
-    if form.corners == "xywh":
-        second = first + second
-    elif form.corners == "cxcywh":
-        first, second = first - second / 2, first + second / 2
-    corners: Floats = np.concatenate([first, second], axis=-1)
-    if form.shares:
-        height, width = image_size
-        corners = corners * np.array([width, height, width, height])
-    return corners
-
-
 def possible_forms(
     labels: Array, image_size: tuple[int, int], asked: str | None
 ) -> Iterator[BoxForm]:
     """Yield the forms under which all boxes lie in the image and classes are whole numbers; the usual ones first."""
     for form in FORMS:
-        if asked is not None and form.corners != asked:
+        if asked is not None and form.written != asked:
             continue
         boxes, kinds = taken_apart(labels, form)
         there = is_box(boxes, kinds)
-        boxes, kinds = boxes[there], kinds[there]
-        if len(boxes) and _is_possible(boxes, kinds, form, image_size):
+        corners = form.corners(labels, image_size)[there]
+        if len(corners) and _is_possible(boxes[there], kinds[there], corners, form, image_size):
             yield form
 
 
-def _is_possible(boxes: Floats, kinds: Floats, form: BoxForm, image_size: tuple[int, int]) -> bool:
+def _is_possible(
+    boxes: Floats,
+    kinds: Floats,
+    corners: Floats,
+    form: BoxForm,
+    image_size: tuple[int, int],
+) -> bool:
+    """Say whether boxes [m, 4] of these classes [m], in pixels `corners` [m, 4], may be meant so."""
     if (kinds != np.round(kinds)).any() or form.shares != bool(np.abs(boxes).max() <= MOST_OUTSIDE):
         return False
     height, width = image_size
-    corners = in_pixels(boxes, form, image_size) / np.array([width, height, width, height])
-    low, high = corners[:, :2], corners[:, 2:]
+    shares = corners / np.array([width, height, width, height])
+    low, high = shares[:, :2], shares[:, 2:]
     inside = (low >= 1 - MOST_OUTSIDE).all() and (high <= MOST_OUTSIDE).all()
     return bool((high > low).all() and inside)
 

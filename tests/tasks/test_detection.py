@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+import shutil
 
 import numpy as np
 import onnxruntime
@@ -112,12 +114,12 @@ def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, 
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        (yolo(BOXES), "centre and size in shares of the image, class first"),
+        (yolo(BOXES), "class, centre x, centre y, width, height in shares of the image"),
         (np.where(BOXES[..., 4:] < 0, -1, BOXES / [SIDE, SIDE, SIDE, SIDE, 1]),
-         "two corners in shares of the image, class last"),
+         "x1, y1, x2, y2, class in shares of the image"),
         (np.concatenate([BOXES[..., :2], BOXES[..., 2:4] - BOXES[..., :2], BOXES[..., 4:]], -1),
-         "corner and size in pixels, class last"),
-        (np.where(BOXES[..., 4:] < 0, -1, BOXES + np.eye(5)[4]), "two corners in pixels"),
+         "left, top, width, height, class in pixels"),
+        (np.where(BOXES[..., 4:] < 0, -1, BOXES + np.eye(5)[4]), "x1, y1, x2, y2, class in pixels"),
     ],
     ids=["yolo", "shares", "coco", "classes from 1"],
 )  # fmt: skip
@@ -159,3 +161,50 @@ def test_a_metric_of_classes_is_refused_for_boxes(model, tmp_path):
         se.compress(
             model, save(tmp_path / "d.npz", BOXES), {"metric": "map", "task": "classification"}
         )
+
+
+def write_yolo(place, boxes):
+    (place / "labels").mkdir(parents=True)
+    np.save(place / "x.npy", X)
+    (place / "classes.txt").write_text("full\nhollow\n")
+    for row, image in enumerate(boxes):
+        lines = [" ".join(f"{v:g}" for v in (int(k), *b)) for k, *b in yolo(image) if any(b)]
+        (place / "labels" / f"{row:04}.txt").write_text("\n".join(lines))
+
+
+def write_coco(place, boxes):
+    """Categories have the ids 3 and 8, as where a file holds some of many."""
+    place.mkdir()
+    np.save(place / "x.npy", X)
+    found = [(row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0]
+    whole = {
+        "images": [{"id": row, "width": SIDE, "height": SIDE} for row in range(len(X))],
+        "categories": [{"id": 8, "name": "hollow"}, {"id": 3, "name": "full"}],
+        "annotations": [
+            {"id": number, "image_id": row, "category_id": [3, 8][int(box[4])], "iscrowd": 0,
+             "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
+            for number, (row, box) in enumerate(found)
+        ],
+    }  # fmt: skip
+    (place / "annotations.json").write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("write", [write_yolo, write_coco])
+def test_files_of_yolo_and_coco_are_read_from_folders_and_archives(write, model, tmp_path):
+    write(tmp_path / "d", BOXES)
+    np.savez(tmp_path / "d.npz", x=X, y=BOXES)
+    plain = se.check(model, tmp_path / "d.npz")
+    folder = se.check(model, tmp_path / "d")
+    archive = se.check(model, shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path / "d"))
+    for found in (folder, archive):
+        assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+        assert found.meaning.classes == ["full", "hollow"]
+        assert "class, centre x" in found.meaning.reading
+
+
+def test_a_line_that_is_no_box_is_named(model, tmp_path):
+    write_yolo(tmp_path / "d", BOXES)
+    (tmp_path / "d" / "labels" / "0007.txt").write_text("0 0.5 0.5 0.2\n")
+    with pytest.raises(DatasetMismatch, match="line 1: it has 4 fields") as error:
+        se.compress(model, tmp_path / "d", QUICK)
+    assert "'labels/0007.txt'" in error.value.detail

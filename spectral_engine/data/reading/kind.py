@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
+from spectral_engine.data.reading.box_archive import holds_boxes
 from spectral_engine.errors import DatasetMismatch
 
-Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "text"]
+Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "text", "boxes"]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "parquet"),
@@ -33,6 +34,8 @@ OTHERS = (
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of a file; raises DatasetMismatch that says what it is and what to give instead."""
+    if path.is_dir():
+        return _of_folder(path)
     with path.open("rb") as file:
         start = file.read(512)
     for beginning, kind in BEGINNINGS:
@@ -48,6 +51,15 @@ def kind_of(path: Path) -> Kind:
     return "text"
 
 
+def _of_folder(path: Path) -> Kind:
+    if holds_boxes([file.relative_to(path).as_posix() for file in path.rglob("*")]):
+        return "boxes"
+    raise DatasetMismatch(
+        f"the folder {path.name!r} holds neither labels/*.txt nor annotations.json",
+        pointer="#/file",
+    )
+
+
 def _of_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -58,6 +70,8 @@ def _of_zip(path: Path) -> Kind:
         ) from error
     if any(name.startswith("xl/") for name in names):
         raise _not_read("a spreadsheet: save it as CSV")
+    if holds_boxes(names):
+        return "boxes"
     if any(name.endswith(".npy") for name in names) or not names:
         return "npz"
     if any(name.endswith("data.pkl") for name in names):

@@ -1,0 +1,64 @@
+"""From all rows to rows to train on, to choose by, and to hold out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data.split import (
+    HELD_OUT_SHARE,
+    VALIDATION_SHARE,
+    Claim,
+    Split,
+    random_parts,
+)
+
+Array = NDArray[Any]
+# Continuous targets are not spread by value; more classes than this are taken as such.
+MOST_CLASSES_TO_SPREAD = 1000
+FEWEST_OF_A_CLASS = 3  # rows, on average: with fewer not every part has one
+
+
+def given_parts(
+    found: dict[str, Split], seed: int, claim: Claim | None, notes: list[str]
+) -> list[Split]:
+    """Use the parts that are there; what is missing is cut from the training rows."""
+    train = found["train"]
+    validation, test = found.get("val"), found.get("test")
+    if validation is None and test is None:
+        return cut_rows(train, seed, claim, notes)
+    if validation is not None and test is not None:
+        return [train, validation, test]
+    rows = random_parts(train.rows, _spread(train.labels), (1 - VALIDATION_SHARE,), seed)
+    kept, cut = train.take(rows[0]), train.take(rows[1])
+    return [kept, cut, test] if test is not None else [kept, validation or cut, cut]
+
+
+def cut_rows(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list[Split]:
+    """Return training, validation and held-out rows, drawn by seed; a share that is not the usual one is noted."""
+    held_out = _held_out_share(whole, claim)
+    if claim is not None and held_out > HELD_OUT_SHARE:
+        notes.append(
+            f"{held_out:.0%} of the rows are held out, rather than {HELD_OUT_SHARE:.0%}, so that a drop of at most "
+            f"{claim.floor:g} can be shown at {claim.confidence:.0%} confidence"
+        )
+    shares = (1 - VALIDATION_SHARE - held_out, VALIDATION_SHARE)
+    parts = random_parts(whole.rows, _spread(whole.labels), shares, seed)
+    return [whole.take(rows) for rows in parts]
+
+
+def _held_out_share(whole: Split, claim: Claim | None) -> float:
+    """Return the share to hold out; only of classes is it known how many rows show a drop."""
+    if claim is None or whole.labels is None or whole.labels.dtype.kind == "f":
+        return HELD_OUT_SHARE
+    return claim.held_out_share(whole.rows)
+
+
+def _spread(labels: Array | None) -> Array | None:
+    """Return labels by which parts are balanced: classes, not targets, nor texts of which hardly one stands twice."""
+    if labels is None or labels.ndim > 1 or labels.dtype.kind == "f":
+        return None
+    most = min(MOST_CLASSES_TO_SPREAD, len(labels) / FEWEST_OF_A_CLASS)
+    return labels if len(np.unique(labels)) <= most else None
