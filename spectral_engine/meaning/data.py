@@ -94,7 +94,7 @@ def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
     outputs = tuple(
-        Output(name, found, find_head(nodes, name).squashed_by)
+        Output(name, found, find_head(nodes, name).squashed_by, name in runner.steps_first)
         for name, found in answers.items()
         if np.issubdtype(found.dtype, np.floating)
     )

@@ -17,11 +17,15 @@ ROWS = 2000
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there."""
+    """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there.
+
+    `steps_first` outputs are [steps, n, classes] in the model itself.
+    """
 
     name: str
     answers: Array
     squashed_by: str | None
+    steps_first: bool = False
 
 
 @dataclass(frozen=True)

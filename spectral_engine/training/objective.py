@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.node import Node
 from spectral_engine.labels import Task
 from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.layout import Form, Kind
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.texts import TextAnswers
 from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.recipe import Recipe
 from spectral_engine.training.other_losses import box_distance, ctc_losses
@@ -68,6 +70,7 @@ class Objective:
     ignores: bool = False  # whether a label of −1 is not counted
     columns: int = 0  # of a row, where the model writes rows and columns in one axis
     blank: int = 0  # of texts: the class that stands for no character
+    steps_first: bool = False  # whether the head's value is [steps, n, classes]
     boxes: BoxLayout | None = None  # where a detector's output holds what
     quantile: float | None = None  # of the targets that numbers aim at; their mean where not given
 
@@ -81,12 +84,34 @@ class Objective:
         """True when the original's values enter the loss."""
         return self.distill > 0 or self.task in TAUGHT or bool(self.others)
 
+    def by_row(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a graph's values with the rows on the first axis of the answers."""
+        found, head = dict(values), {self.head.value, self.head.output}
+        if self.steps_first:
+            found |= {name: value.transpose(0, 1) for name, value in values.items() if name in head}
+        return found
+
+    def refuse_untrainable(self) -> None:
+        """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""
+        if self._judges_only and not self.others:
+            raise InvalidRequest(
+                "the model lists finished boxes [n, boxes, 6], which can be judged and not trained by: export it with "
+                "its boxes and scores before suppression or selection (in ultralytics: nms=False, end2end=False)",
+                pointer="#/labels/output",
+            )
+
+    @property
+    def _judges_only(self) -> bool:
+        return self.task == "detection" and self.boxes is None
+
     def loss(
         self, values: Mapping[str, Tensor], labels: Tensor | None, teacher: Mapping[str, Tensor]
     ) -> Tensor:
         """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
         answer = values[self.head.value]
-        if labels is None:
+        if self._judges_only:
+            loss = answer.new_zeros(())
+        elif labels is None:
             loss = self._towards(answer, teacher[self.head.value]).mean()
         else:
             loss = self._labelled(answer, labels, teacher)
@@ -241,7 +266,8 @@ def build_objective(
         meaning.ignore is not None,
         layout.row_shape[0] if layout.flattened else 0,
         meaning.blank,
-        layout.where if isinstance(layout, BoxAnswers) else None,
+        isinstance(layout, TextAnswers) and layout.steps_first,
+        layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantile,
     )
 

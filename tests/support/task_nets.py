@@ -15,7 +15,8 @@ SIDE, CELL, GRID = 32, 8, 4
 
 def export(net: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str]) -> Path:
     """Write a net with one output, `answers`, and a free batch size."""
-    axes = {name: {0: "n"} for name in [*names, "answers"]}
+    rows = 1 if getattr(net, "steps_first", False) else 0
+    axes = {**{name: {0: "n"} for name in names}, "answers": {rows: "n"}}
     torch.onnx.export(
         net.eval(), inputs, str(path), input_names=names, output_names=["answers"],
         dynamic_axes=axes, dynamo=False,
@@ -36,16 +37,15 @@ def fit(net: nn.Module, loss, steps: int, rows: int, batch: int = 64, rate: floa
 
 
 class Detector(nn.Module):
-    """One box for each of 4 × 4 cells: YOLOv8's [n, 4 + classes, boxes], or YOLOv5's with objectness."""
+    """One box for each of 4 × 4 cells, in YOLOv8's layout [n, 4 + classes, boxes]."""
 
-    def __init__(self, layout: str = "v8") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.layout = layout
         self.body = nn.Sequential(
             nn.Conv2d(1, 12, 3, 2, 1), nn.ReLU(), nn.Conv2d(12, 24, 3, 2, 1), nn.ReLU(),
             nn.Conv2d(24, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(),
         )  # fmt: skip
-        self.head = nn.Conv2d(32, 4 + 2 + (layout == "v5"), 1)
+        self.head = nn.Conv2d(32, 4 + 2, 1)
         places = torch.arange(GRID).float()
         self.register_buffer("x", places.repeat(GRID))
         self.register_buffer("y", places.repeat_interleave(GRID))
@@ -56,8 +56,34 @@ class Detector(nn.Module):
         size = torch.sigmoid(found[:, 2:4]) * SIDE
         x = (centre[:, :1] + self.x) * CELL
         y = (centre[:, 1:] + self.y) * CELL
-        answers = torch.cat([x, y, size, torch.sigmoid(found[:, 4:])], 1)
-        return answers if self.layout == "v8" else answers.transpose(1, 2)
+        return torch.cat([x, y, size, torch.sigmoid(found[:, 4:])], 1)
+
+
+class WithObjectness(nn.Module):
+    """The same answers as YOLOv5 lays them out: [n, boxes, 4 + 1 + classes]."""
+
+    def __init__(self, net: Detector) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.net(images)
+        sure = answers[:, 4:].amax(1, keepdim=True)
+        return torch.cat([answers[:, :4], sure, answers[:, 4:] / sure], 1).transpose(1, 2)
+
+
+class Finished(nn.Module):
+    """The same answers as a list of boxes [n, boxes, 6]: two corners, score and class."""
+
+    def __init__(self, net: Detector) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.net(images)
+        score, kind = answers[:, 4:].max(1, keepdim=True)
+        low, high = (answers[:, :2] + sign * answers[:, 2:4] / 2 for sign in (-1, 1))
+        return torch.cat([low, high, score, kind.float()], 1).transpose(1, 2)
 
 
 def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,9 +109,8 @@ def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _box_loss(net: Detector, images: Tensor, boxes: Tensor) -> Tensor:
-    answers = net(images) if net.layout == "v8" else net(images).transpose(1, 2)
-    there = boxes[..., 4] >= 0
-    row, place = torch.nonzero(there, as_tuple=True)
+    answers = net(images)
+    row, place = torch.nonzero(boxes[..., 4] >= 0, as_tuple=True)
     chosen = boxes[row, place]
     centre = (chosen[:, :2] + chosen[:, 2:4]) / 2
     wanted = torch.cat([centre, chosen[:, 2:4] - chosen[:, :2]], 1)
@@ -93,20 +118,16 @@ def _box_loss(net: Detector, images: Tensor, boxes: Tensor) -> Tensor:
     scores = torch.zeros(len(images), GRID * GRID, 2)
     scores[row, cell, chosen[:, 4].long()] = 1
     apart = (answers[row, :4, cell] - wanted).abs().mean()
-    if net.layout == "v8":
-        return apart + 20 * F.binary_cross_entropy(answers[:, 4:].transpose(1, 2), scores)
-    objects = scores.amax(-1)
-    kinds = F.binary_cross_entropy(answers[row, 5:, cell], scores[row, cell])
-    return apart + 10 * F.binary_cross_entropy(answers[:, 4], objects) + 4 * kinds
+    return apart + 20 * F.binary_cross_entropy(answers[:, 4:].transpose(1, 2), scores)
 
 
 @cache
-def detector(layout: str = "v8", *, steps: int = 180) -> Detector:
+def detector(*, steps: int = 240) -> Detector:
     """Return a trained detector."""
     torch.manual_seed(0)
-    net = Detector(layout)
+    net = Detector()
     images, boxes = (torch.from_numpy(part) for part in squares(1500, 1))
-    fit(net, lambda rows: _box_loss(net, images[rows], boxes[rows]), steps, 1500)
+    fit(net, lambda rows: _box_loss(net, images[rows], boxes[rows]), steps, 1500, batch=48)
     return net
 
 
@@ -162,18 +183,17 @@ def in_classes(texts: np.ndarray, first: int) -> np.ndarray:
 
 
 def _read_loss(net: Reader, images: Tensor, labels: Tensor) -> Tensor:
-    logs = net(images)
-    logs = (logs if net.steps_first else logs.transpose(0, 1)).log_softmax(-1)
+    logs = net(images).transpose(0, 1).log_softmax(-1)
     lengths = (labels >= 0).sum(1)
     steps = torch.full_like(lengths, STEPS)
     return F.ctc_loss(logs, labels.clamp_min(0), steps, lengths, net.blank, zero_infinity=True)
 
 
 @cache
-def reader(*, blank_last: bool = False, steps_first: bool = False, steps: int = 300) -> Reader:
+def reader(*, blank_last: bool = False, steps: int = 300) -> Reader:
     """Return a trained reader."""
     torch.manual_seed(0)
-    net = Reader(blank_last=blank_last, steps_first=steps_first)
+    net = Reader(blank_last=blank_last)
     images, texts = strips(1500, 1)
     x, y = torch.from_numpy(images), torch.from_numpy(in_classes(texts, 0 if blank_last else 1))
     fit(net, lambda rows: _read_loss(net, x[rows], y[rows]), steps, 1500, rate=1e-2)

@@ -14,7 +14,15 @@ from pycocotools.cocoeval import COCOeval
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from tests.support.task_nets import SIDE, Detector, detector, export, squares
+from tests.support.task_nets import (
+    SIDE,
+    Detector,
+    Finished,
+    WithObjectness,
+    detector,
+    export,
+    squares,
+)
 
 QUICK = {
     "training": {"epochs": 8, "batch_size": 64},
@@ -129,6 +137,26 @@ def test_boxes_are_understood_however_they_are_written(form, said, model, tmp_pa
     assert said in found.meaning.reading
     assert "YOLOv8" in found.meaning.reading
     assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+
+
+def test_finished_boxes_are_judged_and_not_trained_by(model, tmp_path):
+    net = Finished(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "finished.onnx", ["x"])
+    data = save(tmp_path / "d.npz", BOXES)
+    found = se.check(path, data)
+    assert "YOLOv10" in found.meaning.reading
+    assert found.original.value == pytest.approx(se.check(model, data).original.value, abs=0.03)
+    with pytest.raises(InvalidRequest, match="can be judged and not trained by"):
+        se.compress(path, data, QUICK)
+
+
+def test_a_detector_with_objectness_is_the_same(model, tmp_path):
+    net = WithObjectness(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "v5.onnx", ["x"])
+    data = save(tmp_path / "d.npz", BOXES)
+    found = se.check(path, data)
+    assert "YOLOv5" in found.meaning.reading
+    assert found.original.value == pytest.approx(se.check(model, data).original.value, abs=1e-3)
 
 
 def test_a_detector_that_nobody_trained_is_refused(tmp_path):

@@ -46,9 +46,12 @@ def distance(left, right):
     return row[-1]
 
 
-@pytest.mark.parametrize("blank_last", [False, True])
-def test_a_reader_goes_through_the_job_with_texts(blank_last, tmp_path):
-    model = written(reader(blank_last=blank_last), tmp_path)
+@pytest.mark.parametrize(("blank_last", "steps_first"), [(False, False), (True, True)])
+def test_a_reader_goes_through_the_job_with_texts(blank_last, steps_first, tmp_path):
+    net = reader(blank_last=blank_last)
+    net.steps_first = steps_first
+    model = written(net, tmp_path)
+    net.steps_first = False
     result = se.compress(model, save(tmp_path / "d.npz", TEXTS), QUICK)
     report = result.report.data
     before, after = report.baseline.metric, result.chosen.entry.measurement.metric
