@@ -75,6 +75,7 @@ def compress(
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
         setup = prepare(model, data, asked, label=label, preprocessing=preprocessing, labels=labels)
+        setup.objective.refuse_untrainable()
         return _compress(setup, tell, work_dir)
 
 
@@ -225,7 +226,8 @@ def start_trainer(
     teacher = None
     if setup.objective.needs_teacher:
         original = load(setup.original).to(setup.device)
-        teacher = Teacher(original, setup.objective.watch, feed)
+        objective = setup.objective
+        teacher = Teacher(original, objective.watch, feed, objective.by_row)
     module, coupling = normalized(setup, feed)
     if setup.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, setup.recipe.seed)

@@ -20,10 +20,16 @@ from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.sanity import contradiction
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import Metric, Recipe
+from spectral_engine.recipe import TASK_OF_METRIC, Metric, Recipe
 from spectral_engine.report.schema import Drop, Interval, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827
+USUAL: dict[str, Metric] = {"numbers": "r2", "boxes": "map", "texts": "cer", "pairs": "spearman"}
+OWN_METRICS: dict[str, tuple[Metric, ...]] = {
+    "boxes": ("map", "map50"),
+    "texts": ("cer",),
+    "pairs": ("spearman",),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,12 @@ class Evaluation:
     def __init__(self, meaning: Meaning, original: Source, splits: Splits, recipe: Recipe) -> None:
         self.meaning, self.original, self.splits, self.recipe = meaning, original, splits, recipe
         self.metric = choose_metric(recipe, meaning)
-        self.rule = metric_rule(self.metric, task=task_of_answers(meaning))
+        self.rule = metric_rule(
+            self.metric,
+            task=task_of_answers(meaning),
+            quantile=meaning.quantile or recipe.quantile,
+            blank=meaning.blank,
+        )
 
     def validation_metric(self, model: Source) -> float:
         """Return the metric on the validation rows: what candidates are chosen by."""
@@ -134,7 +145,7 @@ class Evaluation:
 
     def _per_class(self, outputs: NDArray[Any], split: Split) -> dict[str, float] | None:
         labels, meaning = split.labels, self.meaning
-        if labels is None or meaning.task not in {"classification", "binary"}:
+        if labels is None or meaning.task not in {"classification", "binary", "detection"}:
             return None
         names = None if meaning.class_names is None else list(meaning.class_names)
         return per_class(self.rule, meaning.answers(outputs), labels, meaning.layout.form, names)
@@ -153,7 +164,7 @@ class Evaluation:
         """Return the labels, or the original's canonical answers where these take their place."""
         if self._by_original or split.labels is None:
             return self.meaning.answers(original)
-        return split.labels
+        return self.meaning.truth(split.labels)
 
     def _run(self, model: Source, split: Split) -> NDArray[Any]:
         return Runner(model).predict(split, output=self.meaning.output)
@@ -183,7 +194,7 @@ def task_of_answers(meaning: Meaning) -> Task:
 def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
     """Return the metric that is asked for, or the usual one; raises InvalidRequest where it needs labels."""
     if meaning.labelled:
-        return recipe.metric or ("r2" if meaning.kind == "numbers" else "accuracy")
+        return _of_labels(recipe.metric, meaning)
     usual: Metric = "r2" if meaning.kind == "numbers" else "agreement"
     if recipe.metric not in {None, usual, "agreement", "rank_agreement"}:
         raise InvalidRequest(
@@ -191,3 +202,17 @@ def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
             pointer="#/recipe/metric",
         )
     return recipe.metric or usual
+
+
+def _of_labels(asked: Metric | None, meaning: Meaning) -> Metric:
+    """Return the metric of labels of this kind; raises InvalidRequest for one of another task."""
+    metric = asked or USUAL.get(meaning.kind, "accuracy")
+    task = TASK_OF_METRIC.get(metric)
+    own_kind = meaning.kind in OWN_METRICS
+    if (task is None and not own_kind) or task == meaning.task:
+        return metric
+    known = ", ".join(OWN_METRICS[meaning.kind]) if own_kind else "other metrics"
+    raise InvalidRequest(
+        f"metric {metric!r} does not go with {meaning.reading}: ask for {known}",
+        pointer="#/recipe/metric",
+    )

@@ -30,7 +30,9 @@ def find_share(original: Source, meaning: Meaning, splits: Splits, seed: int) ->
     answer is wrong, or changed, by its class; in a regression by its squared distance over the variance.
     """
     seen, unseen = _first(splits.train), _first(splits.validation)
-    if seen.labels is None or unseen.labels is None or not can_swap(seen.inputs):
+    if seen.labels is None or unseen.labels is None or meaning.kind == "texts":
+        return 0.0
+    if not can_swap(seen.inputs):
         return 0.0
     runner = Runner(original)
 

@@ -9,7 +9,17 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Task = Literal["classification", "binary", "multilabel", "regression", "distillation"]
+Task = Literal[
+    "classification",
+    "binary",
+    "multilabel",
+    "regression",
+    "detection",
+    "ctc",
+    "similarity",
+    "distillation",
+]
+Corners = Literal["xyxy", "xywh", "cxcywh"]
 Value = bool | int | float | str
 ALIASES: dict[str, Task] = {
     "classes": "classification",
@@ -18,6 +28,14 @@ ALIASES: dict[str, Task] = {
     "multi-label": "multilabel",
     "multi_label": "multilabel",
     "none": "distillation",
+    "boxes": "detection",
+    "object_detection": "detection",
+    "ocr": "ctc",
+    "speech": "ctc",
+    "texts": "ctc",
+    "pairs": "similarity",
+    "embedding": "similarity",
+    "sentence_similarity": "similarity",
 }
 
 
@@ -29,7 +47,9 @@ class LabelsOption(BaseModel):
     column: str | None = Field(None, description="label column of a table")
     array: str | None = Field(None, description="label array of an .npz file")
     classes: list[Value] | None = Field(
-        None, description="label values in the order of the model's outputs"
+        None,
+        description='label values in the order of the model\'s outputs; of texts the characters, with `""` where the '
+        "blank stands or without it",
     )
     order: Literal["auto", "sorted", "appearance", "model", "matched"] | list[Value] = Field(
         "auto",
@@ -39,6 +59,11 @@ class LabelsOption(BaseModel):
     ignore: Value | None = Field(None, description="label value that is not counted")
     task: Task | None = Field(None, description="inferred when not given")
     output: str | None = Field(None, description="name of the output that the labels are for")
+    boxes: Corners | None = Field(
+        None,
+        description="how the boxes of an array are written: two corners, corner and size, or centre and size; found by "
+        "trying when not given",
+    )
 
     @field_validator("task", mode="before")
     @classmethod

@@ -81,6 +81,15 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
 }
 
 
+# Metrics that only one task has: to ask for one says what the labels are.
+TASK_OF_METRIC: dict[Metric, Task] = {
+    "map": "detection",
+    "map50": "detection",
+    "cer": "ctc",
+    "spearman": "similarity",
+}
+
+
 POINTS = re.compile(
     r"\s*(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>%|pts?|points?)?\s*$", re.IGNORECASE
 )
@@ -270,6 +279,12 @@ class Recipe(Part):
     method: Method = "prune"
     target: Target = Field(default_factory=Target)
     metric: Metric | None = Field(None, description="by task when not given")
+    quantile: float = Field(
+        0.5,
+        gt=0.0,
+        lt=1.0,
+        description="of quantile_loss, which is also trained where it is the metric",
+    )
     task: Task | None = Field(None, description="inferred when not given")
     labels: LabelsOption | None = Field(
         None, description="what the labels are; what is not said is found by trying"

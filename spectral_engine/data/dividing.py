@@ -13,6 +13,7 @@ from spectral_engine.data.split import HELD_OUT_SHARE, Claim, Split, random_part
 VALIDATION_SHARE = 0.15
 # Continuous targets are not spread by value; more classes than this are taken as such.
 MOST_CLASSES_TO_SPREAD = 1000
+FEWEST_OF_A_CLASS = 3  # rows, on average: with fewer not every part has one
 
 Array = NDArray[Any]
 
@@ -53,7 +54,8 @@ def _held_out_share(whole: Split, claim: Claim | None) -> float:
 
 
 def _spread(labels: Array | None) -> Array | None:
-    """Return labels by which parts are balanced: classes, not targets."""
+    """Return labels by which parts are balanced: classes, not targets, nor texts of which hardly one stands twice."""
     if labels is None or labels.ndim > 1 or labels.dtype.kind == "f":
         return None
-    return labels if len(np.unique(labels)) <= MOST_CLASSES_TO_SPREAD else None
+    most = min(MOST_CLASSES_TO_SPREAD, len(labels) / FEWEST_OF_A_CLASS)
+    return labels if len(np.unique(labels)) <= most else None

@@ -25,11 +25,20 @@ from spectral_engine.data.reading.arrays import (
     label_name,
     read_arrays,
 )
+from spectral_engine.data.reading.box_archive import read_box_archive
 from spectral_engine.data.reading.kind import kind_of
+from spectral_engine.data.reading.pairs import (
+    are_pairs,
+    fit_pairs,
+    is_paired,
+    join_pairs,
+    one_by_one,
+)
 from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
+from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.report.schema import DataSummary
 
@@ -54,23 +63,23 @@ def load_splits(
     out as `claim` needs.
     """
     path = Path(source)
-    prepare = _preprocessing(preprocessing)
-    if path.is_dir():
-        return _from_images(path, "folder", digest_of(path), inputs, seed, label, prepare, claim)
-    if not path.is_file():
+    if not path.exists():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
+    prepare = _preprocessing(preprocessing)
     digest = digest_of(path)
     with unpacked(path) as plain:
         kind = kind_of(plain)
-        if kind in {"zip", "tar"}:
+        if kind in {"folder", "zip", "tar"}:
             return _from_images(plain, kind, digest, inputs, seed, label, prepare, claim)
         if prepare is not None:
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
+        elif kind == "boxes":
+            splits = _from_boxes(plain, digest, inputs, seed, prepare)
         else:
             splits = _from_table(plain, digest, inputs, seed, label, prepare, claim)
         return replace(splits, preprocessing=prepare)
@@ -101,6 +110,24 @@ def _from_images(
     split: Literal["given", "random"] = "given" if found.given else "random"
     splits = _splits(digest, found.parts, split, [*found.notes, *notes], found.column, None)
     return replace(splits, preprocessing=found.preprocessing)
+
+
+def _from_boxes(
+    path: Path,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    prepare: Preprocessing | None,
+) -> Splits:
+    found = read_box_archive(path)
+    splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
+    notes = [*found.notes, *splits.summary.notes]
+    summary = splits.summary.model_copy(update={"notes": notes})
+    return replace(
+        splits,
+        summary=summary,
+        written=Written(boxes=found.boxes.form, class_names=found.boxes.names),
+    )
 
 
 def _from_table(
@@ -140,6 +167,7 @@ def _from_arrays(
     claim: Claim | None,
 ) -> Splits:
     notes: list[str] = []
+    arrays = join_pairs(arrays, inputs)
     parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
     used = (
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
@@ -162,12 +190,17 @@ def _from_arrays(
     notes += [f"array {name!r} was not read" for name in arrays if name not in read]
     labels = _labels(raw)
     splits = {part: Split(found[part], labels[part]) for part in used}
+    paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
+    if paired:
+        notes.append("rows come in pairs: each label is of two rows that follow each other")
     for part, split in splits.items():
         _check_rows(split, part)
     given = "train" in parts
     cut = divided(splits, seed, claim, notes)
+    if paired:
+        cut = [one_by_one(split) for split in cut]
     made = _splits(digest, cut, "given" if given else "random", notes, None, None)
-    return replace(made, given=tuple(used)) if given else made
+    return replace(made, given=tuple(used) if given else (), written=Written(paired=paired))
 
 
 def _inputs(
@@ -192,7 +225,12 @@ def _inputs(
                 f"the file holds {', '.join(sorted(named.written.values())) or 'none'}",
                 pointer=f"#/{spec.name}{suffix}",
             )
-        found[spec.name] = fit(named.arrays[name], spec, named.written[name], prepare, notes)
+        array = named.arrays[name]
+        if is_paired(array, spec):
+            array = fit_pairs(array, spec, named.written[name], prepare, notes)
+        else:
+            array = fit(array, spec, named.written[name], prepare, notes)
+        found[spec.name] = array
         read.append(name)
     return found, read
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.report.schema import DataSummary
 
@@ -69,6 +70,7 @@ class Splits:
     feature_names: list[str] | None = None
     preprocessing: Preprocessing | None = None  # as it was done
     given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
+    written: Written = UNKNOWN
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,12 @@ class Numbers:
         return labels.astype(np.float32).reshape(len(labels), *places)
 
 
-Coding = Values | OneHot | Numbers
+class Coding(Protocol):
+    """How the labels of a file become those that a metric counts."""
+
+    def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
+        """Return canonical labels [n, …]; raises DatasetMismatch for one that is none."""
+        ...
 
 
 def shown(value: Any) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spectral_engine.data.split import Split, Splits
-from spectral_engine.errors import DatasetMismatch, ModelInvalid
+from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.labels import LabelsOption
+from spectral_engine.labels import LabelsOption, Task
+from spectral_engine.meaning.hypotheses import skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.names import names_in_model
 from spectral_engine.meaning.original import check_original
@@ -19,7 +20,7 @@ from spectral_engine.meaning.understand import understand
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import Recipe
+from spectral_engine.recipe import TASK_OF_METRIC, Recipe
 from spectral_engine.training.objective import find_head
 
 
@@ -39,10 +40,15 @@ def understand_data(
 
     A model that is to be trained from fresh weights need not know anything.
     """
-    probe = ask_original(module, original, spread_rows(splits.train))
+    probe = ask_original(
+        module, original, spread_rows(splits.train, together=2 if splits.written.paired else 1)
+    )
     probe = replace(probe, preprocessing=splits.preprocessing)
     names = names_in_model(module.model)
-    meaning = understand(probe, splits.labels, option, recipe.task, names)
+    task = asked_task(recipe, option)
+    meaning = understand(probe, splits.labels, option, task, names, splits.written)
+    if recipe.metric == "quantile_loss" and meaning.labelled:
+        meaning = _at_quantile(meaning, probe, recipe.quantile)
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
     doubts = check_original(meaning, probe, allowed=allowed)
@@ -57,13 +63,39 @@ def understand_data(
     return Understood(meaning, _counted(meaning, read), probe)
 
 
+def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
+    """Say that the numbers aim at a quantile; what the original knows is then told by its loss."""
+    aiming = replace(meaning, quantile=quantile)
+    if meaning.kind != "numbers" or probe.rows.labels is None:
+        return meaning
+    truth = meaning.labels(probe.rows.labels)
+    said = skill_under(aiming, probe.answers_of(meaning.output), truth).said
+    why = (*meaning.why, f"answers aim at the quantile {quantile:g}: the original {said}")
+    return replace(aiming, original=said, why=why)
+
+
+def asked_task(recipe: Recipe, option: LabelsOption) -> Task | None:
+    """Return the task that the request says, also by a metric that only one task has.
+
+    Raises InvalidRequest where two are said.
+    """
+    said = option.task or recipe.task
+    by_metric = None if recipe.metric is None else TASK_OF_METRIC.get(recipe.metric)
+    if by_metric is not None and said not in {None, by_metric}:
+        raise InvalidRequest(
+            f"metric {recipe.metric!r} is of the task {by_metric!r}, and the request says {said!r}",
+            pointer="#/recipe/metric",
+        )
+    return by_metric or said
+
+
 def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
     """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
     runner = Runner(original)
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
     outputs = tuple(
-        Output(name, found, find_head(nodes, name).squashed_by)
+        Output(name, found, find_head(nodes, name).squashed_by, name in runner.steps_first)
         for name, found in answers.items()
         if np.issubdtype(found.dtype, np.floating)
     )

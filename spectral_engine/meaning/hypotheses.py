@@ -14,13 +14,17 @@ from scipy.optimize import linear_sum_assignment
 from spectral_engine.data.split import Split
 from spectral_engine.meaning import order as orders
 from spectral_engine.meaning import skill as knows
+from spectral_engine.meaning.chance import skill_above_chance
 from spectral_engine.meaning.coding import OneHot, Values, shown
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Probe
 from spectral_engine.meaning.skill import Skill
+from spectral_engine.meaning.text_order import matched_characters, reordered
+from spectral_engine.meaning.texts import Characters
 
 Array = NDArray[Any]
 ROWS = 512  # that changed inputs are tried on
+FEW_ROWS = 64  # of them, where each takes long to judge
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -37,9 +41,13 @@ class Hypothesis:
 def skill_under(meaning: Meaning, outputs: Array, labels: Array) -> Skill:
     """Return what a model with these outputs knows of canonical labels."""
     if meaning.task in {"classification", "binary"}:
-        return knows.of_classes(meaning.as_labels(outputs), labels)
+        return knows.of_classes(meaning.as_labels(outputs), labels, beyond_places=True)
     if meaning.task == "multilabel":
         return knows.of_columns(meaning.as_labels(outputs), labels)
+    if meaning.task in {"detection", "ctc", "similarity"}:
+        return skill_above_chance(meaning, outputs, labels)
+    if meaning.quantile is not None:
+        return knows.of_quantile(meaning.answers(outputs), labels, meaning.quantile)
     return knows.of_numbers(meaning.answers(outputs), labels)
 
 
@@ -51,6 +59,8 @@ def hypotheses(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
         yield from _other_order(meaning, outputs, labels)
     if meaning.task == "regression":
         yield from _other_targets(meaning, outputs, labels)
+    if meaning.task == "ctc":
+        yield from _other_alphabet(meaning, outputs, labels)
     yield from _other_inputs(meaning, probe)
 
 
@@ -95,6 +105,25 @@ def _order_remedy(meaning: Meaning, places: NDArray[np.int64]) -> str:
         )
         return f"give labels.classes for all outputs ({pairs})"
     return f'pass labels {{"classes": {json.dumps(values, ensure_ascii=False)}}}'
+
+
+def _other_alphabet(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hypothesis]:
+    """Match characters with what is read on one half of the rows, and see on the other half what that gives."""
+    fit, check = slice(0, None, 2), slice(1, None, 2)
+    places = matched_characters(meaning, outputs[fit], labels[fit])
+    if places is None:
+        return
+    moved = np.where(labels[check] >= 0, places[labels[check].clip(0)], -1)
+    remedy = "number the characters in the order of the model's classes"
+    if isinstance(meaning.coding, Characters):
+        classes = json.dumps(reordered(meaning.coding.alphabet, places), ensure_ascii=False)
+        remedy = f'pass labels {{"classes": {classes}}}'
+    yield Hypothesis(
+        "the characters stand in another order than the model's classes",
+        remedy,
+        "#/labels/classes",
+        skill_above_chance(meaning, outputs[check], moved),
+    )
 
 
 def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hypothesis]:
@@ -147,7 +176,8 @@ def _lines(targets: Array, answers: Array) -> tuple[Array, Array]:
 
 
 def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
-    rows = probe.rows.take(np.arange(min(ROWS, probe.rows.rows)))
+    most = FEW_ROWS if meaning.kind in {"boxes", "texts"} else ROWS
+    rows = probe.rows.take(np.arange(min(most, probe.rows.rows)))
     labels = meaning.labels(_raw(rows))
     for name, array in probe.rows.inputs.items():
         if array.dtype.kind != "f":

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Kind = Literal["classes", "scores", "numbers"]
+Kind = Literal["classes", "scores", "numbers", "boxes", "texts", "pairs"]
 Form = Literal["logits", "probabilities", "log_probabilities", "values"]
 
 

@@ -22,8 +22,9 @@ class Meaning:
     """How labels and one output's answers go together, and why that was understood.
 
     Canonical answers and labels: classes [n, places…, k] with int64 [n, places…]; yes or no [n, places…], above 0 for
-    yes, with 0 and 1; numbers [n, d…] with numbers. A label of −1 is not counted. Without labels the original's own
-    answers take their place.
+    yes, with 0 and 1; numbers [n, d…] with numbers; boxes [n, boxes, 6] with [n, boxes, 5]; texts [n, steps, k] with
+    int64 [n, longest]; pairs [n / 2, 2, d] with numbers [n], those of a pair alike. A label of −1 is not counted.
+    Without labels the original's own answers take their place.
     """
 
     task: Task
@@ -39,6 +40,8 @@ class Meaning:
     tried: tuple[
         tuple[str, str], ...
     ] = ()  # other readings that fit, with what the original knows under them
+    quantile: float | None = None  # of the targets that numbers aim at, where it is not their mean
+    blank: int = 0  # of texts: the class that stands for no character
 
     @property
     def labelled(self) -> bool:
@@ -47,8 +50,13 @@ class Meaning:
 
     @property
     def kind(self) -> str:
-        """What the answers are: classes, scores of yes or no, or numbers."""
+        """What the answers are: classes, scores of yes or no, numbers, boxes, texts, or embeddings of pairs."""
         return self.layout.kind
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """True where labels enter the loss; boxes and similarities judge only, and the original teaches."""
+        return self.labelled and self.kind not in {"boxes", "pairs"}
 
     def answers(self, outputs: Array) -> Array:
         """Return the answers of this output in canonical form."""
@@ -58,6 +66,14 @@ class Meaning:
         """Return the file's labels in canonical form; raises DatasetMismatch for one that is no class."""
         assert self.coding is not None
         return self.coding.read(raw, self.layout.places, field)
+
+    def truth(self, labels: Array) -> Array:
+        """Return canonical labels as a metric takes them: of pairs, which are two rows with one label, each once."""
+        return labels[::2] if self.kind == "pairs" else labels
+
+    def comparable(self, outputs: Array) -> Array:
+        """Return answers [n, …] whose entries stand at the same place whatever the model answers."""
+        return outputs if self.kind in {"boxes", "texts", "pairs"} else self.answers(outputs)
 
     def as_labels(self, outputs: Array) -> Array:
         """Return answers in the form that labels have: classes, yes or no, or the numbers themselves."""
@@ -69,8 +85,10 @@ class Meaning:
         """Return the three parts with labels in canonical form."""
         if not self.labelled:
             return splits.with_parts(*(Split(part.inputs, None) for part in splits.parts))
-        parts = (Split(part.inputs, self._read(part.labels)) for part in splits.parts)
-        return splits.with_parts(*parts)
+        train, *judged = (Split(part.inputs, self._read(part.labels)) for part in splits.parts)
+        if not self.learns_from_labels:
+            train = Split(train.inputs, None)
+        return splits.with_parts(train, *judged)
 
     def _read(self, raw: Array | None) -> Array:
         assert raw is not None

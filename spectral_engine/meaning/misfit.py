@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
@@ -15,12 +14,24 @@ from spectral_engine.meaning.layout import class_axes
 from spectral_engine.meaning.probe import Output
 from spectral_engine.meaning.readings import LabelFacts
 
+WANTED: dict[Task, str] = {
+    "detection": "boxes are an array [images, boxes, 5] of four numbers and a class, all in the image, with −1 in "
+    "padding (say with labels.boxes whether they are xyxy, xywh or cxcywh), beside an image as the input and an output "
+    "[images, boxes, 4 + classes], its transpose, or one with objectness",
+    "ctc": "texts are strings [n], or class numbers [n, longest] with −1 behind the end, beside an output "
+    "[n, steps, classes]",
+    "similarity": "pairs are arrays x_a and x_b (or one [n, 2, …]) with one number for each pair, beside an output of "
+    "embeddings [n, width]",
+}
+
 
 def no_reading(
     output: Output, facts: LabelFacts, labels: NDArray[Any], task: Task | None
 ) -> DatasetMismatch:
     """Return the error that says what does not go together, and the remedy."""
     answers = tuple(output.answers.shape[1:])
+    if task in WANTED:
+        return _other_kind(output, facts, task, answers)
     axes = class_axes(answers, facts.row_shape)
     asked = "" if task is None else f", read as {task}"
     if axes and task in {None, "classification"}:
@@ -34,6 +45,16 @@ def no_reading(
     return DatasetMismatch(
         f"'y' has {_shape(facts.row_shape)} a row, and output {output.name!r} answers {_shape(answers)} a row{asked}: "
         "give one label for each row or place, or as many numbers as the model answers",
+        pointer="#/y",
+    )
+
+
+def _other_kind(
+    output: Output, facts: LabelFacts, task: Task, answers: tuple[int, ...]
+) -> DatasetMismatch:
+    return DatasetMismatch(
+        f"read as {task}: 'y' has {_shape(facts.row_shape)} a row, and output {output.name!r} answers "
+        f"{_shape(answers)} a row; {WANTED[task]}",
         pointer="#/y",
     )
 
@@ -58,4 +79,4 @@ def _shape(shape: tuple[int, ...]) -> str:
         return "1 number"
     if len(shape) == 1:
         return f"{shape[0]} columns"
-    return f"shape {list(np.array(shape))}"
+    return f"shape {list(shape)}"

@@ -18,11 +18,15 @@ ROWS = 2000
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there."""
+    """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there.
+
+    `steps_first` outputs are [steps, n, classes] in the model itself.
+    """
 
     name: str
     answers: Array
     squashed_by: str | None
+    steps_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,9 @@ class Probe:
         return further if self.preprocessing is None else self.preprocessing.followed_by(further)
 
 
-def spread_rows(split: Split, most: int = ROWS) -> Split:
-    """Return rows spread evenly over a split: files are often sorted."""
+def spread_rows(split: Split, most: int = ROWS, *, together: int = 1) -> Split:
+    """Return rows spread evenly over a split, so many neighbours together: files are often sorted."""
     if split.rows <= most:
         return split
-    return split.take(np.linspace(0, split.rows - 1, most).round().astype(np.int64))
+    groups = np.linspace(0, split.rows // together - 1, most // together).round().astype(np.int64)
+    return split.take((groups[:, None] * together + np.arange(together)).reshape(-1))

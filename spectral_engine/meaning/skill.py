@@ -38,14 +38,21 @@ class Skill:
 NOTHING = Skill(0.0, 0.0, "nothing")
 
 
-def of_classes(predicted: Array, labels: Array) -> Skill:
-    """Return the skill of class numbers [n, places…] against labels; −1 is not counted."""
+def of_classes(predicted: Array, labels: Array, *, beyond_places: bool = False) -> Skill:
+    """Return the skill of class numbers [n, places…] against labels; −1 is not counted.
+
+    `beyond_places` takes for chance what the answers of other rows get right, where that is more: to know where things
+    usually are is no knowledge of a row.
+    """
     counted = labels >= 0
     if not counted.any():
         return NOTHING
     right = _row_shares(predicted == labels, counted)
     share = float((predicted == labels)[counted].mean())
     chance = _agreement_by_chance(predicted[counted], labels[counted])
+    if beyond_places and labels.ndim > 1:
+        others = np.roll(predicted, max(1, len(predicted) // 2), axis=0)
+        chance = max(chance, float((others == labels)[counted].mean()))
     if chance >= 1:
         return Skill(0.0, 0.0, f"right on {share:.1%}, as any answer would be")
     error = NORMAL_99 * _standard_error(right)
@@ -67,6 +74,30 @@ def of_columns(predicted: Array, labels: Array) -> Skill:
     error = sqrt(sum((skill.value - skill.low) ** 2 for skill in found)) / len(found)
     share = float((flat == truth).mean())
     return Skill(value, value - error, f"right on {share:.1%} of the entries")
+
+
+def of_quantile(answers: Array, targets: Array, quantile: float) -> Skill:
+    """Return by which share the pinball loss is below that of the targets' own quantile, over all entries."""
+    found = answers.reshape(len(answers), -1).astype(np.float64)
+    truth = targets.reshape(len(targets), -1).astype(np.float64)
+    constant = np.broadcast_to(np.quantile(truth, quantile, axis=0), truth.shape)
+    lost, had = (_pinball(part, truth, quantile) for part in (found, constant))  # [n]
+    if had.sum() <= 0 or not np.isfinite(found).all():
+        return NOTHING
+    return _share_explained(lost, had, "of the quantile loss")
+
+
+def _pinball(answers: Floats, targets: Floats, quantile: float) -> Floats:
+    off = targets - answers
+    costs: Floats = np.maximum(quantile * off, (quantile - 1) * off).sum(axis=1)
+    return costs
+
+
+def _share_explained(lost: Floats, had: Floats, what: str) -> Skill:
+    """Return 1 − Σ lost / Σ had with its bound: the standard error of linearised residuals (the delta method)."""
+    ratio = float(lost.sum() / had.sum())
+    error = NORMAL_99 * float(np.std(lost - ratio * had)) / (sqrt(len(lost)) * float(had.mean()))
+    return Skill(1 - ratio, 1 - ratio - error, f"explains {1 - ratio:.1%} {what}")
 
 
 def of_numbers(answers: Array, targets: Array) -> Skill:

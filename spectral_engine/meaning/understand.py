@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.labels import LabelsOption, Task
 from spectral_engine.meaning import skill as knows
+from spectral_engine.meaning.box_trials import box_trials
 from spectral_engine.meaning.classes import Naming, name_classes
 from spectral_engine.meaning.coding import Numbers, shown
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.misfit import no_reading
+from spectral_engine.meaning.pairs import pair_trials
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.readings import LabelFacts, Reading, facts_of, possible_readings
-from spectral_engine.meaning.skill import Skill
+from spectral_engine.meaning.text_trials import text_trials
+from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.meaning.unlabelled import without_labels
 
 Array = NDArray[Any]
 CLEARLY_BETTER = 0.02  # of skill, before a reading that is less usual wins
+OTHER_KINDS = {"detection", "ctc", "similarity"}
 RARE = 0.5  # of its skill counts, where two label values are read as numbers
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A reading with its coding, and what the original knows under it."""
-
-    meaning: Meaning
-    skill: Skill
-    weight: float  # of the skill, against other readings
 
 
 def understand(
@@ -41,8 +37,11 @@ def understand(
     option: LabelsOption,
     task: Task | None,
     names: Sequence[Sequence[str]],
+    written: Written = UNKNOWN,
 ) -> Meaning:
     """Return what the data mean; `labels` are those of all parts, `names` the lists of class names in the file.
+
+    `written` is what reading the file has told.
 
     Raises DatasetMismatch at `#/y` where no reading fits shapes and values, InvalidRequest where what was asked for
     does not go with them.
@@ -53,18 +52,47 @@ def understand(
         return without_labels(outputs, probe.rows.rows, task)
     _refuse_one_class(labels, task)
     facts = facts_of(labels)
-    trials = [
-        trial for output in outputs for trial in _trials(output, probe, facts, option, task, names)
-    ]
+    trials = _usual(outputs, probe, facts, option, task, names) if not written.paired else []
+    trials += _of_other_kinds(outputs, probe, labels, task, Told(option, written, names))
     if not trials:
         raise no_reading(outputs[0], facts, labels, task)
     best = _best(trials)
-    others = tuple(
+    others = best.meaning.tried + tuple(
         (f"{trial.meaning.reading} of {trial.meaning.output!r}", trial.skill.said)
         for trial in trials
         if trial is not best
     )
     return replace(best.meaning, tried=others)
+
+
+def _usual(
+    outputs: Sequence[Output],
+    probe: Probe,
+    facts: LabelFacts,
+    option: LabelsOption,
+    task: Task | None,
+    names: Sequence[Sequence[str]],
+) -> list[Trial]:
+    """Return readings as classes, yes or no, and numbers."""
+    if task in OTHER_KINDS:
+        return []
+    return [
+        trial for output in outputs for trial in _trials(output, probe, facts, option, task, names)
+    ]
+
+
+def _of_other_kinds(
+    outputs: Sequence[Output], probe: Probe, labels: Array, task: Task | None, told: Told
+) -> list[Trial]:
+    """Return readings as boxes, texts, and similarities of pairs."""
+    if told.written.paired:
+        return pair_trials(outputs, probe, labels) if task in {None, "similarity"} else []
+    found = []
+    if task in {None, "detection"}:
+        found += box_trials(outputs, probe, labels, told)
+    if task in {None, "ctc"}:
+        found += text_trials(outputs, probe, labels, told)
+    return found
 
 
 def _asked_outputs(probe: Probe, option: LabelsOption) -> list[Output]:

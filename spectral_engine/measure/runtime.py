@@ -80,6 +80,7 @@ class Runner:
         shapes = [value.shape for value in self.session.get_inputs()]
         frozen = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
         self.frozen_batch: int | None = frozen[0] if frozen else None
+        self.steps_first = _steps_first(self.session)
 
     def predict(
         self, split: Split, batch_size: int = 256, output: str | None = None
@@ -93,7 +94,8 @@ class Runner:
     ) -> dict[str, NDArray[Any]]:
         """Return these outputs, all by default, for every row, from one run.
 
-        Answers of a row lie on the first axis, or as many numbers for each row after one another in it. Raises
+        Answers of a row lie on the first axis, or as many numbers for each row after one another in it; of outputs with
+        the steps before the rows both are exchanged. Raises
         ModelInvalid where the model fails, or where an output that was named has no answer for each row.
         """
         names = self.output_names if outputs is None else tuple(outputs)
@@ -127,7 +129,23 @@ class Runner:
             answers = self.session.run(list(outputs), feeds)
         except FAILURES as error:
             raise ModelInvalid(f"the model fails on rows {start} to {end - 1}: {error}") from error
-        return [_by_row(answer, run, end - start) for answer in answers]
+        return [
+            _by_row(answer.swapaxes(0, 1) if name in self.steps_first else answer, run, end - start)
+            for name, answer in zip(outputs, answers, strict=True)
+        ]
+
+
+def _steps_first(session: onnxruntime.InferenceSession) -> frozenset[str]:
+    """Return the outputs [steps, rows, classes], as recurrent nets give them: by the name or size of the rows' axis."""
+    batch = next((value.shape[0] for value in session.get_inputs() if value.shape), None)
+    return frozenset(
+        value.name
+        for value in session.get_outputs()
+        if batch is not None
+        and len(value.shape) == 3
+        and value.shape[0] != batch
+        and value.shape[1] == batch
+    )
 
 
 def _by_row(answer: Any, run: int, wanted: int) -> NDArray[Any] | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.meaning.chance import judge_of
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.skill import of_classes, of_numbers
 
@@ -30,7 +31,7 @@ def contradiction(
     `same_task` says whether the candidate should answer as the original does: not where that knew nothing, or where
     the candidate has learned to know more.
     """
-    before, after = _flat(meaning.answers(original)), _flat(meaning.answers(candidate))
+    before, after = (_flat(meaning.comparable(outputs)) for outputs in (original, candidate))
     if not np.isfinite(after).all():
         return "some of its answers are not numbers"
     return (
@@ -63,7 +64,11 @@ def _collapsed(before: Array, after: Array) -> str | None:
 
 
 def _disagreeing(meaning: Meaning, original: Array, candidate: Array) -> str | None:
-    if meaning.kind == "numbers":
+    if meaning.kind in {"boxes", "texts"}:
+        return _differing(meaning, original, candidate)
+    if meaning.kind == "pairs":
+        skill, word = of_numbers(candidate, original), "r2"
+    elif meaning.kind == "numbers":
         skill, word = of_numbers(meaning.answers(candidate), meaning.answers(original)), "r2"
     else:
         skill = of_classes(meaning.as_labels(candidate), meaning.as_labels(original))
@@ -73,6 +78,19 @@ def _disagreeing(meaning: Meaning, original: Array, candidate: Array) -> str | N
     return f"its answers agree with the original's by {word} {skill.value:.2f} only"
 
 
+def _differing(meaning: Meaning, original: Array, candidate: Array) -> str | None:
+    """Look at the candidate's boxes or texts as if the original's were the truth."""
+    rule = judge_of(meaning)
+    rows = rule.rows(meaning.answers(candidate), meaning.answers(original), meaning.layout.form)
+    found = rule.value(rows) if len(rows) and rule.obstacle(rows) is None else float("nan")
+    alike = found if rule.higher_is_better else 1 - found
+    if np.isnan(alike) or alike >= LEAST_AGREEMENT:
+        return None
+    return f"its answers agree with the original's by {rule.name} {found:.2f} only"
+
+
 def _says_one_thing(meaning: Meaning, original: Array) -> bool:
     """Say whether the original gives all rows the same class, so that there is no agreement above chance."""
-    return meaning.kind != "numbers" and len(np.unique(meaning.as_labels(original))) == 1
+    return (
+        meaning.kind in {"classes", "scores"} and len(np.unique(meaning.as_labels(original))) == 1
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.node import Node
 from spectral_engine.labels import Task
+from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.layout import Form, Kind
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.texts import TextAnswers
+from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.recipe import Recipe
+from spectral_engine.training.other_losses import box_distance, ctc_losses
 
 SQUASHING = {"Softmax": "classification", "LogSoftmax": "classification", "Sigmoid": "binary"}
+TAUGHT = {"distillation", "detection", "similarity"}  # by the original's answers alone
 SMALLEST_VARIANCE = 1e-12
 SMALLEST_SHARE = 1e-7  # of a class, before its logarithm is taken
 
@@ -62,6 +69,10 @@ class Objective:
     threshold: float = 0.0  # of a score that means yes
     ignores: bool = False  # whether a label of −1 is not counted
     columns: int = 0  # of a row, where the model writes rows and columns in one axis
+    blank: int = 0  # of texts: the class that stands for no character
+    steps_first: bool = False  # whether the head's value is [steps, n, classes]
+    boxes: BoxLayout | None = None  # where a detector's output holds what
+    quantile: float | None = None  # of the targets that numbers aim at; their mean where not given
 
     @property
     def watch(self) -> tuple[str, ...]:
@@ -71,14 +82,36 @@ class Objective:
     @property
     def needs_teacher(self) -> bool:
         """True when the original's values enter the loss."""
-        return self.distill > 0 or self.task == "distillation" or bool(self.others)
+        return self.distill > 0 or self.task in TAUGHT or bool(self.others)
+
+    def by_row(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a graph's values with the rows on the first axis of the answers."""
+        found, head = dict(values), {self.head.value, self.head.output}
+        if self.steps_first:
+            found |= {name: value.transpose(0, 1) for name, value in values.items() if name in head}
+        return found
+
+    def refuse_untrainable(self) -> None:
+        """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""
+        if self._judges_only and not self.others:
+            raise InvalidRequest(
+                "the model lists finished boxes [n, boxes, 6], which can be judged and not trained by: export it with "
+                "its boxes and scores before suppression or selection (in ultralytics: nms=False, end2end=False)",
+                pointer="#/labels/output",
+            )
+
+    @property
+    def _judges_only(self) -> bool:
+        return self.task == "detection" and self.boxes is None
 
     def loss(
         self, values: Mapping[str, Tensor], labels: Tensor | None, teacher: Mapping[str, Tensor]
     ) -> Tensor:
         """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
         answer = values[self.head.value]
-        if labels is None:
+        if self._judges_only:
+            loss = answer.new_zeros(())
+        elif labels is None:
             loss = self._towards(answer, teacher[self.head.value]).mean()
         else:
             loss = self._labelled(answer, labels, teacher)
@@ -115,7 +148,10 @@ class Objective:
     def _answers_classes(self) -> bool:
         if self.kind in {"scores", "numbers"} and self.task == "distillation":
             return False
-        return self.task == "classification" or self.head.squashed_by in {"Softmax", "LogSoftmax"}
+        return self.task in {"classification", "ctc"} or self.head.squashed_by in {
+            "Softmax",
+            "LogSoftmax",
+        }
 
     @property
     def _answers_yes_or_no(self) -> bool:
@@ -132,12 +168,19 @@ class Objective:
                 return losses
             weights = rows.new_tensor(self.class_weights)[targets]
             return losses * weights / weights.mean()
+        if self.task == "ctc":
+            steps, classes = answer.shape[1:]
+            return ctc_losses(self.class_rows(answer).view(-1, steps, classes), labels, self.blank)
         target = labels.to(answer.dtype).view(answer.shape)
         if self._answers_yes_or_no:
             target = target.clamp_min(0) if self.ignores else target
             return F.binary_cross_entropy_with_logits(
                 self._scores(answer), target, self._of_rows(target), reduction="none"
             )
+        if self.quantile is not None:
+            off = target - answer
+            pinball: Tensor = torch.maximum(self.quantile * off, (self.quantile - 1) * off)
+            return pinball / sqrt(self.scale)
         return F.mse_loss(answer, target, reduction="none") / self.scale
 
     def _of_rows(self, target: Tensor) -> Tensor | None:
@@ -149,6 +192,8 @@ class Objective:
     def _towards(self, answer: Tensor, teacher: Tensor) -> Tensor:
         """Return the distance to the original's answer in each place."""
         t = self.temperature
+        if self.boxes is not None:
+            return box_distance(answer, teacher, self.boxes)
         if self._answers_classes:
             mine, original = (F.log_softmax(self.class_rows(p) / t, 1) for p in (answer, teacher))
             distances = F.kl_div(mine, original, reduction="none", log_target=True).sum(1)
@@ -198,7 +243,7 @@ def build_objective(
 ) -> Objective:
     """Choose the loss; `labels` are the training rows' in canonical form, `answers` some of the original's outputs."""
     head = Head(meaning.output, meaning.output, None)
-    if meaning.kind != "numbers":
+    if meaning.kind in {"classes", "scores", "texts"}:
         head = find_head(nodes, meaning.output)
     numbers = answers if labels is None else labels
     spread = float(np.var(numbers)) if meaning.kind == "numbers" or labels is None else 0.0
@@ -220,6 +265,10 @@ def build_objective(
         layout.threshold,
         meaning.ignore is not None,
         layout.row_shape[0] if layout.flattened else 0,
+        meaning.blank,
+        isinstance(layout, TextAnswers) and layout.steps_first,
+        layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
+        meaning.quantile,
     )
 
 

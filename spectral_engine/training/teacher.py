@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,14 @@ KEPT_BYTES = 512 * 2**20
 class Teacher:
     """Gives the original's watched values for a batch: kept from one pass where they fit, else run again."""
 
-    def __init__(self, module: OnnxModule, watch: tuple[str, ...], feed: Feed) -> None:
+    def __init__(
+        self,
+        module: OnnxModule,
+        watch: tuple[str, ...],
+        feed: Feed,
+        by_row: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
+    ) -> None:
+        self.by_row = by_row
         self.module: OnnxModule | None = module.eval().requires_grad_(False)
         self.watch, self.feed = watch, feed
         first = self._run(next(iter(feed.in_order(1))))
@@ -36,4 +45,4 @@ class Teacher:
     def _run(self, batch: Batch) -> dict[str, Tensor]:
         assert self.module is not None
         values = self.module.compute(batch.inputs, watch=self.watch)
-        return {name: values[name] for name in self.watch}
+        return self.by_row({name: values[name] for name in self.watch})

@@ -16,7 +16,21 @@ from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
 INPUT_NAMES = ("x", "X", "data", "inputs", "input", "features", "images")
-LABEL_NAMES = ("y", "Y", "label", "labels", "target", "targets", "classes")
+LABEL_NAMES = (
+    "y",
+    "Y",
+    "label",
+    "labels",
+    "target",
+    "targets",
+    "classes",
+    "boxes",
+    "texts",
+    "text",
+    "transcripts",
+    "scores",
+    "similarity",
+)
 PARTS = {
     "train": "train",
     "training": "train",

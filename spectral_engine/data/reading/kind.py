@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from spectral_engine.data.images.names import is_image
+from spectral_engine.data.reading.box_archive import holds_boxes
 from spectral_engine.errors import DatasetMismatch
 
-Kind = Literal["npz", "npy", "parquet", "arrow", "gzip", "zstd", "zip", "tar", "text"]
+Kind = Literal[
+    "npz", "npy", "parquet", "arrow", "gzip", "zstd", "zip", "tar", "folder", "boxes", "text"
+]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "parquet"),
@@ -38,6 +41,8 @@ OTHERS = (
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of a file; raises DatasetMismatch that says what it is and what to give instead."""
+    if path.is_dir():
+        return _of_folder(path)
     with path.open("rb") as file:
         start = file.read(512)
     for beginning, kind in BEGINNINGS:
@@ -53,6 +58,12 @@ def kind_of(path: Path) -> Kind:
     return "text"
 
 
+def _of_folder(path: Path) -> Kind:
+    if holds_boxes([file.relative_to(path).as_posix() for file in path.rglob("*")]):
+        return "boxes"
+    return "folder"
+
+
 def _of_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -63,6 +74,8 @@ def _of_zip(path: Path) -> Kind:
         ) from error
     if any(name.startswith("xl/") for name in names):
         raise _not_read("a spreadsheet: save it as CSV")
+    if holds_boxes(names):
+        return "boxes"
     if any(is_image(name) for name in names):
         return "zip"
     if any(name.endswith(".npy") for name in names) or not names:

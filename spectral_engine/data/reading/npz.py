@@ -31,7 +31,7 @@ HEADER_FAULTS = (
 )
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def read_npz(path: Path | IO[bytes]) -> dict[str, Array]:
     """Return the arrays of a file by name; large ones stay on disk.
 
     Raises DatasetMismatch, by array, for what is no array of plain numbers, lies about its size, or is too large.
@@ -57,10 +57,14 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 def _declared_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
     """Return what an array takes in memory, by its header alone."""
-    name = info.filename.removesuffix(".npy")
     with archive.open(info) as file:
-        shape, dtype = _header(file, name)
-        header_bytes = file.tell()
+        return check_declared(file, info.filename.removesuffix(".npy"), info.file_size)
+
+
+def check_declared(file: IO[bytes], name: str, held: int) -> int:
+    """Return what the array in an .npy file of `held` bytes takes; raises DatasetMismatch where that is not so."""
+    shape, dtype = _header(file, name)
+    header_bytes = file.tell()
     if dtype.hasobject:
         raise DatasetMismatch(
             f"{name!r} holds Python objects, which are not read: store plain numbers or strings",
@@ -72,9 +76,9 @@ def _declared_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
             f"{name!r} declares {size:,} bytes; at most {MAX_DECLARED_BYTES:,} are allowed",
             pointer=f"#/{name}",
         )
-    if size + header_bytes != info.file_size:
+    if size + header_bytes != held:
         raise DatasetMismatch(
-            f"{name!r} declares {size:,} bytes and holds {info.file_size - header_bytes:,}",
+            f"{name!r} declares {size:,} bytes and holds {held - header_bytes:,}",
             pointer=f"#/{name}",
         )
     return size

@@ -1,0 +1,76 @@
+"""Losses of answers that are neither classes nor numbers place by place: texts that CTC decodes, and boxes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spectral_engine.measure.boxes import Layout
+
+SMALLEST_SHARE = 1e-6
+SMALLEST_VARIANCE = 1e-12
+
+
+def ctc_losses(logits: Tensor, labels: Tensor, blank: int) -> Tensor:
+    """Return the CTC loss of each row over the length of its text [n].
+
+    Logits are [n, steps, classes], labels class numbers [n, longest] with −1 behind the end. A text that has more
+    characters than there are steps weighs nothing.
+    """
+    lengths = (labels >= 0).sum(dim=1)
+    steps = torch.full_like(lengths, logits.shape[1])
+    logs = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    losses: Tensor = F.ctc_loss(
+        logs,
+        labels.clamp_min(0).long(),
+        steps,
+        lengths,
+        blank,
+        reduction="none",
+        zero_infinity=True,
+    )
+    return losses / lengths.clamp_min(1)
+
+
+def box_distance(answer: Tensor, teacher: Tensor, layout: Layout) -> Tensor:
+    """Return how far a detector's output is from the teacher's, both [n, …] in this layout.
+
+    Scores by cross-entropy and coordinates by squared error over their variance, each place weighted by how sure the
+    teacher is that there is an object: nobody sees where the boxes of the background lie.
+    """
+    mine, own = _parts(answer, layout), _parts(teacher, layout)
+    sure = _shares(own[1], layout).amax(dim=-1, keepdim=True)
+    if own[2] is not None:
+        sure = sure * _shares(own[2], layout)
+    objects = sure.sum().clamp_min(1.0)
+    variance = own[0].var(dim=(0, 1), keepdim=True).clamp_min(SMALLEST_VARIANCE)
+    apart = (sure * (mine[0] - own[0]) ** 2 / variance).sum() / objects
+    for found, wanted in zip(mine[1:], own[1:], strict=True):
+        if found is not None and wanted is not None:
+            apart = apart + _cross_entropy(found, wanted, layout) / objects
+    return apart
+
+
+def _parts(output: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return coordinates [n, places, 4], scores [n, places, classes], and objectness [n, places, 1]."""
+    if layout.transposed:
+        output = output.transpose(1, 2)
+    if layout.objectness:
+        return output[..., :4], output[..., 5:], output[..., 4:5]
+    return output[..., :4], output[..., 4:], None
+
+
+def _shares(scores: Tensor, layout: Layout) -> Tensor:
+    if layout.activation == "sigmoid":
+        return torch.sigmoid(scores)
+    return scores.softmax(dim=-1) if layout.activation == "softmax" else scores
+
+
+def _cross_entropy(found: Tensor, wanted: Tensor, layout: Layout) -> Tensor:
+    """Return the summed cross-entropy above that of the teacher with itself, so that it is 0 where both agree."""
+    mine, own = (
+        _shares(part, layout).clamp(SMALLEST_SHARE, 1 - SMALLEST_SHARE) for part in (found, wanted)
+    )
+    loss = F.binary_cross_entropy(mine, own, reduction="sum")
+    return loss - F.binary_cross_entropy(own, own, reduction="sum")

@@ -1,0 +1,238 @@
+"""A small YOLO through the whole job: boxes of every form judge, and the original's answers teach."""
+
+import contextlib
+import io
+import json
+import shutil
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+import spectral_engine as se
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
+from tests.support.task_nets import (
+    SIDE,
+    Detector,
+    Finished,
+    WithObjectness,
+    detector,
+    export,
+    squares,
+)
+
+QUICK = {
+    "training": {"epochs": 8, "batch_size": 64},
+    "prune": {"candidates": 1},
+    "target": {"max_macs": 0.6},
+}
+X, BOXES = squares(360, 2)
+PARTS = {"train": slice(0, 220), "val": slice(220, 290), "test": slice(290, 360)}
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("nets") / "yolo.onnx"
+    return export(detector(), (torch.zeros(2, 1, SIDE, SIDE),), path, ["x"])
+
+
+def save(place, labels, **more):
+    arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
+    arrays |= {f"y_{part}": labels[rows] for part, rows in PARTS.items()}
+    np.savez(place, **arrays, **more)
+    return place
+
+
+def yolo(boxes):
+    """Class, centre and size in shares of the image; padding is 0."""
+    there = boxes[..., 4:] >= 0
+    low, high, kinds = boxes[..., :2], boxes[..., 2:4], boxes[..., 4:]
+    shares = np.concatenate([kinds, (low + high) / 2 / SIDE, (high - low) / SIDE], -1)
+    return np.where(there, shares, 0.0)
+
+
+def coco_figure(model, rows, boxes):
+    """AP by pycocotools, of boxes decoded and suppressed here."""
+    answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0]
+    found, images, truth = [], [], []
+    for image, (answer, true) in enumerate(zip(answers, boxes[rows], strict=True), start=1):
+        images.append({"id": image})
+        for box in true[true[:, 4] >= 0].tolist():
+            size = [box[2] - box[0], box[3] - box[1]]
+            truth.append(
+                {"id": len(truth) + 1, "image_id": image, "category_id": int(box[4]), "iscrowd": 0,
+                 "bbox": [*box[:2], *size], "area": size[0] * size[1]}
+            )  # fmt: skip
+        kept: list[np.ndarray] = []
+        for place in np.argsort(-answer[4:].max(0), kind="stable"):
+            x, y, w, h, *scores = answer[:, place].astype(float)
+            box = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2, int(np.argmax(scores))])
+            if max(scores) < 0.001 or any(overlap(box, other) > 0.7 for other in kept):
+                continue
+            kept.append(box)
+            found.append(
+                {"image_id": image, "category_id": int(box[4]), "bbox": [x - w / 2, y - h / 2, w, h],
+                 "score": float(max(scores))}
+            )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = COCO()
+        data.dataset = {
+            "images": images,
+            "annotations": truth,
+            "categories": [{"id": 0}, {"id": 1}],
+        }
+        data.createIndex()
+        judge = COCOeval(data, data.loadRes(found), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return judge.stats[0]
+
+
+def overlap(box, other):
+    if box[4] != other[4]:
+        return 0.0
+    shared = np.prod(
+        np.clip(np.minimum(box[2:4], other[2:4]) - np.maximum(box[:2], other[:2]), 0, None)
+    )
+    areas = [np.prod(b[2:4] - b[:2]) for b in (box, other)]
+    return shared / (sum(areas) - shared)
+
+
+def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, tmp_path):
+    result = se.compress(model, save(tmp_path / "d.npz", BOXES), QUICK)
+    report = result.report.data
+    before = report.baseline.metric
+    assert report.task == "detection"
+    assert before.name == "map"
+    assert before.value == pytest.approx(coco_figure(model, PARTS["test"], BOXES), abs=1e-6)
+    assert before.interval.low < before.value < before.interval.high
+    (tmp_path / "after.onnx").write_bytes(result.chosen.model_bytes)
+    after = result.chosen.entry.measurement.metric
+    outside = coco_figure(tmp_path / "after.onnx", PARTS["test"], BOXES)
+    assert after.value == pytest.approx(outside, abs=1e-6)
+    assert after.value > 0.25 * before.value  # the original taught it
+    assert result.outcome == "target_met"
+    assert set(before.per_class) == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (yolo(BOXES), "class, centre x, centre y, width, height in shares of the image"),
+        (np.where(BOXES[..., 4:] < 0, -1, BOXES / [SIDE, SIDE, SIDE, SIDE, 1]),
+         "x1, y1, x2, y2, class in shares of the image"),
+        (np.concatenate([BOXES[..., :2], BOXES[..., 2:4] - BOXES[..., :2], BOXES[..., 4:]], -1),
+         "left, top, width, height, class in pixels"),
+        (np.where(BOXES[..., 4:] < 0, -1, BOXES + np.eye(5)[4]), "x1, y1, x2, y2, class in pixels"),
+    ],
+    ids=["yolo", "shares", "coco", "classes from 1"],
+)  # fmt: skip
+def test_boxes_are_understood_however_they_are_written(form, said, model, tmp_path):
+    plain = se.check(model, save(tmp_path / "plain.npz", BOXES))
+    found = se.check(model, save(tmp_path / "d.npz", form.astype(np.float32)))
+    assert said in found.meaning.reading
+    assert "YOLOv8" in found.meaning.reading
+    assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+
+
+def test_finished_boxes_are_judged_and_not_trained_by(model, tmp_path):
+    net = Finished(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "finished.onnx", ["x"])
+    data = save(tmp_path / "d.npz", BOXES)
+    found = se.check(path, data)
+    assert "YOLOv10" in found.meaning.reading
+    assert found.original.value == pytest.approx(se.check(model, data).original.value, abs=0.03)
+    with pytest.raises(InvalidRequest, match="can be judged and not trained by"):
+        se.compress(path, data, QUICK)
+
+
+def test_a_detector_with_objectness_is_the_same(model, tmp_path):
+    net = WithObjectness(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "v5.onnx", ["x"])
+    data = save(tmp_path / "d.npz", BOXES)
+    found = se.check(path, data)
+    assert "YOLOv5" in found.meaning.reading
+    assert found.original.value == pytest.approx(se.check(model, data).original.value, abs=1e-3)
+
+
+def test_a_detector_that_nobody_trained_is_refused(tmp_path):
+    torch.manual_seed(3)
+    path = export(Detector(), (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "raw.onnx", ["x"])
+    data = save(tmp_path / "d.npz", BOXES)
+    with pytest.raises(DatasetMismatch, match="no better than chance"):
+        se.compress(path, data, QUICK)
+    found = se.check(path, data, {"allow_poor_original": True})
+    assert any("no better than chance" in note for note in found.data.notes)
+
+
+def test_boxes_of_other_images_are_refused(model, tmp_path):
+    data = save(tmp_path / "d.npz", np.roll(BOXES, 7, axis=0))
+    with pytest.raises(DatasetMismatch, match="no better than chance"):
+        se.compress(model, data, QUICK)
+
+
+def test_what_is_no_box_is_refused_by_name(model, tmp_path):
+    save(tmp_path / "d.npz", BOXES[..., :4])
+    with pytest.raises(DatasetMismatch, match="boxes are") as error:
+        se.compress(model, tmp_path / "d.npz", {"metric": "map"})
+    assert error.value.pointer == "#/y"
+
+
+def test_a_metric_of_classes_is_refused_for_boxes(model, tmp_path):
+    with pytest.raises(InvalidRequest, match="ask for map, map50"):
+        se.compress(model, save(tmp_path / "d.npz", BOXES), {"metric": "accuracy"})
+    with pytest.raises(InvalidRequest, match="of the task 'detection'"):
+        se.compress(
+            model, save(tmp_path / "d.npz", BOXES), {"metric": "map", "task": "classification"}
+        )
+
+
+def write_yolo(place, boxes):
+    (place / "labels").mkdir(parents=True)
+    np.save(place / "x.npy", X)
+    (place / "classes.txt").write_text("full\nhollow\n")
+    for row, image in enumerate(boxes):
+        lines = [" ".join(f"{v:g}" for v in (int(k), *b)) for k, *b in yolo(image) if any(b)]
+        (place / "labels" / f"{row:04}.txt").write_text("\n".join(lines))
+
+
+def write_coco(place, boxes):
+    """Categories have the ids 3 and 8, as where a file holds some of many."""
+    place.mkdir()
+    np.save(place / "x.npy", X)
+    found = [(row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0]
+    whole = {
+        "images": [{"id": row, "width": SIDE, "height": SIDE} for row in range(len(X))],
+        "categories": [{"id": 8, "name": "hollow"}, {"id": 3, "name": "full"}],
+        "annotations": [
+            {"id": number, "image_id": row, "category_id": [3, 8][int(box[4])], "iscrowd": 0,
+             "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
+            for number, (row, box) in enumerate(found)
+        ],
+    }  # fmt: skip
+    (place / "annotations.json").write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("write", [write_yolo, write_coco])
+def test_files_of_yolo_and_coco_are_read_from_folders_and_archives(write, model, tmp_path):
+    write(tmp_path / "d", BOXES)
+    np.savez(tmp_path / "d.npz", x=X, y=BOXES)
+    plain = se.check(model, tmp_path / "d.npz")
+    folder = se.check(model, tmp_path / "d")
+    archive = se.check(model, shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path / "d"))
+    for found in (folder, archive):
+        assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+        assert found.meaning.classes == ["full", "hollow"]
+        assert "class, centre x" in found.meaning.reading
+
+
+def test_a_line_that_is_no_box_is_named(model, tmp_path):
+    write_yolo(tmp_path / "d", BOXES)
+    (tmp_path / "d" / "labels" / "0007.txt").write_text("0 0.5 0.5 0.2\n")
+    with pytest.raises(DatasetMismatch, match="line 1: it has 4 fields") as error:
+        se.compress(model, tmp_path / "d", QUICK)
+    assert "'labels/0007.txt'" in error.value.detail
