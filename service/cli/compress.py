@@ -23,7 +23,10 @@ ModelFile = Annotated[
 DataFile = Annotated[
     Path,
     typer.Argument(
-        exists=True, dir_okay=False, readable=True, metavar="DATA", help=".npz, .csv or .parquet"
+        exists=True,
+        readable=True,
+        metavar="DATA",
+        help=".npz, .csv, .parquet, or boxes in a folder or .zip",
     ),
 ]
 Output = Annotated[
