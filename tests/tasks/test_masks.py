@@ -11,7 +11,7 @@ from spectral_engine.errors import DatasetMismatch
 from tests.support.task_nets import export, shapes, unet
 
 QUICK = {
-    "training": {"epochs": 3, "batch_size": 32},
+    "training": {"epochs": 2, "batch_size": 16},
     "prune": {"candidates": 1},
     "target": {"max_macs": 0.7},
 }

@@ -9,7 +9,11 @@ import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch
 from tests.support.task_nets import ALPHABET, Reader, export, in_classes, reader, strips
 
-QUICK = {"training": {"epochs": 6}, "prune": {"candidates": 1}, "target": {"max_macs": 0.6}}
+QUICK = {
+    "training": {"epochs": 4, "batch_size": 64},
+    "prune": {"candidates": 1},
+    "target": {"max_macs": 0.6},
+}
 X, TEXTS = strips(700, 2)
 PARTS = {"train": slice(0, 420), "val": slice(420, 560), "test": slice(560, 700)}
 

@@ -93,7 +93,7 @@ def test_a_metric_goes_through_the_job_and_is_that_of_sklearn(metric, nets, tmp_
     recipe = {
         "metric": metric,
         "quantile": HIGH,
-        "training": {"epochs": 8},
+        "training": {"epochs": 4},
         "prune": {"candidates": 1},
         "target": {"max_metric_drop": 2.0 if kind != "classes" else 0.5, "confidence": 0.8},
     }
@@ -108,20 +108,8 @@ def test_a_metric_goes_through_the_job_and_is_that_of_sklearn(metric, nets, tmp_
     worse = before.value - outside if metric == "top5" else outside - before.value
     assert entry.drop.value == pytest.approx(worse, abs=1e-4)
     assert result.outcome != "target_met" or entry.meets_target
-
-
-def test_what_was_trained_to_a_quantile_stays_at_it(nets, tmp_path):
-    recipe = {
-        "metric": "quantile_loss",
-        "quantile": HIGH,
-        "training": {"epochs": 15, "distill": 0.0},
-        "prune": {"candidates": 1},
-        "target": {"max_macs": 0.7},
-    }
-    result = se.compress(nets["quantile"], save(tmp_path / "d.npz", NUMBERS), recipe)
-    (tmp_path / "after.onnx").write_bytes(result.chosen.model_bytes)
-    below = NUMBERS[PARTS["test"]] <= answers(tmp_path / "after.onnx")[:, 0]
-    assert 0.75 < below.mean() < 0.99  # towards the mean it would be near a half
+    if kind == "quantile":  # trained towards the mean, about a half of the targets would be below
+        assert 0.75 < (truth <= answers(tmp_path / "after.onnx")[:, 0]).mean() < 0.99
 
 
 def test_a_target_of_zero_has_no_percentage(nets, tmp_path):
