@@ -81,6 +81,7 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
 }
 
 
+IN_OWN_UNITS: set[Metric] = {"log_loss", "mse", "mae", "quantile_loss"}
 # Metrics that only one task has: to ask for one says what the labels are.
 TASK_OF_METRIC: dict[Metric, Task] = {
     "map": "detection",
@@ -307,6 +308,21 @@ class Recipe(Part):
 
     def __init__(self, **data: Any) -> None:  # lets type checkers accept plain dicts as parts
         super().__init__(**data)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_points(cls, given: Any) -> Any:
+        """Points and percent are of metrics from 0 to 1: of a squared error they would say nothing."""
+        target = given.get("target") if isinstance(given, dict) else None
+        drop = target.get("max_metric_drop") if isinstance(target, dict) else None
+        if isinstance(drop, str) and given.get("metric") in IN_OWN_UNITS:
+            found = POINTS.match(drop)
+            if found is not None and found["unit"]:
+                raise ValueError(
+                    f"target.max_metric_drop: {drop!r} goes with metrics from 0 to 1, and {given['metric']} has a unit "
+                    "of its own: write how much it may rise as a plain number"
+                )
+        return given
 
     @model_validator(mode="after")
     def _fill_target(self) -> Self:

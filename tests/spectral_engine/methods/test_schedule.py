@@ -14,7 +14,7 @@ from spectral_engine.methods.budget import (
     path_end,
 )
 from spectral_engine.methods.prune import plan_pruning
-from spectral_engine.recipe import Prune, Target, Training
+from spectral_engine.recipe import Prune, Recipe, Target, Training
 
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 16))
@@ -82,3 +82,10 @@ def test_a_point_may_be_written_in_all_usual_ways(written):
 def test_what_is_no_drop_is_refused_with_the_ways_to_write_it(written):
     with pytest.raises(ValueError, match="1pt"):
         Target(max_metric_drop=written)
+
+
+@pytest.mark.parametrize("metric", ["mse", "mae", "log_loss", "quantile_loss"])
+def test_points_of_a_metric_with_a_unit_of_its_own_ask_back(metric):
+    with pytest.raises(InvalidRequest, match="as a plain number"):
+        Recipe.parse({"metric": metric, "target": {"max_metric_drop": "1%"}})
+    assert Recipe.parse({"metric": metric, "target": {"max_metric_drop": "0.5"}}).target
