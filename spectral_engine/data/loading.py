@@ -25,7 +25,8 @@ from spectral_engine.data.reading.arrays import (
     label_name,
     read_arrays,
 )
-from spectral_engine.data.reading.box_archive import read_box_archive
+from spectral_engine.data.reading.box_archive import boxed_images, read_box_archive
+from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_images
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.data.reading.pairs import (
     are_pairs,
@@ -73,13 +74,13 @@ def load_splits(
         kind = kind_of(plain)
         if kind in {"folder", "zip", "tar"}:
             return _from_images(plain, kind, digest, inputs, seed, label, prepare, claim)
+        if kind == "boxes":
+            return _from_boxes(plain, digest, inputs, seed, prepare)
         if prepare is not None:
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
-        elif kind == "boxes":
-            splits = _from_boxes(plain, digest, inputs, seed, prepare)
         else:
             splits = _from_table(plain, digest, inputs, seed, label, prepare, claim)
         return replace(splits, preprocessing=prepare)
@@ -119,15 +120,33 @@ def _from_boxes(
     seed: int,
     prepare: Preprocessing | None,
 ) -> Splits:
+    if (images := boxed_images(path)) is not None:
+        return _from_boxed_images(path, images, digest, inputs, seed, prepare)
+    if prepare is not None:
+        prepare.refuse_for_numbers()
     found = read_box_archive(path)
     splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
     notes = [*found.notes, *splits.summary.notes]
     summary = splits.summary.model_copy(update={"notes": notes})
-    return replace(
-        splits,
-        summary=summary,
-        written=Written(boxes=found.boxes.form, class_names=found.boxes.names),
-    )
+    written = Written(boxes=found.boxes.form, class_names=found.boxes.names)
+    return replace(splits, summary=summary, written=written, preprocessing=prepare)
+
+
+def _from_boxed_images(
+    path: Path,
+    images: BoxedImages,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    seed: int,
+    prepare: Preprocessing | None,
+) -> Splits:
+    notes: list[str] = []
+    cut = partial(divided, seed=seed, claim=None, notes=notes)
+    found = read_boxed_images(path, images, inputs, prepare, cut)
+    split: Literal["given", "random"] = "given" if found.given else "random"
+    splits = _splits(digest, found.parts, split, [*found.notes, *notes], None, None)
+    written = Written(boxes=images.known.form, class_names=images.known.names)
+    return replace(splits, written=written, preprocessing=found.preprocessing)
 
 
 def _from_table(

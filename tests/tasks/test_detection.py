@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -233,6 +234,77 @@ def test_files_of_yolo_and_coco_are_read_from_folders_and_archives(write, model,
         assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
         assert found.meaning.classes == ["full", "hollow"]
         assert "class, centre x" in found.meaning.reading
+
+
+PIXELS = {"scale": 2 / 255, "mean": 0.5}  # undoes what `pictured` does
+
+
+def pictured(row):
+    """A picture of twice the size, as a camera would have made it."""
+    pixels = ((X[row, 0] + 0.5) / 2 * 255).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(np.kron(pixels, np.ones((2, 2), np.uint8)))
+
+
+def write_pictures_of_yolo(place, boxes):
+    """As ultralytics lays them out; an image without anything on it needs no file."""
+    for part, rows in PARTS.items():
+        for kind in ("images", "labels"):
+            (place / kind / part).mkdir(parents=True)
+        for row in range(rows.start, rows.stop):
+            pictured(row).save(place / "images" / part / f"{row}.png")
+            lines = [
+                " ".join(f"{v:g}" for v in (int(k), *b)) for k, *b in yolo(boxes[row]) if any(b)
+            ]
+            (place / "labels" / part / f"{row}.txt").write_text("\n".join(lines))
+    pictured(0).save(place / "images" / "train" / "none.png")
+
+
+def write_pictures_of_coco(place, boxes):
+    write_coco(place, boxes)
+    (place / "x.npy").unlink()
+    whole = json.loads((place / "annotations.json").read_text())
+    (place / "annotations.json").unlink()
+    for image in whole["images"]:
+        image |= {"width": 2 * SIDE, "height": 2 * SIDE, "file_name": f"{image['id']}.png"}
+        pictured(image["id"]).save(place / image["file_name"])
+    for one in whole["annotations"]:
+        one["bbox"] = [2 * side for side in one["bbox"]]
+    (place / "_annotations.coco.json").write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("write", [write_pictures_of_yolo, write_pictures_of_coco])
+def test_pictures_find_their_boxes_by_name_whatever_their_size(write, model, plain, tmp_path):
+    write(tmp_path / "d", BOXES)
+    whole = shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path / "d")
+    folder, archive = (
+        se.check(model, place, preprocessing=PIXELS) for place in (tmp_path / "d", whole)
+    )
+    assert folder.original == archive.original
+    assert folder.original.value == pytest.approx(plain.original.value, abs=0.06)
+    if write is write_pictures_of_yolo:
+        assert (folder.data.split, folder.data.test_rows) == ("given", 70)
+        assert any("images/train/none.png" in note for note in folder.data.notes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda place: (place / "images" / "train" / "7.png").unlink(), r"train/7\.txt'?: no image has that name"),
+        (lambda place: (place / "images" / "train" / "7.png").write_bytes(b"x"), r"images/train/7\.png"),
+        (lambda place: (place / "labels" / "train" / "7.txt").write_text("0 2 0.5 0.1 0.1"), "line 1.*no shares"),
+    ],
+)  # fmt: skip
+def test_pictures_and_boxes_that_do_not_go_together_are_named(spoil, said, model, tmp_path):
+    write_pictures_of_yolo(tmp_path / "d", BOXES)
+    spoil(tmp_path / "d")
+    with pytest.raises(DatasetMismatch, match=said):
+        se.check(model, tmp_path / "d", preprocessing=PIXELS)
+
+
+def test_a_crop_would_move_boxes_and_is_refused(model, tmp_path):
+    write_pictures_of_yolo(tmp_path / "d", BOXES)
+    with pytest.raises(InvalidRequest, match="would move the boxes"):
+        se.check(model, tmp_path / "d", preprocessing=PIXELS | {"crop": 16})
 
 
 def test_a_line_that_is_no_box_is_named(model, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +13,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from spectral_engine.data.boxes import YOLO, KnownBoxes, padded
+from spectral_engine.data.images.names import is_image
 from spectral_engine.data.reading import coco
+from spectral_engine.data.reading.box_images import BoxedImages, list_boxed_images
 from spectral_engine.data.reading.coco import read_coco
 from spectral_engine.data.reading.members import Members, members_of
 from spectral_engine.data.reading.npz import check_declared, read_npz
@@ -23,6 +26,7 @@ Array = NDArray[Any]
 MOST_BYTES = 8 * 2**30  # of the images
 ARRAYS = ("x.npy", "images.npy", "x.npz", "images.npz")
 MOST_CHANNELS = 4
+ANNOTATIONS = re.compile(r"_?annotations(\.coco)?\.json|instances(_\w+)?\.json")
 
 
 @dataclass(frozen=True)
@@ -39,30 +43,43 @@ def holds_boxes(names: Sequence[str]) -> bool:
     return bool(label_files(names) or _annotation_files(names))
 
 
+def boxed_images(path: Path) -> BoxedImages | None:
+    """Return image files with their boxes, or None where the images are one array; raises DatasetMismatch by file."""
+    with members_of(path) as members:
+        names = [*members.sizes]
+        if _array_files(names) or not any(map(is_image, names)):
+            return None
+        return list_boxed_images(members, _only_annotations(names))
+
+
 def read_box_archive(path: Path) -> BoxArchive:
-    """Read a zip archive or a folder; raises DatasetMismatch by file, and line or annotation."""
+    """Read a zip archive or a folder with the images in one array; raises DatasetMismatch by file, and place in it."""
     with members_of(path) as members:
         images = read_images(members)
-        annotated = _annotation_files([*members.sizes])
-        if len(annotated) > 1 or (annotated and label_files([*members.sizes])):
-            raise DatasetMismatch(
-                f"the archive holds boxes more than once ({', '.join(annotated)}): keep one "
-                "annotations.json, or one folder labels/",
-                pointer="#/file",
-            )
-        return _coco(members, annotated[0], images) if annotated else _yolo(members, images)
+        annotations = _only_annotations([*members.sizes])
+        return (
+            _yolo(members, images) if annotations is None else _coco(members, annotations, images)
+        )
+
+
+def _only_annotations(names: Sequence[str]) -> str | None:
+    annotated = _annotation_files(names)
+    if len(annotated) > 1 or (annotated and label_files(names)):
+        raise DatasetMismatch(
+            f"the archive holds boxes more than once ({', '.join(annotated)}): keep one "
+            "annotations.json, or one folder labels/",
+            pointer="#/file",
+        )
+    return annotated[0] if annotated else None
 
 
 def read_images(members: Members) -> Array:
-    """Return the images [n, …] in the order of the rows.
-
-    The place where image files would be decoded: they would come in the order of their names, as the labels do.
-    """
-    found = [name for name in members.sizes if PurePosixPath(name).name in ARRAYS]
+    """Return the images [n, …] in the order of the rows."""
+    found = _array_files([*members.sizes])
     if len(found) != 1:
         said = f"it holds {', '.join(found)}" if found else "it holds none"
         raise DatasetMismatch(
-            f"images with boxes come as one array, x.npy or images.npz beside the labels, and {said}",
+            f"images with boxes come as files, or as one array, x.npy or images.npz, beside the labels, and {said}",
             pointer="#/file",
         )
     content = members.read(found[0], MOST_BYTES)
@@ -85,8 +102,13 @@ def _of_npz(content: bytes, name: str) -> Array:
     return next(iter(arrays.values()))
 
 
+def _array_files(names: Sequence[str]) -> list[str]:
+    return [name for name in names if PurePosixPath(name).name in ARRAYS]
+
+
 def _annotation_files(names: Sequence[str]) -> list[str]:
-    return [name for name in names if PurePosixPath(name).name == "annotations.json"]
+    """Return the files that are called as COCO and those who export in its form call them."""
+    return [name for name in names if ANNOTATIONS.fullmatch(PurePosixPath(name).name)]
 
 
 def _yolo(members: Members, images: Array) -> BoxArchive:

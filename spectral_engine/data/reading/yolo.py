@@ -36,15 +36,24 @@ def read_yolo(members: Members) -> tuple[list[str], list[list[Box]], tuple[str, 
     Raises DatasetMismatch by file and line.
     """
     files = _in_order(label_files([*members.sizes]))
-    boxes = [_boxes(_text(members, name), name) for name in files]
+    found, names = boxes_by_file(members)
+    return files, [found[name] for name in files], names
+
+
+def boxes_by_file(members: Members) -> tuple[dict[str, list[Box]], tuple[str, ...] | None]:
+    """Return the boxes of each label file, and the names of classes, where told.
+
+    Raises DatasetMismatch by file and line.
+    """
+    boxes = {name: _boxes(_text(members, name), name) for name in label_files([*members.sizes])}
     names = _class_names(members)
-    highest = max((int(box[0]) for row in boxes for box in row), default=-1)
+    highest = max((int(box[0]) for row in boxes.values() for box in row), default=-1)
     if names is not None and highest >= len(names):
         raise DatasetMismatch(
             f"boxes have classes up to {highest}, and {CLASS_NAMES!r} names {len(names)}: add the others",
             pointer="#/file",
         )
-    return files, boxes, names
+    return boxes, names
 
 
 def _in_order(files: list[str]) -> list[str]:
