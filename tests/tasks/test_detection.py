@@ -275,11 +275,13 @@ def write_pictures_of_coco(place, boxes):
 @pytest.mark.parametrize("write", [write_pictures_of_yolo, write_pictures_of_coco])
 def test_pictures_find_their_boxes_by_name_whatever_their_size(write, model, plain, tmp_path):
     write(tmp_path / "d", BOXES)
-    whole = shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path / "d")
-    folder, archive = (
-        se.check(model, place, preprocessing=PIXELS) for place in (tmp_path / "d", whole)
+    packed = [
+        shutil.make_archive(str(tmp_path / "z"), how, tmp_path / "d") for how in ("zip", "gztar")
+    ]
+    folder, *archives = (
+        se.check(model, place, preprocessing=PIXELS) for place in (tmp_path / "d", *packed)
     )
-    assert folder.original == archive.original
+    assert all(archive.original == folder.original for archive in archives)
     assert folder.original.value == pytest.approx(plain.original.value, abs=0.06)
     if write is write_pictures_of_yolo:
         assert (folder.data.split, folder.data.test_rows) == ("given", 70)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -126,7 +127,8 @@ def read_boxed_images(
     rows = {part: np.flatnonzero(parts == part) for part in dict.fromkeys(found.parts)}
     cut = divide({part: Split({ROW: at}, labels[at]) for part, at in rows.items()})
     notes = [*found.notes]
-    with opened(path, "folder" if path.is_dir() else "zip") as container:
+    kind = "folder" if path.is_dir() else "tar" if tarfile.is_tarfile(path) else "zip"
+    with opened(path, kind) as container:
         places = [part.inputs[ROW] for part in cut]
         arrays = decoded(container, found.names, places, inputs[0], done, notes)
     made = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -54,7 +55,7 @@ def kind_of(path: Path) -> Kind:
     if start.startswith(b"PK"):
         return _of_zip(path)
     if len(start) > 262 and start[257:262] == b"ustar":
-        return "tar"
+        return _of_tar(path)
     return "text"
 
 
@@ -62,6 +63,14 @@ def _of_folder(path: Path) -> Kind:
     if holds_boxes([file.relative_to(path).as_posix() for file in path.rglob("*")]):
         return "boxes"
     return "folder"
+
+
+def _of_tar(path: Path) -> Kind:
+    try:
+        with tarfile.TarFile(path) as archive:
+            return "boxes" if holds_boxes(archive.getnames()) else "tar"
+    except (tarfile.TarError, OSError, EOFError, ValueError):
+        return "tar"  # whoever reads it says what is wrong
 
 
 def _of_zip(path: Path) -> Kind:

@@ -1,7 +1,8 @@
-"""The files of a zip archive, or of a folder: named, sized, and read whole under a limit."""
+"""The files of a zip or tar archive, or of a folder: named, sized, and read whole under a limit."""
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,14 @@ from typing import IO
 from spectral_engine.errors import DatasetMismatch
 
 MOST_MEMBERS = 1_000_000
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Members:
         try:
             with self.open_one(name) as file:
                 return file.read(most + 1)[:most]
-        except (zipfile.BadZipFile, EOFError, OSError, zlib.error, NotImplementedError) as error:
+        except DAMAGE as error:
             raise DatasetMismatch(f"{name!r} is not whole: {error}", pointer="#/file") from error
         except RuntimeError as error:  # as zipfile calls a password that is missing
             raise DatasetMismatch(f"{name!r} cannot be read: {error}", pointer="#/file") from error
@@ -40,7 +49,7 @@ class Members:
 
 @contextmanager
 def members_of(path: Path) -> Iterator[Members]:
-    """Yield the files of a folder or a zip archive; what is hidden, and links in folders, are left out."""
+    """Yield the files of a folder, a zip or a tar archive; what is hidden, and links, are left out."""
     if path.is_dir():
         files = {
             file.relative_to(path).as_posix(): file
@@ -50,10 +59,22 @@ def members_of(path: Path) -> Iterator[Members]:
         sizes = {name: file.stat().st_size for name, file in files.items() if _is_plain(name)}
         yield Members(_few(sizes), lambda name: files[name].open("rb"))
         return
+    if tarfile.is_tarfile(path):
+        with tarfile.TarFile(path) as packed:
+            held = {info.name.removeprefix("./"): info for info in packed if info.isreg()}
+            sizes = {name: info.size for name, info in held.items() if _is_plain(name)}
+            yield Members(_few(sizes), lambda name: _opened(packed, held[name]))
+        return
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
         sizes = {info.filename: info.file_size for info in infos if _is_plain(info.filename)}
         yield Members(_few(sizes), archive.open)
+
+
+def _opened(packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = packed.extractfile(info)
+    assert file is not None  # a regular file
+    return file
 
 
 def _is_plain(name: str) -> bool:
