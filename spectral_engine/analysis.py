@@ -12,11 +12,13 @@ from typing import Any
 import onnx_ir as ir
 from pydantic import ValidationError
 
+from spectral_engine.data_check import check
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.labels import LabelsOption
 from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.methods.in_time import Stopwatch, check_in_time
 from spectral_engine.methods.ranking import floor_cost
@@ -46,13 +48,22 @@ def analyze(
     *,
     batch_size: int | None = None,
     min_nodes: int | None = None,
+    data: str | Path | None = None,
+    label: str | None = None,
+    preprocessing: dict[str, Any] | None = None,
+    labels: LabelsOption | dict[str, Any] | None = None,
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
-    With a `target`, it says too whether narrowing can meet it. Raises ModelInvalid or UnsupportedOperator.
+    With a `target`, it says too whether narrowing can meet it; with `data`, what these mean beside the model, as
+    `check` does. Raises ModelInvalid or UnsupportedOperator, and what `check` raises.
     """
     with unforeseen(lambda: "analysing the model"):
-        return _analyze(as_source(model), target, batch_size, min_nodes)
+        found = _analyze(as_source(model), target, batch_size, min_nodes)
+    if data is None:
+        return found
+    told = check(model, data, label=label, preprocessing=preprocessing, labels=labels)
+    return found.model_copy(update={"data": told})
 
 
 def _analyze(

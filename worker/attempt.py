@@ -52,13 +52,21 @@ class Attempt:
     def _request(self, engines: Engines) -> dict[str, Any]:
         job, dataset, workspace = self._claimed.job, self._claimed.dataset, self._claimed.workspace
         model, data = workspace.prepare(self._stores.artifacts, self._claimed.model, dataset)
-        request = {"kind": job.kind, "engine": engines.of(job.kind), "model": str(model)}
+        request: dict[str, Any] = {
+            "kind": job.kind,
+            "engine": engines.of(job.kind),
+            "model": str(model),
+        }
         if dataset is None:
             return request | job.recipe
         said = {} if dataset.labels is None else {"labels": dataset.labels}
-        return request | {
+        request |= {
             "options": {"label": dataset.label, "preprocessing": dataset.preprocessing, **said},
             "data": str(data),
+        }
+        if job.kind == "analysis":
+            return request | job.recipe
+        return request | {
             "recipe": job.recipe,
             "work_dir": str(workspace.checkpoints),
             "output": str(workspace.output),

@@ -64,8 +64,9 @@ def main() -> int:
 
 def _analyze(request: dict[str, Any], _: Pipe) -> dict[str, Any]:
     engine = _load(request["engine"])
+    beside = {"data": request["data"], **request["options"]} if "data" in request else {}
     analysis: Analysis = engine(
-        request["model"], request["target"], batch_size=request["batch_size"]
+        request["model"], request["target"], batch_size=request["batch_size"], **beside
     )
     return analysis.model_dump(mode="json")
 

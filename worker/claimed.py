@@ -31,7 +31,7 @@ class Claimed:
     job: JobRecord
     fence: int
     model: ModelRecord
-    dataset: DatasetRecord | None  # an analysis has none
+    dataset: DatasetRecord | None  # an analysis may have none
     workspace: Workspace
 
     @property

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 Server = Annotated[
     str | None, typer.Option(metavar="URL", help="Upload MODEL, and let this service analyze it.")
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, readable=True, metavar="DATA", help="What does it mean beside MODEL?"
+    ),
+]
 
 
 def analyze(
@@ -28,13 +34,17 @@ def analyze(
     max_bytes: options.MaxBytes = None,
     max_latency_ms: options.MaxLatency = None,
     keep_nodes: options.KeepNodes = None,
+    data: Data = None,
+    label: options.Label = None,
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
     server: Server = None,
     external: External = None,
     as_json: AsJson = False,
 ) -> None:
     """Show MODEL's layers of nodes, what is coupled, what stays untouched and why.
 
-    With a target, say whether narrowing can meet it; ends with 3 where it cannot.
+    With a target, say whether narrowing can meet it; ends with 3 where it cannot. With data, say what they mean.
     """
     asked = {
         "max_macs": max_macs,
@@ -44,30 +54,50 @@ def analyze(
         "keep_nodes": keep_nodes,
     }
     target = {name: value for name, value in asked.items() if value is not None} or None
+    said = {
+        "label": label,
+        "labels": options.read_labels(labels, as_json),
+        "preprocessing": options.read_preprocessing(preprocessing, as_json),
+    }
     analysis = (
-        _here(model, target, as_json)
+        _here(model, target, data, said, as_json)
         if server is None
-        else _there([model, *(external or ())], target, server, as_json)
+        else _there([model, *(external or ())], target, data, said, server, as_json)
     )
     typer.echo(analysis.to_json() if as_json else str(analysis))
     if analysis.target is not None and not analysis.target.feasible:
         raise typer.Exit(Exit.TARGET_NOT_MET)
 
 
-def _here(model: Path, target: dict[str, Any] | None, as_json: bool) -> Analysis:
+def _here(
+    model: Path,
+    target: dict[str, Any] | None,
+    data: Path | None,
+    said: dict[str, Any],
+    as_json: bool,
+) -> Analysis:
     with engine_errors(as_json):
         import spectral_engine
 
-        return spectral_engine.analyze(model, target)
+        return spectral_engine.analyze(model, target, data=data, **said)
 
 
 def _there(
-    files: list[Path], target: dict[str, Any] | None, server: str, as_json: bool
+    files: list[Path],
+    target: dict[str, Any] | None,
+    data: Path | None,
+    said: dict[str, Any],
+    server: str,
+    as_json: bool,
 ) -> Analysis:
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:
         sent = client.models.create(
             files[0], external=files[1:], on_bytes=uploading(bar, "uploading model")
         )
-        ended = client.analyses.create(model=sent.id, target=target).wait()
+        rows = None
+        if data is not None:
+            on_bytes = uploading(bar, "uploading data")
+            rows = client.datasets.create(data, on_bytes=on_bytes, **said).id
+        ended = client.analyses.create(model=sent.id, dataset=rows, target=target).wait()
     assert ended.result is not None
     return ended.result

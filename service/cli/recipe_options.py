@@ -177,6 +177,11 @@ def read_preprocessing(text: str | None, as_json: bool) -> dict[str, Any] | None
     return None if text is None else _object(text, "--preprocessing", as_json)
 
 
+def read_labels(text: str | None, as_json: bool) -> dict[str, Any] | None:
+    """Read the JSON object given as --labels."""
+    return None if text is None else _object(text, "--labels", as_json)
+
+
 def _read(file: Path | None, as_json: bool) -> dict[str, Any]:
     return {} if file is None else _object(file.read_text("utf-8"), f"--recipe {file}", as_json)
 

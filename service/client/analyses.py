@@ -51,15 +51,20 @@ class Analyses:
         self,
         *,
         model: str,
+        dataset: str | None = None,
         target: Target | Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         idempotency_key: str | None = None,
     ) -> Analysis:
-        """Ask for an analysis of an uploaded model. Sent twice under one key it is still one."""
+        """Ask for an analysis of an uploaded model, and of a data set beside it.
+
+        Sent twice under one key it is still one.
+        """
         if isinstance(target, Target):
             target = target.model_dump(mode="json")
         body = {
             "model": model,
+            "dataset": dataset,
             "target": None if target is None else dict(target),
             "batch_size": batch_size,
         }

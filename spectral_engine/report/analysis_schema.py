@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spectral_engine.report.check_schema import DataCheck
+
 
 class Entry(BaseModel):
     """A part of an analysis: values do not change once made. Who reads one passes over what is new to it."""
@@ -71,13 +73,15 @@ class Analysis(Entry):
     floor: Amounts = Field(description="what stays when everything that can go is gone")
     estimate: Estimate
     target: Feasibility | None = None
+    data: DataCheck | None = Field(None, description="what a data set means beside the model")
 
     def to_json(self) -> str:
         """Return the analysis as JSON text."""
         return self.model_dump_json(indent=1)
 
     def __str__(self) -> str:
-        return "\n".join([*_table(self.layers), "", *_ceilings(self)])
+        told = [] if self.data is None else ["", str(self.data)]
+        return "\n".join([*_table(self.layers), "", *_ceilings(self), *told])
 
 
 def _table(layers: list[LayerEntry]) -> list[str]:

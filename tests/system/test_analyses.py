@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from service.client import Client, JobFailed
-from spectral_engine import analyze
+from service.client import ApiError, Client, JobFailed
+from spectral_engine import analyze, check
 from tests.support.raw_http import upload
 
 
@@ -34,3 +34,19 @@ def test_the_client_waits_and_raises_what_the_engine_refused(service, files, tmp
         with pytest.raises(JobFailed) as failed:
             bad.wait(60)
     assert failed.value.problem.code == "model-invalid"
+
+
+def test_an_analysis_says_what_a_data_set_means_beside_the_model(service, files):
+    with Client(service.url) as client:
+        model = client.models.create(files[0]).id
+        data = client.datasets.create(files[1], labels={"task": "classification"}).id
+        told = client.analyses.create(model=model, dataset=data).wait(60)
+        assert told.dataset == data
+        assert told.result is not None
+        expected = check(files[0], files[1], labels={"task": "classification"})
+        assert told.result.data == expected
+        assert expected.meaning.reading in str(told.result)
+        with pytest.raises(ApiError) as refused:
+            client.analyses.create(model=model, dataset="ds_nothing")
+    assert refused.value.status == 422
+    assert "ds_nothing" in refused.value.problem.detail

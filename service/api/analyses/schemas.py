@@ -19,6 +19,9 @@ class AnalysisCreate(Request):
     """Which model to analyze, and what is wanted of it."""
 
     model: str = Field(max_length=64, description="id of an uploaded model")
+    dataset: str | None = Field(
+        None, max_length=64, description="id of an uploaded data set: what does it mean beside it?"
+    )
     target: Target | None = Field(None, description="a recipe's target: could narrowing meet it?")
     batch_size: int | None = Field(
         None, ge=1, le=65_536, description="for the estimate of training; by default a recipe's"
@@ -39,6 +42,7 @@ class ModelAnalysis(Resource):
     object: Literal["analysis"] = "analysis"
     status: Status = Field(description="extensible")
     model: str
+    dataset: str | None = None
     target: Target | None
     batch_size: int | None
     result: Analysis | None

@@ -15,6 +15,7 @@ from service.api.problems.render import job_problem
 from service.api.schemas import timestamp
 from service.api.text import require_storable
 from service.errors import InvalidRequest, NotFound
+from service.store.datasets.repository import DatasetRepository
 from service.store.jobs.records import PREFIXES, JobRecord
 from service.store.jobs.repository import JobRepository
 from service.store.models.repository import ModelRepository
@@ -34,12 +35,14 @@ def create(
     asked = body.model_dump(mode="json")
 
     def make(session: Session) -> dict[str, Any]:
-        _require_model(session, body.model)
+        _require(ModelRepository(session).get(body.model), "model", body.model)
+        if body.dataset is not None:
+            _require(DatasetRepository(session).get(body.dataset), "dataset", body.dataset)
         jobs = JobRepository(session)
         row = jobs.create(
             kind=KIND,
             model_id=body.model,
-            dataset_id=None,
+            dataset_id=body.dataset,
             recipe={name: asked[name] for name in ("target", "batch_size")},
             priority=PRIORITY,
             limits={"max_runtime_seconds": MAX_RUNTIME_SECONDS},
@@ -83,6 +86,7 @@ def show(row: JobRecord, base_url: str, queue_position: int | None = None) -> di
         "object": "analysis",
         "status": row.status,
         "model": row.model_id,
+        "dataset": row.dataset_id,
         **row.recipe,
         "result": row.result,
         "error": job_problem(base_url, path, row.error) if row.error else None,
@@ -94,7 +98,7 @@ def show(row: JobRecord, base_url: str, queue_position: int | None = None) -> di
     }
 
 
-def _require_model(session: Session, model_id: str) -> None:
-    if ModelRepository(session).get(model_id) is None:
-        item = {"detail": f"no model {model_id!r}", "pointer": "#/model", "location": "body"}
+def _require(record: object | None, field: str, asked: str) -> None:
+    if record is None:
+        item = {"detail": f"no {field} {asked!r}", "pointer": f"#/{field}", "location": "body"}
         raise InvalidRequest(f"There is {item['detail']}", errors=[item])

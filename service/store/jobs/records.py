@@ -20,7 +20,7 @@ PREFIXES = {"compression": "job_", "analysis": "ana_"}
 class JobRecord(Base):
     """A compression, or an analysis. `fence` counts its claims: whoever writes must hold the latest.
 
-    An analysis has no data set; its `recipe` holds `target` and `batch_size`, its `result` the analysis.
+    An analysis may have no data set; its `recipe` holds `target` and `batch_size`, its `result` the analysis.
     """
 
     __tablename__ = "jobs"

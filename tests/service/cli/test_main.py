@@ -78,6 +78,14 @@ def test_analyze_tells_the_layers_that_can_be_narrowed(run, model):
     assert json.loads(ended.stdout)["layers"]
 
 
+def test_analyze_with_data_says_what_they_mean(run, model, data):
+    found = json.loads(run("analyze", model, "--data", data, "--json").stdout)["data"]
+    assert found["meaning"]["task"] == "classification"
+    page = run("analyze", model, "--data", data, "--labels", '{"task": "classification"}').stdout
+    assert "removable" in page
+    assert found["meaning"]["reading"] in page
+
+
 def test_analyze_says_that_a_target_is_feasible(run, model):
     ended = run("analyze", model, "--max-macs", "0.5", "--keep-nodes", "0.9")
     assert ended.returncode == 0, ended.stderr
