@@ -62,7 +62,10 @@ def _section(section: Section, own: list[dict[str, Any]]) -> str:
         parts += ["", f"**{section.summary(own)}**"]
     if section.overview is not None:
         parts += ["", _table(section.overview(own))]
-    return "\n".join([*parts, "", _table(_cells(section, worst_first)), ""])
+    table = _table(_cells(section, worst_first[: section.most]))
+    left = len(own) - (section.most or len(own))
+    more = [f"\nand {left:,} more in `benchmarks/rows/{section.name}.jsonl`"] if left > 0 else []
+    return "\n".join([*parts, "", table, *more, ""])
 
 
 def _cells(section: Section, own: list[dict[str, Any]]) -> list[list[str]]:

@@ -30,6 +30,7 @@ class Section:
     overview: Callable[[list[Row]], list[list[str]]] | None = (
         None  # a table before that of the rows
     )
+    most: int | None = None  # rows shown, the worst ones; all of them where nothing is said
 
 
 def measured_at(row: Row) -> str:
@@ -403,7 +404,12 @@ SECTIONS = [
         title="Wrecked candidates: certificates that are false",
         command="python -m benchmarks.false_certificates",
         goal="0 in 500 jobs",
-        badness=lambda row: float(bool(row.get("false"))),
+        most=20,
+        badness=lambda row: (
+            row.get("true_drop", 0) + 10.0 * bool(row.get("false"))
+            if row["outcome"] == "target_met"
+            else -1.0
+        ),
         summary=summaries.of_certificates,
         columns={
             "answers": lambda row: row["kind"],
