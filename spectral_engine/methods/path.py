@@ -144,6 +144,7 @@ class SpectralPath:
 
     def _walk(self) -> None:
         schedule, feed, seed = self.task.schedule, self.task.feed, self.task.recipe.seed
+        self._narrow_where_due()  # what was due when a checkpoint was written between the cuts of one step
         while self.walk.step < schedule.trunk_steps:
             rate = schedule.trunk_share(self.walk.step) * self.walk.rate
             batch = feed.at_step(self.walk.step, seed)
@@ -156,7 +157,6 @@ class SpectralPath:
             self._narrow_where_due()
             if self.walk.step % feed.steps_per_epoch == 0:
                 self._save()
-        self._narrow_where_due()  # where a checkpoint was written between cuts of the last step
 
     def _before_step(self) -> None:
         """Get ready for a step of the trunk."""

