@@ -24,7 +24,7 @@ def of_certificates(own: list[dict[str, Any]]) -> str:
 def of_small_data(own: list[dict[str, Any]]) -> str:
     """Say what each way to hold out gives on average."""
     said = []
-    for split, words in (("usual", "15 % held out"), ("by_floor", "as many as the floor needs")):
+    for split, words in (("usual", "15 % held out"), ("more", "30 % held out")):
         cells = [row for row in own if row["split"] == split]
         if cells:
             met = [row for row in cells if row["outcome"] == "target_met"]
