@@ -51,10 +51,10 @@ class LabelsOption(BaseModel):
         description='label values in the order of the model\'s outputs; of texts the characters, with `""` where the '
         "blank stands or without it",
     )
-    order: Literal["auto", "sorted", "appearance", "model", "matched"] | list[Value] = Field(
+    order: Literal["auto", "sorted", "model", "matched"] | list[Value] = Field(
         "auto",
-        description="how label values are ordered where `classes` does not say it: sorted, as they first appear, as "
-        "the model's own metadata names them, or matched with the original's answers; a list is the same as `classes`",
+        description="how label values are ordered where `classes` does not say it: sorted, as the "
+        "model's own metadata names them, or matched with the original's answers; a list is the same as `classes`",
     )
     ignore: Value | None = Field(None, description="label value that is not counted")
     task: Task | None = Field(None, description="inferred when not given")
