@@ -85,7 +85,7 @@ def _compress(setup: Setup, tell: _Clock, work_dir: Path | None) -> Result:
     task = plan(setup, folder.path, ignore, resumable=folder.stays)
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = setup.evaluation.validation_metric(setup.original)
-    memory = look(setup, task.work_dir if task.resumable else None, tell.as_it_is)
+    memory = look(setup, task.work_dir if task.resumable else None, tell.send)
     wanted = needs_rehearsal(setup, memory)
     rest = (TRAINING_ENDS - TRAINING_BEGINS) * (share_of_rehearsal(task) if wanted else 0.0)
     own = tell.within(TRAINING_BEGINS, TRAINING_ENDS - rest)
@@ -95,9 +95,10 @@ def _compress(setup: Setup, tell: _Clock, work_dir: Path | None) -> Result:
         again = tell.within(TRAINING_ENDS - rest, TRAINING_ENDS)
         memory = replace(memory, rehearsal=rehearse(setup, task, path_of, again))
     elif nothing_keeps_the_floor(setup, built):
+        first_walk = len(built)
         if may_walk_again(setup.recipe):
             built = path.run_gently()
-        if nothing_keeps_the_floor(setup, built):
+        if nothing_keeps_the_floor(setup, built[first_walk:]):
             path.keep_original()
     seconds = time.time() - started
     files = [item.path for item in built]
@@ -261,21 +262,18 @@ class _Clock:
         self.raised: Exception | None = None
 
     def __call__(self, stage: Stage, fraction: float) -> None:
-        self._send(Progress(stage, fraction, step=0, total_steps=0))
-
-    def as_it_is(self, progress: Progress) -> None:
-        """Pass on what is told where no fraction is known."""
-        self._send(progress)
+        self.send(Progress(stage, fraction, step=0, total_steps=0))
 
     def within(self, low: float, high: float) -> Callable[[Progress], None]:
         """Return a callback whose own 0 to 1 lies between `low` and `high` of the whole."""
 
         def scaled(progress: Progress) -> None:
-            self._send(replace(progress, fraction=low + (high - low) * progress.fraction))
+            self.send(replace(progress, fraction=low + (high - low) * progress.fraction))
 
         return scaled
 
-    def _send(self, progress: Progress) -> None:
+    def send(self, progress: Progress) -> None:
+        """Pass on what is told, with how far the whole job is by now."""
         self.reached = max(self.reached, min(1.0, progress.fraction))
         now = time.monotonic()
         if self.first is None and progress.stage == "training":
