@@ -16,17 +16,17 @@ from torch import nn
 
 from benchmarks import rows
 from benchmarks.digits import export, perceptron, train, write_data
+from spectral_engine.cost.budget import Budget
+from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.surgery import cut
-from spectral_engine.loading import load
 from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.methods.budget import Budget
 from spectral_engine.methods.compensation import fold_means
-from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.recipe import Spectral
+from spectral_engine.records.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.feed import Feed

@@ -21,9 +21,9 @@ from benchmarks.quality.settings import PERCEPTRON, Setting
 from benchmarks.quality.start import Case, prepare
 from benchmarks.quality.tuning import Tuner
 from spectral_engine.compression import plan, start_trainer
-from spectral_engine.methods.path import SpectralPath
-from spectral_engine.progress import ignore
-from spectral_engine.setup import prepare as set_up
+from spectral_engine.methods.run import SpectralPath
+from spectral_engine.preparation.prepare import prepare as set_up
+from spectral_engine.records.progress import ignore
 
 CANDIDATES = 8
 SETTINGS = (

@@ -30,7 +30,7 @@ from onnx import helper
 from benchmarks import rows
 from benchmarks.mutants import mutant
 from spectral_engine.errors import EngineError, Internal
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.fuzz_bases import bases
 
 SECONDS = 10

@@ -29,13 +29,14 @@ from benchmarks.quality.nets import build
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.loading import load
-from spectral_engine.recipe import Precision, Recipe
+from spectral_engine.meaning.head import Head
+from spectral_engine.records.recipe import Precision, Recipe
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import Head, Objective
+from spectral_engine.training.normalization import normalize
+from spectral_engine.training.objective import Objective
 from spectral_engine.training.trainer import Trainer
 
 NETS = {

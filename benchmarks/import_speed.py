@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks import rows
 from benchmarks.digits import perceptron
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 
 BATCH = 64
 THREADS = 1

@@ -23,11 +23,12 @@ from benchmarks.digits import export, perceptron
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
-from spectral_engine.loading import load
-from spectral_engine.recipe import Recipe, Spectral
+from spectral_engine.graph.loading import load
+from spectral_engine.meaning.head import Head
+from spectral_engine.records.recipe import Recipe, Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import Head, Objective
+from spectral_engine.training.objective import Objective
 from spectral_engine.training.teacher import Teacher
 from spectral_engine.training.trainer import Trainer
 

@@ -21,7 +21,7 @@ from examples.train_models import DEFAULT_FOLDER, SPECIFICATIONS, Example, make_
 from service.cli.jobs import follow
 from service.cli.progress import StageBar
 from service.client import Client, Job
-from spectral_engine.report.schema import Report
+from spectral_engine.records.report import Report
 from spectral_engine.report.terminal import render_terminal
 
 RECIPE = {"method": "prune", "target": {"max_metric_drop": 0.01}, "seed": 0}

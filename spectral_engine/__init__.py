@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from spectral_engine.compression import compress
     from spectral_engine.data_check import check
     from spectral_engine.errors import EngineError
-    from spectral_engine.loading import load
-    from spectral_engine.progress import Progress
-    from spectral_engine.recipe import Recipe
+    from spectral_engine.graph.loading import load
+    from spectral_engine.records.progress import Progress
+    from spectral_engine.records.recipe import Recipe
     from spectral_engine.result import Candidate, Result
 
 __version__ = "0.1.0"
@@ -26,13 +26,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Candidate": "spectral_engine.result",
     "EngineError": "spectral_engine.errors",
-    "Progress": "spectral_engine.progress",
-    "Recipe": "spectral_engine.recipe",
+    "Progress": "spectral_engine.records.progress",
+    "Recipe": "spectral_engine.records.recipe",
     "Result": "spectral_engine.result",
     "analyze": "spectral_engine.analysis",
     "check": "spectral_engine.data_check",
     "compress": "spectral_engine.compression",
-    "load": "spectral_engine.loading",
+    "load": "spectral_engine.graph.loading",
 }
 
 __all__ = [

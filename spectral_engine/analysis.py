@@ -12,20 +12,18 @@ from typing import Any
 import onnx_ir as ir
 from pydantic import ValidationError
 
+from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
+from spectral_engine.cost.latency_budget import Stopwatch, check_in_time
+from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.data_check import check
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
-from spectral_engine.labels import LabelsOption
-from spectral_engine.methods.budget import Cost, asked_budget, check_feasible, cost_of
-from spectral_engine.methods.in_time import Stopwatch, check_in_time
-from spectral_engine.methods.ranking import floor_cost
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
-from spectral_engine.recipe import Prune, Target, Training
-from spectral_engine.report.analysis_schema import (
+from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
     Estimate,
@@ -33,6 +31,8 @@ from spectral_engine.report.analysis_schema import (
     LayerEntry,
     Port,
 )
+from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.recipe import Prune, Target, Training
 from spectral_engine.unforeseen import unforeseen
 
 BYTES = 4  # of a float

@@ -8,13 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spectral_engine.folder import Folder
-from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.module import OnnxModule
-from spectral_engine.input_noise import find_share
-from spectral_engine.labels import LabelsOption
-from spectral_engine.loading import load
-from spectral_engine.methods.budget import (
+from spectral_engine.cost.budget import (
     Budget,
     Cost,
     asked_budget,
@@ -22,32 +16,38 @@ from spectral_engine.methods.budget import (
     cost_of,
     path_end,
 )
+from spectral_engine.cost.file_size import growth
+from spectral_engine.cost.latency_budget import Stopwatch, macs_in_time
+from spectral_engine.cost.ranking import all_that_can_go
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.judging.facts import Finished, build_report, provenance_properties
+from spectral_engine.judging.seen_rows.look import look, needs_rehearsal
+from spectral_engine.judging.seen_rows.rehearsal import rehearse, share_of_rehearsal
 from spectral_engine.methods.candidate import Built
-from spectral_engine.methods.file_size import growth
-from spectral_engine.methods.in_time import Stopwatch, macs_in_time
-from spectral_engine.methods.path import SpectralPath
-from spectral_engine.methods.prune import plan_pruning
-from spectral_engine.methods.ranking import all_that_can_go
-from spectral_engine.methods.retrain import plan_retraining
+from spectral_engine.methods.prune.plan import plan_pruning
+from spectral_engine.methods.retrain.plan import plan_retraining
+from spectral_engine.methods.run import SpectralPath
+from spectral_engine.methods.run_plan import Task
 from spectral_engine.methods.schedule import Schedule
-from spectral_engine.methods.sparse import SparsePath, plan_sparse
-from spectral_engine.methods.task import Task
+from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.methods.sparse.plan import SparsePath, plan_sparse
 from spectral_engine.onnx_io.source import source_bytes
-from spectral_engine.progress import OnProgress, Progress, Stage, ignore
-from spectral_engine.recipe import Recipe, Spectral
-from spectral_engine.report.build import Finished, build_report, provenance_properties
+from spectral_engine.preparation.prepare import Setup, first_rows, prepare
+from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.progress import OnProgress, Progress, Stage, ignore
+from spectral_engine.records.recipe import Recipe, Spectral
 from spectral_engine.result import Candidate, ReportFile, Result
-from spectral_engine.seen_rows.look import look, needs_rehearsal
-from spectral_engine.seen_rows.rehearsal import rehearse, share_of_rehearsal
-from spectral_engine.setup import Setup, first_rows, prepare
-from spectral_engine.sparsity.model import SparseModel
 from spectral_engine.spectral.fresh import draw_weights
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
+from spectral_engine.training.normalization import normalize
+from spectral_engine.training.swap_noise import find_share
 from spectral_engine.training.teacher import Teacher
 from spectral_engine.training.trainer import Trainer
 from spectral_engine.unforeseen import unforeseen
+from spectral_engine.work_dir import Folder
 
 EXACTNESS_ROWS = 64
 TRAINING_BEGINS, TRAINING_ENDS = 0.04, 0.94  # of the whole job's progress

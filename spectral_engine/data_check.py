@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import LabelsOption
-from spectral_engine.recipe import Recipe, Target
-from spectral_engine.report.check_schema import DataCheck
-from spectral_engine.setup import Setup, prepare
+from spectral_engine.preparation.prepare import Setup, prepare
+from spectral_engine.records.data_check import DataCheck
+from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.recipe import Recipe, Target
 from spectral_engine.unforeseen import unforeseen
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectral_engine.errors import ModelTooLarge
-from spectral_engine.folder import Folder
-from spectral_engine.report.schema import CandidateEntry, Outcome, Report
+from spectral_engine.records.report import CandidateEntry, Outcome, Report
+from spectral_engine.work_dir import Folder
 
 
 @dataclass(frozen=True)

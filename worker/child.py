@@ -18,8 +18,8 @@ from worker.lifeline import die_with_parent
 from worker.messages import Message, encode
 
 if TYPE_CHECKING:
-    from spectral_engine.progress import Progress
-    from spectral_engine.report.analysis_schema import Analysis
+    from spectral_engine.records.analysis import Analysis
+    from spectral_engine.records.progress import Progress
     from spectral_engine.result import Result
 
 REPORTS = ("report.json", "report.html", "report.csv")

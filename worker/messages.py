@@ -1,6 +1,6 @@
 """What the engine's process tells the worker: JSON objects, one a line.
 
-{"kind": "progress", …}   a `spectral_engine.progress.Progress`, as a dict
+{"kind": "progress", …}   a `spectral_engine.records.progress.Progress`, as a dict
 {"kind": "done", "summary": {…}}
 {"kind": "error", "error": {"code", "detail", …}}
 """

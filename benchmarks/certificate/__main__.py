@@ -23,7 +23,7 @@ from benchmarks import rows
 from benchmarks.certificate.populations import population
 from benchmarks.certificate.rules import RULES, Draw, option
 from benchmarks.certificate.synthetic import POPULATIONS, pair
-from spectral_engine.evaluation import ONE_STANDARD_ERROR
+from spectral_engine.evaluation.evaluation import ONE_STANDARD_ERROR
 from spectral_engine.measure.bootstrap import Pair, resample
 from spectral_engine.measure.paired_answers import Counts, p_value
 from spectral_engine.measure.statistics import paired_proportions

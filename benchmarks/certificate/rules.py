@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.methods.selection import Option
-from spectral_engine.methods.sequence import narrowest_shown, order_of_tests, walk
+from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.judging.choice import Option
+from spectral_engine.judging.fixed_sequence import narrowest_shown, order_of_tests, walk
 
 FREE = Budget({})
 ASYMPTOTIC_RULES = ("certified", "uncorrected")

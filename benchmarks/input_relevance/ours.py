@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.input_relevance.start import Case
-from spectral_engine.spectral.input_path import InputPath
-from spectral_engine.spectral.input_relevance import input_relevance
+from spectral_engine.explain.input_path import InputPath
+from spectral_engine.explain.input_relevance import input_relevance
 from spectral_engine.spectral.transfer import node_norms
 from spectral_engine.training.feed import Feed
 

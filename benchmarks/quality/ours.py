@@ -11,14 +11,14 @@ from typing import Any
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import answer_error
 from spectral_engine.compression import path_of, plan
-from spectral_engine.graph.id_book import Transfer
-from spectral_engine.loading import load
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.loading import load
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.candidate import Built
-from spectral_engine.progress import ignore
-from spectral_engine.recipe import Recipe
-from spectral_engine.setup import prepare
-from spectral_engine.sparsity.model import SparseModel
+from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.preparation.prepare import prepare
+from spectral_engine.records.progress import ignore
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.spectral.model import SpectralModel
 
 TARGET = {"nodes": "keep_nodes", "macs": "max_macs", "links": "density"}

@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.seen_rows.nets import STYLES, Case, case
 from spectral_engine.data.split import Split
+from spectral_engine.judging.seen_rows.signs import memory_sign
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.recipe import Recipe
-from spectral_engine.seen_rows.signs import memory_sign
-from spectral_engine.setup import prepare
+from spectral_engine.preparation.prepare import prepare
+from spectral_engine.records.recipe import Recipe
 
 # Threshold, steps and temperature were chosen on the first four; the others were looked at once they stood.
 CHOSEN_ON = ("digits", "satellite", "spam", "letter")

@@ -14,7 +14,7 @@ from service.cli.progress import StageBar
 from service.cli.remote import External, connect, uploading
 
 if TYPE_CHECKING:
-    from spectral_engine.report.analysis_schema import Analysis
+    from spectral_engine.records.analysis import Analysis
 
 Server = Annotated[
     str | None, typer.Option(metavar="URL", help="Upload MODEL, and let this service analyze it.")

@@ -13,8 +13,8 @@ from service.cli.places import check_places
 from service.cli.progress import StageBar
 
 if TYPE_CHECKING:
-    from spectral_engine.progress import Progress
-    from spectral_engine.recipe import Recipe
+    from spectral_engine.records.progress import Progress
+    from spectral_engine.records.recipe import Recipe
     from spectral_engine.result import Result
 
 ModelFile = Annotated[

@@ -12,7 +12,7 @@ import typer
 from service.cli.output import Exit, fail, wrong_recipe
 
 if TYPE_CHECKING:
-    from spectral_engine.recipe import Recipe
+    from spectral_engine.records.recipe import Recipe
 
 PANEL = "Recipe"
 
@@ -38,7 +38,7 @@ def _amount_option(text: str) -> Any:
 
 
 def _drop(value: str | None) -> str | None:
-    from spectral_engine.recipe import read_drop
+    from spectral_engine.records.recipe import read_drop
 
     if value is not None:
         try:
@@ -145,7 +145,7 @@ def build_recipe(
     """Merge the recipe file with the options and validate; ends with WRONG_USE where it is not one."""
     from pydantic import ValidationError
 
-    from spectral_engine.recipe import Recipe
+    from spectral_engine.records.recipe import Recipe
 
     body = _read(file, as_json)
     if labels is not None:

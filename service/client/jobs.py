@@ -18,7 +18,7 @@ from service.client.events import follow
 from service.client.files import beside, download
 from service.client.transport import Transport
 from service.client.waiting import take_fields, wait_for_end, waiting
-from spectral_engine.recipe import Recipe
+from spectral_engine.records.recipe import Recipe
 
 ReportFormat = Literal["json", "html", "csv"]
 RecipeLike = Recipe | Mapping[str, Any] | None

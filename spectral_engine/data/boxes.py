@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.labels import Corners
+from spectral_engine.records.labels import Corners
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -41,7 +41,7 @@ from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from spectral_engine.report.schema import DataSummary
+from spectral_engine.records.report import DataSummary
 
 Array = NDArray[Any]
 

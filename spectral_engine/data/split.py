@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.report.schema import DataSummary
+from spectral_engine.records.report import DataSummary
 
 Array = NDArray[Any]
 HELD_OUT_SHARE = 0.15

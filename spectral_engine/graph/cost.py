@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.graph.id_book import Ids
+from spectral_engine.graph.coupling_recorder import Ids
 
 
 class ProductSum:

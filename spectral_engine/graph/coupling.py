@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from spectral_engine.graph.cost import ProductSum
-from spectral_engine.graph.id_book import (
+from spectral_engine.graph.coupling_recorder import (
     AxisIds,
     Frozen,
     IdBook,
@@ -30,9 +30,9 @@ from spectral_engine.graph.id_book import (
 )
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import find_rule
 from spectral_engine.graph.trace import TRACED_BATCH, trace
+from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from spectral_engine.graph.id_book import AxisIds, Ids, Transfer
+from spectral_engine.graph.coupling_recorder import AxisIds, Ids, Transfer
 
 
 @dataclass(frozen=True)

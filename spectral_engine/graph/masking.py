@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling, Mark
-from spectral_engine.graph.id_book import Mix
+from spectral_engine.graph.coupling_recorder import Mix
 from spectral_engine.graph.surgery import copy_model
 from spectral_engine.onnx_io.initializers import add_initializer, derived
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.graph.placement import HOST, device_of
 from spectral_engine.graph.plan import as_tensor, make_plan
 from spectral_engine.onnx_io.initializers import Absent
+from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)

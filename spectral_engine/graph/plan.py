@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import EngineError, ModelInvalid
+from spectral_engine.graph.codegen import MISFITS, Runner, misfit, write_runner
 from spectral_engine.graph.fuse import fuse
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators import Mode, find_build
 from spectral_engine.graph.operators.precision import IN_SINGLE, in_single
 from spectral_engine.graph.operators.registry import Function
 from spectral_engine.graph.placement import HOST, Placement
-from spectral_engine.graph.straight import MISFITS, Runner, misfit, write_runner
+from spectral_engine.onnx_io.node import Node
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
-from spectral_engine.graph.id_book import AxisIds, Transfer
+from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
 from spectral_engine.onnx_io.initializers import Absent, add_initializer
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from spectral_engine.data.boxes import BoxForm
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import Corners
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.measure.boxes import Layout as Where
 from spectral_engine.measure.boxes import decode
+from spectral_engine.records.labels import Corners
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import LabelsOption
 from spectral_engine.meaning import order as orders
 from spectral_engine.meaning import skill as knows
 from spectral_engine.meaning.coding import NOT_COUNTED, Coding, Values, is_numeric, shown
 from spectral_engine.meaning.order import Match, Order
 from spectral_engine.meaning.readings import Reading
+from spectral_engine.records.labels import LabelsOption
 
 Array = NDArray[Any]
 AS_GOOD = 0.02  # of skill: an order that needs no matching may be so much behind the matched one

@@ -9,7 +9,7 @@ import numpy as np
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.labels import LabelsOption, Task
+from spectral_engine.meaning.head import find_head
 from spectral_engine.meaning.hypotheses import skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.names import names_in_model
@@ -20,8 +20,8 @@ from spectral_engine.meaning.understand import understand
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.recipe import TASK_OF_METRIC, Recipe
-from spectral_engine.training.objective import find_head
+from spectral_engine.records.labels import LabelsOption, Task
+from spectral_engine.records.recipe import TASK_OF_METRIC, Recipe
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.measure.form import Form
+
 Array = NDArray[Any]
 Kind = Literal["classes", "scores", "numbers", "boxes", "texts", "pairs"]
-Form = Literal["logits", "probabilities", "log_probabilities", "values"]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split, Splits
-from spectral_engine.labels import Task
 from spectral_engine.meaning.coding import Coding
 from spectral_engine.meaning.layout import Layout
+from spectral_engine.records.labels import Task
 
 Array = NDArray[Any]
 LABELS_FIELD = "y"

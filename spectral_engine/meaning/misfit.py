@@ -8,11 +8,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import Task
 from spectral_engine.meaning.coding import shown
 from spectral_engine.meaning.layout import class_axes
 from spectral_engine.meaning.probe import Output
 from spectral_engine.meaning.readings import LabelFacts
+from spectral_engine.records.labels import Task
 
 WANTED: dict[Task, str] = {
     "detection": "boxes are an array [images, boxes, 5] of four numbers and a class, all in the image, with −1 in "

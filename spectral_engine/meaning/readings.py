@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.labels import Task
 from spectral_engine.meaning.coding import OneHot, are_whole, is_numeric
 from spectral_engine.meaning.layout import Layout, class_axes, form_of, squeezed
 from spectral_engine.meaning.probe import Output
+from spectral_engine.records.labels import Task
 
 Array = NDArray[Any]
 USUAL_IGNORED = (255, -1, -100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.report.schema import DataMeaning, TriedReading
+from spectral_engine.records.report import DataMeaning, TriedReading
 
 MOST_NAMES = 1000
 

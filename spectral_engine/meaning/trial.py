@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spectral_engine.data.written import Written
-from spectral_engine.labels import LabelsOption
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.skill import Skill
+from spectral_engine.records.labels import LabelsOption
 
 
 @dataclass(frozen=True)

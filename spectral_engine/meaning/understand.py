@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from spectral_engine.labels import LabelsOption, Task
 from spectral_engine.meaning import skill as knows
 from spectral_engine.meaning.box_trials import box_trials
 from spectral_engine.meaning.classes import Naming, name_classes
@@ -24,6 +23,7 @@ from spectral_engine.meaning.readings import LabelFacts, Reading, facts_of, poss
 from spectral_engine.meaning.text_trials import text_trials
 from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.meaning.unlabelled import without_labels
+from spectral_engine.records.labels import LabelsOption, Task
 
 Array = NDArray[Any]
 CLEARLY_BETTER = 0.02  # of skill, before a reading that is less usual wins

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import softmax
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import Task
 from spectral_engine.meaning.layout import Array, Layout, class_axes, form_of
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output
+from spectral_engine.records.labels import Task
 
 CLASS_HEADS = {"Softmax", "LogSoftmax"}
 CLASS_WORDS = ("logit", "prob", "class", "score", "label", "pred")

@@ -12,7 +12,7 @@ from spectral_engine.data.split import Split
 from spectral_engine.errors import NumericMismatch
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.report.schema import Exactness
+from spectral_engine.records.report import Exactness
 
 TOLERANCE = 1e-5
 

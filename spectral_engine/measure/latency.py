@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.measure.runtime import PROVIDER, open_session
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.report.schema import Interval, Latency, Speed, Speedup
+from spectral_engine.records.report import Interval, Latency, Speed, Speedup
 
 WARM_UP_CALLS = 5
 MOST_SAMPLES = 200

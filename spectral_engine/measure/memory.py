@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logit
 
-from spectral_engine.meaning.layout import Form
+from spectral_engine.measure.form import Form
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

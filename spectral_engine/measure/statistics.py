@@ -11,7 +11,7 @@ from scipy.stats import norm
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.metrics import MetricRule, Rows
 from spectral_engine.measure.resampling import resampled
-from spectral_engine.report.schema import Drop, Interval
+from spectral_engine.records.report import Drop, Interval
 
 RESAMPLES = 1000
 

@@ -14,18 +14,18 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from spectral_engine.cost.budget import Cost
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import kept_places
 from spectral_engine.measure.exactness import compare
-from spectral_engine.methods.budget import Cost
 from spectral_engine.onnx_io.initializers import derived
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import name_by_content, save_model
 from spectral_engine.onnx_io.source import Source, source_files
-from spectral_engine.report.schema import Exactness, Links
+from spectral_engine.records.report import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.spectral.normalization import fold
+from spectral_engine.training.normalization import fold
 
 
 @dataclass(frozen=True)

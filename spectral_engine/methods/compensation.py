@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.id_book import Ids, Transfer
+from spectral_engine.graph.coupling_recorder import Ids, Transfer
 from spectral_engine.graph.surgery import left_behind
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed

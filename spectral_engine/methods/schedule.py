@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spectral_engine.recipe import Trains
+from spectral_engine.records.recipe import Trains
 
 COOLING_SHARE = 0.3  # of the epochs: what every candidate trains after it has branched off
 WARM_UP_STEPS = 20

@@ -18,7 +18,7 @@ from spectral_engine.onnx_io.external import (
     map_external,
     refuse_external,
 )
-from spectral_engine.onnx_io.known import foreign_apart, refuse_unknown
+from spectral_engine.onnx_io.operator_support import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
 

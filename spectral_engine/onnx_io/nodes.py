@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.node import Node, Subgraph
+from spectral_engine.onnx_io.node import Node, Subgraph
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
 

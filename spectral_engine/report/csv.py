@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from spectral_engine.report.schema import Report
+from spectral_engine.records.report import Report
 
 COLUMNS = ("layer", "index", "eigenvalue", "relevance", "kept", "removed_at_step")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -12,8 +12,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from spectral_engine.report import charts, numbers
-from spectral_engine.report.schema import (
+from spectral_engine.records.report import (
     CandidateEntry,
     InputRelevance,
     NodeRelevance,
@@ -21,6 +20,7 @@ from spectral_engine.report.schema import (
     TopologyPoint,
     TransferSpectrum,
 )
+from spectral_engine.report import charts, numbers
 
 MOST_ROWS = 1000  # of one layer's table; the CSV has them all
 MOST_FEATURES = 30

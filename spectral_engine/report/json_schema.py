@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spectral_engine.report.schema import Report
+from spectral_engine.records.report import Report
 
 
 def json_schema() -> dict[str, Any]:

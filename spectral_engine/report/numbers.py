@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectral_engine.report.schema import FloorStatus, FloorTest, Interval, MetricValue
+from spectral_engine.records.report import FloorStatus, FloorTest, Interval, MetricValue
 
 SCALES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 POINTS = {

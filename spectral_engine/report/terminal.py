@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from spectral_engine.records.report import CandidateEntry, Links, Report
 from spectral_engine.report import numbers
-from spectral_engine.report.schema import CandidateEntry, Links, Report
 
 COLOURS = {"target_met": "green", "target_not_met": "yellow", "no_gain": "yellow"}
 

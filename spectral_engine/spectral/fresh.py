@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.id_book import Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.module import OnnxModule
 
 # Positions of scale, shift, running mean and running variance among a normalisation's inputs, and what they start from.

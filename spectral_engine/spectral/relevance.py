@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.id_book import Ids, Transfer
-from spectral_engine.recipe import Score
+from spectral_engine.graph.coupling_recorder import Ids, Transfer
+from spectral_engine.records.recipe import Score
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.transfer import node_norms
 

@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from spectral_engine.graph.coupling_recorder import AxisIds
 from spectral_engine.graph.factored import Factored
-from spectral_engine.graph.id_book import AxisIds
 from spectral_engine.spectral.factorization import SingularValues, TriangularFactor
 
 SMALLEST_NORM = 1e-8

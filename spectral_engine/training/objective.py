@@ -14,40 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import InvalidRequest
-from spectral_engine.graph.node import Node
-from spectral_engine.labels import Task
 from spectral_engine.meaning.boxes import BoxAnswers
-from spectral_engine.meaning.layout import Form, Kind
+from spectral_engine.meaning.head import Head, find_head
+from spectral_engine.meaning.layout import Kind
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.texts import TextAnswers
 from spectral_engine.measure.boxes import Layout as BoxLayout
-from spectral_engine.recipe import Recipe
+from spectral_engine.measure.form import Form
+from spectral_engine.onnx_io.node import Node
+from spectral_engine.records.labels import Task
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.other_losses import box_distance, ctc_losses
 
-SQUASHING = {"Softmax": "classification", "LogSoftmax": "classification", "Sigmoid": "binary"}
 TAUGHT = {"distillation", "detection", "similarity"}  # by the original's answers alone
 SMALLEST_VARIANCE = 1e-12
 SMALLEST_SHARE = 1e-7  # of a class, before its logarithm is taken
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where the model answers: `value` is what the loss reads, before a final softmax or sigmoid."""
-
-    output: str
-    value: str
-    squashed_by: str | None
-
-
-def find_head(nodes: list[Node], output: str) -> Head:
-    """Look behind an output for its logits."""
-    producers = {name: node for node in nodes for name in node.outputs}
-    node = producers.get(output)
-    while node is not None and node.op_type in {"Identity", "Cast"}:
-        node = producers.get(node.input(0))
-    if node is not None and node.op_type in SQUASHING:
-        return Head(output, node.input(0), node.op_type)
-    return Head(output, output, None)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import Diverged
-from spectral_engine.graph.id_book import AxisIds
+from spectral_engine.graph.coupling_recorder import AxisIds
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
-from spectral_engine.recipe import Precision, Training, Trains
+from spectral_engine.records.recipe import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed

@@ -14,7 +14,7 @@ from benchmarks.input_relevance.ours import OURS
 from benchmarks.input_relevance.retrain import retrained
 from benchmarks.input_relevance.start import Case
 from benchmarks.quality.data import Data
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 
 WEIGHTS = np.array([2.0, -1.0, 0.5, 0.0], np.float32)
 

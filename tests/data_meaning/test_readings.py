@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.metrics import accuracy_score, r2_score
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.recipe import Recipe
-from spectral_engine.setup import prepare
+from spectral_engine.preparation.prepare import prepare
+from spectral_engine.records.recipe import Recipe
 
 RANDOM = np.random.default_rng(0)
 ROWS, FEATURES, CLASSES = 600, 6, 4

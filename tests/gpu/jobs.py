@@ -5,7 +5,7 @@ import os
 import torch
 
 import spectral_engine as se
-from spectral_engine.progress import ignore
+from spectral_engine.records.progress import ignore
 
 DEVICE = torch.device(os.environ.get("EIGENPRESS_TEST_DEVICE", "cuda"))
 METRIC_APART = 0.04  # of 400 digits: two standard errors of the difference between two trainings

@@ -5,7 +5,7 @@ import collections
 import pytest
 import torch
 
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.gpu.jobs import DEVICE
 from tests.support.backend_suite import cases, fails_in_half, judge, outcomes
 from tests.support.zoo import NETS, specimen

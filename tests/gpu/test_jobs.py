@@ -8,7 +8,7 @@ import torch
 
 import spectral_engine as se
 from spectral_engine.errors import InvalidRequest
-from spectral_engine.methods import path
+from spectral_engine.methods import run as path
 from tests.gpu.jobs import DEVICE, METRIC_APART, check_alike, compress, on_both, recipe
 from tests.support.zoo import specimen
 

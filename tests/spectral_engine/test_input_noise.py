@@ -7,9 +7,9 @@ from torch import nn
 
 import spectral_engine as se
 from spectral_engine.data import Split, Splits
-from spectral_engine.input_noise import find_share
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.training.swap_noise import find_share
 
 COPIES = 40
 CLASSES = Meaning("classification", "answers", Layout("classes", (2,), 1))

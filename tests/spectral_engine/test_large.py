@@ -12,9 +12,9 @@ import pytest
 import spectral_engine as se
 from spectral_engine.errors import ModelTooLarge
 from spectral_engine.measure.runtime import open_session
-from spectral_engine.methods import path
+from spectral_engine.methods import run as path
 from spectral_engine.onnx_io import save
-from spectral_engine.progress import Progress
+from spectral_engine.records.progress import Progress
 from spectral_engine.result import Candidate, Result
 from tests.support.digits import save_digits, save_model, splits
 from tests.support.external import save_external

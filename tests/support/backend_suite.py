@@ -27,9 +27,9 @@ from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.loader import load_model_tests
 
 from spectral_engine.errors import EngineError, Internal
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.operators import supported_operators
 from spectral_engine.graph.placement import bring
-from spectral_engine.loading import load
 
 SECONDS_PER_CASE = 20
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.progress import CandidateFile, OnProgress, Progress
-from spectral_engine.report.schema import (
+from spectral_engine.records.progress import CandidateFile, OnProgress, Progress
+from spectral_engine.records.report import (
     CandidateEntry,
     DataSummary,
     Exactness,

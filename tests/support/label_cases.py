@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.metrics import accuracy_score, r2_score
 
 from spectral_engine.data_check import check
-from spectral_engine.report.check_schema import DataCheck
+from spectral_engine.records.data_check import DataCheck
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 BEGIN, END = "<!-- table -->", "<!-- end of the table -->"

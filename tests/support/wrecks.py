@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import nn
 
-from spectral_engine.methods import path as walked
+from spectral_engine.methods import run as walked
 
 FEATURES, CLASSES = 8, 4
 WRECKS = ("shuffled", "zeroed", "turned", "constant", "one answer lost", "noise", "first shuffled")

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from spectral_engine.report.schema import Report
+from spectral_engine.records.report import Report
 from tests.support.digits import splits
 from tests.support.raw_http import get_job, stream, submit, upload
 

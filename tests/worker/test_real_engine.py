@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from spectral_engine.report.schema import Report
+from spectral_engine.records.report import Report
 from tests.support.digits import save_digits, save_model, splits
 from tests.support.running_service import command_line, descendants
 from tests.support.working import RunningWorker, Shop, running_worker

@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
-from spectral_engine.labels import LabelsOption
+from spectral_engine.records.labels import LabelsOption
 
 Positive = Annotated[float, Field(gt=0)]
 Channels = Field(min_length=1, max_length=1024)

@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api.problems.schemas import Problem
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata
-from spectral_engine.recipe import Recipe
+from spectral_engine.records.recipe import Recipe
 
 Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

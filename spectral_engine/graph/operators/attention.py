@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Ids, Product
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Ids, Product
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Attention")

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spectral_engine.graph.id_book import AxisIds, Follows, IdBook, Ids, Origin, Source
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import AxisIds, Follows, IdBook, Ids, Origin, Source
+from spectral_engine.onnx_io.node import Node
 
 
 def meet(operands: Sequence[str], output: str, book: IdBook) -> None:

@@ -7,14 +7,14 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.id_book import Follows, IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import Follows, IdBook
 from spectral_engine.graph.operators.axes import (
     origins_of,
     state_width_at,
 )
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import HALVES, check_size, numbers, torch_type
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Shape")

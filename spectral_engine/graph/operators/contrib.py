@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.convolution import convolution, convolution_coupling
 from spectral_engine.graph.operators.linear import gemm, gemm_coupling, matmul_coupling
 from spectral_engine.graph.operators.normalization import layer_norm_coupling
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 MICROSOFT = "com.microsoft"
 Activation = Callable[[Tensor], Tensor]

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Product, Transfer
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Product, Transfer
 from spectral_engine.graph.operators.attention import (
     count_attention,
     couple_heads,
@@ -24,6 +23,7 @@ from spectral_engine.graph.operators.attention import (
 )
 from spectral_engine.graph.operators.contrib import MICROSOFT
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Attention", domain=MICROSOFT)

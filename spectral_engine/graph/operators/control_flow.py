@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.node import Node, Subgraph
 from spectral_engine.graph.operators.registry import Function, Mode, operator
 from spectral_engine.graph.placement import HOST, bring, device_of
+from spectral_engine.onnx_io.node import Node, Subgraph
 
 MAX_TRIPS = 100_000
 # Takes the body's inputs and the values captured from around; gives the body's outputs.

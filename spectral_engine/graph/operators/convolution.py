@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Ids, Transfer
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Ids, Transfer
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import choose_origins, follow, meet, scale_origins
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
-from spectral_engine.graph.operators.wide import WIDE, from_numpy, with_numpy
+from spectral_engine.graph.operators.unsigned import WIDE, from_numpy, with_numpy
+from spectral_engine.onnx_io.node import Node
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": torch.abs,

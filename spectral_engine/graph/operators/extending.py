@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Ids, Origin
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Ids, Origin
 from spectral_engine.graph.operators.axes import (
     held_ids,
     origins_of,
@@ -19,6 +18,7 @@ from spectral_engine.graph.operators.axes import (
 )
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Pad")

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import held_ids, normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, torch_type
+from spectral_engine.onnx_io.node import Node
 
 REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 

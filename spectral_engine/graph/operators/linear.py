@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectral_engine.graph.coupling_recorder import IdBook, Ids, Product, Transfer
 from spectral_engine.graph.factored import Factored
-from spectral_engine.graph.id_book import IdBook, Ids, Product, Transfer
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Gemm")

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("NegativeLogLikelihoodLoss")

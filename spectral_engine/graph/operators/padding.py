@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectral_engine.graph.node import Node
+from spectral_engine.onnx_io.node import Node
 
 
 def explicit_pads(node: Node, spatial: int) -> list[int] | None:

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import numbers
+from spectral_engine.onnx_io.node import Node
 
 MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {

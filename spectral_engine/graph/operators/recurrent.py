@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Transfer
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Transfer
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 _VF: Any = torch._VF  # the kernels behind nn.LSTM, nn.GRU and nn.RNN
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook, Ids, MixKind
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook, Ids, MixKind
 from spectral_engine.graph.operators.axes import normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 
 def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spectral_engine.graph.id_book import IdBook
-    from spectral_engine.graph.node import Node
+    from spectral_engine.graph.coupling_recorder import IdBook
+    from spectral_engine.onnx_io.node import Node
 
 # Takes one tensor (or None) per ONNX input; gives one tensor, or a tuple where there are several outputs.
 Function = Callable[..., Any]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_engine.graph.id_book import AxisIds, IdBook, Ids
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import AxisIds, IdBook, Ids
 from spectral_engine.graph.operators.axes import held_ids
+from spectral_engine.onnx_io.node import Node
 
 TAKES_APART = {"Gather", "Split", "Slice"}
 LOOK_AHEAD = 4  # transposes between a reshape and whoever takes its axis apart

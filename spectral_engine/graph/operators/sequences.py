@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.control_flow import bind_body
 from spectral_engine.graph.operators.registry import Function, Mode, operator
 from spectral_engine.graph.operators.types import numbers
+from spectral_engine.onnx_io.node import Node
 
 Sequence = list[Tensor]
 

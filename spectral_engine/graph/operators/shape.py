@@ -9,8 +9,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import (
     follow,
     follow_origins,
@@ -21,6 +20,7 @@ from spectral_engine.graph.operators.axes import (
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.regrouping import regroup
 from spectral_engine.graph.operators.types import HALVES, torch_type
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Identity")

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.registry import Function, Mode, operator
 from spectral_engine.graph.operators.types import check_size, torch_type
+from spectral_engine.onnx_io.node import Node
 
 # Coefficients of 1, cos(2πt) and cos(4πt).
 WINDOWS: dict[str, tuple[float, float, float]] = {

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.node import Node
 from spectral_engine.graph.operators.registry import Function, Mode, operator
-from spectral_engine.graph.operators.wide import WIDE
+from spectral_engine.graph.operators.unsigned import WIDE
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("TopK")

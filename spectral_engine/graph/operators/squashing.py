@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.id_book import IdBook
-from spectral_engine.graph.node import Node
+from spectral_engine.graph.coupling_recorder import IdBook
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
 
 
 @operator("Hardmax")

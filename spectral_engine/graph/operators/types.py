@@ -14,7 +14,7 @@ from spectral_engine.errors import ModelTooLarge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spectral_engine.graph.node import Node
+    from spectral_engine.onnx_io.node import Node
 
 # float16 and bfloat16 models compute in float32.
 TORCH_TYPES: dict[int, torch.dtype] = {

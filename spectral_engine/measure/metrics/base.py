@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import Task
-from spectral_engine.meaning.layout import Form
+from spectral_engine.measure.form import Form
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
-from spectral_engine.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.records.labels import Task
+from spectral_engine.records.recipe import HIGHER_IS_BETTER, Metric
 
 __all__ = ["Form", "MetricRule"]
 

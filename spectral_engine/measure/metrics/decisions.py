@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.labels import Task
 from spectral_engine.measure.metrics.rows import Array, flat
+from spectral_engine.records.labels import Task
 
 IGNORED = -1
 UNDECIDED = -2  # what is not a number is no answer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from spectral_engine.labels import Task
 from spectral_engine.measure.metrics.base import MetricRule
-from spectral_engine.recipe import Metric
+from spectral_engine.records.labels import Task
+from spectral_engine.records.recipe import Metric
 
 Rule = TypeVar("Rule", bound=MetricRule)
 RULES: dict[Metric, type[MetricRule]] = {}

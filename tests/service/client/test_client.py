@@ -25,7 +25,7 @@ from service.client import (
     JobFailed,
 )
 from service.settings import Settings
-from spectral_engine.recipe import Recipe
+from spectral_engine.records.recipe import Recipe
 
 SMALL = b"a smaller model"
 

@@ -7,7 +7,7 @@ import onnx.parser
 import pytest
 
 from spectral_engine.errors import UnsupportedOperator
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.backend_suite import TABLE, outcomes, table
 
 # Read from the table, so that collecting the tests runs nothing.

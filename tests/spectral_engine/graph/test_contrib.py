@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.layers import out_groups
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.operators.regrouping import segments
-from spectral_engine.loading import load
 from tests.support.zoo import EXPORTERS, export, specimen
 from tests.support.zoo.convolutional import CONVOLUTIONAL
 from tests.support.zoo.exporting import ROW

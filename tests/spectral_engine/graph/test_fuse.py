@@ -7,7 +7,7 @@ import torch
 from onnx import numpy_helper
 
 from spectral_engine.graph.fuse import fuse
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]> g (float[N, 4, 6] x) => (float[N, 4, M] y) {'
 GELU = "a = Div(x, root) b = Erf(a) c = Add(b, one) d = Mul(x, c) y = Mul(d, half) }"

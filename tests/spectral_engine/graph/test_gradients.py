@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.backend_suite import as_value, outcomes
 
 MOST_ELEMENTS = 400

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from spectral_engine.cost.budget import Budget
+from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
-from spectral_engine.loading import load
-from spectral_engine.methods.budget import Budget
-from spectral_engine.methods.ranking import choose_removal, floors
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.zoo.handmade import HANDMADE

@@ -12,8 +12,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.trace import trace_shapes
-from spectral_engine.loading import load
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import in_onnxruntime
 from tests.support.zoo import EXPORTERS, NETS, export, settle, specimen

@@ -6,7 +6,7 @@ import onnx.parser
 import pytest
 import torch
 
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.backend_suite import cases, judge, outcomes
 from tests.support.pretended_device import Pretended, pretended_cuda
 from tests.support.zoo import NETS, specimen

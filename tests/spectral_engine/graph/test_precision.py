@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.backend_suite import fails_in_half, outcomes
 from tests.support.zoo import NETS, specimen
 

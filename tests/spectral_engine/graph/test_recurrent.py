@@ -9,7 +9,7 @@ import torch
 from onnx import helper
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 
 TIME, BATCH, IN, HIDDEN = 5, 3, 4, 6
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -11,7 +11,7 @@ import torch
 from onnx import helper
 
 from spectral_engine.errors import EngineError
-from spectral_engine.loading import load
+from spectral_engine.graph.loading import load
 from tests.support.backend_suite import as_value, outcomes
 
 OLDEST, NEWEST_OF_ONNXRUNTIME = 7, 25

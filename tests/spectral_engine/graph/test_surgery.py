@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut, narrow
-from spectral_engine.loading import load
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.recipe import Spectral
+from spectral_engine.records.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.cutting import difference, in_onnxruntime, random_removal
 from tests.support.feeding import feed_of

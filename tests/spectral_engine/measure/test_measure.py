@@ -12,7 +12,7 @@ from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.measure.metrics import metric_rule, per_class
 from spectral_engine.measure.runtime import Runner, input_specs
 from spectral_engine.measure.statistics import metric_interval, paired_drop, paired_proportions
-from spectral_engine.report.schema import Latency
+from spectral_engine.records.report import Latency
 from tests.support.digits import splits, trained
 
 

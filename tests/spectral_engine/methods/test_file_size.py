@@ -2,10 +2,10 @@
 
 import pytest
 
+from spectral_engine.cost.file_size import growth
+from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import couple
-from spectral_engine.loading import load
-from spectral_engine.methods.file_size import growth
-from spectral_engine.methods.ranking import all_that_can_go
+from spectral_engine.graph.loading import load
 from tests.support.narrowing import narrow_to
 from tests.support.zoo import NETS, specimen
 from tests.support.zoo.handmade import HANDMADE

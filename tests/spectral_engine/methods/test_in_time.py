@@ -6,11 +6,11 @@ import torch
 
 import spectral_engine as se
 from benchmarks.digits import export, perceptron
+from spectral_engine.cost.budget import Budget, Cost, absolute
+from spectral_engine.cost.latency_budget import Stopwatch, macs_in_time
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
-from spectral_engine.methods.budget import Budget, Cost, absolute
-from spectral_engine.methods.in_time import Stopwatch, macs_in_time
-from spectral_engine.methods.selection import judge
+from spectral_engine.judging.choice import judge
 from tests.support.digits import save_digits
 
 

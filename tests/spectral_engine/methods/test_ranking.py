@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from benchmarks.digits import export as export_net
+from spectral_engine.cost.budget import Budget
+from spectral_engine.cost.ranking import choose_removal, even_floors, floors
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
-from spectral_engine.loading import load
-from spectral_engine.methods.budget import Budget
-from spectral_engine.methods.ranking import choose_removal, even_floors, floors
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime

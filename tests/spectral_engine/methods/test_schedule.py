@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectral_engine.errors import InvalidRequest, TargetInfeasible
-from spectral_engine.methods.budget import (
+from spectral_engine.cost.budget import (
     Budget,
     Cost,
     asked_budget,
@@ -13,8 +12,9 @@ from spectral_engine.methods.budget import (
     check_target,
     path_end,
 )
-from spectral_engine.methods.prune import plan_pruning
-from spectral_engine.recipe import Prune, Recipe, Target, Training
+from spectral_engine.errors import InvalidRequest, TargetInfeasible
+from spectral_engine.methods.prune.plan import plan_pruning
+from spectral_engine.records.recipe import Prune, Recipe, Target, Training
 
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 16))

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.methods.selection import Option, choose, judge
-from spectral_engine.report.schema import FloorTest
+from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.judging.choice import Option, choose, judge
+from spectral_engine.records.report import FloorTest
 
 FREE = Budget({})
 

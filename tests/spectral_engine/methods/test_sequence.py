@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectral_engine.methods.budget import Budget, Cost
-from spectral_engine.methods.selection import Option
-from spectral_engine.methods.sequence import narrowest_shown, order_of_tests, walk
+from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.judging.choice import Option
+from spectral_engine.judging.fixed_sequence import narrowest_shown, order_of_tests, walk
 
 FREE = Budget({})
 

@@ -14,13 +14,13 @@ from rich.console import Console
 import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import TargetInfeasible
-from spectral_engine.graph.id_book import Transfer
-from spectral_engine.progress import ignore
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.methods.sparse.dead import dead_groups
+from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.preparation.prepare import prepare
+from spectral_engine.records.progress import ignore
 from spectral_engine.report.html import render
 from spectral_engine.report.terminal import render_terminal
-from spectral_engine.setup import prepare
-from spectral_engine.sparsity.dead import dead_groups
-from spectral_engine.sparsity.model import SparseModel
 from tests.support.digits import save_digits, save_model, splits
 
 KINDS = ("perceptron", "convolutional")

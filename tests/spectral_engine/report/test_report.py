@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 
 import spectral_engine as se
+from spectral_engine.records.report import InputRelevance, NodeRelevance
 from spectral_engine.report import numbers
 from spectral_engine.report.csv import relevance_csv
 from spectral_engine.report.html import render
 from spectral_engine.report.json_schema import json_schema
-from spectral_engine.report.schema import InputRelevance, NodeRelevance
 from spectral_engine.report.terminal import render_terminal
 from tests.support.digits import save_digits, trained
 from tests.support.page import Page

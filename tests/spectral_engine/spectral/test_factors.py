@@ -5,8 +5,8 @@ import torch
 
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.factored import Factored
-from spectral_engine.loading import load
-from spectral_engine.recipe import Spectral
+from spectral_engine.graph.loading import load
+from spectral_engine.records.recipe import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.zoo import specimen
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from spectral_engine.data import Split
+from spectral_engine.explain.input_path import InputPath, input_means
+from spectral_engine.explain.input_relevance import input_relevance
+from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.loading import load
+from spectral_engine.meaning.head import Head
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.spectral.input_path import InputPath, input_means
-from spectral_engine.spectral.input_relevance import input_relevance
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import Head, Objective
+from spectral_engine.training.objective import Objective
 
 FEATURES, RELEVANT = 20, 11  # as in arXiv:2406.01183
 HEAD = Head("y", "y", None)

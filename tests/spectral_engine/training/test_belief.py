@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.special import expit, log_softmax, softmax
 
-from spectral_engine.training.objective import Head, Objective
+from spectral_engine.meaning.head import Head
+from spectral_engine.training.objective import Objective
 
 RANDOM = np.random.default_rng(0)
 ANSWER, ORIGINAL = RANDOM.normal(size=(2, 6, 4)).astype(np.float32) * 3

@@ -12,10 +12,10 @@ import spectral_engine as se
 from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.coupling import couple
-from spectral_engine.methods import path as path_module
-from spectral_engine.progress import ignore
-from spectral_engine.setup import prepare
-from spectral_engine.sparsity.model import SparseModel
+from spectral_engine.methods import run as path_module
+from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.preparation.prepare import prepare
+from spectral_engine.records.progress import ignore
 from spectral_engine.spectral.fresh import draw_weights
 from tests.support.digits import save_all, save_digits
 from tests.support.pretended_device import Pretended, pretended_cuda

@@ -8,12 +8,13 @@ from benchmarks.digits import export as export_net
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.meaning.head import Head
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.recipe import Spectral, Training
+from spectral_engine.records.recipe import Spectral, Training
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.spectral.normalization import normalize
 from spectral_engine.training.feed import Feed
-from spectral_engine.training.objective import Head, Objective
+from spectral_engine.training.normalization import normalize
+from spectral_engine.training.objective import Objective
 from spectral_engine.training.trainer import Trainer
 
 X = np.random.default_rng(0).normal(size=(128, 3, 6, 6)).astype(np.float32)

@@ -1,0 +1,101 @@
+"""How many multiply-adds a model may have to answer in time: asked of onnxruntime before anything trains.
+
+What a cut saves in time, multiply-adds do not tell: a runtime has costs of its own, and wide layers use it better. So
+the original is narrowed evenly, its weights as they are, and timed beside itself at several widths.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from spectral_engine.cost.budget import Budget, absolute, cost_of
+from spectral_engine.cost.ranking import choose_removal, floors
+from spectral_engine.errors import TargetInfeasible
+from spectral_engine.graph.coupling import Coupling, Mark
+from spectral_engine.graph.surgery import cut
+from spectral_engine.measure.latency import measure_latency
+from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.save import save_model
+from spectral_engine.onnx_io.source import Source
+
+BATCH = 1  # latency is that of one row
+SECONDS = 1.0  # of timing at each width
+WIDTHS = 7  # that are tried, each halving what is not known
+MARGIN = 0.9  # nodes will not go evenly, and clocks waver
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """Times evenly narrowed copies of a model; `limit` is in ms, or up to 1 a share of the original's own time."""
+
+    original: Source
+    coupling: Coupling
+    min_nodes: int
+    limit: float
+    feeds: Mapping[str, NDArray[Any]]
+
+    def is_in_time(self, macs: int) -> bool:
+        """Say whether the model with so many multiply-adds is surely within the limit."""
+        with tempfile.TemporaryDirectory(prefix="time-") as place:
+            path = Path(place) / "narrow.onnx"
+            save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
+            models = {"original": self.original, "narrow": path}
+            times = measure_latency(models, self.feeds, batch_sizes=(BATCH,), seconds=SECONDS)
+        original, narrow = (times[name][0].median_ms for name in models)
+        return narrow <= MARGIN * absolute(self.limit, original)
+
+    @cached_property
+    def _model(self) -> ir.Model:
+        return load_model(self.original)
+
+    def _evenly(self, macs: int) -> Mark:
+        scores = np.zeros(self.coupling.count)
+        for layer in self.coupling.layers:
+            groups = np.unique(layer.groups)
+            scores[groups] = np.arange(len(groups)) / len(groups)
+        least = floors(self.coupling, self.min_nodes)
+        return choose_removal(self.coupling, scores, Budget({"macs": macs}), least)
+
+
+def check_in_time(watch: Stopwatch, narrowest: int) -> None:
+    """Raise TargetInfeasible where the model is too slow even with the fewest multiply-adds."""
+    if not watch.is_in_time(narrowest):
+        unit = "of the model's own time" if watch.limit <= 1 else "ms"
+        raise TargetInfeasible(
+            f"max_latency_ms allows {watch.limit:g} {unit}, and the model is not surely that fast even when every node "
+            "that can go is gone",
+            pointer="#/recipe/target/max_latency_ms",
+        )
+
+
+def macs_in_time(watch: Stopwatch, narrowest: int, kept: Path | None) -> int:
+    """Return the most multiply-adds that are in time; a job that resumes finds in `kept` what it found before.
+
+    Raises TargetInfeasible where there are none.
+    """
+    if kept is not None and kept.is_file():
+        return int(json.loads(kept.read_text())["macs"])
+    check_in_time(watch, narrowest)
+    low, high = narrowest, cost_of(watch.coupling, ~watch.coupling.alive()).macs
+    if watch.is_in_time(high):
+        low = high
+    for _ in range(WIDTHS):
+        middle = round((low * high) ** 0.5)  # by the factor: a model may shrink a hundredfold
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if watch.is_in_time(middle) else (low, middle)
+    if kept is not None:
+        part = kept.with_suffix(".part")
+        part.write_text(json.dumps({"macs": low}))
+        part.replace(kept)
+    return low

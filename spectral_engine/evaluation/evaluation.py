@@ -1,0 +1,218 @@
+"""The metric of ONNX files on validation and held-out rows, measured in onnxruntime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from spectral_engine.data import Split, Splits
+from spectral_engine.errors import InvalidRequest
+from spectral_engine.evaluation.sanity import contradiction
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.bootstrap import Pair
+from spectral_engine.measure.certificate import Evidence, weigh
+from spectral_engine.measure.metrics import Rows, metric_rule, per_class
+from spectral_engine.measure.movement import cannot_move
+from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.statistics import metric_interval, paired_drop
+from spectral_engine.onnx_io.source import Source
+from spectral_engine.records.labels import Task
+from spectral_engine.records.recipe import TASK_OF_METRIC, Metric, Recipe
+from spectral_engine.records.report import Drop, Interval, MetricValue
+
+ONE_STANDARD_ERROR = 0.6827
+USUAL: dict[str, Metric] = {"numbers": "r2", "boxes": "map", "texts": "cer", "pairs": "spearman"}
+OWN_METRICS: dict[str, tuple[Metric, ...]] = {
+    "boxes": ("map", "map50"),
+    "texts": ("cer",),
+    "pairs": ("spearman",),
+}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A candidate on the held-out rows; evidence where a floor is asked for."""
+
+    metric: MetricValue
+    drop: Drop
+    evidence: Evidence | None
+    contradiction: str | None = None  # why these are not the answers of a compressed copy
+
+
+class Evaluation:
+    """Measures models against the baseline, on rows that are never trained on.
+
+    Answers and labels are in the canonical form that the data's meaning gives them.
+    """
+
+    def __init__(self, meaning: Meaning, original: Source, splits: Splits, recipe: Recipe) -> None:
+        self.meaning, self.original, self.splits, self.recipe = meaning, original, splits, recipe
+        self.metric = choose_metric(recipe, meaning)
+        self.rule = metric_rule(
+            self.metric,
+            task=task_of_answers(meaning),
+            quantile=meaning.quantile or recipe.quantile,
+            blank=meaning.blank,
+        )
+
+    def validation_metric(self, model: Source) -> float:
+        """Return the metric on the validation rows: what candidates are chosen by."""
+        return self.rule.value(self._validation_rows(self._run(model, self.splits.validation)))
+
+    def validation_score(self, answers: NDArray[Any]) -> float:
+        """Return the metric of these answers to the validation rows, turned so that higher is better."""
+        found = self.rule.value(self._validation_rows(answers))
+        return found if self.rule.higher_is_better else -found
+
+    def validation_drop(self, model: Source) -> Drop:
+        """Return the drop on the validation rows, with an interval of one standard error."""
+        before = self._validation_rows(self._validation)
+        after = self._validation_rows(self._run(model, self.splits.validation))
+        return paired_drop(
+            self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
+        )
+
+    def held_out(self, model: Source) -> HeldOut:
+        """Return all that the held-out rows say of a candidate, from one run over them."""
+        outputs = self._run(model, self.splits.test)
+        confidence, seed = self.recipe.target.confidence, self.recipe.seed
+        before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
+        drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
+        return HeldOut(
+            self._metric(outputs, self.splits.test, self._held_out),
+            drop,
+            self._weigh(before, after),
+            self._contradicted(outputs, drop),
+        )
+
+    def held_out_baseline(self) -> MetricValue:
+        """Return the baseline's metric on the held-out rows with its interval."""
+        return self._baseline(self._held_out, self.splits.test)
+
+    def validation_baseline(self) -> MetricValue:
+        """Return the baseline's metric on the validation rows with its interval."""
+        return self._baseline(self._validation, self.splits.validation)
+
+    def _baseline(self, outputs: NDArray[Any], split: Split) -> MetricValue:
+        found = self._metric(outputs, split, outputs)
+        if not self._by_original:
+            return found
+        sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
+        return found.model_copy(update={"interval": sure})
+
+    def obstacle(self) -> str | None:
+        """Return why the metric would be the same whatever a model answers to the validation rows, or None."""
+        return cannot_move(
+            self.rule,
+            self.meaning.answers(self._validation),
+            self._truth(self.splits.validation, self._validation),
+            self.meaning.layout.form,
+            against="original" if self._by_original else "labels",
+        )
+
+    def _contradicted(self, outputs: NDArray[Any], drop: Drop) -> str | None:
+        """Look at the answers in other ways than the metric does; a candidate that knows more may answer otherwise."""
+        fresh = self.recipe.spectral.init == "fresh" or self.recipe.allow_poor_original
+        same = not fresh and (self._by_original or drop.value > 0)
+        return contradiction(self.meaning, self._held_out, outputs, same_task=same)
+
+    def _weigh(self, before: Rows, after: Rows) -> Evidence | None:
+        target = self.recipe.target
+        if target.max_metric_drop is None:
+            return None
+        return weigh(
+            Pair(self.rule, before, after),
+            floor=target.max_metric_drop,
+            confidence=target.confidence,
+            seed=self.recipe.seed,
+        )
+
+    def _metric(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> MetricValue:
+        rows = self._rows(outputs, split, original)
+        confidence = self.recipe.target.confidence
+        return MetricValue(
+            name=self.metric,
+            value=self.rule.value(rows),
+            interval=metric_interval(self.rule, rows, confidence=confidence, seed=self.recipe.seed),
+            rows=len(rows),
+            higher_is_better=self.rule.higher_is_better,
+            against="original" if self._by_original else "labels",
+            per_class=self._per_class(outputs, split),
+        )
+
+    def _per_class(self, outputs: NDArray[Any], split: Split) -> dict[str, float] | None:
+        labels, meaning = split.labels, self.meaning
+        if labels is None or meaning.task not in {"classification", "binary", "detection"}:
+            return None
+        names = None if meaning.class_names is None else list(meaning.class_names)
+        return per_class(self.rule, meaning.answers(outputs), labels, meaning.layout.form, names)
+
+    def _held_out_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.test, self._held_out)
+
+    def _validation_rows(self, outputs: NDArray[Any]) -> Rows:
+        return self._rows(outputs, self.splits.validation, self._validation)
+
+    def _rows(self, outputs: NDArray[Any], split: Split, original: NDArray[Any]) -> Rows:
+        form = self.meaning.layout.form
+        return self.rule.rows(self.meaning.answers(outputs), self._truth(split, original), form)
+
+    def _truth(self, split: Split, original: NDArray[Any]) -> NDArray[Any]:
+        """Return the labels, or the original's canonical answers where these take their place."""
+        if self._by_original or split.labels is None:
+            return self.meaning.answers(original)
+        return self.meaning.truth(split.labels)
+
+    def _run(self, model: Source, split: Split) -> NDArray[Any]:
+        return Runner(model).predict(split, output=self.meaning.output)
+
+    @property
+    def _by_original(self) -> bool:
+        """Whether the original model's answers are the labels."""
+        return self.splits.test.labels is None or self.rule.against_original
+
+    @cached_property
+    def _validation(self) -> NDArray[Any]:
+        return self._run(self.original, self.splits.validation)
+
+    @cached_property
+    def _held_out(self) -> NDArray[Any]:
+        return self._run(self.original, self.splits.test)
+
+
+def task_of_answers(meaning: Meaning) -> Task:
+    """Return what kind of answers these are, also where there are no labels."""
+    if meaning.labelled:
+        return meaning.task
+    tasks: dict[str, Task] = {"classes": "classification", "numbers": "regression"}
+    return tasks.get(meaning.kind, "multilabel")
+
+
+def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
+    """Return the metric that is asked for, or the usual one; raises InvalidRequest where it needs labels."""
+    if meaning.labelled:
+        return _of_labels(recipe.metric, meaning)
+    usual: Metric = "r2" if meaning.kind == "numbers" else "agreement"
+    if recipe.metric not in {None, usual, "agreement", "rank_agreement"}:
+        raise InvalidRequest(
+            f"metric {recipe.metric!r} needs labels, and the data set has none",
+            pointer="#/recipe/metric",
+        )
+    return recipe.metric or usual
+
+
+def _of_labels(asked: Metric | None, meaning: Meaning) -> Metric:
+    """Return the metric of labels of this kind; raises InvalidRequest for one of another task."""
+    metric = asked or USUAL.get(meaning.kind, "accuracy")
+    task = TASK_OF_METRIC.get(metric)
+    own_kind = meaning.kind in OWN_METRICS
+    if (task is None and not own_kind) or task == meaning.task:
+        return metric
+    known = ", ".join(OWN_METRICS[meaning.kind]) if own_kind else "other metrics"
+    raise InvalidRequest(
+        f"metric {metric!r} does not go with {meaning.reading}: ask for {known}",
+        pointer="#/recipe/metric",
+    )

@@ -1,0 +1,1 @@
+"""What the inputs mean to a model."""

@@ -1,0 +1,346 @@
+"""The book of node ids: every index of every axis that could be narrowed has an integer id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.onnx_io.node import Node
+
+Ids = NDArray[np.int64]
+# One entry per axis of a value: the ids along it, or None where the axis holds no nodes (batch, space).
+AxisIds = tuple[Ids | None, ...]
+
+MixKind = Literal["sum", "mean", "lowest", "highest", "norm"]
+
+UNKNOWN_PARTNER = "meets values whose nodes are not known"
+NO_NODES = "reads values that are not nodes"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a number of an integer vector stands: at `entry` of a node's constant input at position `input`.
+
+    Where the vector holds a multiple of that number, as heads × batch, `times` is the other factor of the traced run.
+    """
+
+    node: Node
+    input: int
+    entry: int
+    times: int = 1
+
+    @property
+    def number(self) -> int:
+        """The number as it stands."""
+        return int(self.node.constants[self.input].reshape(-1)[self.entry])
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A number that is read from the shape of a value when the model runs: the length of one of its axes."""
+
+    value: str
+    axis: int
+
+
+Source = Origin | Follows | None  # None: computed in a way that is not followed
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A linear map between two layers of nodes, held in one weight initializer.
+
+    `macs_per_link` counts the multiply-adds of one sample for one (in, out) pair of nodes:
+    kernel size × output positions. A grouped transfer links the nodes of one group to one another only:
+    what it reads goes with what it makes, and it has no axis of its own for that.
+    """
+
+    name: str  # the ONNX node's name
+    kind: Literal["dense", "conv", "grouped", "recurrent"]
+    weight: str
+    out_axis: int
+    in_axis: int | None  # None for grouped
+    bias: str | None  # initializer added to the output, one entry per output node
+    source: str  # value that comes in
+    output: str  # value that goes out, bias included
+    macs_per_link: int
+    norm_scale: str | None = None  # γ of a BatchNormalization directly after, the gate in its place
+    norm_bias: str | None = None  # β of that BatchNormalization
+    norm_mean: str | None = None  # running mean of that BatchNormalization
+    gain: float = (
+        1.0  # what a constant input leaves, over the kernel's sum: 1/stride where it spreads
+    )
+
+
+@dataclass(frozen=True)
+class ShapeFact:
+    """A number in the graph that states the length of an axis: it must follow when the width changes.
+
+    It counts `ids`. It stands in the node whose first output is `node`: at `entry` of its constant input at
+    position `input`, or in its attribute `attribute` (at `entry` of a list). `old` is the whole constant as it came.
+    """
+
+    ids: Ids
+    node: str
+    input: int | None = None
+    attribute: str | None = None
+    entry: int | None = None
+    sign: int = 1  # −1 where the number counts from the end
+    old: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Numbers that a node is given by what it computes from widths, and that must not follow them.
+
+    The node whose first output is `node` reads them at input position `input`.
+    """
+
+    node: str
+    input: int
+    numbers: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A place where an operator computes across nodes without a weight: a norm, a softmax, a sum.
+
+    The node whose first output is `node` reads at input position `input` a value whose `axis` holds `ids`.
+    `kind` says how a node that is silenced, but still in place, is kept out of it.
+    """
+
+    node: str
+    input: int
+    axis: int
+    rank: int
+    ids: Ids
+    kind: MixKind
+
+
+@dataclass(frozen=True)
+class Product:
+    """Multiply-adds of one sample without a weight (attention): factor × Π lengths of the id arrays."""
+
+    factor: int
+    ids: tuple[Ids, ...]
+
+
+@dataclass
+class IdBook:
+    """What the coupling rules write in: ids of axes, unifications, pins, transfers, shape facts.
+
+    `shapes` holds the concrete shape of every value of one traced run over `batch` samples;
+    `readers` the nodes that read a value.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    initializers: frozenset[str]
+    float_initializers: frozenset[str] = frozenset()
+    axes: dict[str, AxisIds] = field(default_factory=dict)
+    edges: list[tuple[Ids, Ids]] = field(default_factory=list)
+    pins: list[tuple[Ids, str]] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    facts: list[ShapeFact] = field(default_factory=list)
+    mixes: list[Mix] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # integer vectors of the run
+    varying: frozenset[str] = frozenset()
+    stated: dict[tuple[str, int | None, str | None, int | None], Ids] = field(default_factory=dict)
+    size: int = 0
+    batch: int = 1
+    readers: Mapping[str, Sequence[Node]] = field(default_factory=dict)
+    aliases: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    origins: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+    made_by: dict[str, int] = field(default_factory=dict)  # output -> index of its transfer
+
+    def fresh(self, count: int) -> Ids:
+        """Return `count` new ids."""
+        ids = np.arange(self.size, self.size + count, dtype=np.int64)
+        self.size += count
+        return ids
+
+    def fresh_pinned(self, count: int, reason: str) -> Ids:
+        """Return `count` new ids of nodes that must stay."""
+        ids = self.fresh(count)
+        self.pin(ids, reason)
+        return ids
+
+    def ids(self, value: str) -> AxisIds:
+        """Return the ids along each axis of a value; nothing is known of a value not yet written."""
+        return self.axes.get(value, (None,) * len(self.shapes[value]))
+
+    def axis(self, value: str, axis: int) -> Ids | None:
+        """Return the ids along one axis of a value."""
+        return self.ids(value)[axis]
+
+    def write(self, value: str, axes: AxisIds) -> None:
+        """Set the ids along each axis of a value."""
+        self.axes[value] = axes
+
+    def pass_on(self, source: str, target: str, axes: AxisIds | None = None) -> None:
+        """Give `target` the ids of `source`, or these, where it has as many axes."""
+        found = self.ids(source) if axes is None else axes
+        if len(found) == len(self.shapes[target]):
+            self.write(target, found)
+
+    def nodes_of(self, value: str, axis: int) -> Ids:
+        """Return the ids along an axis that a transfer reads; new ones that must stay where it holds no nodes."""
+        ids = self.axis(value, axis)
+        return self.fresh_pinned(self.shapes[value][axis], NO_NODES) if ids is None else ids
+
+    def positions(self, value: str, *node_axes: int) -> int:
+        """Return the places of one sample in a value, leaving these axes out."""
+        shape = self.shapes[value]
+        count = prod(shape) // max(1, prod(shape[axis] for axis in node_axes))
+        return max(1, count // self.batch)
+
+    def mix(self, node: Node, input: int, axis: int, kind: MixKind) -> None:
+        """Record that an operator computes across the nodes of an axis of one of its inputs."""
+        self.mix_along(node, input, node.input(input), axis, kind)
+
+    def mix_along(self, node: Node, input: int, value: str, axis: int, kind: MixKind) -> None:
+        """Record the same where the nodes stand in another value, of the same shape."""
+        ids = self.axis(value, axis)
+        if ids is not None:
+            rank = len(self.shapes[value])
+            self.mixes.append(Mix(node.outputs[0], input, axis % rank, rank, ids, kind))
+
+    def unify(self, left: Ids, right: Ids) -> None:
+        """Say that each id of `left` is the same node as its partner in `right`."""
+        if left.shape != right.shape:
+            raise ValueError(f"cannot unify {left.shape} with {right.shape}")
+        self.edges.append((left, right))
+
+    def join(
+        self, left: Ids | None, right: Ids | None, reason: str = UNKNOWN_PARTNER
+    ) -> Ids | None:
+        """Unify two axes that meet, and return their ids; ids that meet an unknown axis must stay."""
+        if left is not None and right is not None:
+            if left is not right:
+                self.unify(left, right)
+            return left
+        self.pin(left, reason)
+        self.pin(right, reason)
+        return left if left is not None else right
+
+    def pin(self, ids: Ids | None, reason: str) -> None:
+        """Say that these nodes must stay, and why."""
+        if ids is not None and ids.size:
+            self.pins.append((ids, reason))
+
+    def is_pinned(self, ids: Ids) -> bool:
+        """Say whether these very ids were pinned already; what they are coupled with may be, later."""
+        return any(np.isin(ids, pinned).any() for pinned, _ in self.pins)
+
+    def pin_value(self, value: str, reason: str) -> None:
+        """Pin every node along every axis of a value."""
+        for ids in self.ids(value):
+            self.pin(ids, reason)
+
+    def claim(self, initializer: str, axes: AxisIds) -> None:
+        """Give an initializer these ids; what it has already from another reader becomes the same."""
+        if initializer not in self.axes:
+            self.write(initializer, axes)
+            return
+        pairs = zip(self.ids(initializer), axes, strict=True)
+        reason = f"shares {initializer!r} with an axis whose nodes are not known"
+        self.write(initializer, tuple(self.join(old, new, reason) for old, new in pairs))
+
+    def claim_axis(self, initializer: str, axis: int, ids: Ids) -> None:
+        """Give one axis of an initializer these ids, none to the others."""
+        axes: list[Ids | None] = [None] * len(self.shapes[initializer])
+        axes[axis] = ids
+        self.claim(initializer, tuple(axes))
+
+    def freeze(self, initializer: str, reason: str) -> None:
+        """Say that an initializer keeps its shape, whoever else reads it."""
+        if initializer in self.axes:
+            self.pin_value(initializer, reason)
+        else:
+            shape = self.shapes[initializer]
+            self.write(initializer, tuple(self.fresh_pinned(n, reason) for n in shape))
+
+    def attach(self, value: str, axes: AxisIds, reason: str = UNKNOWN_PARTNER) -> None:
+        """Give a parameter these ids, whether it is an initializer, turned or not, or computed."""
+        found = self.constant(value)
+        if found is not None:
+            initializer, order = found
+            turned: list[Ids | None] = [None] * len(axes)
+            for axis, place in enumerate(order):
+                turned[place] = axes[axis]
+            self.claim(initializer, tuple(turned))
+            return
+        for own, ids in zip(self.ids(value), axes, strict=True):
+            self.join(own, ids, reason)
+
+    def is_weight(self, value: str) -> bool:
+        """Say whether a float initializer is behind a value, turned or not."""
+        found = self.constant(value)
+        return found is not None and found[0] in self.float_initializers
+
+    def depends_on_input(self, value: str) -> bool:
+        """Say whether a value changes with what the model is given, and not with its shape alone."""
+        return value in self.varying
+
+    def constant(self, value: str) -> tuple[str, tuple[int, ...]] | None:
+        """Return the initializer behind a value and the order of its axes, or None for an activation."""
+        if value in self.initializers:
+            return value, tuple(range(len(self.shapes[value])))
+        return self.aliases.get(value)
+
+    def add_transfer(self, transfer: Transfer) -> None:
+        """Record a transfer; what follows its output directly may belong to it."""
+        self.made_by[transfer.output] = len(self.transfers)
+        self.transfers.append(transfer)
+
+    def add_inner_transfer(self, transfer: Transfer) -> None:
+        """Record a transfer whose output is not directly what it computes: nothing that follows belongs to it."""
+        self.transfers.append(transfer)
+
+    def close_transfer(self, output: str) -> None:
+        """Say that what follows a transfer does not belong to it: an activation lies between."""
+        self.made_by.pop(output, None)
+
+    def extend_transfer(self, made: str, **changes: str) -> None:
+        """Add to the transfer that made a value what follows directly after it."""
+        index = self.made_by[made]
+        self.transfers[index] = replace(self.transfers[index], **changes)  # type: ignore[arg-type]  # string fields only
+        self.made_by[self.transfers[index].output] = index
+
+    def transfer_before(self, value: str) -> Transfer | None:
+        """Return the transfer whose output this is, where nothing else reads that output."""
+        if value not in self.made_by or len(self.readers.get(value, ())) != 1:
+            return None
+        return self.transfers[self.made_by[value]]
+
+    def state_width(
+        self,
+        node: Node,
+        ids: Ids,
+        *,
+        input: int | None = None,
+        attribute: str | None = None,
+        entry: int | None = None,
+        sign: int = 1,
+    ) -> None:
+        """Record that a number in a node's constant input or attribute counts these ids."""
+        place = (node.outputs[0], input, attribute, entry)
+        if place in self.stated:
+            self._state_again(self.stated[place], ids)
+            return
+        self.stated[place] = ids
+        old = node.constants.get(input) if input is not None else None
+        self.facts.append(ShapeFact(ids, node.outputs[0], input, attribute, entry, sign, old))
+
+    def _state_again(self, before: Ids, ids: Ids) -> None:
+        """One number that counts two axes: they can only be narrowed alike."""
+        if before.shape == ids.shape:
+            self.unify(before, ids)
+            return
+        self.pin(before, "its width stands in a constant that another axis reads")
+        self.pin(ids, "its width stands in a constant that another axis reads")

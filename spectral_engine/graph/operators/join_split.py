@@ -1,0 +1,195 @@
+"""Operators that join values, and take them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectral_engine.graph.coupling_recorder import IdBook, Ids
+from spectral_engine.graph.operators.axes import (
+    held_ids,
+    normal,
+    origins_of,
+    state_width_at,
+)
+from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.onnx_io.node import Node
+
+
+@operator("Concat")
+def concat(node: Node, mode: Mode) -> Function:
+    """Join along an axis."""
+    axis = node.get("axis", 0)
+    return lambda *values: torch.cat(values, dim=axis)
+
+
+@coupling("Concat")
+def concat_coupling(node: Node, book: IdBook) -> None:
+    """Rows of nodes one after another; other axes meet."""
+    target = node.outputs[0]
+    parts = [name for name in node.inputs if name is not None]
+    if len(book.shapes[target]) == 1:
+        found = [
+            origins_of(node, position, book)
+            for position in range(len(parts))
+            if book.shapes[parts[position]]
+        ]
+        book.origins[target] = tuple(origin for part in found for origin in part)
+    ids = [held_ids(name, book) for name in parts]
+    place = normal(node.get("axis", 0), len(book.shapes[target]))
+    axes: list[Ids | None] = []
+    for axis in range(len(book.shapes[target])):
+        along = [part[axis] for part in ids]
+        if axis == place:
+            known = any(found is not None for found in along)
+            pairs = zip(along, parts, strict=True)
+            rows = (
+                [book.nodes_of(name, axis) if found is None else found for found, name in pairs]
+                if known
+                else []
+            )
+            axes.append(np.concatenate(rows) if known else None)
+        else:
+            first = along[0]
+            for other in along[1:]:
+                first = book.join(first, other)
+            axes.append(first)
+    book.write(target, tuple(axes))
+
+
+@operator("Split")
+def split(node: Node, mode: Mode) -> Function:
+    """Into stated sizes, or into equal parts of which the last may be smaller."""
+    axis, count = node.get("axis", 0), len(node.outputs)
+    stated = node.constant_ints(1, "split")
+
+    def function(x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+        chosen = stated if stated is not None or sizes is None else sizes.tolist()
+        if chosen is None:
+            return torch.split(x, -(-x.shape[axis] // count), dim=axis)
+        return torch.split(x, chosen, dim=axis)
+
+    return function if count > 1 else lambda *values: function(*values)[0]
+
+
+@coupling("Split")
+def split_coupling(node: Node, book: IdBook) -> None:
+    """Parts of a row of nodes; equal parts that nobody sizes can only be narrowed alike."""
+    source = node.input(0)
+    ids = held_ids(source, book)
+    axis = normal(node.get("axis", 0), len(ids))
+    own = ids[axis]
+    start = 0
+    parts = []
+    for position, output in enumerate(node.outputs):
+        width = book.shapes[output][axis] if output else 0
+        part = None if own is None else own[start : start + width]
+        start += width
+        if output:
+            book.write(output, tuple(part if n == axis else found for n, found in enumerate(ids)))
+        if part is not None:
+            parts.append(part)
+            _state_part(node, position, part, book)
+    sized = node.has_input(1) or "split" in node.attributes
+    for part in () if sized else parts[1:]:
+        book.join(parts[0], part) if part.shape == parts[0].shape else book.pin(
+            own, "is split unevenly"
+        )
+
+
+def _state_part(node: Node, position: int, part: Ids, book: IdBook) -> None:
+    if node.has_input(1):
+        state_width_at(origins_of(node, 1, book)[position], part, book)
+    elif "split" in node.attributes:
+        book.state_width(node, part, attribute="split", entry=position)
+
+
+@operator("Slice")
+def slice_(node: Node, mode: Mode) -> Function:
+    """Starts, ends, axes and steps are attributes before opset 10, inputs since."""
+    stated = [
+        node.constant_ints(position, name)
+        for position, name in enumerate(("starts", "ends", "axes", "steps"), start=1)
+    ]
+
+    def function(x: Tensor, *given: Tensor | None) -> Tensor:
+        starts, ends, axes, steps = (
+            known if known is not None else _numbers(given, position)
+            for position, known in enumerate(stated)
+        )
+        axes = axes if axes is not None else list(range(len(starts or [])))
+        steps = steps or [1] * len(axes)
+        for start, end, axis, step in zip(starts or [], ends or [], axes, steps, strict=True):
+            x = _slice_axis(x, start, end, axis % x.dim(), step)
+        return x
+
+    return function
+
+
+@coupling("Slice")
+def slice_coupling(node: Node, book: IdBook) -> None:
+    """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
+    source, target = node.input(0), node.outputs[0]
+    axes: list[Ids | None] = list(held_ids(source, book))
+    bounds = _slice_bounds(node)
+    if bounds is not None and len(bounds) == 1 and source in book.origins:
+        start, end, _, step = bounds[0]
+        numbers = book.origins[source]
+        book.origins[target] = numbers[slice(*_bounds(start, end, step, len(numbers)), step)]
+    if bounds is None:
+        book.pin_value(source, "is sliced at places that are computed")
+        return
+    for entry, (start, end, axis, step) in enumerate(bounds):
+        place = normal(axis, len(axes))
+        ids = axes[place]
+        if ids is None:
+            continue
+        if step != 1:
+            book.pin(ids, "is sliced in steps")
+        axes[place] = ids[slice(*_bounds(start, end, step, len(ids)), step)]
+        for position, name, number in ((1, "starts", start), (2, "ends", end)):
+            _state_bound(node, position, name, entry, number, ids, book)
+    book.write(target, tuple(axes))
+
+
+def _slice_bounds(node: Node) -> list[tuple[int, int, int, int]] | None:
+    starts, ends = node.constant_ints(1, "starts"), node.constant_ints(2, "ends")
+    axes, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps")
+    if starts is None or ends is None or (axes is None and node.has_input(3)):
+        return None
+    if steps is None and node.has_input(4):
+        return None
+    axes = list(range(len(starts))) if axes is None else axes
+    return list(zip(starts, ends, axes, steps or [1] * len(starts), strict=True))
+
+
+def _state_bound(
+    node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: IdBook
+) -> None:
+    if number == 0 or abs(number) > len(ids):
+        return
+    counted, sign = (ids[:number], 1) if number > 0 else (ids[number:], -1)
+    if node.has_input(position):
+        book.state_width(node, counted, input=position, entry=entry, sign=sign)
+    else:
+        book.state_width(node, counted, attribute=name, entry=entry, sign=sign)
+
+
+def _numbers(given: tuple[Tensor | None, ...], position: int) -> list[int] | None:
+    value = given[position] if position < len(given) else None
+    return None if value is None else [int(number) for number in value]
+
+
+def _slice_axis(x: Tensor, start: int, end: int, axis: int, step: int) -> Tensor:
+    places = range(x.shape[axis])[slice(*_bounds(start, end, step, x.shape[axis]), step)]
+    if step > 0:
+        return x[(slice(None),) * axis + (slice(places.start, places.stop, step),)]
+    return x.index_select(axis, torch.tensor(list(places), device=x.device, dtype=torch.int64))
+
+
+def _bounds(start: int, end: int, step: int, size: int) -> tuple[int | None, int | None]:
+    """Turn ONNX's bounds into Python's: an end before the first place, going backwards, is None."""
+    if step < 0 and end < -size:
+        return start, None
+    return start, end

@@ -1,0 +1,1 @@
+"""Which candidate is given back, and what may be claimed of it."""

@@ -1,0 +1,102 @@
+"""The whole job again, on a stand-in that never saw the held-out rows: what a cut costs where nothing is remembered.
+
+The original remembers such rows, and what is cut out of it forgets them by the way: its measured drop is that loss of
+memory too. And a candidate remembers some of them still, so that its own metric is too high as well. So the original's
+architecture is trained from fresh weights on the training rows, by labels and the original's answers to these rows, and
+narrowed just as the original was. All that is then compared has never seen the held-out rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+
+from spectral_engine.evaluation.evaluation import Evaluation
+from spectral_engine.methods.retrain.plan import plan_retraining
+from spectral_engine.methods.run import SpectralPath
+from spectral_engine.methods.run_plan import Task
+from spectral_engine.methods.schedule import Schedule
+from spectral_engine.preparation.prepare import Setup
+from spectral_engine.records.progress import OnProgress, Progress
+from spectral_engine.records.recipe import Prune, Recipe, Spectral
+
+STAND_IN, NARROWED = "stand-in", "rehearsal"  # folders
+FEWEST_STEPS = 1000  # of the stand-in's training
+PathOf = Callable[[Setup, Task], SpectralPath]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The stand-in, and the candidates that were cut out of it, from wide to narrow."""
+
+    stand_in: Path
+    candidates: tuple[Path, ...]
+    nodes: tuple[int, ...]
+
+
+def rehearse(setup: Setup, task: Task, path_of: PathOf, on_progress: OnProgress) -> Rehearsal:
+    """Train the stand-in and narrow it; resumes as the job's own path does, from folders of its own."""
+    quiet = _without_candidates(on_progress)
+    stand_in = _stand_in(setup, task, path_of, quiet)
+    evaluation = Evaluation(setup.meaning, stand_in, setup.splits, setup.recipe)
+    narrowed = replace(
+        task,
+        original=stand_in,
+        measure=evaluation.validation_metric,
+        score=evaluation.validation_score,
+        work_dir=_folder(task, NARROWED),
+        on_progress=quiet,
+    )
+    built = path_of(replace(setup, original=stand_in, evaluation=evaluation), narrowed).run()
+    return Rehearsal(
+        stand_in, tuple(item.path for item in built), tuple(item.cost.nodes for item in built)
+    )
+
+
+def share_of_rehearsal(task: Task) -> float:
+    """Return which part of the steps of a job with a rehearsal it takes."""
+    own = task.schedule.total_steps
+    extra = own + _schedule_of_stand_in(task).total_steps
+    return extra / (own + extra)
+
+
+def _stand_in(setup: Setup, task: Task, path_of: PathOf, tell: OnProgress) -> Path:
+    recipe = _from_fresh_weights(setup.recipe)
+    uncut = replace(
+        task,
+        recipe=recipe,
+        schedule=_schedule_of_stand_in(task),
+        work_dir=_folder(task, STAND_IN),
+        on_progress=tell,
+    )
+    return path_of(replace(setup, recipe=recipe), uncut).run()[0].path
+
+
+def _from_fresh_weights(recipe: Recipe) -> Recipe:
+    changes = {"method": "retrain", "spectral": Spectral(init="fresh"), "prune": Prune()}
+    return recipe.model_copy(update=changes)
+
+
+def _schedule_of_stand_in(task: Task) -> Schedule:
+    """Return the job's own epochs, or as many as it takes for fresh weights to learn anything."""
+    steps = task.feed.steps_per_epoch
+    training = task.recipe.training
+    epochs = max(training.epochs, ceil(FEWEST_STEPS / steps))
+    return plan_retraining(training.model_copy(update={"epochs": epochs}), steps)
+
+
+def _folder(task: Task, name: str) -> Path:
+    folder = task.work_dir / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _without_candidates(tell: OnProgress) -> OnProgress:
+    """Tell how far it is, and nothing of candidates: none of these is handed back."""
+
+    def told(progress: Progress) -> None:
+        tell(replace(progress, candidate=None, message="rehearsing on a stand-in"))
+
+    return told

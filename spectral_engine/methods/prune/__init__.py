@@ -1,0 +1,1 @@
+"""`prune`: remove nodes until a target is met."""

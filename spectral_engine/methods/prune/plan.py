@@ -1,0 +1,62 @@
+"""`prune`: remove nodes until a target is met; three ways to lay out one training and its candidates.
+
+- gradual: nodes go bite by bite while the model trains. The default.
+- post: train, rank by eigenvalues, cut, fine-tune (Buffoni et al., Sci. Rep. 12, 11201 (2022), "post-training").
+- pre: train the eigenvalues alone, rank, cut, train all that is left (ibid., "pre-training").
+"""
+
+from __future__ import annotations
+
+import math
+
+from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule
+from spectral_engine.records.recipe import Prune, Training
+
+LEAST_EVENTS = 40  # small bites hurt less than large ones
+HASTE = (
+    4.0  # t of the trunk is 1 − (1 − t)^HASTE of the way: most of the training is for what stays
+)
+RANKING_SHARE = 0.5  # of the epochs, before everything is cut at once; fine-tuning takes the rest
+
+
+def plan_pruning(training: Training, prune: Prune, steps_per_epoch: int) -> Schedule:
+    """Lay out when nodes go; no candidate sees more than `training.epochs` epochs from the start to its end."""
+    total = training.epochs * steps_per_epoch
+    if prune.when == "gradual":
+        return _gradual(prune.candidates, total)
+    return _at_once(prune, total)
+
+
+def _gradual(candidates: int, total: int) -> Schedule:
+    """Spread the narrowing over the trunk, most of it early."""
+    cooling = max(1, round(total * COOLING_SHARE))
+    trunk = max(candidates, total - cooling)
+    bites = max(1, min(math.ceil(LEAST_EVENTS / candidates), trunk // candidates))
+    count = candidates * bites
+    events = tuple(
+        Event(
+            step=max(1, round(trunk * (1 - (1 - index / count) ** (1 / HASTE)))),
+            fraction=index / count,
+            level=index // bites - 1 if index % bites == 0 else None,
+        )
+        for index in range(1, count + 1)
+    )
+    return Schedule(trunk, cooling, candidates, events)
+
+
+def _at_once(prune: Prune, total: int) -> Schedule:
+    """Train, then cut to every level from there, each with a fine-tuning of its own."""
+    tuning = round(total * (1 - RANKING_SHARE)) if prune.fine_tune else 0
+    trunk = max(1, total - tuning)
+    events = tuple(
+        Event(step=trunk, fraction=level / prune.candidates, level=level - 1)
+        for level in range(1, prune.candidates + 1)
+    )
+    return Schedule(
+        trunk_steps=trunk,
+        cooling_steps=tuning,
+        candidates=prune.candidates,
+        events=events,
+        trunk_cools=True,
+        branch_trains="both" if prune.when == "pre" else None,
+    )

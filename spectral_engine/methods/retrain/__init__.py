@@ -1,0 +1,1 @@
+"""`retrain`: train in spectral space and remove nothing."""

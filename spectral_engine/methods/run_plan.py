@@ -1,0 +1,42 @@
+"""What a method needs and does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.methods.schedule import Schedule
+from spectral_engine.onnx_io.source import Source
+from spectral_engine.records.progress import OnProgress
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.training.feed import Feed
+
+
+@dataclass(frozen=True)
+class Task:
+    """The job as planned: `asked` is the user's budget, `end` where the path ends."""
+
+    recipe: Recipe
+    original: Source
+    coupling: Coupling
+    start: Cost
+    asked: Budget
+    end: Budget
+    schedule: Schedule
+    feed: Feed
+    validation: Feed
+    score: Callable[[NDArray[Any]], float]  # of answers to the validation rows; higher is better
+    samples: dict[str, NDArray[np.generic]]
+    metric_name: str
+    measure: Callable[[Source], float]  # the metric of an ONNX file on the validation rows
+    provenance: dict[str, str]
+    work_dir: Path
+    on_progress: OnProgress
+    resumable: bool = True  # whether a later run finds what this one leaves in the folder

@@ -1,0 +1,1 @@
+"""Everything that a job needs before it trains, read and checked."""

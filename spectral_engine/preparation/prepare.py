@@ -1,0 +1,164 @@
+"""Everything that a compression needs before it trains: model, coupling, data, objective, all checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from spectral_engine.cost.budget import check_target
+from spectral_engine.data import Claim, Split, Splits, load_splits
+from spectral_engine.errors import DatasetMismatch, InvalidRequest
+from spectral_engine.evaluation.evaluation import Evaluation
+from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.meaning.data import understand_data
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.runtime import input_specs
+from spectral_engine.onnx_io.load import load_model
+from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.source import Source, as_source, source_sha256
+from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.recipe import HIGHER_IS_BETTER, Recipe
+from spectral_engine.training.objective import Objective, build_objective
+from spectral_engine.unforeseen import unforeseen
+
+COUNT_ANSWERS = {None, "accuracy", "balanced_accuracy", "f1_macro", "top5", "agreement"}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A compression that may start."""
+
+    recipe: Recipe
+    original: Source
+    coupling: Coupling
+    splits: Splits
+    meaning: Meaning
+    objective: Objective
+    evaluation: Evaluation
+    device: torch.device
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the uploaded file."""
+        return source_sha256(self.original)
+
+
+def prepare(
+    model: str | Path | bytes,
+    data: str | Path,
+    recipe: Recipe,
+    *,
+    label: str | None,
+    preprocessing: dict[str, Any] | None,
+    labels: LabelsOption | dict[str, Any] | None = None,
+) -> Setup:
+    """Import model and data and check that they fit; raises an EngineError that names what does not."""
+    device = choose_device(recipe.training.device)
+    with unforeseen(lambda: "importing the model"):
+        module, original = OnnxModule(load_model(model)), as_source(model)
+        inputs = input_specs(original)
+    option = labels_option(recipe, labels, label)
+    with unforeseen(lambda: "reading the data"):
+        splits = load_splits(
+            data,
+            inputs,
+            seed=recipe.seed,
+            label=option.column,
+            array=option.array,
+            outputs=tuple(module.output_names),
+            preprocessing=preprocessing,
+            claim=claim_of(recipe),
+        )
+    with unforeseen(lambda: "finding out what may be cut"):
+        coupling = couple(module)
+    with unforeseen(lambda: "finding out what the data mean"):
+        understood = understand_data(module, original, splits, recipe, option)
+    meaning, splits = understood.meaning, understood.splits
+    answers = understood.probe.answers_of(meaning.output)
+    nodes = graph_nodes(module.model)
+    objective = build_objective(
+        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
+    )
+    evaluation = Evaluation(meaning, original, splits, recipe)
+    check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
+    refuse_still_metric(recipe, evaluation)
+    return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+
+
+def claim_of(recipe: Recipe) -> Claim | None:
+    """Return what the held-out rows are to show, where the metric counts right answers."""
+    floor = recipe.target.max_metric_drop
+    if floor is None or recipe.metric not in COUNT_ANSWERS:
+        return None
+    return Claim(floor, recipe.target.confidence)
+
+
+def refuse_still_metric(recipe: Recipe, evaluation: Evaluation) -> None:
+    """Raise DatasetMismatch where a floor is asked for in a metric that would be kept whatever a model answers."""
+    if recipe.target.max_metric_drop is None or recipe.allow_poor_original:
+        return
+    if reason := evaluation.obstacle():
+        raise DatasetMismatch(
+            f"{reason}: max_metric_drop would mean nothing; ask for another metric",
+            pointer="#/recipe/metric",
+        )
+
+
+def labels_option(
+    recipe: Recipe, beside_data: LabelsOption | dict[str, Any] | None, label: str | None
+) -> LabelsOption:
+    """Return all that is said of the labels: what the recipe says wins over what the data set says.
+
+    Raises InvalidRequest by field.
+    """
+    said = _option(beside_data)
+    if recipe.labels is not None:
+        said = said.model_copy(update=recipe.labels.model_dump(exclude_unset=True))
+    if label is not None and said.column is None:
+        said = said.model_copy(update={"column": label})
+    return said
+
+
+def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
+    if isinstance(given, LabelsOption):
+        return given
+    try:
+        return LabelsOption.model_validate(given or {})
+    except ValidationError as error:
+        raise InvalidRequest.of(error, "labels") from error
+
+
+def other_outputs(module: OnnxModule, answering: str) -> tuple[str, ...]:
+    """Return the graph's outputs that hold floats, without the one that is judged."""
+    return tuple(
+        value.name
+        for value in module.model.graph.outputs
+        if value.name and value.name != answering
+        if value.dtype is not None and value.dtype.is_floating_point()
+    )
+
+
+def first_rows(split: Split, limit: int) -> Split:
+    """Return the first rows of a split."""
+    return split.take(np.arange(min(limit, split.rows)))
+
+
+def choose_device(asked: str) -> torch.device:
+    """Turn `auto` into what there is; raises InvalidRequest for a device that is not there."""
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            there = f"it has cuda:0 to cuda:{count - 1}" if count else "it has no CUDA device"
+            raise InvalidRequest(
+                f"{asked} is not on this machine: {there}", pointer="#/recipe/training/device"
+            )
+    return device
