@@ -26,7 +26,7 @@ from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.feed import Feed

@@ -32,7 +32,8 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.head import Head
-from spectral_engine.records.recipe import Precision, Recipe
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.training import Precision
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import normalize

@@ -25,7 +25,8 @@ from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.meaning.head import Head
-from spectral_engine.records.recipe import Recipe, Spectral
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.objective import Objective

@@ -24,7 +24,7 @@ TRANSPORT_OPTIONS = {
 }
 
 
-class Doorbell:
+class JobNotifier:
     """Rings workers through the broker at `broker_url`, or at the one that `url_file` names."""
 
     def __init__(self, broker_url: str | None, url_file: Path | None = None) -> None:

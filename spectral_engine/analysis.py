@@ -13,7 +13,7 @@ import onnx_ir as ir
 from pydantic import ValidationError
 
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
-from spectral_engine.cost.latency_budget import Stopwatch, check_in_time
+from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.data_check import check
 from spectral_engine.errors import EngineError, InvalidRequest
@@ -21,6 +21,7 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.methods.prune.options import Prune
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
 from spectral_engine.records.analysis import (
@@ -32,7 +33,8 @@ from spectral_engine.records.analysis import (
     Port,
 )
 from spectral_engine.records.labels import LabelsOption
-from spectral_engine.records.recipe import Prune, Target, Training
+from spectral_engine.records.target import Target
+from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
 
 BYTES = 4  # of a float
@@ -78,9 +80,9 @@ def _analyze(
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
-    def watch(limit: float) -> Stopwatch:
+    def watch(limit: float) -> LatencyProbe:
         feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
-        return Stopwatch(source, coupling, least, limit, feeds)
+        return LatencyProbe(source, coupling, least, limit, feeds)
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
@@ -145,7 +147,10 @@ def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
 
 
 def _feasible(
-    target: Target | dict[str, Any], start: Cost, floor: Cost, watch: Callable[[float], Stopwatch]
+    target: Target | dict[str, Any],
+    start: Cost,
+    floor: Cost,
+    watch: Callable[[float], LatencyProbe],
 ) -> Feasibility:
     try:
         asked = target if isinstance(target, Target) else Target.model_validate(target)

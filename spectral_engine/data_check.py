@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from spectral_engine.errors import DatasetMismatch
-from spectral_engine.preparation.prepare import Setup, prepare
+from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.labels import LabelsOption
-from spectral_engine.records.recipe import Recipe, Target
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.target import Target
 from spectral_engine.unforeseen import unforeseen
 
 
@@ -35,15 +36,15 @@ def check(
         )
 
 
-def _told(setup: Setup) -> DataCheck:
-    meaning = setup.splits.summary.meaning
+def _told(job: PreparedJob) -> DataCheck:
+    meaning = job.splits.summary.meaning
     if meaning is None:
         raise DatasetMismatch("nothing was understood of these data", pointer="#/file")
     return DataCheck(
-        model_sha256=setup.model_sha256,
-        data=setup.splits.summary,
+        model_sha256=job.model_sha256,
+        data=job.splits.summary,
         meaning=meaning,
-        metric=setup.evaluation.metric,
-        original=setup.evaluation.validation_baseline(),
-        still=setup.evaluation.obstacle(),
+        metric=job.evaluation.metric,
+        original=job.evaluation.validation_baseline(),
+        still=job.evaluation.obstacle(),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectral_engine.errors import ModelTooLarge
 from spectral_engine.records.report import CandidateEntry, Outcome, Report
-from spectral_engine.work_dir import Folder
+from spectral_engine.work_dir import WorkDir
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Candidate:
     entry: CandidateEntry
     path: Path
     external: tuple[Path, ...] = ()
-    folder: Folder | None = None
+    folder: WorkDir | None = None
 
     @property
     def id(self) -> str:

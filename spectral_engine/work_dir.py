@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 
 
-class Folder:
+class WorkDir:
     """The caller's folder, which stays; or one of its own, which goes when nobody holds this object any more."""
 
     def __init__(self, given: Path | None = None) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from celery import signals
 from celery.platforms import SecurityWarning
 
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.database import Database
 from worker.app import make_app
@@ -38,7 +38,7 @@ def run_worker(settings: Settings, queues: Sequence[str] = ("cpu",), concurrency
         os.environ["EIGENPRESS_QUEUES"] = json.dumps(list(queues))
         name = f"worker-{os.getpid()}@{socket.gethostname()}"
         database = Database(settings.database_url)
-        with Reaper(settings, database, Doorbell(broker_url), name):
+        with Reaper(settings, database, JobNotifier(broker_url), name):
             return _consume(broker_url, name, queues, concurrency)
 
 
@@ -67,7 +67,7 @@ def _broker(settings: Settings) -> Iterator[str]:
     if settings.broker_url is not None:
         yield settings.broker_url
         return
-    running = Doorbell(None, settings.broker_url_file).broker_url
+    running = JobNotifier(None, settings.broker_url_file).broker_url
     if running is not None and answers(running, 1.0):
         yield running
         return

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
 
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.database import Database
 from service.store.jobs.records import TERMINAL
@@ -28,7 +28,7 @@ class Reaper:
     """A thread that looks around every `reaper_seconds`, and says that its worker lives."""
 
     def __init__(
-        self, settings: Settings, database: Database, doorbell: Doorbell, worker: str
+        self, settings: Settings, database: Database, doorbell: JobNotifier, worker: str
     ) -> None:
         self._settings, self._database = settings, database
         self._doorbell, self._worker = doorbell, worker

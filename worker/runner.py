@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
@@ -30,7 +30,7 @@ class Runner:
     def __init__(
         self,
         stores: Stores,
-        doorbell: Doorbell,
+        doorbell: JobNotifier,
         drain: Drain,
         engines: Engines,
         queues: Sequence[str],
@@ -46,7 +46,7 @@ class Runner:
         stores = Stores(
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
-        doorbell = Doorbell(settings.broker_url, settings.broker_url_file)
+        doorbell = JobNotifier(settings.broker_url, settings.broker_url_file)
         return cls(stores, doorbell, drain, options.engines, options.queues)
 
     def run_next(self) -> str | None:

@@ -26,7 +26,7 @@ from service.api.models.endpoints import router as models
 from service.api.problems import handlers
 from service.api.problems.pages import router as problem_pages
 from service.api.reports.endpoints import router as reports
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
@@ -68,7 +68,7 @@ def make_context(settings: Settings) -> Context:
         database=database,
         job_reader=BatchReader(partial(read_many, database)),
         artifacts=ArtifactStore(settings.artifacts_url),
-        doorbell=Doorbell(settings.broker_url, settings.broker_url_file),
+        doorbell=JobNotifier(settings.broker_url, settings.broker_url_file),
     )
     context.metrics.watch_jobs(lambda: count_jobs(context))
     return context

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from service.api.health.metrics import Metrics
 from service.api.jobs.reader import BatchReader
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
@@ -32,7 +32,7 @@ class Context:
     settings: Settings
     database: Database
     artifacts: ArtifactStore
-    doorbell: Doorbell
+    doorbell: JobNotifier
     job_reader: BatchReader[ReadJob]
     metrics: Metrics = field(default_factory=Metrics)
     closing: bool = False

@@ -38,7 +38,7 @@ def _amount_option(text: str) -> Any:
 
 
 def _drop(value: str | None) -> str | None:
-    from spectral_engine.records.recipe import read_drop
+    from spectral_engine.records.target import read_drop
 
     if value is not None:
         try:

@@ -12,7 +12,7 @@ from service.api.analyses.schemas import ModelAnalysis
 from service.api.schemas import Page
 from service.client.transport import Transport
 from service.client.waiting import take_fields, wait_for_end, waiting
-from spectral_engine.records.recipe import Target
+from spectral_engine.records.target import Target
 
 
 class Analysis(ModelAnalysis):

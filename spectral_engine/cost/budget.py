@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.errors import InvalidRequest, TargetInfeasible
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.records.recipe import Target
+from spectral_engine.records.target import Target
 
 # How far the path goes when only the accuracy is bounded: the share of nodes at its narrow end.
 NARROWEST = 0.02

@@ -35,7 +35,7 @@ MARGIN = 0.9  # nodes will not go evenly, and clocks waver
 
 
 @dataclass(frozen=True)
-class Stopwatch:
+class LatencyProbe:
     """Times evenly narrowed copies of a model; `limit` is in ms, or up to 1 a share of the original's own time."""
 
     original: Source
@@ -67,7 +67,7 @@ class Stopwatch:
         return choose_removal(self.coupling, scores, Budget({"macs": macs}), least)
 
 
-def check_in_time(watch: Stopwatch, narrowest: int) -> None:
+def check_in_time(watch: LatencyProbe, narrowest: int) -> None:
     """Raise TargetInfeasible where the model is too slow even with the fewest multiply-adds."""
     if not watch.is_in_time(narrowest):
         unit = "of the model's own time" if watch.limit <= 1 else "ms"
@@ -78,7 +78,7 @@ def check_in_time(watch: Stopwatch, narrowest: int) -> None:
         )
 
 
-def macs_in_time(watch: Stopwatch, narrowest: int, kept: Path | None) -> int:
+def macs_in_time(watch: LatencyProbe, narrowest: int, kept: Path | None) -> int:
     """Return the most multiply-adds that are in time; a job that resumes finds in `kept` what it found before.
 
     Raises TargetInfeasible where there are none.

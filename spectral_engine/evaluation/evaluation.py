@@ -20,7 +20,8 @@ from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.labels import Task
-from spectral_engine.records.recipe import TASK_OF_METRIC, Metric, Recipe
+from spectral_engine.records.metrics import TASK_OF_METRIC, Metric
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Drop, Interval, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827

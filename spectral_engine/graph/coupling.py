@@ -20,8 +20,8 @@ from scipy.sparse.csgraph import connected_components
 from spectral_engine.graph.cost import ProductSum
 from spectral_engine.graph.coupling_recorder import (
     AxisIds,
+    CouplingRecorder,
     Frozen,
-    IdBook,
     Ids,
     Mix,
     Product,
@@ -193,7 +193,7 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
         if value.dtype is not None and value.dtype.is_floating_point()
     }
     floats = {name: traced.shapes[name] for name in bits}
-    book = IdBook(
+    book = CouplingRecorder(
         traced.shapes,
         frozenset(module.model.graph.initializers),
         frozenset(floats),
@@ -207,7 +207,7 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
     return replace(close_book(book, floats), frozen=frozen, bits=bits)
 
 
-def book_nodes(book: IdBook, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
+def book_nodes(book: CouplingRecorder, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
     for node in nodes:
         rule = find_rule(node)
@@ -240,7 +240,7 @@ def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ..
     )
 
 
-def close_book(book: IdBook, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
+def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
     """Turn unifications into groups; `sizes` are the shapes of the float initializers."""
     count, labels = _components(book)
     pinned = np.zeros(count, dtype=bool)
@@ -303,7 +303,7 @@ def narrowed_shape(shape: tuple[int, ...], axes: AxisIds | None, removed: Mark) 
     )
 
 
-def _components(book: IdBook) -> tuple[int, Ids]:
+def _components(book: CouplingRecorder) -> tuple[int, Ids]:
     empty = np.empty(0, dtype=np.int64)
     left = np.concatenate([*(a for a, _ in book.edges), empty])
     right = np.concatenate([*(b for _, b in book.edges), empty])
@@ -312,7 +312,7 @@ def _components(book: IdBook) -> tuple[int, Ids]:
     return int(count), labels.astype(np.int64)
 
 
-def _pin_around(node: Node, book: IdBook) -> None:
+def _pin_around(node: Node, book: CouplingRecorder) -> None:
     reason = f"operator {node.op_type} has no coupling rule"
     for name in node.inputs:
         if name is None:

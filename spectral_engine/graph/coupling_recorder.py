@@ -131,7 +131,7 @@ class Product:
 
 
 @dataclass
-class IdBook:
+class CouplingRecorder:
     """What the coupling rules write in: ids of axes, unifications, pins, transfers, shape facts.
 
     `shapes` holds the concrete shape of every value of one traced run over `batch` samples;

@@ -16,7 +16,7 @@ from spectral_engine.graph.operators import Mode
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.graph.placement import HOST, device_of
 from spectral_engine.graph.plan import as_tensor, make_plan
-from spectral_engine.onnx_io.initializers import Absent
+from spectral_engine.onnx_io.initializers import PlaceholderTensor
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -138,7 +138,9 @@ class OnnxModule(nn.Module):
         """Let go of an initializer that is held elsewhere: here and in the graph it reads as NaN from now on."""
         parameter, value = self._parameters_by_name[name], self.model.graph.initializers[name]
         parameter.data = _nothing(parameter.shape).to(parameter.device)
-        value.const_value = Absent(name, value.dtype or ir.DataType.FLOAT, parameter.shape)
+        value.const_value = PlaceholderTensor(
+            name, value.dtype or ir.DataType.FLOAT, parameter.shape
+        )
 
     def _hold_parameters(self) -> dict[str, nn.Parameter]:
         held = {}
@@ -247,7 +249,7 @@ def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
 
 
 def _held(tensor: ir.TensorProtocol) -> Tensor:
-    if isinstance(tensor, Absent):
+    if isinstance(tensor, PlaceholderTensor):
         return _nothing(tensor.shape.numpy())
     return _widened(as_tensor(_plain(tensor)))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
 from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
-from spectral_engine.onnx_io.initializers import Absent, add_initializer
+from spectral_engine.onnx_io.initializers import PlaceholderTensor, add_initializer
 
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
@@ -48,8 +48,8 @@ def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) ->
     if all(len(kept) == size for kept, size in zip(places, tensor.shape.numpy(), strict=True)):
         return
     shape = [len(kept) for kept in places]
-    if isinstance(tensor, Absent):
-        value.const_value = Absent(value.name or "", tensor.dtype, shape)
+    if isinstance(tensor, PlaceholderTensor):
+        value.const_value = PlaceholderTensor(value.name or "", tensor.dtype, shape)
     else:
         array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
         value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)

@@ -34,7 +34,7 @@ def order_of_tests(options: Sequence[Option], budget: Budget) -> list[int]:
     return order
 
 
-def walk(order: Sequence[int], passed: Sequence[bool]) -> list[FloorStatus]:
+def fixed_sequence_test(order: Sequence[int], passed: Sequence[bool]) -> list[FloorStatus]:
     """Return what came of each candidate; `passed` says of each whether its own test, at the full level, would pass."""
     found: list[FloorStatus] = ["left_out"] * len(passed)
     for position, index in enumerate(order):

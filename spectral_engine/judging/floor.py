@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from spectral_engine.cost.budget import Budget
 from spectral_engine.evaluation.evaluation import HeldOut
 from spectral_engine.judging.choice import Option, choose
-from spectral_engine.judging.fixed_sequence import narrowest_shown, order_of_tests, walk
+from spectral_engine.judging.fixed_sequence import (
+    fixed_sequence_test,
+    narrowest_shown,
+    order_of_tests,
+)
 from spectral_engine.measure.certificate import Evidence, rows_needed
-from spectral_engine.records.recipe import Target
 from spectral_engine.records.report import FloorStatus, FloorTest
+from spectral_engine.records.target import Target
 
 
 def pick(
@@ -27,7 +31,7 @@ def pick(
         return chosen, [None] * len(measured)
     order = order_of_tests(options, budget)
     level = 1 - target.confidence
-    statuses = walk(order, [item.p_value <= level for item in evidence])
+    statuses = fixed_sequence_test(order, [item.p_value <= level for item in evidence])
     shown = narrowest_shown(order, statuses)
     tests: list[FloorTest | None] = [
         _entry(target, item, status, order.index(i) + 1 if i in order else None)

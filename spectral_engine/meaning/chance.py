@@ -15,7 +15,7 @@ from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.skill import Skill
 from spectral_engine.measure.metrics import MetricRule, Rows, metric_rule
 from spectral_engine.measure.statistics import paired_drop
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 Array = NDArray[Any]
 CONFIDENCE = 0.98  # two-sided: 99 % one-sided, as everywhere for the original

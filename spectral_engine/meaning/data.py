@@ -21,7 +21,8 @@ from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.labels import LabelsOption, Task
-from spectral_engine.records.recipe import TASK_OF_METRIC, Recipe
+from spectral_engine.records.metrics import TASK_OF_METRIC
+from spectral_engine.records.recipe import Recipe
 
 
 @dataclass(frozen=True)

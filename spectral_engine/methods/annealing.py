@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spectral_engine.methods.run_plan import Task
+from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.training.averaging import Averages
 from spectral_engine.training.early_stopping import EarlyStopping
 from spectral_engine.training.trainer import Trainer
@@ -13,20 +13,20 @@ BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
 Tell = Callable[[int, float], None]  # steps done, loss
 
 
-def cool(twin: Trainer, task: Task, rate: float, tell: Tell) -> None:
+def anneal(twin: Trainer, plan: RunPlan, rate: float, tell: Tell) -> None:
     """Train the twin from `rate` to 0, and leave it with the weights that it ends with."""
-    training, seed = task.recipe.training, task.recipe.seed + BRANCH_SEED
+    training, seed = plan.recipe.training, plan.recipe.seed + BRANCH_SEED
     averages = Averages(twin, training.average)
     stopping = EarlyStopping(training.patience, twin.state) if training.patience else None
-    for step in range(task.schedule.cooling_steps):
-        loss = twin.step(task.feed.at_step(step, seed), rate * task.schedule.cooling_share(step))
+    for step in range(plan.schedule.cooling_steps):
+        loss = twin.step(plan.feed.at_step(step, seed), rate * plan.schedule.cooling_share(step))
         averages.observe()
         tell(step + 1, loss)
-        epoch_ends = (step + 1) % task.feed.steps_per_epoch == 0
-        if stopping and epoch_ends and stopping.is_over(task.score(twin.answers(task.validation))):
+        epoch_ends = (step + 1) % plan.feed.steps_per_epoch == 0
+        if stopping and epoch_ends and stopping.is_over(plan.score(twin.answers(plan.validation))):
             twin.restore(stopping.best_state(), twin.steps)
             break
     else:
         averages.apply()
-    twin.settle(task.feed, seed)
+    twin.settle(plan.feed, seed)
     twin.stop()

@@ -20,7 +20,7 @@ from spectral_engine.training.feed import Feed
 
 
 @dataclass(frozen=True)
-class Task:
+class RunPlan:
     """The job as planned: `asked` is the user's budget, `end` where the path ends."""
 
     recipe: Recipe

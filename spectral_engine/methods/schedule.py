@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from spectral_engine.records.recipe import Trains
+from spectral_engine.records.training import Training, Trains
 
 COOLING_SHARE = 0.3  # of the epochs: what every candidate trains after it has branched off
 WARM_UP_STEPS = 20
@@ -51,3 +51,16 @@ class Schedule:
 def half_cosine(step: int, steps: int) -> float:
     """Fall from 1 to 0 by half a cosine."""
     return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def one_training(training: Training, steps_per_epoch: int) -> Schedule:
+    """Lay out one training at a steady rate, its cooling, and one candidate at its end."""
+    total = training.epochs * steps_per_epoch
+    cooling = max(1, round(total * COOLING_SHARE))
+    trunk = max(1, total - cooling)
+    return Schedule(
+        trunk_steps=trunk,
+        cooling_steps=cooling,
+        candidates=1,
+        events=(Event(step=trunk, fraction=0.0, level=0),),
+    )

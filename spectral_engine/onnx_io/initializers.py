@@ -37,7 +37,7 @@ def derived(tensor: ir.TensorProtocol, change: Callable[[NDArray[Any]], None]) -
     return ir.LazyTensor(make, tensor.dtype, shape, name=tensor.name)
 
 
-class Absent(ir.LazyTensor):
+class PlaceholderTensor(ir.LazyTensor):
     """Stands in for an initializer that is held elsewhere: it knows type and shape, and reads as NaN."""
 
     def __init__(self, name: str, dtype: ir.DataType, shape: Sequence[int]) -> None:

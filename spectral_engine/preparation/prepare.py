@@ -23,7 +23,8 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import Source, as_source, source_sha256
 from spectral_engine.records.labels import LabelsOption
-from spectral_engine.records.recipe import HIGHER_IS_BETTER, Recipe
+from spectral_engine.records.metrics import HIGHER_IS_BETTER
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -31,7 +32,7 @@ COUNT_ANSWERS = {None, "accuracy", "balanced_accuracy", "f1_macro", "top5", "agr
 
 
 @dataclass(frozen=True)
-class Setup:
+class PreparedJob:
     """A compression that may start."""
 
     recipe: Recipe
@@ -57,7 +58,7 @@ def prepare(
     label: str | None,
     preprocessing: dict[str, Any] | None,
     labels: LabelsOption | dict[str, Any] | None = None,
-) -> Setup:
+) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
@@ -88,7 +89,7 @@ def prepare(
     evaluation = Evaluation(meaning, original, splits, recipe)
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
-    return Setup(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+    return PreparedJob(recipe, original, coupling, splits, meaning, objective, evaluation, device)
 
 
 def claim_of(recipe: Recipe) -> Claim | None:

@@ -13,7 +13,7 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.linear import takes_factors
-from spectral_engine.records.recipe import Spectral, Trains
+from spectral_engine.records.training import Spectral, Trains
 from spectral_engine.spectral.transfer import Form, SpectralTransfer
 
 FORMS: dict[Trains, Form] = {"both": "free", "eigenvalues": "free", "svd": "svd", "qr": "qr"}

@@ -23,7 +23,7 @@ ROWS = 1000  # of a kind that are asked, at most
 SHARES = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2)
 
 
-def find_share(original: Source, meaning: Meaning, splits: Splits, seed: int) -> float:
+def calibrate_swap_noise(original: Source, meaning: Meaning, splits: Splits, seed: int) -> float:
     """Return the share of float inputs to swap while training; 0 where there are no labels, or no error to spare.
 
     Wrong answers are counted on validation rows, changed ones on training rows: on those that will be swapped. An

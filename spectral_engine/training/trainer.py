@@ -16,7 +16,7 @@ from spectral_engine.errors import Diverged
 from spectral_engine.graph.coupling_recorder import AxisIds
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
-from spectral_engine.records.recipe import Precision, Training, Trains
+from spectral_engine.records.training import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
@@ -161,8 +161,8 @@ class Trainer:
         )
         return twin.restore(state, self.steps)
 
-    def lend(self, path: Path, trains: Trains | None = None) -> Trainer:
-        """Return a copy as `fork` does, but leave the tensors of this one in a file until `take_back`."""
+    def spill(self, path: Path, trains: Trains | None = None) -> Trainer:
+        """Return a copy as `fork` does, but leave the tensors of this one in a file until `reload`."""
         tensors = self.tensors()
         save_checkpoint(path, tensors, {})
         twin = self._twin(trains, tensors)
@@ -171,8 +171,8 @@ class Trainer:
             item.tensor.data = item.tensor.new_empty(0)
         return twin
 
-    def take_back(self, path: Path) -> None:
-        """Go on with the tensors that `lend` has left in a file."""
+    def reload(self, path: Path) -> None:
+        """Go on with the tensors that `spill` has left in a file."""
         stored = load_checkpoint(path)
         if stored is None:
             raise OSError(f"{path} is not whole")

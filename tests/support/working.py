@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore, key_of
 from service.store.candidates.records import CandidateRecord
@@ -55,7 +55,7 @@ class Shop:
     def __post_init__(self) -> None:
         self.database = Database(self.settings.database_url)
         self.artifacts = ArtifactStore(self.settings.artifacts_url)
-        self.doorbell = Doorbell(self.settings.broker_url, self.settings.broker_url_file)
+        self.doorbell = JobNotifier(self.settings.broker_url, self.settings.broker_url_file)
 
     def submit(
         self,

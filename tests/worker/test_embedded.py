@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.doorbell import Doorbell
+from service.doorbell import JobNotifier
 from service.settings import Settings
 from tests.support.running_service import command_line, descendants, is_alive
 from tests.support.working import wait_until
@@ -55,7 +55,7 @@ def server_of(process_id: int) -> int:
 
 def test_it_carries_messages_and_is_gone_afterwards(settings: Settings):
     with embedded_broker(settings) as url:
-        doorbell = Doorbell(None, settings.broker_url_file)
+        doorbell = JobNotifier(None, settings.broker_url_file)
         assert doorbell.broker_url == url
         assert doorbell.ring("job_1", "cpu")
         assert doorbell.pending("cpu") == 1
@@ -68,9 +68,9 @@ def test_it_carries_messages_and_is_gone_afterwards(settings: Settings):
 def test_messages_outlive_it(settings: Settings):
     for _ in range(2):
         with embedded_broker(settings):
-            Doorbell(None, settings.broker_url_file).ring("job_1", "cpu")
+            JobNotifier(None, settings.broker_url_file).ring("job_1", "cpu")
     with embedded_broker(settings) as url:
-        assert Doorbell(url).pending("cpu") == 2
+        assert JobNotifier(url).pending("cpu") == 2
 
 
 def test_only_who_reads_the_file_gets_in_and_only_from_this_machine(settings: Settings):
@@ -96,16 +96,16 @@ def own_addresses() -> set[str]:
 
 def test_a_second_process_uses_the_server_of_the_first(settings: Settings, owner):
     with embedded_broker(settings) as url:
-        assert Doorbell(url).reachable()
+        assert JobNotifier(url).reachable()
         assert not [one for one in descendants(os.getpid()) if one == server_of(owner.pid)][1:]
-    assert Doorbell(url).reachable(), "it is not the second one's to stop"
+    assert JobNotifier(url).reachable(), "it is not the second one's to stop"
 
 
 def test_a_server_that_is_killed_is_started_again_where_it_was(settings: Settings):
     with embedded_broker(settings) as url:
         killed = server_of(os.getpid())
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: not is_alive(killed) and Doorbell(url).reachable())
+        wait_until(lambda: not is_alive(killed) and JobNotifier(url).reachable())
         assert server_of(os.getpid()) != killed
 
 
@@ -117,7 +117,7 @@ def test_it_ends_with_an_owner_that_is_killed_and_the_next_one_starts_its_own(
     owner.wait()
     wait_until(lambda: not is_alive(server))
     with embedded_broker(settings) as url:
-        assert Doorbell(url).reachable()
+        assert JobNotifier(url).reachable()
 
 
 def test_where_there_is_no_server_the_remedy_is_named(settings: Settings, monkeypatch):

@@ -9,7 +9,7 @@ from pydantic import Field
 from service.api.problems.schemas import Problem
 from service.api.schemas import Request, Resource, Timestamp
 from spectral_engine.records.analysis import Analysis
-from spectral_engine.records.recipe import Target
+from spectral_engine.records.target import Target
 
 Status = Literal["queued", "running", "succeeded", "failed"]
 TERMINAL = frozenset({"succeeded", "failed"})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from service.store.candidates.records import CandidateRecord
-from spectral_engine.records.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.records.metrics import HIGHER_IS_BETTER, Metric
 
 PREFIX = "validation_"
 DROP = "validation_drop"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import follow, meet, normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
@@ -125,19 +125,19 @@ SHAPED = (
 
 
 @coupling(*PLAIN, *SHAPED)
-def activation_coupling(node: Node, book: IdBook) -> None:
+def activation_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
 @coupling("PRelu")
-def prelu_coupling(node: Node, book: IdBook) -> None:
+def prelu_coupling(node: Node, book: CouplingRecorder) -> None:
     """A slope for each node."""
     meet([node.input(0), node.input(1)], node.outputs[0], book)
 
 
 @coupling("Softmax", "LogSoftmax", "Hardmax")
-def softmax_coupling(node: Node, book: IdBook) -> None:
+def softmax_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axis share one sum: those that go are kept out of it."""
     rank = len(book.shapes[node.input(0)])
     first = normal(node.get("axis", -1 if node.opset >= 13 else 1), rank)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids, Product
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
 
@@ -242,7 +242,7 @@ def causal_convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-def couple_heads(node: Node, position: int, heads: int, book: IdBook) -> Ids | None:
+def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) -> Ids | None:
     """Make all entries of one head one node; return the heads' ids, None where the input holds no nodes.
 
     The input is [batch, heads, seq, size], or [batch, seq, heads · size].
@@ -253,7 +253,7 @@ def couple_heads(node: Node, position: int, heads: int, book: IdBook) -> Ids | N
     return unify_heads(book.axis(value, -1), heads, book)
 
 
-def unify_heads(ids: Ids | None, heads: int, book: IdBook) -> Ids | None:
+def unify_heads(ids: Ids | None, heads: int, book: CouplingRecorder) -> Ids | None:
     """Make each head's stretch of ids one node; return one id per head."""
     if ids is None:
         return None
@@ -263,7 +263,7 @@ def unify_heads(ids: Ids | None, heads: int, book: IdBook) -> Ids | None:
     return rows[:, 0]
 
 
-def share(queries: Ids | None, keys: Ids | None, book: IdBook) -> Ids | None:
+def share(queries: Ids | None, keys: Ids | None, book: CouplingRecorder) -> Ids | None:
     """Couple heads of queries with the heads of keys or values that they share; return the queries' ids."""
     if queries is None or keys is None:
         return book.join(queries, keys)
@@ -271,7 +271,7 @@ def share(queries: Ids | None, keys: Ids | None, book: IdBook) -> Ids | None:
 
 
 @coupling("Attention")
-def attention_coupling(node: Node, book: IdBook) -> None:
+def attention_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, with the queries that share their keys and values."""
     flat = len(book.shapes[node.input(0)]) == 3
     q_heads = node.get("q_num_heads", 0) if flat else book.shapes[node.input(0)][1]
@@ -302,7 +302,7 @@ def attention_coupling(node: Node, book: IdBook) -> None:
     count_attention(node, ids, book)
 
 
-def count_attention(node: Node, ids: Ids, book: IdBook) -> None:
+def count_attention(node: Node, ids: Ids, book: CouplingRecorder) -> None:
     """Record the multiply-adds of scores and mixing: 2 · seq · seq · head size for each head."""
     query, key = book.shapes[node.input(0)], book.shapes[node.input(1)]
     seq, other = query[-2], key[-2]
@@ -311,7 +311,7 @@ def count_attention(node: Node, ids: Ids, book: IdBook) -> None:
 
 
 @coupling("RotaryEmbedding")
-def rotary_coupling(node: Node, book: IdBook) -> None:
+def rotary_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads are turned alike."""
     source = node.input(0)
     heads = node.get("num_heads", 0)

@@ -7,11 +7,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spectral_engine.graph.coupling_recorder import AxisIds, Follows, IdBook, Ids, Origin, Source
+from spectral_engine.graph.coupling_recorder import (
+    AxisIds,
+    CouplingRecorder,
+    Follows,
+    Ids,
+    Origin,
+    Source,
+)
 from spectral_engine.onnx_io.node import Node
 
 
-def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
+def meet(operands: Sequence[str], output: str, book: CouplingRecorder) -> None:
     """Couple operands that are broadcast against each other.
 
     An axis of size 1 leaves the others' ids alone; where it holds a node itself, that node must stay,
@@ -31,7 +38,7 @@ def meet(operands: Sequence[str], output: str, book: IdBook) -> None:
             )
 
 
-def _meet_axis(operands: Sequence[str], axis: int, size: int, book: IdBook) -> Ids | None:
+def _meet_axis(operands: Sequence[str], axis: int, size: int, book: CouplingRecorder) -> Ids | None:
     """Return the ids along one axis of the output, counted from the right."""
     full: list[Ids | None] = []
     for name in operands:
@@ -51,7 +58,9 @@ def _meet_axis(operands: Sequence[str], axis: int, size: int, book: IdBook) -> I
     return ids
 
 
-def _constants_alone(operands: Sequence[str], axis: int, size: int, book: IdBook) -> Ids | None:
+def _constants_alone(
+    operands: Sequence[str], axis: int, size: int, book: CouplingRecorder
+) -> Ids | None:
     """Return ids for an axis that only initializers have: those that one of them holds, or new ones."""
     sized = [
         name
@@ -67,7 +76,7 @@ def _constants_alone(operands: Sequence[str], axis: int, size: int, book: IdBook
     return book.fresh(size) if found is None else found
 
 
-def follow(node: Node, book: IdBook) -> None:
+def follow(node: Node, book: CouplingRecorder) -> None:
     """Pass ids, constants and origins of numbers from the first input to the first output."""
     source, target = node.input(0), node.outputs[0]
     book.pass_on(source, target, held_ids(source, book))
@@ -77,13 +86,13 @@ def follow(node: Node, book: IdBook) -> None:
     follow_origins(node, book)
 
 
-def follow_origins(node: Node, book: IdBook) -> None:
+def follow_origins(node: Node, book: CouplingRecorder) -> None:
     """Pass on where the numbers of an integer vector stand."""
     if node.input(0) in book.origins or 0 in node.constants:
         book.origins[node.outputs[0]] = origins_of(node, 0, book)
 
 
-def held_ids(value: str, book: IdBook) -> AxisIds:
+def held_ids(value: str, book: CouplingRecorder) -> AxisIds:
     """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
     if value in book.float_initializers and value not in book.axes:
         shape = book.shapes[value]
@@ -91,7 +100,7 @@ def held_ids(value: str, book: IdBook) -> AxisIds:
     return book.ids(value)
 
 
-def origins_of(node: Node, position: int, book: IdBook) -> tuple[Source, ...]:
+def origins_of(node: Node, position: int, book: CouplingRecorder) -> tuple[Source, ...]:
     """Return where each number of an integer vector comes from."""
     if position in node.constants:
         count = node.constants[position].size
@@ -101,7 +110,7 @@ def origins_of(node: Node, position: int, book: IdBook) -> tuple[Source, ...]:
     return book.origins.get(value, (None,) * (shape[0] if shape else 1))
 
 
-def scale_origins(node: Node, book: IdBook) -> None:
+def scale_origins(node: Node, book: CouplingRecorder) -> None:
     """Follow a number through its product with one that the run decides, as heads × batch."""
     for position, other in ((0, 1), (1, 0)):
         factor = book.numbers.get(node.input(other))
@@ -112,7 +121,7 @@ def scale_origins(node: Node, book: IdBook) -> None:
             book.origins[node.outputs[0]] = (Origin(node, position, 0, times),)
 
 
-def choose_origins(node: Node, book: IdBook) -> None:
+def choose_origins(node: Node, book: CouplingRecorder) -> None:
     """Follow numbers through a choice, Where(shape = −1, ones, shape): each comes from the side that it equals."""
     found = book.numbers.get(node.outputs[0])
     sides = [book.numbers.get(node.input(position)) for position in (2, 1)]
@@ -136,7 +145,7 @@ def _same(side: NDArray[Any] | None, found: NDArray[Any], entry: int) -> bool:
     return side is not None and bool(side.reshape(-1)[entry] == found.reshape(-1)[entry])
 
 
-def state_width_at(source: Source, ids: Ids, book: IdBook) -> None:
+def state_width_at(source: Source, ids: Ids, book: CouplingRecorder) -> None:
     """Record that a number counts these ids, wherever it comes from; −1 and 0 follow by themselves."""
     if isinstance(source, Origin):
         if source.number > 0:
@@ -157,7 +166,7 @@ def normal(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
-def channels_only(node: Node, book: IdBook) -> None:
+def channels_only(node: Node, book: CouplingRecorder) -> None:
     """Pass on the ids along the channel axis, and none along space."""
     found = book.axis(node.input(0), 1)
     for output in node.outputs:

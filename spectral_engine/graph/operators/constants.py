@@ -7,7 +7,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import Follows, IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows
 from spectral_engine.graph.operators.axes import (
     origins_of,
     state_width_at,
@@ -90,7 +90,7 @@ def constant(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Shape")
-def shape_coupling(node: Node, book: IdBook) -> None:
+def shape_coupling(node: Node, book: CouplingRecorder) -> None:
     """Sizes are read when the model runs, and so follow by themselves."""
     source = node.input(0)
     axes = range(len(book.shapes[source]))[node.get("start", 0) : node.get("end", None)]
@@ -98,12 +98,12 @@ def shape_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("Size", "Range")
-def number_coupling(node: Node, book: IdBook) -> None:
+def number_coupling(node: Node, book: CouplingRecorder) -> None:
     """Numbers, not nodes."""
 
 
 @coupling("ConstantOfShape")
-def constant_of_shape_coupling(node: Node, book: IdBook) -> None:
+def constant_of_shape_coupling(node: Node, book: CouplingRecorder) -> None:
     """As narrow as what it meets."""
     target = node.outputs[0]
     axes = tuple(book.fresh(size) if size > 1 else None for size in book.shapes[target])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.convolution import convolution, convolution_coupling
 from spectral_engine.graph.operators.linear import gemm, gemm_coupling, matmul_coupling
@@ -212,7 +212,7 @@ def like_onnx(node: Node, mode: Mode) -> Function:
 
 
 @coupling("FusedConv", domain=MICROSOFT)
-def fused_convolution_coupling(node: Node, book: IdBook) -> None:
+def fused_convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     """A convolution; what is added to it meets it."""
     convolution_coupling(node, book)
     output = node.outputs[0]
@@ -222,14 +222,14 @@ def fused_convolution_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("FusedGemm", domain=MICROSOFT)
-def fused_gemm_coupling(node: Node, book: IdBook) -> None:
+def fused_gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Gemm; what follows it comes after its activation."""
     gemm_coupling(node, book)
     book.close_transfer(node.outputs[0])
 
 
 @coupling("FusedMatMul", "TransposeMatMul", domain=MICROSOFT)
-def fused_matmul_coupling(node: Node, book: IdBook) -> None:
+def fused_matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     """MatMul, with either side turned."""
     if node.get("transBatchA", 0) or node.get("transBatchB", 0):
         for name in node.inputs:
@@ -240,19 +240,19 @@ def fused_matmul_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("Gelu", "QuickGelu", domain=MICROSOFT)
-def gelu_coupling(node: Node, book: IdBook) -> None:
+def gelu_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
 @coupling("FastGelu", "BiasGelu", "BiasAdd", domain=MICROSOFT)
-def bias_coupling(node: Node, book: IdBook) -> None:
+def bias_coupling(node: Node, book: CouplingRecorder) -> None:
     """A bias for each node."""
     meet([name for name in node.inputs if name is not None], node.outputs[0], book)
 
 
 @coupling("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
-def skip_norm_coupling(node: Node, book: IdBook) -> None:
+def skip_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """A sum, then a norm over those of its nodes that stay."""
     summed = [node.input(0), node.input(1)]
     scales = [node.input(2)]
@@ -272,13 +272,13 @@ def skip_norm_coupling(node: Node, book: IdBook) -> None:
 
 @coupling("SimplifiedLayerNormalization", domain=MICROSOFT)
 @coupling("SimplifiedLayerNormalization")
-def simplified_coupling(node: Node, book: IdBook) -> None:
+def simplified_coupling(node: Node, book: CouplingRecorder) -> None:
     """The norm of the nodes that stay."""
     layer_norm_coupling(node, book)
 
 
 @coupling("EmbedLayerNormalization", domain=MICROSOFT)
-def embed_coupling(node: Node, book: IdBook) -> None:
+def embed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Tables share their columns with one another, and with the norm over those that stay."""
     output = node.outputs[0]
     width = book.fresh(book.shapes[output][-1])

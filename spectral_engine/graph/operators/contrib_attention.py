@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Product, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, Transfer
 from spectral_engine.graph.operators.attention import (
     count_attention,
     couple_heads,
@@ -190,7 +190,7 @@ def group_query_attention(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Attention", domain=MICROSOFT)
-def packed_coupling(node: Node, book: IdBook) -> None:
+def packed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, from all three parts of the packed matrix."""
     source, heads = node.input(0), node.get("num_heads", 1)
     initializer, order = book.constant(node.input(1)) or ("", ())
@@ -223,7 +223,7 @@ def packed_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("MultiHeadAttention", "GroupQueryAttention", domain=MICROSOFT)
-def heads_coupling(node: Node, book: IdBook) -> None:
+def heads_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, with the queries that share their keys and values."""
     heads = node.get("num_heads", 1)
     shared = node.get("kv_num_heads", heads)
@@ -259,6 +259,6 @@ def heads_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("RotaryEmbedding", domain=MICROSOFT)
-def rotary_heads_coupling(node: Node, book: IdBook) -> None:
+def rotary_heads_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads are turned alike."""
     rotary_coupling(node, book)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Transfer
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
@@ -147,14 +147,14 @@ def _sample(x: Tensor, places: Tensor) -> Tensor:
 
 
 @coupling("Conv")
-def convolution_coupling(node: Node, book: IdBook) -> None:
+def convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [out, in / group, ...]; every output position takes a whole kernel."""
     ends = _ends(node, book, out_axis=0)
     _add_convolution(node, book, ends, positions=book.positions(node.outputs[0], 1), gain=1.0)
 
 
 @coupling("ConvTranspose")
-def transposed_coupling(node: Node, book: IdBook) -> None:
+def transposed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [in, out / group, ...]; every input position spreads over a whole kernel."""
     ends = _ends(node, book, out_axis=1)
     gain = 1.0 / prod(node.get("strides", [1]))
@@ -171,7 +171,7 @@ class _Ends:
     in_axis: int | None
 
 
-def _ends(node: Node, book: IdBook, out_axis: int) -> _Ends:
+def _ends(node: Node, book: CouplingRecorder, out_axis: int) -> _Ends:
     """Couple channels of input, output and weight.
 
     Several groups can be narrowed in two ways: whole groups go, with all that they read and make, or the same
@@ -193,13 +193,15 @@ def _ends(node: Node, book: IdBook, out_axis: int) -> _Ends:
     return _Ends(made, (channels, own), 1, 0)
 
 
-def _unify_along(rows: Ids, book: IdBook) -> None:
+def _unify_along(rows: Ids, book: CouplingRecorder) -> None:
     """Make each row [row, members] one node."""
     if rows.shape[1] > 1:
         book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
 
 
-def _add_convolution(node: Node, book: IdBook, ends: _Ends, positions: int, gain: float) -> None:
+def _add_convolution(
+    node: Node, book: CouplingRecorder, ends: _Ends, positions: int, gain: float
+) -> None:
     shape = book.shapes[node.input(1)]
     spatial = len(shape) - 2
     book.attach(node.input(1), (*ends.weight, *(None,) * spatial))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import choose_origins, follow, meet, scale_origins
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.unsigned import WIDE, from_numpy, with_numpy
@@ -185,13 +185,13 @@ def _limits(x: Tensor, least: Tensor | None, most: Tensor | None) -> tuple[Tenso
 
 
 @coupling(*(UNARY.keys() - {"Det"}), "Clip", "BitwiseNot", "IsInf")
-def unary_coupling(node: Node, book: IdBook) -> None:
+def unary_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
 @coupling(*(BINARY.keys() - {"Add"}), *FOLDS, "Div", "Pow", "Mean", "Where", "Mod", "BitShift")
-def elementwise_coupling(node: Node, book: IdBook) -> None:
+def elementwise_coupling(node: Node, book: CouplingRecorder) -> None:
     """Operands meet node by node."""
     if node.op_type == "Mul":
         scale_origins(node, book)
@@ -201,7 +201,7 @@ def elementwise_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("Add")
-def add_coupling(node: Node, book: IdBook) -> None:
+def add_coupling(node: Node, book: CouplingRecorder) -> None:
     """Operands meet; a constant of one entry per node, added directly after a transfer, is its bias."""
     elementwise_coupling(node, book)
     for value, constant in ((0, 1), (1, 0)):
@@ -217,5 +217,5 @@ def add_coupling(node: Node, book: IdBook) -> None:
             return
 
 
-def _entries(name: str, book: IdBook) -> int:
+def _entries(name: str, book: CouplingRecorder) -> int:
     return prod(book.shapes[name])

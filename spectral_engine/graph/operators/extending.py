@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids, Origin
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Origin
 from spectral_engine.graph.operators.axes import (
     held_ids,
     origins_of,
@@ -75,7 +75,7 @@ def _fold_around(x: Tensor, around: list[int], fold: Callable[[Tensor, int], Ten
 
 
 @coupling("Pad")
-def pad_coupling(node: Node, book: IdBook) -> None:
+def pad_coupling(node: Node, book: CouplingRecorder) -> None:
     """Constant nodes may be added at the two ends of a row."""
     source, target = node.input(0), node.outputs[0]
     ids, rank = book.ids(source), len(book.shapes[source])
@@ -98,7 +98,7 @@ def pad_coupling(node: Node, book: IdBook) -> None:
 
 
 def _padded(
-    node: Node, axis: int, rank: int, own: Ids, around: tuple[int, int], book: IdBook
+    node: Node, axis: int, rank: int, own: Ids, around: tuple[int, int], book: CouplingRecorder
 ) -> Ids:
     begin, end = book.fresh(around[0]), book.fresh(around[1])
     for ids, entry in ((begin, axis), (end, axis + rank)):
@@ -125,7 +125,7 @@ def expand(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Expand")
-def expand_coupling(node: Node, book: IdBook) -> None:
+def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes pass; an axis that a constant is stretched along is as narrow as what it meets."""
     source, target = node.input(0), node.outputs[0]
     constant = source in book.initializers or not book.depends_on_input(source)
@@ -162,7 +162,7 @@ def tile(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Tile")
-def tile_coupling(node: Node, book: IdBook) -> None:
+def tile_coupling(node: Node, book: CouplingRecorder) -> None:
     """A row of nodes, several times over."""
     source, target = node.input(0), node.outputs[0]
     before, after = book.shapes[source], book.shapes[target]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
@@ -235,14 +235,14 @@ def _best(
 
 
 @coupling("GridSample")
-def grid_sample_coupling(node: Node, book: IdBook) -> None:
+def grid_sample_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel alone, read at the same places."""
     book.pin_value(node.input(1), "says where to read")
     channels_only(node, book)
 
 
 @coupling("DepthToSpace")
-def depth_to_space_coupling(node: Node, book: IdBook) -> None:
+def depth_to_space_coupling(node: Node, book: CouplingRecorder) -> None:
     """The channels of one block become one node."""
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is None:
@@ -253,7 +253,7 @@ def depth_to_space_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("SpaceToDepth")
-def space_to_depth_coupling(node: Node, book: IdBook) -> None:
+def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
     """A node's pixels become channels that go together."""
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is not None:

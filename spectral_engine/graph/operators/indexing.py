@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import held_ids, normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, torch_type
@@ -203,7 +203,7 @@ def reverse_sequence(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Gather")
-def gather_coupling(node: Node, book: IdBook) -> None:
+def gather_coupling(node: Node, book: CouplingRecorder) -> None:
     """What is looked up by index must stay where it is; the other axes keep their nodes."""
     source, indices, target = node.input(0), node.input(1), node.outputs[0]
     if source in book.origins and 1 in node.constants:
@@ -218,7 +218,7 @@ def gather_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("Trilu", "EyeLike", "ReverseSequence")
-def whole_axes_coupling(node: Node, book: IdBook) -> None:
+def whole_axes_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axes that places speak of must stay; the others pass."""
     source = node.input(0)
     rank = len(book.shapes[source])

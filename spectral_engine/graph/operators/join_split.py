@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
 from spectral_engine.graph.operators.axes import (
     held_ids,
     normal,
@@ -25,7 +25,7 @@ def concat(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Concat")
-def concat_coupling(node: Node, book: IdBook) -> None:
+def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     """Rows of nodes one after another; other axes meet."""
     target = node.outputs[0]
     parts = [name for name in node.inputs if name is not None]
@@ -74,7 +74,7 @@ def split(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Split")
-def split_coupling(node: Node, book: IdBook) -> None:
+def split_coupling(node: Node, book: CouplingRecorder) -> None:
     """Parts of a row of nodes; equal parts that nobody sizes can only be narrowed alike."""
     source = node.input(0)
     ids = held_ids(source, book)
@@ -98,7 +98,7 @@ def split_coupling(node: Node, book: IdBook) -> None:
         )
 
 
-def _state_part(node: Node, position: int, part: Ids, book: IdBook) -> None:
+def _state_part(node: Node, position: int, part: Ids, book: CouplingRecorder) -> None:
     if node.has_input(1):
         state_width_at(origins_of(node, 1, book)[position], part, book)
     elif "split" in node.attributes:
@@ -128,7 +128,7 @@ def slice_(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Slice")
-def slice_coupling(node: Node, book: IdBook) -> None:
+def slice_coupling(node: Node, book: CouplingRecorder) -> None:
     """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
     source, target = node.input(0), node.outputs[0]
     axes: list[Ids | None] = list(held_ids(source, book))
@@ -165,7 +165,7 @@ def _slice_bounds(node: Node) -> list[tuple[int, int, int, int]] | None:
 
 
 def _state_bound(
-    node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: IdBook
+    node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: CouplingRecorder
 ) -> None:
     if number == 0 or abs(number) > len(ids):
         return

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids, Product, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product, Transfer
 from spectral_engine.graph.factored import Factored
 from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
@@ -58,7 +58,7 @@ def einsum(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Gemm")
-def gemm_coupling(node: Node, book: IdBook) -> None:
+def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer, turned or not."""
     left, right, output = node.input(0), node.input(1), node.outputs[0]
     left_in = 0 if node.get("transA", 0) else 1
@@ -84,7 +84,7 @@ def gemm_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("MatMul")
-def matmul_coupling(node: Node, book: IdBook) -> None:
+def matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer; else a sum over what both hold along one axis."""
     left, right = node.input(0), node.input(1)
     ranks = len(book.shapes[left]), len(book.shapes[right])
@@ -101,7 +101,7 @@ def matmul_coupling(node: Node, book: IdBook) -> None:
 
 def linear_map(
     node: Node,
-    book: IdBook,
+    book: CouplingRecorder,
     data: str,
     data_axis: int,
     weight: str,
@@ -150,7 +150,7 @@ def linear_map(
     return ids
 
 
-def _product(node: Node, book: IdBook) -> None:
+def _product(node: Node, book: CouplingRecorder) -> None:
     """Two activations: batch axes meet, the contracted one is summed over the nodes that stay."""
     left, right, output = node.input(0), node.input(1), node.outputs[0]
     contracted = _contract(node, book, -1, -2)
@@ -169,7 +169,7 @@ def _product(node: Node, book: IdBook) -> None:
     book.products.append(Product(total // prod(len(ids) for ids in terms), tuple(terms)))
 
 
-def _contract(node: Node, book: IdBook, left_axis: int, right_axis: int) -> Ids | None:
+def _contract(node: Node, book: CouplingRecorder, left_axis: int, right_axis: int) -> Ids | None:
     """Make what is summed over one row of nodes; return its ids."""
     left, right = node.input(0), node.input(1)
     ids = book.join(book.axis(left, left_axis), book.axis(right, right_axis))
@@ -178,7 +178,7 @@ def _contract(node: Node, book: IdBook, left_axis: int, right_axis: int) -> Ids 
 
 
 @coupling("Einsum")
-def einsum_coupling(node: Node, book: IdBook) -> None:
+def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes of one letter are one row of nodes; a letter that the result lacks is summed over."""
     equation = node.get("equation", "").replace(" ", "")
     left, _, result = equation.partition("->")
@@ -215,7 +215,9 @@ def einsum_coupling(node: Node, book: IdBook) -> None:
     book.products.append(Product(max(1, total), held))
 
 
-def _einsum_transfer(node: Node, terms: list[str], result: str, place: int, book: IdBook) -> bool:
+def _einsum_transfer(
+    node: Node, terms: list[str], result: str, place: int, book: CouplingRecorder
+) -> bool:
     """Record an einsum of one weight [in, out] as a transfer; say whether it is one."""
     weight, data = terms[place], terms[1 - place]
     summed = [c for c in weight if c in data and c not in result]

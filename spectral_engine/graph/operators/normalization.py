@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
@@ -90,7 +90,7 @@ def group_normalization(node: Node, mode: Mode) -> Function:
 
 
 @coupling("BatchNormalization", "InstanceNormalization")
-def channel_norm_coupling(node: Node, book: IdBook) -> None:
+def channel_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel by its own statistics; γ directly after a transfer takes the place of its eigenvalues."""
     source, output = node.input(0), node.outputs[0]
     ids = book.nodes_of(source, 1)
@@ -106,7 +106,7 @@ def channel_norm_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("LayerNormalization", "RMSNormalization")
-def layer_norm_coupling(node: Node, book: IdBook) -> None:
+def layer_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes share their statistics: those that go are kept out of mean and variance."""
     source = node.input(0)
     ids, rank = book.ids(source), len(book.shapes[source])
@@ -124,7 +124,7 @@ def layer_norm_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("GroupNormalization")
-def group_norm_coupling(node: Node, book: IdBook) -> None:
+def group_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Whole groups go, so that the statistics of the others stay what they are."""
     source, groups = node.input(0), node.get("num_groups", 1)
     channels = book.nodes_of(source, 1)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
@@ -199,6 +199,6 @@ def global_lp_pool(node: Node, mode: Mode) -> Function:
 
 
 @coupling("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def pool_coupling(node: Node, book: IdBook) -> None:
+def pool_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel alone, over its positions."""
     channels_only(node, book)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
 
@@ -297,7 +297,7 @@ ACTIVATIONS: dict[str, tuple[Made, float | None, float | None]] = {
 
 
 @coupling("LSTM", "GRU", "RNN")
-def recurrent_coupling(node: Node, book: IdBook) -> None:
+def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     """A hidden node is a row in every gate and a column of what the gates read back; both directions share it."""
     gates, directions = (
         GATES[node.op_type],

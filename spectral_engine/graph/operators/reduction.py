@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids, MixKind
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, MixKind
 from spectral_engine.graph.operators.axes import normal
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
@@ -97,7 +97,7 @@ KEPT_OUT: dict[str, MixKind] = {
 
 
 @coupling(*REDUCTIONS, "ArgMax", "ArgMin")
-def reduction_coupling(node: Node, book: IdBook) -> None:
+def reduction_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that stay keep their nodes; a reduction over nodes goes over those that stay."""
     source, rank = node.input(0), len(book.shapes[node.input(0)])
     reduced = _reduced_axes(node, rank)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spectral_engine.graph.coupling_recorder import IdBook
+    from spectral_engine.graph.coupling_recorder import CouplingRecorder
     from spectral_engine.onnx_io.node import Node
 
 # Takes one tensor (or None) per ONNX input; gives one tensor, or a tuple where there are several outputs.
@@ -23,7 +23,7 @@ class Mode:
 
 
 Build = Callable[["Node", Mode], Function]
-Rule = Callable[["Node", "IdBook"], None]
+Rule = Callable[["Node", "CouplingRecorder"], None]
 
 _builds: dict[tuple[str, str], Build] = {}
 _rules: dict[tuple[str, str], Rule] = {}

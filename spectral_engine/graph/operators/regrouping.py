@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_engine.graph.coupling_recorder import AxisIds, IdBook, Ids
+from spectral_engine.graph.coupling_recorder import AxisIds, CouplingRecorder, Ids
 from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.onnx_io.node import Node
 
@@ -47,7 +47,7 @@ def segments(before: Sequence[int], after: Sequence[int]) -> list[Segment]:
     return found
 
 
-def regroup(node: Node, book: IdBook) -> None:
+def regroup(node: Node, book: CouplingRecorder) -> None:
     """Give the output of a reshape its ids: axes merged repeat them, an axis split keeps those of one part.
 
     Where (heads × size) is taken apart, all entries of one head become one node.
@@ -66,7 +66,9 @@ def regroup(node: Node, book: IdBook) -> None:
     book.write(target, tuple(axes))
 
 
-def _merge(segment: Segment, shape: Sequence[int], axes: AxisIds, book: IdBook) -> Ids | None:
+def _merge(
+    segment: Segment, shape: Sequence[int], axes: AxisIds, book: CouplingRecorder
+) -> Ids | None:
     """Return the ids along a segment laid out flat; of several axes with nodes only one can keep them."""
     held = [(axis, ids) for axis in segment.before if (ids := axes[axis]) is not None]
     held = [(axis, ids) for axis, ids in held if shape[axis] > 1]
@@ -84,7 +86,9 @@ def _merge(segment: Segment, shape: Sequence[int], axes: AxisIds, book: IdBook) 
     return np.broadcast_to(ids.reshape(own), sizes).reshape(-1)
 
 
-def _spread(flat: Ids, segment: Segment, node: Node, book: IdBook) -> tuple[int | None, Ids]:
+def _spread(
+    flat: Ids, segment: Segment, node: Node, book: CouplingRecorder
+) -> tuple[int | None, Ids]:
     """Lay flat ids out over the axes of the output; return the axis that holds nodes, and its ids."""
     after = book.shapes[node.outputs[0]]
     wide = [axis for axis in segment.after if after[axis] > 1]
@@ -105,7 +109,7 @@ def _rows(table: Ids, place: int) -> Ids:
     return np.moveaxis(table, place, 0).reshape(table.shape[place], -1)
 
 
-def _kept_axis(wide: list[int], table: Ids, node: Node, book: IdBook) -> int:
+def _kept_axis(wide: list[int], table: Ids, node: Node, book: CouplingRecorder) -> int:
     """Choose which part of a split axis holds the nodes: heads, not their sizes, nor what is indexed next."""
     for place, axis in enumerate(wide):
         rows = _rows(table, place)
@@ -117,7 +121,7 @@ def _kept_axis(wide: list[int], table: Ids, node: Node, book: IdBook) -> int:
     return whole[0]
 
 
-def _is_taken_apart(value: str, axis: int, book: IdBook, depth: int = LOOK_AHEAD) -> bool:
+def _is_taken_apart(value: str, axis: int, book: CouplingRecorder, depth: int = LOOK_AHEAD) -> bool:
     rank = len(book.shapes[value])
     for reader in book.readers.get(value, ()):
         if reader.op_type == "Transpose" and depth:
@@ -154,7 +158,7 @@ def _indexed_axes(reader: Node, rank: int) -> list[int]:
     return list(range(rank)) if axes is None else [axis % rank for axis in axes]
 
 
-def _is_shuffled(value: str, pair: list[int], book: IdBook) -> bool:
+def _is_shuffled(value: str, pair: list[int], book: CouplingRecorder) -> bool:
     """Say whether two axes swap their places and are merged again, as channels are shuffled."""
     rank = len(book.shapes[value])
     for reader in book.readers.get(value, ()):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
 from spectral_engine.graph.operators.axes import origins_of, state_width_at
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size
@@ -275,7 +275,7 @@ def _outside(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
 
 
 @coupling("Resize", "Upsample")
-def resize_coupling(node: Node, book: IdBook) -> None:
+def resize_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that keep their length keep their nodes; a stated length follows."""
     source, target = node.input(0), node.outputs[0]
     before, after = book.shapes[source], book.shapes[target]

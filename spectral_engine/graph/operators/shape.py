@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import (
     follow,
     follow_origins,
@@ -60,7 +60,7 @@ def cast_like(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Identity", "Dropout", "Cast", "CastLike")
-def pass_coupling(node: Node, book: IdBook) -> None:
+def pass_coupling(node: Node, book: CouplingRecorder) -> None:
     """The same nodes under another name."""
     follow(node, book)
 
@@ -87,7 +87,7 @@ def reshape(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Reshape")
-def reshape_coupling(node: Node, book: IdBook) -> None:
+def reshape_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes are regrouped; the numbers that state their lengths follow."""
     follow_origins(node, book)
     regroup(node, book)
@@ -118,7 +118,7 @@ def flatten(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Flatten")
-def flatten_coupling(node: Node, book: IdBook) -> None:
+def flatten_coupling(node: Node, book: CouplingRecorder) -> None:
     """Each node's positions become entries of their own, which go together."""
     regroup(node, book)
 
@@ -131,7 +131,7 @@ def transpose(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Transpose")
-def transpose_coupling(node: Node, book: IdBook) -> None:
+def transpose_coupling(node: Node, book: CouplingRecorder) -> None:
     """The axes' ids, in the new order; a turned initializer is still that initializer."""
     source, target = node.input(0), node.outputs[0]
     ids = held_ids(source, book)
@@ -170,7 +170,7 @@ def unsqueeze(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Squeeze", "Unsqueeze")
-def unit_axes_coupling(node: Node, book: IdBook) -> None:
+def unit_axes_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes of length 1 come and go."""
     follow_origins(node, book)
     regroup(node, book)

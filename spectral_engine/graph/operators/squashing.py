@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import IdBook
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.onnx_io.node import Node
@@ -108,19 +108,19 @@ def cumulative(node: Node, mode: Mode) -> Function:
 
 
 @coupling("Shrink")
-def shrink_coupling(node: Node, book: IdBook) -> None:
+def shrink_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
 @coupling("SwiGLU")
-def swiglu_coupling(node: Node, book: IdBook) -> None:
+def swiglu_coupling(node: Node, book: CouplingRecorder) -> None:
     """A gate for each node."""
     meet([node.input(0), node.input(1)], node.outputs[0], book)
 
 
 @coupling("LpNormalization", "CumSum")
-def running_coupling(node: Node, book: IdBook) -> None:
+def running_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axis share a norm or a running sum: those that go are kept out of it."""
     source, rank = node.input(0), len(book.shapes[node.input(0)])
     stated = node.constant_ints(1) if node.op_type == "CumSum" else [node.get("axis", -1)]
@@ -132,7 +132,7 @@ def running_coupling(node: Node, book: IdBook) -> None:
 
 
 @coupling("LRN")
-def lrn_coupling(node: Node, book: IdBook) -> None:
+def lrn_coupling(node: Node, book: CouplingRecorder) -> None:
     """Neighbouring channels damp one another: where they stand matters."""
     book.pin(book.axis(node.input(0), 1), "is damped by its neighbours")
     book.pass_on(node.input(0), node.outputs[0])

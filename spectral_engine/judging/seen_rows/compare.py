@@ -8,12 +8,13 @@ from pathlib import Path
 
 from spectral_engine.cost.budget import Budget
 from spectral_engine.evaluation.evaluation import Evaluation, HeldOut
-from spectral_engine.judging.choice import Option, Verdict
+from spectral_engine.judging.choice import Option
 from spectral_engine.judging.floor import pick
 from spectral_engine.judging.seen_rows.memory import Memory
 from spectral_engine.judging.seen_rows.rehearsal import Rehearsal
+from spectral_engine.judging.verdict import Verdict
 from spectral_engine.meaning.probe import spread_rows
-from spectral_engine.preparation.prepare import Setup
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.report import FloorTest
 from spectral_engine.records.seen_rows import Reading, Rehearsed
 
@@ -56,7 +57,7 @@ class Readings:
 
 
 def both_readings(
-    setup: Setup,
+    job: PreparedJob,
     memory: Memory,
     unseen: ReadAs,
     options: Sequence[Option],
@@ -67,12 +68,12 @@ def both_readings(
     found = memory.rehearsal
     if found is None:
         return Readings(unseen, unseen)
-    fair = _against_the_better(setup, found)
+    fair = _against_the_better(job, found)
     stand_in = fair.held_out_baseline().value
     if len(found.candidates) != len(files):
         other = "the rehearsal made other candidates"
         return Readings(unseen, unseen, stand_in=stand_in, doubt=other)
-    allowance = _allowance(setup, fair, stand_in)
+    allowance = _allowance(job, fair, stand_in)
     drops = [fair.validation_drop(file) for file in found.candidates]
     own = [
         Option(option.cost, drop.value, drop.interval.high)
@@ -82,25 +83,25 @@ def both_readings(
         _worse(_judged(fair, rehearsed, allowance), _judged(fair, file, allowance))
         for rehearsed, file in zip(found.candidates, files, strict=True)
     ]
-    seen = ReadAs("seen", *pick(own, asked, setup.recipe.target, measured), measured)
+    seen = ReadAs("seen", *pick(own, asked, job.recipe.target, measured), measured)
     rehearsed = [_entry(item, nodes) for item, nodes in zip(measured, found.nodes, strict=True)]
     doubt = _doubt(fair, files[-1])
     decided = seen if memory.said and doubt is None else unseen
     return Readings(unseen, decided, seen, rehearsed, stand_in, allowance, doubt)
 
 
-def _allowance(setup: Setup, fair: Evaluation, stand_in: float) -> float:
+def _allowance(job: PreparedJob, fair: Evaluation, stand_in: float) -> float:
     """Return by how much the original may truly be better than the stand-in.
 
     It had more rows to learn from; and where it does better on training rows, which both have seen, it learned more of
     those as well.
     """
-    splits = setup.splits
+    splits = job.splits
     share = splits.train.rows / sum(part.rows for part in splits.parts)
     distance = 1 - stand_in if fair.rule.higher_is_better else stand_in
     known = spread_rows(splits.train)
     on_known = splits.with_parts(known, known, splits.test)
-    both = Evaluation(setup.meaning, setup.original, on_known, setup.recipe)
+    both = Evaluation(job.meaning, job.original, on_known, job.recipe)
     shortfall = both.validation_drop(fair.original).value
     return max(0.0, distance) * float(1 - share**LEARNING) + max(0.0, shortfall)
 
@@ -130,15 +131,15 @@ def _worse(rehearsed: HeldOut, own: HeldOut) -> HeldOut:
     return own if own.evidence.upper_bound > rehearsed.evidence.upper_bound else rehearsed
 
 
-def _against_the_better(setup: Setup, found: Rehearsal) -> Evaluation:
+def _against_the_better(job: PreparedJob, found: Rehearsal) -> Evaluation:
     """Compare with the stand-in, or with its widest candidate where validation rows say that this is better.
 
     So a stand-in that had not trained to its end makes no drop look small.
     """
-    fair = Evaluation(setup.meaning, found.stand_in, setup.splits, setup.recipe)
+    fair = Evaluation(job.meaning, found.stand_in, job.splits, job.recipe)
     if fair.validation_drop(found.candidates[0]).value >= 0:
         return fair
-    return Evaluation(setup.meaning, found.candidates[0], setup.splits, setup.recipe)
+    return Evaluation(job.meaning, found.candidates[0], job.splits, job.recipe)
 
 
 def _doubt(fair: Evaluation, narrowest: Path) -> str | None:

@@ -8,23 +8,22 @@ narrowed just as the original was. All that is then compared has never seen the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
 from spectral_engine.evaluation.evaluation import Evaluation
-from spectral_engine.methods.retrain.plan import plan_retraining
-from spectral_engine.methods.run import SpectralPath
-from spectral_engine.methods.run_plan import Task
-from spectral_engine.methods.schedule import Schedule
-from spectral_engine.preparation.prepare import Setup
+from spectral_engine.methods.prune.options import Prune
+from spectral_engine.methods.run_plan import RunPlan
+from spectral_engine.methods.schedule import Schedule, one_training
+from spectral_engine.planning import start_run
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.progress import OnProgress, Progress
-from spectral_engine.records.recipe import Prune, Recipe, Spectral
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.training import Spectral
 
 STAND_IN, NARROWED = "stand-in", "rehearsal"  # folders
 FEWEST_STEPS = 1000  # of the stand-in's training
-PathOf = Callable[[Setup, Task], SpectralPath]
 
 
 @dataclass(frozen=True)
@@ -36,42 +35,42 @@ class Rehearsal:
     nodes: tuple[int, ...]
 
 
-def rehearse(setup: Setup, task: Task, path_of: PathOf, on_progress: OnProgress) -> Rehearsal:
+def rehearse(job: PreparedJob, plan: RunPlan, on_progress: OnProgress) -> Rehearsal:
     """Train the stand-in and narrow it; resumes as the job's own path does, from folders of its own."""
     quiet = _without_candidates(on_progress)
-    stand_in = _stand_in(setup, task, path_of, quiet)
-    evaluation = Evaluation(setup.meaning, stand_in, setup.splits, setup.recipe)
+    stand_in = _stand_in(job, plan, quiet)
+    evaluation = Evaluation(job.meaning, stand_in, job.splits, job.recipe)
     narrowed = replace(
-        task,
+        plan,
         original=stand_in,
         measure=evaluation.validation_metric,
         score=evaluation.validation_score,
-        work_dir=_folder(task, NARROWED),
+        work_dir=_folder(plan, NARROWED),
         on_progress=quiet,
     )
-    built = path_of(replace(setup, original=stand_in, evaluation=evaluation), narrowed).run()
+    built = start_run(replace(job, original=stand_in, evaluation=evaluation), narrowed).run()
     return Rehearsal(
         stand_in, tuple(item.path for item in built), tuple(item.cost.nodes for item in built)
     )
 
 
-def share_of_rehearsal(task: Task) -> float:
+def share_of_rehearsal(plan: RunPlan) -> float:
     """Return which part of the steps of a job with a rehearsal it takes."""
-    own = task.schedule.total_steps
-    extra = own + _schedule_of_stand_in(task).total_steps
+    own = plan.schedule.total_steps
+    extra = own + _schedule_of_stand_in(plan).total_steps
     return extra / (own + extra)
 
 
-def _stand_in(setup: Setup, task: Task, path_of: PathOf, tell: OnProgress) -> Path:
-    recipe = _from_fresh_weights(setup.recipe)
+def _stand_in(job: PreparedJob, plan: RunPlan, tell: OnProgress) -> Path:
+    recipe = _from_fresh_weights(job.recipe)
     uncut = replace(
-        task,
+        plan,
         recipe=recipe,
-        schedule=_schedule_of_stand_in(task),
-        work_dir=_folder(task, STAND_IN),
+        schedule=_schedule_of_stand_in(plan),
+        work_dir=_folder(plan, STAND_IN),
         on_progress=tell,
     )
-    return path_of(replace(setup, recipe=recipe), uncut).run()[0].path
+    return start_run(replace(job, recipe=recipe), uncut).run()[0].path
 
 
 def _from_fresh_weights(recipe: Recipe) -> Recipe:
@@ -79,16 +78,16 @@ def _from_fresh_weights(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _schedule_of_stand_in(task: Task) -> Schedule:
+def _schedule_of_stand_in(plan: RunPlan) -> Schedule:
     """Return the job's own epochs, or as many as it takes for fresh weights to learn anything."""
-    steps = task.feed.steps_per_epoch
-    training = task.recipe.training
+    steps = plan.feed.steps_per_epoch
+    training = plan.recipe.training
     epochs = max(training.epochs, ceil(FEWEST_STEPS / steps))
-    return plan_retraining(training.model_copy(update={"epochs": epochs}), steps)
+    return one_training(training.model_copy(update={"epochs": epochs}), steps)
 
 
-def _folder(task: Task, name: str) -> Path:
-    folder = task.work_dir / name
+def _folder(plan: RunPlan, name: str) -> Path:
+    folder = plan.work_dir / name
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -26,9 +26,9 @@ from spectral_engine.measure.memory import (
 )
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.schedule import half_cosine
-from spectral_engine.preparation.prepare import Setup
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.seen_rows import MemorySign
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.trainer import Trainer
@@ -41,20 +41,20 @@ ORDER = 32_452_843  # keeps the halves' random numbers apart from others
 TASKS = {"classification", "binary", "multilabel", "regression"}
 
 
-def memory_sign(setup: Setup, kept: Path | None) -> MemorySign | None:
+def memory_sign(job: PreparedJob, kept: Path | None) -> MemorySign | None:
     """Return what a second training on half of the rows shows; None where it can show nothing.
 
     It is written to `kept`, and read from there where it stands: so that a job that resumes does not train again.
     """
-    if not can_look(setup):
+    if not can_look(job):
         return None
     if kept is not None and kept.is_file():
         return MemorySign.model_validate_json(kept.read_text())
-    again, left_out = halves(setup)
+    again, left_out = halves(job)
     if min(again.rows, left_out.rows) < FEWEST_ROWS:
         return None
     try:
-        sign = _train_again(setup, again, left_out)
+        sign = _train_again(job, again, left_out)
     except Diverged:
         return None
     if kept is not None and sign is not None:
@@ -62,23 +62,23 @@ def memory_sign(setup: Setup, kept: Path | None) -> MemorySign | None:
     return sign
 
 
-def can_look(setup: Setup) -> bool:
+def can_look(job: PreparedJob) -> bool:
     """Say whether labels tell what is right, one loss for each answer."""
-    meaning = setup.meaning
+    meaning = job.meaning
     kinds = meaning.kind in {"classes", "scores", "numbers"}
     return meaning.labelled and meaning.task in TASKS and kinds
 
 
-def halves(setup: Setup) -> tuple[Split, Split]:
+def halves(job: PreparedJob) -> tuple[Split, Split]:
     """Return rows to train on again, and rows that only answer: all of them ones that the file gives alike.
 
     Held-out rows are asked only where they are a split of their own: others cannot speak for them. Where all parts
     were cut from the same rows, those that are left of the training rows and validation rows answer.
     """
-    splits = setup.splits
-    rng = np.random.default_rng([setup.recipe.seed, ORDER])
+    splits = job.splits
+    rng = np.random.default_rng([job.recipe.seed, ORDER])
     order = rng.permutation(splits.train.rows)
-    most = _most_rows(setup)
+    most = _most_rows(job)
     count = min(most, splits.train.rows // 2)
     again = splits.train.take(np.sort(order[:count]))
     if "test" in splits.given:
@@ -87,8 +87,8 @@ def halves(setup: Setup) -> tuple[Split, Split]:
     return again, rest
 
 
-def _most_rows(setup: Setup) -> int:
-    per_row = max(1, int(np.prod(setup.meaning.layout.row_shape, dtype=np.int64)))
+def _most_rows(job: PreparedJob) -> int:
+    per_row = max(1, int(np.prod(job.meaning.layout.row_shape, dtype=np.int64)))
     return max(1, min(MOST_ROWS, MOST_ANSWERS // per_row))
 
 
@@ -96,23 +96,23 @@ def _some(split: Split, most: int, rng: np.random.Generator) -> Split:
     return split.take(np.sort(rng.permutation(split.rows)[:most]))
 
 
-def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | None:
-    runner = Runner(setup.original)
+def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign | None:
+    runner = Runner(job.original)
 
     def by_original(part: Split) -> NDArray[Any]:
-        return runner.predict(part, output=setup.meaning.output)
+        return runner.predict(part, output=job.meaning.output)
 
-    before, temperature = _losses(setup, by_original, again, left_out)
-    trainer = _shaken(setup)
-    feed = Feed(again, BATCH, setup.device)
+    before, temperature = _losses(job, by_original, again, left_out)
+    trainer = _shaken(job)
+    feed = Feed(again, BATCH, job.device)
     for step in range(STEPS):
-        trainer.step(feed.at_step(step, setup.recipe.seed), RATE * half_cosine(step, STEPS))
+        trainer.step(feed.at_step(step, job.recipe.seed), RATE * half_cosine(step, STEPS))
 
     def by_copy(part: Split) -> NDArray[Any]:
-        return trainer.answers(Feed(part, BATCH, setup.device))
+        return trainer.answers(Feed(part, BATCH, job.device))
 
-    (trained,), _ = _losses(setup, by_copy, again)
-    (watched,), _ = _losses(setup, by_copy, left_out)
+    (trained,), _ = _losses(job, by_copy, again)
+    (watched,), _ = _losses(job, by_copy, left_out)
     place = place_between(before[0] - trained, watched - before[1], temperature)
     if not isfinite(place.value):
         return None
@@ -129,27 +129,27 @@ def _train_again(setup: Setup, again: Split, left_out: Split) -> MemorySign | No
     )
 
 
-def _shaken(setup: Setup) -> Trainer:
+def _shaken(job: PreparedJob) -> Trainer:
     """Return a copy of the original whose weights have some noise: what errs on no row would not move, nor forget."""
-    objective = replace(setup.objective, distill=0.0, others=())
-    module = load(setup.original)
-    generator = torch.Generator().manual_seed(setup.recipe.seed)
+    objective = replace(job.objective, distill=0.0, others=())
+    module = load(job.original)
+    generator = torch.Generator().manual_seed(job.recipe.seed)
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.dim() > 1 and parameter.is_floating_point():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.add_(SHAKE * parameter.std() * noise.to(parameter.dtype))
-    model = SpectralModel(module.to(setup.device), setup.coupling, Spectral())
-    return Trainer(model, objective, None, setup.recipe.training, setup.device)
+    model = SpectralModel(module.to(job.device), job.coupling, Spectral())
+    return Trainer(model, objective, None, job.recipe.training, job.device)
 
 
 def _losses(
-    setup: Setup, answering: Callable[[Split], NDArray[Any]], *parts: Split
+    job: PreparedJob, answering: Callable[[Split], NDArray[Any]], *parts: Split
 ) -> tuple[list[NDArray[np.float64]], float]:
     """Return each row's loss in some parts, at one temperature for all of them, and that."""
-    answers = [setup.meaning.answers(answering(part)) for part in parts]
+    answers = [job.meaning.answers(answering(part)) for part in parts]
     labels = [part.labels for part in parts if part.labels is not None]
-    found, temperature = row_losses(setup.meaning, np.concatenate(answers), np.concatenate(labels))
+    found, temperature = row_losses(job.meaning, np.concatenate(answers), np.concatenate(labels))
     return np.split(found, np.cumsum([part.rows for part in parts])[:-1]), temperature
 
 

@@ -18,7 +18,7 @@ from spectral_engine.measure.metrics.decisions import (
 )
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, flat
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 LEVELS = 1024  # that scores are told apart by, where a row has many
 MOST_SORTED = 1_000_000  # scores that the levels are made from

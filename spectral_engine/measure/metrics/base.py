@@ -11,7 +11,7 @@ from spectral_engine.errors import DatasetMismatch
 from spectral_engine.measure.form import Form
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.records.labels import Task
-from spectral_engine.records.recipe import HIGHER_IS_BETTER, Metric
+from spectral_engine.records.metrics import HIGHER_IS_BETTER, Metric
 
 __all__ = ["Form", "MetricRule"]
 

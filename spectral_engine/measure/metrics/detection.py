@@ -14,7 +14,7 @@ from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 SURE = 0.25  # the score from which another model's box stands for a true one
 RECALLS = np.linspace(0.0, 1.0, 101)

@@ -13,7 +13,7 @@ from spectral_engine.measure.metrics.base import Form
 from spectral_engine.measure.metrics.ratio import Ratio
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 
 class MeanError(Ratio):

@@ -14,7 +14,7 @@ from spectral_engine.measure.metrics.decisions import IGNORED, over_classes, tru
 from spectral_engine.measure.metrics.ratio import Ratio
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 
 @register

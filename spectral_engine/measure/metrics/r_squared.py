@@ -12,7 +12,7 @@ from spectral_engine.measure.metrics.errors import paired_numbers
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, flat
 from spectral_engine.measure.metrics.tails import stretch
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 MOST_COLUMNS = 4096
 CONSTANT = 1e-20  # variance over mean square, below which it is rounding

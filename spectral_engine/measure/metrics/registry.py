@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from spectral_engine.measure.metrics.base import MetricRule
 from spectral_engine.records.labels import Task
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 Rule = TypeVar("Rule", bound=MetricRule)
 RULES: dict[Metric, type[MetricRule]] = {}

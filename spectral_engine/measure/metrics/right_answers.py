@@ -18,7 +18,7 @@ from spectral_engine.measure.metrics.decisions import (
 from spectral_engine.measure.metrics.ratio import Ratio
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Rows
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 BEST = 5
 

@@ -13,7 +13,7 @@ from spectral_engine.measure.metrics.base import Form, MetricRule
 from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, flat
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 MOST_ANCHORS = 128
 ROWS_PER_ANCHOR = 4  # at least

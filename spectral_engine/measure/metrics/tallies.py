@@ -14,7 +14,7 @@ from spectral_engine.measure.metrics.decisions import UNDECIDED, Decisions, deci
 from spectral_engine.measure.metrics.influence import most_lost
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows, csr, stacked
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 BLOCK = 4_000_000  # places that are counted together
 

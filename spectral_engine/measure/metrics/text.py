@@ -13,7 +13,7 @@ from spectral_engine.measure.metrics.decisions import IGNORED, is_answers
 from spectral_engine.measure.metrics.ratio import Ratio, ratio_rows
 from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Rows
-from spectral_engine.records.recipe import Metric
+from spectral_engine.records.metrics import Metric
 
 
 def read_greedily(answers: Array, blank: int) -> list[list[int]]:

@@ -1,16 +1,12 @@
-"""`prune`: remove nodes until a target is met; three ways to lay out one training and its candidates.
-
-- gradual: nodes go bite by bite while the model trains. The default.
-- post: train, rank by eigenvalues, cut, fine-tune (Buffoni et al., Sci. Rep. 12, 11201 (2022), "post-training").
-- pre: train the eigenvalues alone, rank, cut, train all that is left (ibid., "pre-training").
-"""
+"""When nodes go: while the model trains, or all at once."""
 
 from __future__ import annotations
 
 import math
 
+from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule
-from spectral_engine.records.recipe import Prune, Training
+from spectral_engine.records.training import Training
 
 LEAST_EVENTS = 40  # small bites hurt less than large ones
 HASTE = (

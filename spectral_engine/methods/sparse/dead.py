@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.coupling_recorder import Ids, Transfer
+from spectral_engine.methods.sparse.link_pattern import Pattern
 from spectral_engine.methods.sparse.model import SparseModel
-from spectral_engine.records.link_pattern import Pattern
 
 Links = NDArray[np.int64]  # [out, in]: how many links there are between two nodes
 

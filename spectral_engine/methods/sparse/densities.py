@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import floor, prod
 
-from spectral_engine.records.recipe import Distribution
+from spectral_engine.methods.sparse.options import Distribution
 
 Shape = tuple[int, ...]  # out, in, and the kernel's sides where there is one
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.spectral.transfer import SpectralTransfer
 

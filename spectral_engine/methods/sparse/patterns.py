@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.records.link_pattern import Pattern
+from spectral_engine.methods.sparse.link_pattern import Pattern
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from torch import Tensor
 from spectral_engine.graph.coupling import Mark
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.methods.sparse.densities import link_counts
+from spectral_engine.methods.sparse.link_pattern import Pattern
 from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.methods.sparse.options import Distribution
 from spectral_engine.methods.sparse.patterns import Layout
-from spectral_engine.records.link_pattern import Pattern
-from spectral_engine.records.recipe import Distribution
 from spectral_engine.spectral.transfer import along
 
 

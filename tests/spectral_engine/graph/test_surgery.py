@@ -17,7 +17,7 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut, narrow
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.cutting import difference, in_onnxruntime, random_removal
 from tests.support.feeding import feed_of

@@ -12,7 +12,7 @@ from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.metrics.registry import RULES
 from spectral_engine.measure.movement import cannot_move, wrecks
 from spectral_engine.measure.statistics import metric_interval, paired_drop
-from spectral_engine.records.recipe import HIGHER_IS_BETTER
+from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from tests.support.metric_cases import case
 
 NAMES = sorted(HIGHER_IS_BETTER)

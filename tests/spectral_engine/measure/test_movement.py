@@ -5,7 +5,7 @@ import pytest
 
 from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.movement import cannot_move, wrecked_drops
-from spectral_engine.records.recipe import HIGHER_IS_BETTER
+from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from tests.support.metric_cases import case
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,9 @@ import onnx
 import pytest
 
 import spectral_engine as se
+from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.prune.plan import plan_pruning
-from spectral_engine.records.recipe import Prune, Training
+from spectral_engine.records.training import Training
 from tests.support.digits import save_all
 
 

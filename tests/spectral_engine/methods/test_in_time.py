@@ -7,7 +7,7 @@ import torch
 import spectral_engine as se
 from benchmarks.digits import export, perceptron
 from spectral_engine.cost.budget import Budget, Cost, absolute
-from spectral_engine.cost.latency_budget import Stopwatch, macs_in_time
+from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
 from spectral_engine.judging.choice import judge
@@ -63,7 +63,7 @@ def test_a_limit_up_to_one_is_a_share_and_above_it_milliseconds(folder):
 def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = {"x": np.zeros((1, 64), np.float32)}
-    watch = Stopwatch(folder / "wide.onnx", coupling, 4, 1000.0, rows)
+    watch = LatencyProbe(folder / "wide.onnx", coupling, 4, 1000.0, rows)
     assert macs_in_time(watch, 100, None) == coupling.macs()
 
 
@@ -71,8 +71,8 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = {"x": np.zeros((1, 64), np.float32)}
     kept = tmp_path / "in-time.json"
-    found = macs_in_time(Stopwatch(folder / "wide.onnx", coupling, 4, 0.5, rows), 1000, kept)
-    gone = Stopwatch(folder / "gone.onnx", coupling, 4, 0.5, rows)
+    found = macs_in_time(LatencyProbe(folder / "wide.onnx", coupling, 4, 0.5, rows), 1000, kept)
+    gone = LatencyProbe(folder / "gone.onnx", coupling, 4, 0.5, rows)
     assert macs_in_time(gone, 1000, kept) == found
 
 

@@ -13,8 +13,11 @@ from spectral_engine.cost.budget import (
     path_end,
 )
 from spectral_engine.errors import InvalidRequest, TargetInfeasible
+from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.prune.plan import plan_pruning
-from spectral_engine.records.recipe import Prune, Recipe, Target, Training
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.target import Target
+from spectral_engine.records.training import Training
 
 
 @given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 16))

@@ -6,7 +6,7 @@ import torch
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.factored import Factored
 from spectral_engine.graph.loading import load
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.zoo import specimen
 

@@ -12,7 +12,7 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import PREFIX, fold, normalize

@@ -9,7 +9,7 @@ from benchmarks.digits import export as export_net
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.records.recipe import Spectral
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.relevance import Relevance
 

@@ -127,7 +127,7 @@ def test_everything_is_there_after_steps_cuts_forks_spills_and_reloads(
     take_steps(walked, watched=False)
     check_all_there(walked)
     walked.trainer = trunk
-    trunk.take_back(tmp_path / "trunk.safetensors")
+    trunk.reload(tmp_path / "trunk.safetensors")
     take_steps(walked)
     check_all_there(walked)
 

@@ -10,7 +10,7 @@ from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.head import Head
 from spectral_engine.onnx_io.load import load_model
-from spectral_engine.records.recipe import Spectral, Training
+from spectral_engine.records.training import Spectral, Training
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import normalize

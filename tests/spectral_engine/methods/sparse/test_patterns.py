@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spectral_engine.methods.sparse.link_pattern import parse_pattern
 from spectral_engine.methods.sparse.patterns import Layout
-from spectral_engine.records.link_pattern import parse_pattern
 
 SHAPES = {  # weight's shape, its axes of output and input nodes
     "dense": ((12, 10), 0, 1),

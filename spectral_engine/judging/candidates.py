@@ -1,0 +1,210 @@
+"""Candidates, measured on held-out rows, and the one that is given back. Held-out rows are read here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spectral_engine.cost.budget import Budget, Cost, absolute
+from spectral_engine.evaluation.evaluation import HeldOut
+from spectral_engine.graph.layers import Layer
+from spectral_engine.judging.choice import Option
+from spectral_engine.judging.floor import pick
+from spectral_engine.judging.seen_rows.compare import ReadAs, Readings, both_readings, in_words
+from spectral_engine.judging.seen_rows.memory import Memory
+from spectral_engine.judging.seen_rows.story import tell
+from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge
+from spectral_engine.measure.latency import measure_latency, speedup
+from spectral_engine.methods.candidate import Built
+from spectral_engine.methods.run import CompressionRun
+from spectral_engine.methods.run_plan import RunPlan
+from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
+from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.records.method import METHODS
+from spectral_engine.records.report import (
+    CandidateEntry,
+    Latency,
+    LayerWidth,
+    Measurement,
+    MetricValue,
+)
+from spectral_engine.records.seen_rows import SeenRows
+
+LATENCY_BATCHES = (1, 64)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A compression whose candidates are built and not yet judged."""
+
+    job: PreparedJob
+    plan: RunPlan
+    run: CompressionRun
+    files: Sequence[Path]
+    baseline_metric: float
+    memory: Memory
+    started: float
+    training_seconds: float
+
+    @property
+    def built(self) -> Sequence[Built]:
+        """The candidates from wide to narrow."""
+        return self.run.built
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The choice, and what held-out rows say of it."""
+
+    chosen: int
+    entries: list[CandidateEntry]
+    baseline: Measurement
+    verdict: Verdict
+    seen_rows: SeenRows
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is asked for, and what each candidate costs of it."""
+
+    asked: Budget
+    costs: list[Cost]
+
+
+def judge_candidates(finished: Finished) -> Judged:
+    """Measure the candidates on held-out rows, choose one, and say what is shown of it."""
+    job, plan = finished.job, finished.plan
+    limit = job.recipe.target.max_latency_ms
+    latency = {} if limit is None else _latency(finished, range(len(finished.built)))
+    terms = _terms(finished, limit, latency)
+    drops = [job.evaluation.validation_drop(file) for file in finished.files]
+    options = [
+        Option(cost, drop.value, drop.interval.high, built.unchanged)
+        for cost, drop, built in zip(terms.costs, drops, finished.built, strict=True)
+    ]
+    measured = [job.evaluation.held_out(file) for file in finished.files]
+    as_unseen = ReadAs("unseen", *pick(options, terms.asked, job.recipe.target, measured), measured)
+    read = both_readings(job, finished.memory, as_unseen, options, terms.asked, finished.files)
+    index = read.decided.chosen
+    latency = latency or _latency(finished, [index])
+    entries = [
+        _entry(finished, terms, position, drops[position].value, measured[position], read, latency)
+        for position in range(len(measured))
+    ]
+    verdict = _verdict(finished, terms, index, read.decided)
+    baseline = _measurement(
+        job.original,
+        plan.start,
+        finished.baseline_metric,
+        job.evaluation.held_out_baseline(),
+        latency["baseline"],
+    )
+    entries[index] = entries[index].model_copy(update={"chosen": True})
+    told = tell(finished.memory, read)
+    return Judged(index, entries, baseline, verdict, told)
+
+
+def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[Latency]]) -> _Terms:
+    """Add the time that each candidate takes, where there is a limit for it."""
+    asked, costs = finished.plan.asked, [built.effective_cost for built in finished.built]
+    if limit is None:
+        return _Terms(asked, costs)
+    times = [latency[_name(position)][0].median_ms for position in range(len(costs))]
+    allowed = absolute(limit, latency["baseline"][0].median_ms)
+    timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
+    return _Terms(asked.also("latency_ms", allowed), timed)
+
+
+def _verdict(finished: Finished, terms: _Terms, position: int, decided: ReadAs) -> Verdict:
+    if finished.built[position].unchanged:
+        return ORIGINAL_KEPT
+    narrows = METHODS.get(finished.job.recipe.method).removes_nodes
+    held_out = decided.measured[position]
+    verdict = judge(
+        terms.costs[position],
+        finished.plan.start,
+        terms.asked,
+        held_out.drop.value,
+        decided.tests[position],
+        narrows=narrows,
+        contradiction=held_out.contradiction,
+    )
+    return in_words(verdict, decided)
+
+
+def _entry(
+    finished: Finished,
+    terms: _Terms,
+    position: int,
+    validation_drop: float,
+    held_out: HeldOut,
+    read: Readings,
+    latency: dict[str, list[Latency]],
+) -> CandidateEntry:
+    plan = finished.plan
+    built, file = finished.built[position], finished.files[position]
+    own = latency.get(_name(position), [])
+    verdict = _verdict(finished, terms, position, read.decided)
+    return CandidateEntry(
+        id=_name(position),
+        measurement=_measurement(
+            file,
+            built.cost,
+            built.validation_metric,
+            held_out.metric,
+            own,
+        ),
+        drop=held_out.drop,
+        rehearsed=read.rehearsal_of(position),
+        floor_test=read.decided.tests[position],
+        validation_drop=validation_drop,
+        speedups=[
+            speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
+        ],
+        exactness=built.exactness,
+        links=built.links,
+        widths=_widths(plan.coupling.layers, built),
+        meets_target=verdict.outcome == "target_met",
+    )
+
+
+def _name(position: int) -> str:
+    return f"candidate-{position + 1}"
+
+
+def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:
+    feeds = first_rows(finished.job.splits.validation, max(LATENCY_BATCHES)).inputs
+    models: dict[str, Source] = {"baseline": finished.job.original}
+    models |= {_name(position): finished.files[position] for position in positions}
+    return measure_latency(models, feeds, batch_sizes=LATENCY_BATCHES)
+
+
+def _measurement(
+    content: Source,
+    cost: Cost,
+    validation_metric: float,
+    metric: MetricValue,
+    latency: list[Latency],
+) -> Measurement:
+    return Measurement(
+        metric=metric,
+        validation_metric=validation_metric,
+        nodes=cost.nodes,
+        params=cost.params,
+        macs=cost.macs,
+        file_bytes=source_bytes(content),
+        sha256=source_sha256(content),
+        latency=latency,
+    )
+
+
+def _widths(layers: Sequence[Layer], built: Built) -> list[LayerWidth]:
+    return [
+        LayerWidth(
+            layer=layer.name,
+            before=len(layer.groups),
+            after=int((~built.removed[layer.groups]).sum()),
+        )
+        for layer in layers
+    ]

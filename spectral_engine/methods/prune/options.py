@@ -1,0 +1,30 @@
+"""How nodes are removed: the section `prune` of a recipe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from spectral_engine.records.part import Part
+from spectral_engine.records.score import ScoreName
+
+
+class Prune(Part):
+    """How nodes are removed."""
+
+    when: Literal["gradual", "post", "pre"] = Field(
+        "gradual",
+        description="while training; at once after it (post); at once after the eigenvalues alone have trained (pre)",
+    )
+    score: ScoreName = Field(
+        "eigenvalue_taylor_outgoing",
+        description="what ranks nodes: |λ|, |λ|·‖φ‖, with their readers' norms, by the first-order change of the loss "
+        "in λ, or both; and what others rank by: norms of weights, Taylor, normalisation's γ, chance",
+    )
+    fine_tune: bool = Field(True, description="train on after cutting at once (post and pre)")
+    candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
+    min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
+    compensate: Literal["none", "mean"] = Field(
+        "mean", description="fold the removed node's mean activation into the next bias"
+    )

@@ -1,0 +1,144 @@
+"""From a prepared job to a run that can start: the plan, the teacher, and the model in the form that trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from spectral_engine.cost.budget import (
+    Budget,
+    Cost,
+    asked_budget,
+    check_feasible,
+    cost_of,
+    path_end,
+)
+from spectral_engine.cost.file_size import growth
+from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
+from spectral_engine.cost.ranking import all_that_can_go
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.methods.policy import policy_of
+from spectral_engine.methods.run import CompressionRun
+from spectral_engine.methods.run_plan import RunPlan
+from spectral_engine.onnx_io.source import source_bytes
+from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.preparation.provenance import provenance_of
+from spectral_engine.records.progress import OnProgress
+from spectral_engine.spectral.fresh import draw_weights
+from spectral_engine.spectral.model import SpectralModel
+from spectral_engine.training.feed import Feed
+from spectral_engine.training.normalization import normalize
+from spectral_engine.training.swap_noise import calibrate_swap_noise
+from spectral_engine.training.teacher import Teacher
+from spectral_engine.training.trainer import Trainer
+
+EXACTNESS_ROWS = 64
+
+
+def plan(
+    job: PreparedJob, folder: Path, on_progress: OnProgress, *, resumable: bool = True
+) -> RunPlan:
+    """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
+    recipe, coupling = job.recipe, job.coupling
+    if recipe.target.max_bytes is not None:
+        coupling = coupling.in_file(source_bytes(job.original))
+    start = cost_of(coupling, ~coupling.alive())
+    asked = asked_budget(recipe.target, start)
+    provenance = provenance_of(job)
+    end = _end(
+        replace(job, coupling=coupling), start, asked, provenance, folder, resumable=resumable
+    )
+    feed = Feed(job.splits.train, recipe.training.batch_size, job.device, swaps=swap_noise(job))
+    return RunPlan(
+        recipe=recipe,
+        original=job.original,
+        coupling=coupling,
+        start=start,
+        asked=asked,
+        end=end,
+        schedule=policy_of(recipe).schedule(recipe, feed.steps_per_epoch),
+        feed=feed,
+        validation=Feed(job.splits.validation, recipe.training.batch_size, job.device),
+        score=job.evaluation.validation_score,
+        samples=first_rows(job.splits.validation, EXACTNESS_ROWS).inputs,
+        metric_name=job.evaluation.metric,
+        measure=job.evaluation.validation_metric,
+        provenance=provenance,
+        work_dir=folder,
+        on_progress=on_progress,
+        resumable=resumable,
+    )
+
+
+def _end(
+    job: PreparedJob,
+    start: Cost,
+    asked: Budget,
+    provenance: dict[str, str],
+    folder: Path,
+    *,
+    resumable: bool,
+) -> Budget:
+    """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible."""
+    coupling, target = job.coupling, job.recipe.target
+    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
+    floor, added = cost_of(coupling, removable), 0
+    if target.max_bytes is not None:
+        added = growth(job.original, coupling, removable, provenance, folder)
+    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
+    if target.max_latency_ms is not None:
+        kept = folder / "in-time.json" if resumable else None
+        asked = asked.also("macs", macs_in_time(latency_probe(job), floor.macs, kept))
+    return path_end(asked, start, floor, added)
+
+
+def latency_probe(job: PreparedJob) -> LatencyProbe:
+    """Return what times narrower copies of the original on its own rows."""
+    limit = job.recipe.target.max_latency_ms
+    assert limit is not None
+    feeds = first_rows(job.splits.validation, 1).inputs
+    return LatencyProbe(job.original, job.coupling, job.recipe.prune.min_nodes, limit, feeds)
+
+
+def swap_noise(job: PreparedJob) -> float:
+    """Return the share of inputs to swap while training: what is asked for, or what the original can bear."""
+    asked = job.recipe.training.swap_noise
+    if asked is not None:
+        return asked
+    return calibrate_swap_noise(job.original, job.meaning, job.splits, job.recipe.seed)
+
+
+def start_run(
+    job: PreparedJob, planned: RunPlan, form: type[SpectralModel] | None = None
+) -> CompressionRun:
+    """Return the run of this plan, at its start; `form` puts another form of the model under it."""
+    policy = policy_of(planned.recipe)
+    held_as, feed = form or policy.form, planned.feed
+    return CompressionRun(planned, policy(planned), lambda: start_trainer(job, feed, held_as))
+
+
+def start_trainer(
+    job: PreparedJob, feed: Feed, held_as: type[SpectralModel] = SpectralModel
+) -> Trainer:
+    """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
+    teacher = None
+    if job.objective.needs_teacher:
+        original = load(job.original).to(job.device)
+        objective = job.objective
+        teacher = Teacher(original, objective.watch, feed, objective.by_row)
+    module, coupling = normalized(job, feed)
+    if job.recipe.spectral.init == "fresh":
+        draw_weights(module, coupling, job.recipe.seed)
+    model = held_as(module, coupling, policy_of(job.recipe).trunk_options(job.recipe))
+    return Trainer(model, job.objective, teacher, job.recipe.training, job.device)
+
+
+def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:
+    """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
+    module = load(job.original)
+    found = normalize(module.to(job.device), job.coupling, feed)
+    if found is None:
+        return module, job.coupling
+    return OnnxModule(found.model), found.coupling
