@@ -21,9 +21,9 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.prune.options import Prune
-from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
+from spectral_engine.onnx_io.source import Source, as_source
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -74,20 +74,21 @@ def _analyze(
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    module = OnnxModule(load_model(source))
-    coupling = couple(module).in_file(source_bytes(source))
+    original = OpenedModel(source)
+    module = original.module()
+    coupling = couple(module).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
     def watch(limit: float) -> LatencyProbe:
         feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
-        return LatencyProbe(source, coupling, least, limit, feeds)
+        return LatencyProbe(original, coupling, least, limit, feeds)
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
-        model_sha256=source_sha256(source),
+        model_sha256=original.sha256,
         opset=module.model.opset_imports.get("", 0),
         graph_nodes=len(module.nodes),
         operators=dict(Counter(node.op_type for node in module.nodes)),

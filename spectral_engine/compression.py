@@ -75,9 +75,8 @@ def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result
         if nothing_keeps_the_floor(job, built[first_way:]):
             run.keep_original()
     seconds = time.time() - started
-    files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
-    report = build_report(Finished(job, planned, run, files, baseline, memory, started, seconds))
+    report = build_report(Finished(job, planned, run, baseline, memory, started, seconds))
     tell("reporting", 1.0)
     candidates = (
         Candidate(entry, item.path, item.external, folder)
@@ -95,7 +94,7 @@ def nothing_keeps_the_floor(job: PreparedJob, built: Sequence[Built]) -> bool:
     floor = target.max_metric_drop
     if floor is None or target.narrowing or target.density is not None:
         return False
-    return all(evaluation.validation_drop(item.path).interval.low > floor for item in built)
+    return all(evaluation.validation_drop(item.opened).interval.low > floor for item in built)
 
 
 def may_go_gently(recipe: Recipe) -> bool:

@@ -17,12 +17,10 @@ from spectral_engine.cost.file_size import growth
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.methods.policy import policy_of
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
-from spectral_engine.onnx_io.source import source_bytes
 from spectral_engine.preparation.prepare import PreparedJob, first_rows
 from spectral_engine.preparation.provenance import provenance_of
 from spectral_engine.records.progress import OnProgress
@@ -43,7 +41,7 @@ def plan(
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
     recipe, coupling = job.recipe, job.coupling
     if recipe.target.max_bytes is not None:
-        coupling = coupling.in_file(source_bytes(job.original))
+        coupling = coupling.in_file(job.original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     asked = asked_budget(recipe.target, start)
     provenance = provenance_of(job)
@@ -86,7 +84,7 @@ def _end(
     removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
     floor, added = cost_of(coupling, removable), 0
     if target.max_bytes is not None:
-        added = growth(job.original, coupling, removable, provenance, folder)
+        added = growth(job.original.graph, coupling, removable, provenance, folder)
     check_feasible(asked, replace(floor, bytes=floor.bytes + added))
     if target.max_latency_ms is not None:
         kept = folder / "in-time.json" if resumable else None
@@ -125,7 +123,7 @@ def start_trainer(
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
     if job.objective.needs_teacher:
-        original = load(job.original).to(job.device)
+        original = job.original.module().to(job.device)
         objective = job.objective
         teacher = Teacher(original, objective.watch, feed, objective.by_row)
     module, coupling = normalized(job, feed)
@@ -137,7 +135,7 @@ def start_trainer(
 
 def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:
     """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
-    module = load(job.original)
+    module = job.original.module()
     found = normalize(module.to(job.device), job.coupling, feed)
     if found is None:
         return module, job.coupling

@@ -24,9 +24,8 @@ from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.latency import measure_latency
-from spectral_engine.onnx_io.load import load_model
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.save import save_model
-from spectral_engine.onnx_io.source import Source
 
 BATCH = 1  # latency is that of one row
 SECONDS = 1.0  # of timing at each width
@@ -38,7 +37,7 @@ MARGIN = 0.9  # nodes will not go evenly, and clocks waver
 class LatencyProbe:
     """Times evenly narrowed copies of a model; `limit` is in ms, or up to 1 a share of the original's own time."""
 
-    original: Source
+    original: OpenedModel
     coupling: Coupling
     min_nodes: int
     limit: float
@@ -49,14 +48,14 @@ class LatencyProbe:
         with tempfile.TemporaryDirectory(prefix="time-") as place:
             path = Path(place) / "narrow.onnx"
             save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
-            models = {"original": self.original, "narrow": path}
+            models = {"original": self.original.source, "narrow": path}
             times = measure_latency(models, self.feeds, batch_sizes=(BATCH,), seconds=SECONDS)
         original, narrow = (times[name][0].median_ms for name in models)
         return narrow <= MARGIN * absolute(self.limit, original)
 
     @cached_property
     def _model(self) -> ir.Model:
-        return load_model(self.original)
+        return self.original.graph
 
     def _evenly(self, macs: int) -> Mark:
         scores = np.zeros(self.coupling.count)

@@ -17,9 +17,8 @@ from spectral_engine.meaning.original import check_original
 from spectral_engine.meaning.probe import Output, Probe, spread_rows
 from spectral_engine.meaning.record import describe
 from spectral_engine.meaning.understand import understand
-from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import TASK_OF_METRIC
 from spectral_engine.records.recipe import Recipe
@@ -35,7 +34,7 @@ class Understood:
 
 
 def understand_data(
-    module: OnnxModule, original: Source, splits: Splits, recipe: Recipe, option: LabelsOption
+    module: OnnxModule, original: OpenedModel, splits: Splits, recipe: Recipe, option: LabelsOption
 ) -> Understood:
     """Say what the labels mean beside this model; raises DatasetMismatch where nothing fits, or where it knows nothing.
 
@@ -90,9 +89,9 @@ def asked_task(recipe: Recipe, option: LabelsOption) -> Task | None:
     return by_metric or said
 
 
-def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
+def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Probe:
     """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
-    runner = Runner(original)
+    runner = original.runner
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
     outputs = tuple(

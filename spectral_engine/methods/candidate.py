@@ -19,10 +19,10 @@ from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import kept_places
 from spectral_engine.measure.exactness import compare
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.initializers import derived
-from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import name_by_content, save_model
-from spectral_engine.onnx_io.source import Source, source_files
+from spectral_engine.onnx_io.source import source_files
 from spectral_engine.records.report import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.normalization import fold
@@ -37,7 +37,7 @@ class Built:
     """
 
     index: int
-    path: Path
+    opened: OpenedModel
     external: tuple[Path, ...]  # the files of its external data, beside it
     cost: Cost
     validation_metric: float
@@ -49,6 +49,12 @@ class Built:
     trained_parameters: int
     links: Links | None = None
     unchanged: bool = False  # the original itself, handed back
+
+    @property
+    def path(self) -> Path:
+        """Where its file lies."""
+        assert isinstance(self.opened.source, Path)
+        return self.opened.source
 
     @property
     def effective_cost(self) -> Cost:
@@ -84,7 +90,7 @@ class Built:
         removed[stored["removed"]] = True
         return cls(
             index=stored["index"],
-            path=path,
+            opened=OpenedModel(path),
             external=tuple(path.with_name(name) for name in stored.get("external", ())),
             cost=Cost(**stored["cost"]),
             validation_metric=stored["validation_metric"],
@@ -116,22 +122,23 @@ def export(model: SpectralModel, provenance: Mapping[str, str], path: Path) -> t
     return name_by_content(path, save_model(graph, path))
 
 
-def copy_source(original: Source, path: Path) -> tuple[Path, ...]:
+def copy_original(original: OpenedModel, path: Path) -> tuple[Path, ...]:
     """Write the uploaded model at `path` as it came; return the files beside it that hold its weights."""
-    if isinstance(original, bytes):
-        path.write_bytes(original)
+    source = original.source
+    if isinstance(source, bytes):
+        path.write_bytes(source)
         return ()
-    if source_files(original) == {original}:
-        shutil.copyfile(original, path)
+    if source_files(source) == {source}:
+        shutil.copyfile(source, path)
         return ()
-    return name_by_content(path, save_model(load_model(original), path))
+    return name_by_content(path, save_model(original.graph, path))
 
 
 def widen(
-    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: Source
+    original: OpenedModel, coupling: Coupling, removed: NDArray[np.bool_], narrow: OpenedModel
 ) -> ir.Model:
     """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
-    wide, trained = load_model(original), load_model(narrow).graph.initializers
+    wide, trained = original.graph, narrow.graph.graph.initializers
     for name, value in wide.graph.initializers.items():
         source = trained.get(name)
         if source is None or source.const_value is None or value.const_value is None:
@@ -154,15 +161,17 @@ def _filled(
 
 
 def prove_exact(
-    original: Source,
+    original: OpenedModel,
     coupling: Coupling,
     removed: NDArray[np.bool_],
-    candidate: Path,
+    candidate: OpenedModel,
     samples: Mapping[str, NDArray[np.generic]],
 ) -> Exactness:
     """Run candidate and masked original in onnxruntime; raises NumericMismatch where they disagree."""
     masked = mask(widen(original, coupling, removed, candidate), coupling, removed)
-    with tempfile.TemporaryDirectory(dir=candidate.parent, prefix="masked-") as folder:
+    place = candidate.source
+    beside = place.parent if isinstance(place, Path) else None
+    with tempfile.TemporaryDirectory(dir=beside, prefix="masked-") as folder:
         path = Path(folder) / "masked.onnx"
         save_model(masked, path)
-        return compare(path, candidate, samples)
+        return compare(path, place, samples)

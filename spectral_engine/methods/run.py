@@ -20,8 +20,9 @@ import numpy as np
 
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.errors import Diverged
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.annealing import anneal
-from spectral_engine.methods.candidate import Built, copy_source, export, prove_exact
+from spectral_engine.methods.candidate import Built, copy_original, export, prove_exact
 from spectral_engine.methods.checkpoint import Checkpoint
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.policy import Policy
@@ -102,14 +103,14 @@ class CompressionRun:
         plan, level = self.plan, len(self.built)
         nothing = np.zeros(plan.coupling.count, dtype=bool)
         path = self._path_of(level)
-        external = copy_source(plan.original, path)
+        opened, external = OpenedModel(path), copy_original(plan.original, path)
         built = Built(
             index=level,
-            path=path,
+            opened=opened,
             external=external,
             cost=replace(plan.start, bytes=files_bytes((path, *external))),
-            validation_metric=plan.measure(path),
-            exactness=prove_exact(plan.original, plan.coupling, nothing, path, plan.samples),
+            validation_metric=plan.measure(opened),
+            exactness=prove_exact(plan.original, plan.coupling, nothing, opened, plan.samples),
             removed=nothing,
             removed_at=np.full(plan.coupling.count, -1, dtype=np.int64),
             relevance=self.state.relevance.copy(),
@@ -225,20 +226,22 @@ class CompressionRun:
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
         external = export(twin.model, plan.provenance, path)
-        cost = cost_of(plan.coupling, state.removed)
+        cost, opened = cost_of(plan.coupling, state.removed), OpenedModel(path)
         built = Built(
             index=level,
-            path=path,
+            opened=opened,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(plan.original, plan.coupling, state.removed, path, plan.samples),
-            validation_metric=plan.measure(path),
+            exactness=prove_exact(
+                plan.original, plan.coupling, state.removed, opened, plan.samples
+            ),
+            validation_metric=plan.measure(opened),
             removed=state.removed.copy(),
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(state.removed, state.eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-            links=self.policy.count_links(path, state.removed),
+            links=self.policy.count_links(opened.graph, state.removed),
         )
         built.save()
         self.built.append(built)
