@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -138,6 +138,7 @@ TARGETS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(TARGETS)
 def test_a_recipe_reads_back_from_its_json_as_the_same_recipe(target):
     recipe = se.Recipe(target=target)
@@ -148,19 +149,23 @@ def test_a_recipe_reads_back_from_its_json_as_the_same_recipe(target):
     assert se.Recipe.parse(text).model_dump_json() == text
 
 
+SCHEMAS = [
+    jsonschema.Draft202012Validator(Target.model_json_schema(mode="validation")),
+    jsonschema.Draft202012Validator(Target.model_json_schema(mode="serialization")),
+]
+
+
+@settings(deadline=None)  # the machine may be busy
 @given(TARGETS)
 def test_the_schema_allows_what_is_read_and_what_is_written(target):
-    for mode in ("validation", "serialization"):
-        schema = Target.model_json_schema(mode=mode)
-        jsonschema.validate(target, schema)
-        jsonschema.validate(json.loads(Target(**target).model_dump_json()), schema)
+    for schema in SCHEMAS:
+        schema.validate(target)
+        schema.validate(json.loads(Target(**target).model_dump_json()))
 
 
 def test_the_schema_refuses_units_of_other_fields():
-    schema = Target.model_json_schema()
     for wrong in ({"max_macs": "5ms"}, {"max_bytes": {"ms": 1}}, {"max_latency_ms": "5kB"}):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(wrong, schema)
+        assert not any(schema.is_valid(wrong) for schema in SCHEMAS)
 
 
 def test_a_drop_is_read_in_points_as_before():
