@@ -33,6 +33,7 @@ from spectral_engine.records.analysis import (
     Port,
 )
 from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.limit import Limit
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -81,7 +82,7 @@ def _analyze(
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
-    def watch(limit: float) -> LatencyProbe:
+    def watch(limit: Limit) -> LatencyProbe:
         feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
         return LatencyProbe(original, coupling, least, limit, feeds)
 
@@ -151,7 +152,7 @@ def _feasible(
     target: Target | dict[str, Any],
     start: Cost,
     floor: Cost,
-    watch: Callable[[float], LatencyProbe],
+    watch: Callable[[Limit], LatencyProbe],
 ) -> Feasibility:
     try:
         asked = target if isinstance(target, Target) else Target.model_validate(target)

@@ -13,6 +13,7 @@ from service.cli.output import Exit, client_errors, exit_of, fail, print_json, s
 from service.cli.places import check_places
 from service.cli.progress import StageBar
 from service.cli.remote import LOCAL, External, connect, uploading
+from service.cli.target_options import given_target
 
 if TYPE_CHECKING:
     from service.api.events.schemas import JobEvent
@@ -25,16 +26,10 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
 
 
 def submit(
+    context: typer.Context,
     model: ModelFile,
     data: DataFile,
     method: options.Method = None,
-    max_metric_drop: options.MaxMetricDrop = None,
-    max_macs: options.MaxMacs = None,
-    max_params: options.MaxParams = None,
-    max_bytes: options.MaxBytes = None,
-    max_latency_ms: options.MaxLatency = None,
-    keep_nodes: options.KeepNodes = None,
-    density: options.Density = None,
     epochs: options.Epochs = None,
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
@@ -48,20 +43,11 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Upload MODEL and DATA, submit a job, and print its id."""
-    targets = {
-        "max_metric_drop": max_metric_drop,
-        "max_macs": max_macs,
-        "max_params": max_params,
-        "max_bytes": max_bytes,
-        "max_latency_ms": max_latency_ms,
-        "keep_nodes": keep_nodes,
-        "density": density,
-    }
     asked = options.build_recipe(
         recipe,
         as_json=as_json,
         method=method,
-        target=targets,
+        target=given_target(context),
         epochs=epochs,
         seed=seed,
         labels=labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spectral_engine.cost.budget import Budget, Cost, absolute
+from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.evaluation.evaluation import HeldOut
 from spectral_engine.graph.layers import Layer
 from spectral_engine.judging.choice import Option
@@ -21,6 +21,7 @@ from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.records.limit import Limit
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.report import (
     CandidateEntry,
@@ -112,13 +113,13 @@ def judge_candidates(finished: Finished) -> Judged:
     return Judged(index, entries, baseline, verdict, told)
 
 
-def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[Latency]]) -> _Terms:
+def _terms(finished: Finished, limit: Limit | None, latency: Mapping[str, list[Latency]]) -> _Terms:
     """Add the time that each candidate takes, where there is a limit for it."""
     asked, costs = finished.plan.asked, [built.effective_cost for built in finished.built]
     if limit is None:
         return _Terms(asked, costs)
     times = [latency[_name(position)][0].median_ms for position in range(len(costs))]
-    allowed = absolute(limit, latency["baseline"][0].median_ms)
+    allowed = limit.of(latency["baseline"][0].median_ms)
     timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
     return _Terms(asked.also("latency_ms", allowed), timed)
 
