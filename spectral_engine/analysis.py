@@ -33,6 +33,7 @@ from spectral_engine.records.analysis import (
     Port,
 )
 from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -54,6 +55,7 @@ def analyze(
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
@@ -64,7 +66,14 @@ def analyze(
         found = _analyze(as_source(model), target, batch_size, min_nodes)
     if data is None:
         return found
-    told = check(model, data, label=label, preprocessing=preprocessing, labels=labels)
+    told = check(
+        model,
+        data,
+        label=label,
+        preprocessing=preprocessing,
+        labels=labels,
+        seen_by_original=seen_by_original,
+    )
     return found.model_copy(update={"data": told})
 
 

@@ -10,6 +10,7 @@ from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.unforeseen import unforeseen
 
@@ -22,6 +23,7 @@ def check(
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> DataCheck:
     """Say how a data set is read and what it means; nothing trains, and held-out rows stay unread.
 
@@ -32,7 +34,15 @@ def check(
     bare = asked.model_copy(update={"target": Target()})
     with unforeseen(lambda: "checking the data"):
         return _told(
-            prepare(model, data, bare, label=label, preprocessing=preprocessing, labels=labels)
+            prepare(
+                model,
+                data,
+                bare,
+                label=label,
+                preprocessing=preprocessing,
+                labels=labels,
+                seen_by_original=seen_by_original,
+            )
         )
 
 

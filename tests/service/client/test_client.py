@@ -84,11 +84,17 @@ def test_a_data_set_goes_up_with_its_label_and_preprocessing(
     file.write_bytes(b"x,y\n1,0\n")
 
     dataset = client.datasets.create(
-        file, label="y", preprocessing={"scale": 0.5}, labels={"classes": ["no", "yes"]}
+        file,
+        label="y",
+        preprocessing={"scale": 0.5},
+        labels={"classes": ["no", "yes"]},
+        seen_by_original=["train"],
     )
 
     assert (dataset.label, dataset.preprocessing) == ("y", {"scale": 0.5})
     assert dataset.labels == {"classes": ["no", "yes"]}
+    assert dataset.seen_by_original == ["train"]
+    assert client.datasets.create(file, seen_by_original=False).seen_by_original is False
 
 
 def test_labels_that_cannot_be_read_are_refused_by_field(client: Client, tmp_path: Path) -> None:
