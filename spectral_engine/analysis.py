@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
-from spectral_engine.data_check import check
+from spectral_engine.data_check import check, dry_run
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
@@ -34,6 +34,8 @@ from spectral_engine.records.analysis import (
 )
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.limit import Limit
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -52,20 +54,38 @@ def analyze(
     batch_size: int | None = None,
     min_nodes: int | None = None,
     data: str | Path | None = None,
+    recipe: Recipe | dict[str, Any] | str | None = None,
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
     With a `target`, it says too whether narrowing can meet it; with `data`, what these mean beside the model, as
-    `check` does. Raises ModelInvalid or UnsupportedOperator, and what `check` raises.
+    `check` does; with a `recipe` too, what they mean to a job of this recipe, as `dry_run` does. Raises ModelInvalid or
+    UnsupportedOperator, and what `check` or `dry_run` raises.
     """
+    asked = None if recipe is None else Recipe.parse(recipe)
+    if asked is not None:
+        if data is None:
+            raise InvalidRequest("a recipe is looked at beside data", pointer="#/recipe")
+        batch_size = batch_size or asked.training.batch_size
+        min_nodes = min_nodes or asked.prune.min_nodes
     with unforeseen(lambda: "analysing the model"):
         found = _analyze(as_source(model), target, batch_size, min_nodes)
     if data is None:
         return found
-    told = check(model, data, label=label, preprocessing=preprocessing, labels=labels)
+    look = check if asked is None else dry_run
+    told = look(
+        model,
+        data,
+        asked,
+        label=label,
+        preprocessing=preprocessing,
+        labels=labels,
+        seen_by_original=seen_by_original,
+    )
     return found.model_copy(update={"data": told})
 
 

@@ -20,6 +20,7 @@ from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.progress import OnProgress, ignore
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.unforeseen import unforeseen
 from spectral_engine.work_dir import WorkDir
@@ -37,18 +38,28 @@ def compress(
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> Result:
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
     `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file, or images: a folder, .zip or .tar.
     With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
-    gives the same result.
+    gives the same result. `label`, `preprocessing`, `labels` and `seen_by_original` are what is known of the data; what
+    the recipe says wins over it.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
     """
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
-        job = prepare(model, data, asked, label=label, preprocessing=preprocessing, labels=labels)
+        job = prepare(
+            model,
+            data,
+            asked,
+            label=label,
+            preprocessing=preprocessing,
+            labels=labels,
+            seen_by_original=seen_by_original,
+        )
         job.objective.refuse_untrainable()
         return _compress(job, tell, work_dir)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from spectral_engine.cost.budget import (
     path_end,
 )
 from spectral_engine.cost.file_size import growth
-from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
+from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time, macs_in_time
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
@@ -39,9 +40,7 @@ def plan(
     job: PreparedJob, folder: Path, on_progress: OnProgress, *, resumable: bool = True
 ) -> RunPlan:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
-    recipe, coupling = job.recipe, job.coupling
-    if recipe.target.max_bytes is not None:
-        coupling = coupling.in_file(job.original.bytes)
+    recipe, coupling = job.recipe, counted(job)
     start = cost_of(coupling, ~coupling.alive())
     asked = asked_budget(recipe.target, start)
     provenance = provenance_of(job)
@@ -70,6 +69,24 @@ def plan(
     )
 
 
+def refuse_infeasible(job: PreparedJob) -> None:
+    """Raise the TargetInfeasible with which `plan` would stop."""
+    job = replace(job, coupling=counted(job))
+    start = cost_of(job.coupling, ~job.coupling.alive())
+    asked = asked_budget(job.recipe.target, start)
+    with tempfile.TemporaryDirectory(prefix="plan-") as place:
+        floor, _ = _narrowest(job, asked, provenance_of(job), Path(place))
+    if job.recipe.target.max_latency_ms is not None:
+        check_in_time(latency_probe(job), floor.macs)
+
+
+def counted(job: PreparedJob) -> Coupling:
+    """Return the coupling as the target counts: with the bytes of the file where these are limited."""
+    if job.recipe.target.max_bytes is None:
+        return job.coupling
+    return job.coupling.in_file(job.original.bytes)
+
+
 def _end(
     job: PreparedJob,
     start: Cost,
@@ -80,16 +97,24 @@ def _end(
     resumable: bool,
 ) -> Budget:
     """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible."""
-    coupling, target = job.coupling, job.recipe.target
-    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
-    floor, added = cost_of(coupling, removable), 0
-    if target.max_bytes is not None:
-        added = growth(job.original.graph, coupling, removable, provenance, folder)
-    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
-    if target.max_latency_ms is not None:
+    floor, added = _narrowest(job, asked, provenance, folder)
+    if job.recipe.target.max_latency_ms is not None:
         kept = folder / "in-time.json" if resumable else None
         asked = asked.also("macs", macs_in_time(latency_probe(job), floor.macs, kept))
     return path_end(asked, start, floor, added)
+
+
+def _narrowest(
+    job: PreparedJob, asked: Budget, provenance: dict[str, str], folder: Path
+) -> tuple[Cost, int]:
+    """Return what stays at least, and the bytes that its file has besides. Raises TargetInfeasible above the budget."""
+    coupling = job.coupling
+    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
+    floor, added = cost_of(coupling, removable), 0
+    if job.recipe.target.max_bytes is not None:
+        added = growth(job.original.graph, coupling, removable, provenance, folder)
+    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
+    return floor, added
 
 
 def latency_probe(job: PreparedJob) -> LatencyProbe:

@@ -59,7 +59,8 @@ class Attempt:
         }
         if dataset is None:
             return request | job.recipe
-        said = {} if dataset.labels is None else {"labels": dataset.labels}
+        known = {"labels": dataset.labels, "seen_by_original": dataset.seen_by_original}
+        said = {name: value for name, value in known.items() if value is not None}
         request |= {
             "options": {"label": dataset.label, "preprocessing": dataset.preprocessing, **said},
             "data": str(data),

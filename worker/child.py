@@ -65,6 +65,8 @@ def main() -> int:
 def _analyze(request: dict[str, Any], _: Pipe) -> dict[str, Any]:
     engine = _load(request["engine"])
     beside = {"data": request["data"], **request["options"]} if "data" in request else {}
+    if request.get("recipe") is not None:
+        beside["recipe"] = request["recipe"]
     analysis: Analysis = engine(
         request["model"], request["target"], batch_size=request["batch_size"], **beside
     )

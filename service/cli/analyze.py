@@ -34,6 +34,7 @@ def analyze(
     data: Data = None,
     label: options.Label = None,
     labels: options.Labels = None,
+    seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     server: Server = None,
     external: External = None,
@@ -47,6 +48,7 @@ def analyze(
     said = {
         "label": label,
         "labels": options.read_labels(labels, as_json),
+        "seen_by_original": options.read_seen(seen_by_original),
         "preprocessing": options.read_preprocessing(preprocessing, as_json),
     }
     analysis = (

@@ -100,7 +100,7 @@ def build_recipe(
     if allow_poor_original:
         body["allow_poor_original"] = True
     if seen_by_original is not None:
-        body["seen_by_original"] = _seen(seen_by_original)
+        body["seen_by_original"] = read_seen(seen_by_original)
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),
@@ -113,8 +113,10 @@ def build_recipe(
         wrong_recipe(error, as_json)
 
 
-def _seen(text: str) -> bool | list[str]:
-    """Read yes, no, or names of splits."""
+def read_seen(text: str | None) -> bool | list[str] | None:
+    """Read yes, no, or names of splits, given as --seen-by-original."""
+    if text is None:
+        return None
     said = {"yes": True, "true": True, "no": False, "false": False}.get(text.strip().lower())
     return [name.strip() for name in text.split(",")] if said is None else said
 

@@ -21,9 +21,11 @@ from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import as_source
+from spectral_engine.preparation.said import with_seen_rows
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -57,6 +59,7 @@ def prepare(
     label: str | None,
     preprocessing: dict[str, Any] | None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
@@ -75,6 +78,7 @@ def prepare(
             preprocessing=preprocessing,
             claim=claim_of(recipe),
         )
+    recipe = with_seen_rows(recipe, seen_by_original, splits.given)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module)
     with unforeseen(lambda: "finding out what the data mean"):

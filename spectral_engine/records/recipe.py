@@ -5,7 +5,7 @@ Imports no torch, so that the API can validate a request without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +16,7 @@ from spectral_engine.records.method import METHODS, Method
 from spectral_engine.records.metrics import IN_OWN_UNITS, Metric
 from spectral_engine.records.names import Registered
 from spectral_engine.records.part import Part
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import POINTS, Target
 from spectral_engine.records.training import Spectral, Training
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from spectral_engine.methods.prune.options import Prune
     from spectral_engine.methods.sparse.options import Sparse
 
-SplitName = Literal["train", "val", "test"]
 MethodName = Annotated[str, Registered(METHODS)]
 
 
@@ -52,7 +52,7 @@ class Recipe(Part):
         description="go on where the original does no better than chance on the data, or far better when they are "
         "read in another way",
     )
-    seen_by_original: bool | list[SplitName] | None = Field(
+    seen_by_original: SeenByOriginal | None = Field(
         None,
         description="whether the original was trained on these rows, or on which of the file's splits; where nothing "
         "is said, signs of it are looked for",

@@ -64,6 +64,7 @@ class Shop:
         priority: int = 0,
         queue: str = "cpu",
         files: tuple[bytes, bytes] = (MODEL, DATA),
+        said: dict[str, Any] | None = None,
         **recipe: Any,
     ) -> str:
         """Queue a job; return its id."""
@@ -72,7 +73,7 @@ class Shop:
                 name=None, file_name="m.onnx", **self._stored(files[0])
             )
             dataset = DatasetRepository(session).add(
-                name=None, file_name=None, **self._stored(files[1])
+                name=None, file_name=None, **self._stored(files[1]), **(said or {})
             )
             job = JobRepository(session).create(
                 model_id=model.id,

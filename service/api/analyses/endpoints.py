@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1/analyses", tags=["analyses"])
 )
 def analyze_model(body: AnalysisCreate, request: Request, here: Here, key: Key) -> Response:
     """Queue an analysis: what is coupled, what could go, and whether a target can be met. No data needed; with
-    a data set, what it means beside the model too."""
+    a data set, what it means beside the model too; with a recipe beside it, what it means to that job."""
     analysis, replayed = service.create(here, body, key, str(request.base_url))
     return accepted(analysis, replayed, RETRY_AFTER_SECONDS)
 

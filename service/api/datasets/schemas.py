@@ -10,6 +10,7 @@ from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
 from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.rows import SeenByOriginal
 
 Positive = Annotated[float, Field(gt=0)]
 Channels = Field(min_length=1, max_length=1024)
@@ -52,6 +53,11 @@ class DatasetFields(Request):
     labels: LabelsOption | None = Field(
         None, description="what the labels are; what a recipe says wins over it, field by field"
     )
+    seen_by_original: SeenByOriginal | None = Field(
+        None,
+        description="whether the original was trained on these rows, or on which of the file's splits, as "
+        '`["train", "val"]`; what a recipe says wins over it',
+    )
 
 
 class Dataset(Resource):
@@ -66,6 +72,7 @@ class Dataset(Resource):
     label: str | None
     preprocessing: dict[str, Any] | None
     labels: dict[str, Any] | None
+    seen_by_original: SeenByOriginal | None
     metadata: dict[str, str]
     created_at: Timestamp
     links: FileLinks

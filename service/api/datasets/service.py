@@ -36,6 +36,7 @@ def create(
             label=fields.label,
             preprocessing=_said(fields.preprocessing),
             labels=_said(fields.labels),
+            seen_by_original=fields.seen_by_original,
         )
         return show(record)
 
@@ -77,6 +78,7 @@ def show(dataset: DatasetRecord) -> dict[str, Any]:
         "label": dataset.label,
         "preprocessing": dataset.preprocessing,
         "labels": dataset.labels,
+        "seen_by_original": dataset.seen_by_original,
         "metadata": dataset.metadata_,
         "created_at": timestamp(dataset.created_at),
         "links": {"self": path, "file": f"{path}/file"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,15 +14,29 @@ from service.api.accepted import NO_STORE, accepted
 from service.api.context import Here
 from service.api.idempotency import Key
 from service.api.jobs import service
+from service.api.jobs.dry_run import validate
 from service.api.jobs.long_poll import MAX_WAIT_SECONDS, read_at_end
 from service.api.jobs.schemas import Job, JobCreate, JobValidation, Status
 from service.api.jobs.show import show
 from service.api.json_text import json_response
 from service.api.pagination import CursorQuery, page
+from service.api.prefer import PreferredWait
 from service.api.query import metadata_filter, refuse_unknown
 from service.api.schemas import Page
 
 RETRY_AFTER_SECONDS = 2
+# With `validate_only`.
+AS_THE_JOB_WOULD_FAIL = (
+    "model-invalid",
+    "unsupported-operator",
+    "model-too-large",
+    "dataset-mismatch",
+    "target-infeasible",
+    "out-of-memory",
+    "timeout",
+    "worker-lost",
+    "internal",
+)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -39,21 +54,30 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
             "idempotency-key-reused",
             "idempotency-in-progress",
             "request-too-large",
+            *AS_THE_JOB_WOULD_FAIL,
         ),
     },
     dependencies=[Depends(refuse_unknown)],
 )
-def create_job(
+async def create_job(
     body: JobCreate,
     request: Request,
     here: Here,
     key: Key,
-    validate_only: Annotated[bool, Query(description="check the request, submit nothing")] = False,
+    wait: PreferredWait,
+    validate_only: Annotated[
+        bool, Query(description="check the request and look at the data, submit nothing")
+    ] = False,
 ) -> Response:
-    """Queue a job. With an Idempotency-Key, a request that is sent again finds the same job."""
+    """Queue a job. With an Idempotency-Key, a request that is sent again finds the same job.
+
+    With `validate_only` a worker looks at the data by an analysis, as the job would, and the answer is what they mean
+    or the error that the job would fail with; it waits for that as `Prefer: wait=N` says, 20 s by default.
+    """
     if validate_only:
-        return json_response(service.validate(here, body), headers=NO_STORE)
-    job, replayed = service.create(here, body, key, str(request.base_url))
+        return await validate(request, here, body, wait)
+    base_url = str(request.base_url)
+    job, replayed = await run_in_threadpool(service.create, here, body, key, base_url)
     return accepted(job, replayed, RETRY_AFTER_SECONDS)
 
 

@@ -12,6 +12,7 @@ from service.api.idempotency import once
 from service.api.jobs.schemas import TERMINAL, JobCreate
 from service.api.jobs.show import show
 from service.api.pagination import Cursor
+from service.api.queues import queue_of
 from service.api.text import require_storable
 from service.errors import InvalidRequest, NotFound, ResultNotReady, ServiceError
 from service.store.database import Database
@@ -24,10 +25,14 @@ from service.store.models.repository import ModelRepository
 PREFIX = PREFIXES["compression"]
 
 
-def validate(here: Context, body: JobCreate) -> dict[str, Any]:
-    """Return the job as it would be executed. Raises InvalidRequest as `create` does."""
+def require_inputs(here: Context, body: JobCreate) -> None:
+    """Raise InvalidRequest as `create` does where model or data set are not there."""
     with here.database.read() as session:
         _require_inputs(session, body)
+
+
+def as_executed(body: JobCreate) -> dict[str, Any]:
+    """Return a job that is not submitted as `service.api.jobs.schemas.JobValidation` begins."""
     return {
         "object": "job.validation",
         "model": body.model,
@@ -53,20 +58,15 @@ def create(
             metadata=body.metadata,
             priority=body.priority,
             limits=_limits(body),
-            queue=queue_of(body),
+            queue=queue_of(body.recipe),
         )
         return show(job, base_url, JobRepository(session).queue_position(job))
 
     shown, replayed = once(here, key, "POST /v1/jobs", body.model_dump(mode="json"), make)
     if not replayed:
         # After the commit, so that no worker looks for a row that is not there yet.
-        here.doorbell.ring(shown["id"], queue_of(body))
+        here.doorbell.ring(shown["id"], queue_of(body.recipe))
     return shown, replayed
-
-
-def queue_of(body: JobCreate) -> str:
-    """Return which workers may take the job."""
-    return "gpu" if body.recipe.training.device.startswith("cuda") else "cpu"
 
 
 def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob]:

@@ -69,6 +69,13 @@ def problem_response(
     return Response(encode(body), body["status"], sent, media_type=MEDIA_TYPE)
 
 
+def recorded_response(request: Request, path: str, error: Mapping[str, Any]) -> Response:
+    """Answer a request with the recorded error of the job or analysis at `path`."""
+    body = job_problem(str(request.base_url), path, error) | {"request_id": request_id(request)}
+    headers = {"Cache-Control": "no-store"}
+    return Response(encode(body), body["status"], headers, media_type=MEDIA_TYPE)
+
+
 def request_id(request: Request) -> str | None:
     """Return the id under which this request is logged."""
     found: str | None = request.scope.get("state", {}).get("request_id")
