@@ -153,7 +153,7 @@ def test_figures_of_numbers_are_scikit_learns(seed, name, several):
     labels = rng.uniform(1, 5, (70, 3) if several else 70)
     answers = labels + rng.normal(size=labels.shape)
     expected = NUMBER_ORACLES[name](labels, answers)
-    assert value(name, answers, labels, "values", quantile=0.9) == pytest.approx(expected)
+    assert value(name, answers, labels, "values", quantiles=(0.9,)) == pytest.approx(expected)
 
 
 def test_a_column_that_does_not_vary_is_left_out_of_r2():
