@@ -75,7 +75,7 @@ def _tried(
 
 
 def _coding(answers: tuple[int, ...], labels: tuple[int, ...], quantiles: int) -> Coding | None:
-    """Say how labels of a row belong to its answers, the last axis of which holds the quantiles; None where they don't."""
+    """Say how labels of a row belong to its answers, quantiles on the last axis; None where they do not."""
     if not answers or answers[-1] != quantiles:
         return None
     if squeezed(answers[:-1]) == squeezed(labels):

@@ -76,7 +76,9 @@ def _by_annotations(members: Members, images: list[str], annotations: str) -> Bo
     if left:
         notes.append(f"images that {annotations!r} does not list are left out: {listed(left)}")
     parts = _parts([_key(name) for name in files])
-    return BoxedImages(files, parts, found.images, KnownBoxes(YOLO, found.names), notes)
+    return BoxedImages(
+        files, parts, found.images, KnownBoxes(YOLO, found.names, crowds=True), notes
+    )
 
 
 def _only(found: Sequence[str], file: str, annotations: str) -> str:
