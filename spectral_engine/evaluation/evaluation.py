@@ -60,7 +60,7 @@ class Evaluation:
         self.rule = metric_rule(
             self.metric,
             task=task_of_answers(meaning),
-            quantile=meaning.quantile or recipe.quantile,
+            quantiles=meaning.quantiles or recipe.quantiles,
             blank=meaning.blank,
         )
 

@@ -46,9 +46,10 @@ def understand_data(
     probe = replace(probe, preprocessing=splits.preprocessing)
     names = names_in_model(module.model)
     task = asked_task(recipe, option)
-    meaning = understand(probe, splits.labels, option, task, names, splits.written)
-    if recipe.metric == "quantile_loss" and meaning.labelled:
-        meaning = _at_quantile(meaning, probe, recipe.quantile)
+    quantiles = recipe.quantiles if recipe.metric == "quantile_loss" else ()
+    meaning = understand(probe, splits.labels, option, task, names, splits.written, quantiles)
+    if len(quantiles) == 1 and meaning.labelled:
+        meaning = _at_quantile(meaning, probe, quantiles[0])
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
     doubts = check_original(meaning, probe, allowed=allowed)
@@ -65,7 +66,7 @@ def understand_data(
 
 def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
     """Say that the numbers aim at a quantile; what the original knows is then told by its loss."""
-    aiming = replace(meaning, quantile=quantile)
+    aiming = replace(meaning, quantiles=(quantile,))
     if meaning.kind != "numbers" or probe.rows.labels is None:
         return meaning
     truth = meaning.labels(probe.rows.labels)

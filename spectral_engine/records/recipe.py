@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spectral_engine.methods.prune.options import Prune
     from spectral_engine.methods.sparse.options import Sparse
 
+Quantile = Annotated[float, Field(gt=0.0, lt=1.0)]
 MethodName = Annotated[str, Registered(METHODS)]
 
 
@@ -37,11 +38,10 @@ class Recipe(Part):
     method: MethodName = "prune"
     target: Target = Field(default_factory=Target)
     metric: Metric | None = Field(None, description="by task when not given")
-    quantile: float = Field(
+    quantile: Quantile | Annotated[list[Quantile], Field(min_length=1, max_length=1000)] = Field(
         0.5,
-        gt=0.0,
-        lt=1.0,
-        description="of quantile_loss, which is also trained where it is the metric",
+        description="of quantile_loss, which is also trained where it is the metric; a list is one for each of the "
+        "columns [n, …, quantiles] that the model answers",
     )
     task: Task | None = Field(None, description="inferred when not given")
     labels: LabelsOption | None = Field(
@@ -92,6 +92,11 @@ class Recipe(Part):
         for name in type(self).model_fields:  # validators hand back what they were given
             object.__setattr__(self, name, getattr(filled, name))
         return self
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles that answers aim at where quantile_loss judges: one, or one for each column."""
+        return tuple(self.quantile) if isinstance(self.quantile, list) else (self.quantile,)
 
     @classmethod
     def parse(cls, recipe: Recipe | dict[str, Any] | str | None) -> Recipe:

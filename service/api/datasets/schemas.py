@@ -41,6 +41,14 @@ class Preprocessing(Request):
         None,
         description="of images, after `resize`, out of the middle: a square's side, or height and width",
     )
+    letterbox: Literal["centre", "corner"] | None = Field(
+        None,
+        description="of images: resized with their aspect kept to the size of `resize`, or the model's, with borders "
+        "around them, or at the right and the bottom",
+    )
+    fill: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        None, description="of a letterbox's borders, in bytes; 114 where it is not given"
+    )
 
 
 class DatasetFields(Request):
