@@ -76,7 +76,7 @@ def _case(data: str, style: str, norm: str, seed: int) -> Case:
     torch.manual_seed(seed)
     net = NETS[style]()
     _learn_by_heart(net, x[parts[0]], y[parts[0]])
-    return Case(_as_onnx(net, norm), *((x[part], y[part]) for part in parts))
+    return Case(as_onnx(net, norm), *((x[part], y[part]) for part in parts))
 
 
 def _resnet() -> nn.Sequential:
@@ -127,7 +127,7 @@ def _learn_by_heart(net: nn.Module, x: np.ndarray, y: np.ndarray) -> None:
     net.eval()
 
 
-def _as_onnx(net: nn.Module, norm: str) -> bytes:
+def as_onnx(net: nn.Module, norm: str) -> bytes:
     """Write ONNX with a free batch size; the exporter folds batch norm into weights unless told to keep all."""
     file = BytesIO()
     mode = torch.onnx.TrainingMode.PRESERVE if norm == "kept" else torch.onnx.TrainingMode.EVAL

@@ -52,6 +52,7 @@ def job(made: Case, recipe: se.Recipe) -> dict[str, Any]:
     assert report.baseline.metric is not None
     return {
         "floor": recipe.target.max_metric_drop,
+        "max_macs": recipe.target.max_macs,
         "accuracy_seen": report.baseline.metric.value,
         "accuracy_unseen": before,
         "held_out": report.baseline.metric.rows,
