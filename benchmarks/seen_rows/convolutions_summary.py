@@ -70,8 +70,8 @@ def _outcomes(own: list[Row]) -> str:
     )
     by = sum(row["decided_by"] == "rehearsal" for row in own)
     return (
-        f"the rehearsal decides in {by} of {len(own)} jobs; {len(met)} targets met, {kept} of them truly, where {could} "
-        "jobs had a candidate that truly meets it"
+        f"the rehearsal decides in {by} of {len(own)} jobs; {len(met)} targets met, {kept} of them truly, where "
+        f"{could} jobs had a candidate that truly meets it"
     )
 
 
@@ -93,8 +93,8 @@ def _found(rows: int, looks: list[tuple[Row, Row]]) -> str:
     missed = sum(_missed(row, look) for row, look in looks)
     alarms = sum(look["unseen"]["found"] for _, look in looks)
     return (
-        f"with {rows:,} rows handed over and nothing said: memory missed in {missed} of {len(clear)} nets that do better "
-        f"by over {100 * CLEAR_GAP:g} points on rows that they saw, false alarms in {alarms} of {len(looks)}"
+        f"with {rows:,} rows handed over and nothing said: memory missed in {missed} of {len(clear)} nets that do "
+        f"better by over {100 * CLEAR_GAP:g} points on rows that they saw, false alarms in {alarms} of {len(looks)}"
     )
 
 
