@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.seen_rows.summary import CLEAR_GAP
 
 Row = dict[str, Any]
+FIRST_SURENESS = 0.5  # of rows that do not name it
 
 
 def in_words(own: list[Row]) -> str:
@@ -81,20 +82,25 @@ def _fits(row: Row, candidate: Row) -> bool:
 
 def _signs(own: list[Row]) -> list[str]:
     """Tell each number of rows handed over by itself: few rows of many that a net learned from are the harder case."""
-    by_rows: dict[int, list[tuple[Row, Row]]] = {}
+    kinds: dict[tuple[int, float], list[tuple[Row, Row]]] = {}
     for row in own:
         for look in row["signs"]:
-            by_rows.setdefault(look["rows"], []).append((row, look))
-    return [_found(rows, looks) for rows, looks in sorted(by_rows.items(), reverse=True)]
+            kinds.setdefault((look["rows"], _sureness(look)), []).append((row, look))
+    return [_found(*kind, looks) for kind, looks in sorted(kinds.items(), reverse=True)]
 
 
-def _found(rows: int, looks: list[tuple[Row, Row]]) -> str:
+def _sureness(look: Row) -> float:
+    return float(look["unseen"].get("sureness", FIRST_SURENESS))
+
+
+def _found(rows: int, sureness: float, looks: list[tuple[Row, Row]]) -> str:
     clear = [(row, look) for row, look in looks if _gap(row) > CLEAR_GAP]
     missed = sum(_missed(row, look) for row, look in looks)
     alarms = sum(look["unseen"]["found"] for _, look in looks)
     return (
-        f"with {rows:,} rows handed over and nothing said: memory missed in {missed} of {len(clear)} nets that do "
-        f"better by over {100 * CLEAR_GAP:g} points on rows that they saw, false alarms in {alarms} of {len(looks)}"
+        f"with {rows:,} rows handed over, nothing said, and {sureness:g} standard errors to be below the threshold: "
+        f"memory missed in {missed} of {len(clear)} looks at nets that do better by over {100 * CLEAR_GAP:g} points on "
+        f"rows that they saw, false alarms in {alarms} of {len(looks)}"
     )
 
 

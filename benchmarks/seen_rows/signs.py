@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.seen_rows.nets import STYLES, case
 from spectral_engine.data.split import Split
 from spectral_engine.judging.seen_rows.signs import memory_sign
+from spectral_engine.measure.memory import SURENESS
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.recipe import Recipe
@@ -69,10 +70,10 @@ def look(model: bytes, rows: tuple[np.ndarray, np.ndarray], seed: int) -> dict[s
         started = time.perf_counter()
         sign = memory_sign(setup, None)
     if sign is None:
-        return {"found": False, "looked": False}
+        return {"found": False, "looked": False, "sureness": SURENESS}
     return {
         "found": sign.found, "looked": True, "place": sign.place, "error": sign.error,
-        "temperature": sign.temperature,
+        "temperature": sign.temperature, "sureness": SURENESS,
         "learned": sign.learned, "forgotten": sign.forgotten,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip

@@ -76,5 +76,5 @@ def test_a_candidate_over_the_budget_could_not_have_met_the_target():
 def test_memory_that_is_missed_and_false_alarms_are_counted():
     close = row(found_seen=False, accuracy_unseen=0.99)  # does no harm: not counted as missed
     told = summary.in_words([row(), row(found_seen=False), row(found_unseen=True), close])
-    assert "memory missed in 1 of 3 nets" in told
+    assert "memory missed in 1 of 3 looks" in told
     assert "false alarms in 1 of 4" in told
