@@ -21,7 +21,14 @@ import numpy as np
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.errors import Diverged
 from spectral_engine.methods.annealing import anneal
-from spectral_engine.methods.candidate import Built, copy_source, export, prove_exact
+from spectral_engine.methods.candidate import (
+    Built,
+    Cut,
+    copy_source,
+    export,
+    prove_exact,
+    untrained,
+)
 from spectral_engine.methods.checkpoint import Checkpoint
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.policy import Policy
@@ -109,7 +116,12 @@ class CompressionRun:
             external=external,
             cost=replace(plan.start, bytes=files_bytes((path, *external))),
             validation_metric=plan.measure(path),
-            exactness=prove_exact(plan.original, plan.coupling, nothing, path, plan.samples),
+            exactness=prove_exact(
+                Cut(plan.original, plan.coupling, nothing),
+                path,
+                plan.samples,
+                untrained=self.trainer.model.module.names,
+            ),
             removed=nothing,
             removed_at=np.full(plan.coupling.count, -1, dtype=np.int64),
             relevance=self.state.relevance.copy(),
@@ -224,14 +236,15 @@ class CompressionRun:
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
-        external = export(twin.model, plan.provenance, path)
+        cut = Cut(plan.original, plan.coupling, state.removed)
+        external = export(twin.model, cut, plan.provenance, path)
         cost = cost_of(plan.coupling, state.removed)
         built = Built(
             index=level,
             path=path,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(plan.original, plan.coupling, state.removed, path, plan.samples),
+            exactness=prove_exact(cut, path, plan.samples, untrained(twin.model)),
             validation_metric=plan.measure(path),
             removed=state.removed.copy(),
             removed_at=state.removed_at.copy(),
