@@ -20,8 +20,7 @@ from benchmarks.quality.pruners import total_steps
 from benchmarks.quality.settings import PERCEPTRON, Setting
 from benchmarks.quality.start import Case, prepare
 from benchmarks.quality.tuning import Tuner
-from spectral_engine.compression import plan, start_trainer
-from spectral_engine.methods.run import CompressionRun
+from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare as set_up
 from spectral_engine.records.progress import ignore
 
@@ -69,7 +68,7 @@ def curve(case: Case) -> float:
     setup = set_up(case.model_path, case.data_path, recipe, label=None, preprocessing=None)
     with tempfile.TemporaryDirectory() as folder:
         task = plan(setup, Path(folder), ignore)
-        built = CompressionRun(task, lambda: start_trainer(setup, task.feed)).run()
+        built = start_run(setup, task).run()
     assert len(built) == CANDIDATES
     return time.perf_counter() - begun
 

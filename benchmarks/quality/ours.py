@@ -10,12 +10,12 @@ from typing import Any
 
 from benchmarks.quality.start import Case
 from benchmarks.quality.tuning import answer_error
-from spectral_engine.compression import path_of, plan
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.loading import load
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.progress import ignore
 from spectral_engine.records.recipe import Recipe
@@ -61,7 +61,7 @@ def compress(case: Case, recipe: Recipe, *, dense: bool = False) -> tuple[Built,
     try:
         task = plan(setup, folder, ignore)
         dense_form = DenseSparseModel if recipe.method == "sparse" else DenseModel
-        built = path_of(setup, task, dense_form if dense else None).run()[-1]
+        built = start_run(setup, task, dense_form if dense else None).run()[-1]
         return built, built.path.read_bytes()
     finally:
         shutil.rmtree(folder)

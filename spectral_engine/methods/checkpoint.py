@@ -23,7 +23,8 @@ class Checkpoint:
     resumable: bool
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """Where it lies."""
         return self.folder / "checkpoint.safetensors"
 
     def save(
@@ -44,11 +45,11 @@ class Checkpoint:
             "observed": relevance.observed,
             "steps": trainer.steps,
         }
-        save_checkpoint(self._path, _flat(parts), numbers)
+        save_checkpoint(self.path, _flat(parts), numbers)
 
     def load(self, trainer: Trainer, relevance: Relevance, policy: Policy) -> Loaded | None:
         """Bring trainer, relevance and policy to where they were; None where there is no checkpoint."""
-        stored = load_checkpoint(self._path)
+        stored = load_checkpoint(self.path)
         if stored is None:
             return None
         parts, numbers = _nested(stored[0]), stored[1]

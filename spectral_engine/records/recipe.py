@@ -114,4 +114,10 @@ def _take_section(name: str, method: Method) -> None:
         Recipe.model_rebuild(force=True)
 
 
-METHODS.each(_take_section)
+def _drop_section(name: str, _: Method) -> None:
+    """Take the section away again."""
+    if Recipe.__pydantic_fields__.pop(name, None) is not None:
+        Recipe.model_rebuild(force=True)
+
+
+METHODS.watch(_take_section, _drop_section)

@@ -19,20 +19,23 @@ class Registry(Generic[T]):
     def __init__(self, package: str, kind: str) -> None:
         self.package, self.kind = package, kind
         self._things: dict[str, T] = {}
-        self._watchers: list[Callable[[str, T], None]] = []
+        self._come: list[Callable[[str, T], None]] = []
+        self._gone: list[Callable[[str, T], None]] = []
 
     def register(self, name: str, thing: T) -> T:
         """Add a thing under its name; raises ValueError where another one has it."""
         if name in self._things:
             raise ValueError(f"{self.kind} {name!r} stands there already")
         self._things[name] = thing
-        for watcher in self._watchers:
-            watcher(name, thing)
+        for come in self._come:
+            come(name, thing)
         return thing
 
     def withdraw(self, name: str) -> None:
         """Forget a thing that was registered from outside of the package."""
-        del self._things[name]
+        thing = self._things.pop(name)
+        for gone in self._gone:
+            gone(name, thing)
 
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted."""
@@ -46,11 +49,12 @@ class Registry(Generic[T]):
             import_module(f"{self.package}.{name}")
         return self._things[name]
 
-    def each(self, watcher: Callable[[str, T], None]) -> None:
-        """Show all things to the watcher: those that are there, and those that will come."""
+    def watch(self, come: Callable[[str, T], None], gone: Callable[[str, T], None]) -> None:
+        """Show all things to `come`: those that are there, and those that will be; to `gone`, what is withdrawn."""
         for name in self.names():
-            watcher(name, self.get(name))
-        self._watchers.append(watcher)
+            come(name, self.get(name))
+        self._come.append(come)
+        self._gone.append(gone)
 
     def _packaged(self) -> list[str]:
         """Return the names in the package; where it holds folders, these alone."""

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 import spectral_engine as se
-from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.coupling import couple
 from spectral_engine.methods import run as path_module
 from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.progress import ignore
 from spectral_engine.spectral.fresh import draw_weights
@@ -53,12 +53,12 @@ def path_over(folder, work, asked, kind="perceptron"):
         folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
     )
     work.mkdir(exist_ok=True)
-    return path_of(setup, plan(setup, work, ignore))
+    return start_run(setup, plan(setup, work, ignore))
 
 
-def tensors_of(walked):
+def tensors_of(run):
     """Return all tensors of a path by where they were found."""
-    trainer, found = walked.trainer, {}
+    trainer, found = run.trainer, {}
     found |= trainer.tensors()
     found |= {f"module|{name}": p for name, p in trainer.model.module.named_parameters()}
     found |= {f"model|{name}": p for name, p in trainer.model.named_parameters()}
@@ -67,12 +67,12 @@ def tensors_of(walked):
     for key, item in trainer.held.items():
         for name, value in trainer.optimizer.state.get(item.tensor, {}).items():
             found[f"optimizer|{key}|{name}"] = value
-    found |= {f"relevance|{n}": v for n, v in vars(walked.relevance).items() if _is_tensor(v)}
-    found |= {f"place|{n}": v for n, v in enumerate(walked.relevance._places)}
+    found |= {f"relevance|{n}": v for n, v in vars(run.relevance).items() if _is_tensor(v)}
+    found |= {f"place|{n}": v for n, v in enumerate(run.relevance.nodes._places)}
     if isinstance(trainer.model, SparseModel):
         found |= {f"mask|{name}": mask for name, mask in trainer.model.masks.items()}
         for part in ("first", "last", "ever"):
-            held = getattr(walked.topology, part)
+            held = getattr(run.policy.topology, part)
             found |= {f"{part}|{name}": value for name, value in held.items()}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -81,29 +81,29 @@ def _is_tensor(value):
     return isinstance(value, torch.Tensor)
 
 
-def check_all_there(walked):
-    found = tensors_of(walked)
+def check_all_there(run):
+    found = tensors_of(run)
     assert found
     elsewhere = {name for name, value in found.items() if not isinstance(value, Pretended)}
     assert not elsewhere
 
 
-def take_steps(walked, count=2, *, watched=True):
+def take_steps(run, count=2, *, watched=True):
     """Train on; `watched` steps are those of the trunk, whose gradients are read."""
     for _ in range(count):
-        walked._before_step()
-        batch = walked.task.feed.at_step(walked.walk.step, 1)
-        walked.trainer.step(batch, 1e-3, after_backward=walked._observe if watched else None)
-        walked.walk.step += 1
+        run.policy.before_step(run.trainer, run.state.step + 1)
+        batch = run.plan.feed.at_step(run.state.step, 1)
+        run.trainer.step(batch, 1e-3, after_backward=run._observe if watched else None)
+        run.state.step += 1
 
 
-def cut_a_node(walked):
+def cut_a_node(run):
     """Remove one node that may go."""
-    coupling = walked.trainer.model.coupling
+    coupling = run.trainer.model.coupling
     going = np.zeros(coupling.count, dtype=bool)
     going[np.flatnonzero(coupling.alive() & ~coupling.pinned)[0]] = True
-    walked.trainer.narrow(going)
-    walked.relevance.attach(walked.trainer.model)
+    run.trainer.narrow(going)
+    run.relevance.attach(run.trainer.model)
 
 
 @KINDS
@@ -111,25 +111,25 @@ def cut_a_node(walked):
 def test_everything_is_there_after_steps_cuts_forks_spills_and_reloads(
     folder, tmp_path, cuda, kind, method
 ):
-    walked = path_over(folder, tmp_path, recipe(method), kind)
-    check_all_there(walked)
-    take_steps(walked)
-    check_all_there(walked)
+    run = path_over(folder, tmp_path, recipe(method), kind)
+    check_all_there(run)
+    take_steps(run)
+    check_all_there(run)
     if method == "prune":
-        cut_a_node(walked)
-        check_all_there(walked)
-        take_steps(walked)
-    trunk = walked.trainer
-    walked.trainer = trunk.fork()
-    take_steps(walked, watched=False)
-    check_all_there(walked)
-    walked.trainer = trunk.lend(tmp_path / "trunk.safetensors")
-    take_steps(walked, watched=False)
-    check_all_there(walked)
-    walked.trainer = trunk
+        cut_a_node(run)
+        check_all_there(run)
+        take_steps(run)
+    trunk = run.trainer
+    run.trainer = trunk.fork()
+    take_steps(run, watched=False)
+    check_all_there(run)
+    run.trainer = trunk.spill(tmp_path / "trunk.safetensors")
+    take_steps(run, watched=False)
+    check_all_there(run)
+    run.trainer = trunk
     trunk.reload(tmp_path / "trunk.safetensors")
-    take_steps(walked)
-    check_all_there(walked)
+    take_steps(run)
+    check_all_there(run)
 
 
 @KINDS
@@ -139,10 +139,10 @@ def test_everything_is_there_after_a_resume(folder, tmp_path, cuda, kind, method
     take_steps(first)
     if method == "prune":
         cut_a_node(first)
-        first.removed = ~first.trainer.model.coupling.alive()
+        first.state.removed = ~first.trainer.model.coupling.alive()
     take_steps(first)
     first._save()
-    assert all(t.device.type == "cpu" for t in load_file(first._checkpoint).values())
+    assert all(t.device.type == "cpu" for t in load_file(first.checkpoint.path).values())
     second = path_over(folder, tmp_path, recipe(method), kind)
     second._resume()
     check_all_there(second)
@@ -203,12 +203,12 @@ def test_a_trunk_that_waits_on_disk_comes_back_to_its_device(folder, tmp_path, m
 def test_a_step_of_the_optimiser_on_the_host_is_refused_by_the_pretended_device(
     folder, tmp_path, cuda
 ):
-    walked = path_over(folder, tmp_path, recipe())
-    take_steps(walked)
-    for state in walked.trainer.optimizer.state.values():
+    run = path_over(folder, tmp_path, recipe())
+    take_steps(run)
+    for state in run.trainer.optimizer.state.values():
         state["step"] = state["step"].cpu()
     with pytest.raises(RuntimeError, match="on the same device"):
-        take_steps(walked)
+        take_steps(run)
 
 
 def test_a_gpu_that_is_not_there_is_refused_by_name_before_training(folder, cuda):

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectral_engine.cost.budget import Budget, Cost
-from spectral_engine.judging.choice import Option, choose, judge
+from spectral_engine.judging.choice import Option, choose
+from spectral_engine.judging.verdict import judge
 from spectral_engine.records.report import FloorTest
 
 FREE = Budget({})

@@ -10,7 +10,7 @@ from spectral_engine.cost.budget import Budget, Cost, absolute
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
-from spectral_engine.judging.choice import judge
+from spectral_engine.judging.verdict import judge
 from tests.support.digits import save_digits
 
 

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.judging.choice import Option
-from spectral_engine.judging.fixed_sequence import narrowest_shown, order_of_tests, walk
+from spectral_engine.judging.fixed_sequence import (
+    fixed_sequence_test,
+    narrowest_shown,
+    order_of_tests,
+)
 
 FREE = Budget({})
 
@@ -34,13 +38,13 @@ def test_the_original_needs_no_test():
 
 
 def test_the_first_failure_ends_the_sequence():
-    statuses = walk([0, 2, 3], [True, True, False, True])
+    statuses = fixed_sequence_test([0, 2, 3], [True, True, False, True])
     assert statuses == ["shown", "left_out", "not_shown", "not_reached"]
     assert narrowest_shown([0, 2, 3], statuses) == 0
 
 
 def test_where_the_first_fails_nothing_is_shown():
-    statuses = walk([1, 2], [True, False, True])
+    statuses = fixed_sequence_test([1, 2], [True, False, True])
     assert statuses == ["left_out", "not_shown", "not_reached"]
     assert narrowest_shown([1, 2], statuses) is None
 
@@ -58,7 +62,7 @@ def test_each_tested_candidate_is_narrower_and_less_sure_and_the_surest_comes_fi
     assert drops == sorted(set(drops))
     assert drops[0] == min(o.careful_drop for o in options)
     passed = data.draw(st.lists(st.booleans(), min_size=len(options), max_size=len(options)))
-    statuses = walk(order, passed)
+    statuses = fixed_sequence_test(order, passed)
     shown = [index for index in order if statuses[index] == "shown"]
     assert shown == order[: len(shown)]
     assert all(passed[index] for index in shown)
@@ -70,6 +74,6 @@ def test_of_many_candidates_that_are_all_too_bad_one_is_shown_no_more_often_than
     p_values = rng.random((5000, 8))
     options = [option(100 - i, 0.01 * i) for i in range(8)]
     order = order_of_tests(options, FREE)
-    wrong = sum("shown" in walk(order, list(row <= 0.05)) for row in p_values)
+    wrong = sum("shown" in fixed_sequence_test(order, list(row <= 0.05)) for row in p_values)
     assert wrong / 5000 <= 0.06
     assert (p_values <= 0.05).any(axis=1).mean() > 0.3

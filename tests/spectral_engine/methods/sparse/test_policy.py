@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import spectral_engine as se
-from spectral_engine.compression import path_of, plan
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.methods.sparse.dead import dead_groups
 from spectral_engine.methods.sparse.model import SparseModel
+from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.progress import ignore
 from spectral_engine.report.html import render
@@ -65,13 +65,13 @@ def compressed(folder):
     return run
 
 
-def path_over(folder, asked, kind="perceptron", work="work", held_as=None):
-    """Return the path of a job that has not begun, to look into while it trains."""
+def run_over(folder, asked, kind="perceptron", work="work", held_as=None):
+    """Return the run of a job that has not begun, to look into while it trains."""
     setup = prepare(
         folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
     )
     (folder / work).mkdir(exist_ok=True)
-    return path_of(setup, plan(setup, folder / work, ignore), held_as)
+    return start_run(setup, plan(setup, folder / work, ignore), held_as)
 
 
 def accuracy(model: bytes) -> float:
@@ -149,60 +149,60 @@ def test_no_node_of_the_file_is_without_links_on_either_side(compressed):
 
 
 def test_a_node_that_nothing_reaches_leaves_its_constant_to_its_readers(folder, tmp_path):
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    model = path.model
+    run = run_over(folder, recipe(), work=tmp_path / "work")
+    model = run.trainer.model
     transfer: Transfer = model.coupling.transfers[0]
     model.masks[transfer.weight].data[3] = 0.0
     model.module.initializer(transfer.bias).data[3] = 2.0
     x = {"x": torch.from_numpy(splits()["x_test"])}
     before = model(x)["logits"].detach()
-    path._narrow(path.task.schedule.events[-1])
-    assert path.removed.sum() == 1
-    torch.testing.assert_close(path.model(x)["logits"], before, rtol=1e-4, atol=1e-5)
+    run._narrow(run.plan.schedule.events[-1])
+    assert run.state.removed.sum() == 1
+    torch.testing.assert_close(run.trainer.model(x)["logits"], before, rtol=1e-4, atol=1e-5)
 
 
 def test_a_node_that_dies_takes_along_who_read_it_alone(folder, tmp_path):
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    first, second, _ = path.model.coupling.transfers
-    path.model.masks[first.weight].data[5] = 0.0
-    path.model.masks[second.weight].data[7] = 0.0
-    path.model.masks[second.weight].data[7, 5] = 1.0
-    path._narrow(path.task.schedule.events[-1])
-    assert path.removed.sum() == 2
+    run = run_over(folder, recipe(), work=tmp_path / "work")
+    first, second, _ = run.trainer.model.coupling.transfers
+    run.trainer.model.masks[first.weight].data[5] = 0.0
+    run.trainer.model.masks[second.weight].data[7] = 0.0
+    run.trainer.model.masks[second.weight].data[7, 5] = 1.0
+    run._narrow(run.plan.schedule.events[-1])
+    assert run.state.removed.sum() == 2
 
 
 # What the masked links do
 
 
 def test_a_masked_link_moves_with_the_eigenvalues_of_its_node(folder, tmp_path):
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    path.topology.thin(DENSITY)
-    masks = {name: mask.clone() for name, mask in path.model.masks.items()}
-    before = {name: path.model.unmasked(name).clone() for name in masks}
-    phi = {name: path.model.links_of(name).detach().clone() for name in masks}
-    path.trainer.step(path.task.feed.at_step(0, 0), 1e-2)
+    run = run_over(folder, recipe(), work=tmp_path / "work")
+    run.policy.topology.thin(DENSITY)
+    masks = {name: mask.clone() for name, mask in run.trainer.model.masks.items()}
+    before = {name: run.trainer.model.unmasked(name).clone() for name in masks}
+    phi = {name: run.trainer.model.links_of(name).detach().clone() for name in masks}
+    run.trainer.step(run.plan.feed.at_step(0, 0), 1e-2)
     moved = total = 0
     for name, mask in masks.items():
         gone = mask == 0
-        assert torch.equal(path.model.links_of(name)[gone], phi[name][gone])
-        moved += int((path.model.unmasked(name) != before[name])[gone].sum())
+        assert torch.equal(run.trainer.model.links_of(name)[gone], phi[name][gone])
+        moved += int((run.trainer.model.unmasked(name) != before[name])[gone].sum())
         total += int(gone.sum())
     assert moved > 0.6 * total  # nodes that never fire on this batch have no gradient
 
 
 def test_links_grow_by_the_gradient_of_the_folded_weight(folder, tmp_path):
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    path.topology.thin(DENSITY)
-    model, feed = path.model, path.task.feed
+    run = run_over(folder, recipe(), work=tmp_path / "work")
+    run.policy.topology.thin(DENSITY)
+    model, feed = run.trainer.model, run.plan.feed
     model.let_gradients_through(True)
     taken = {}
-    path.trainer.step(feed.at_step(0, 0), 0.0, lambda: taken.update(model.take_gradients()))
+    run.trainer.step(feed.at_step(0, 0), 0.0, lambda: taken.update(model.take_gradients()))
     model.let_gradients_through(False)
 
-    batch, objective = feed.at_step(0, 0), path.trainer.objective
+    batch, objective = feed.at_step(0, 0), run.trainer.objective
     weights = {name: model.weight(name).requires_grad_() for name in model.masks}
     values = model.module.compute(batch.inputs, weights, objective.watch)
-    objective.loss(values, batch.labels, path.trainer.teacher(batch)).backward()
+    objective.loss(values, batch.labels, run.trainer.teacher(batch)).backward()
     for name, weight in weights.items():
         torch.testing.assert_close(taken[name].abs(), weight.grad.abs(), rtol=1e-3, atol=1e-6)
 
@@ -214,13 +214,13 @@ def test_in_the_plain_dense_form_no_masked_link_moves(folder, tmp_path):
         def _hold(self, transfer):
             """Hold nothing in spectral form."""
 
-    path = path_over(folder, recipe(), work=tmp_path / "work", held_as=PlainModel)
-    path.topology.thin(DENSITY)
-    before = {name: path.model.unmasked(name).clone() for name in path.model.masks}
-    path.trainer.step(path.task.feed.at_step(0, 0), 1e-2)
+    run = run_over(folder, recipe(), work=tmp_path / "work", held_as=PlainModel)
+    run.policy.topology.thin(DENSITY)
+    before = {name: run.trainer.model.unmasked(name).clone() for name in run.trainer.model.masks}
+    run.trainer.step(run.plan.feed.at_step(0, 0), 1e-2)
     assert len(before) == 3
-    for name, mask in path.model.masks.items():
-        changed = path.model.unmasked(name) != before[name]
+    for name, mask in run.trainer.model.masks.items():
+        changed = run.trainer.model.unmasked(name) != before[name]
         assert not changed[mask == 0].any()
         assert changed[mask > 0].any()
 
@@ -235,39 +235,39 @@ def test_links_that_had_gone_come_back(compressed, schedule):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_budget_from_the_start_holds_at_every_step(folder, tmp_path, pattern):
-    path = path_over(folder, recipe(pattern, "sparse_to_sparse"), work=tmp_path / "work")
+    run = run_over(folder, recipe(pattern, "sparse_to_sparse"), work=tmp_path / "work")
     seen = []
-    step = path.trainer.step
+    step = run.trainer.step
 
     def counting(*arguments, **options):
         loss = step(*arguments, **options)
-        seen.append(sum(path.topology.links().values()))
+        seen.append(sum(run.policy.topology.links().values()))
         return loss
 
-    path.trainer.step = counting
-    path.run()
-    steps, budget = path.task.schedule.trunk_steps, path.task.recipe.target.density
+    run.trainer.step = counting
+    run.run()
+    steps, budget = run.plan.schedule.trunk_steps, run.plan.recipe.target.density
     assert len(seen) == steps
-    assert max(seen) <= round(budget * path.topology.total)
+    assert max(seen) <= round(budget * run.policy.topology.total)
     if pattern == "unstructured":
-        assert set(seen) == {round(budget * path.topology.total)}
-    assert any(point.grown for point in path.walk.topology)
+        assert set(seen) == {round(budget * run.policy.topology.total)}
+    assert any(point.grown for point in run.state.topology)
 
 
 def test_the_last_change_gives_links_of_dead_nodes_to_those_that_live(folder, tmp_path):
-    path = path_over(folder, recipe(), work=tmp_path / "work")
-    path.topology.thin(DENSITY)
-    model, (first, second, _) = path.model, path.model.coupling.transfers
-    budget = sum(path.topology.links().values())
+    run = run_over(folder, recipe(), work=tmp_path / "work")
+    run.policy.topology.thin(DENSITY)
+    model, (first, second, _) = run.trainer.model, run.trainer.model.coupling.transfers
+    budget = sum(run.policy.topology.links().values())
     model.masks[first.weight].data[5] = 0.0
     read = int(model.masks[second.weight][:, 5].sum())
-    lost = dead_groups(model, path.task.recipe.sparse.links)
+    lost = dead_groups(model, run.plan.recipe.sparse.links)
     pull = {name: torch.rand_like(mask) for name, mask in model.masks.items()}
-    path.topology.move(DENSITY, 0.0, pull, lost)
+    run.policy.topology.move(DENSITY, 0.0, pull, lost)
     assert read > 0
     assert model.masks[second.weight][:, 5].sum() == 0
     assert model.masks[first.weight][5].sum() == 0
-    assert sum(path.topology.links().values()) == budget
+    assert sum(run.policy.topology.links().values()) == budget
 
 
 def test_the_history_tells_every_change_and_ends_at_the_budget(compressed):
@@ -301,9 +301,9 @@ def test_page_and_terminal_tell_links_and_topology(compressed):
 
 
 def test_weights_before_a_normalisation_are_masked_as_well(folder, tmp_path):
-    path = path_over(folder, recipe(), kind="convolutional", work=tmp_path / "work")
-    assert set(path.model.left_plain) & set(path.topology.layouts)
-    assert len(path.topology.layouts) == 4
+    run = run_over(folder, recipe(), kind="convolutional", work=tmp_path / "work")
+    assert set(run.trainer.model.left_plain) & set(run.policy.topology.layouts)
+    assert len(run.policy.topology.layouts) == 4
 
 
 # The path
