@@ -287,21 +287,20 @@ class CompressionRun:
         )
 
     def _begin_again(self, rate: float, warning: str, *, gentle: bool = False) -> None:
-        warnings = [*self.state.warnings, warning]
-        self._tell("", warning=warning)
+        warnings, reached = [*self.state.warnings, warning], self.state.step
         del self.trainer, self.relevance  # before there are others: each is as large as the model
         self.begin()
         self.state.warnings = warnings
         self.state.rate, self.state.retried, self.state.gentle = rate, True, gentle
+        self._save()  # whoever goes on from here knows what was told, and does not go the old way again
+        self._tell("", warning=warning, step=reached)
 
     def _stopped(self) -> list[Built]:
         self.trainer.stop()
         return self.built
 
-    def _tell(self, message: str, warning: str | None = None) -> None:
-        self.teller.tell(
-            "training", message, step=self.state.step, cooled=len(self.built), warning=warning
-        )
+    def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:
+        self.teller.tell("training", message, step=step, cooled=len(self.built), warning=warning)
 
     def _save(self) -> None:
         self.checkpoint.save(self.state, self.trainer, self.relevance, self.policy, len(self.built))
