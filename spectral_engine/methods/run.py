@@ -22,7 +22,14 @@ from spectral_engine.cost.budget import cost_of
 from spectral_engine.errors import Diverged
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.annealing import anneal
-from spectral_engine.methods.candidate import Built, copy_original, export, prove_exact
+from spectral_engine.methods.candidate import (
+    Built,
+    Cut,
+    copy_original,
+    export,
+    prove_exact,
+    untrained,
+)
 from spectral_engine.methods.checkpoint import Checkpoint
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.policy import Policy
@@ -110,7 +117,12 @@ class CompressionRun:
             external=external,
             cost=replace(plan.start, bytes=files_bytes((path, *external))),
             validation_metric=plan.measure(opened),
-            exactness=prove_exact(plan.original, plan.coupling, nothing, opened, plan.samples),
+            exactness=prove_exact(
+                Cut(plan.original, plan.coupling, nothing),
+                opened,
+                plan.samples,
+                untrained=self.trainer.model.module.names,
+            ),
             removed=nothing,
             removed_at=np.full(plan.coupling.count, -1, dtype=np.int64),
             relevance=self.state.relevance.copy(),
@@ -225,16 +237,15 @@ class CompressionRun:
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
-        external = export(twin.model, plan.provenance, path)
+        cut = Cut(plan.original, plan.coupling, state.removed)
+        external = export(twin.model, cut, plan.provenance, path)
         cost, opened = cost_of(plan.coupling, state.removed), OpenedModel(path)
         built = Built(
             index=level,
             opened=opened,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(
-                plan.original, plan.coupling, state.removed, opened, plan.samples
-            ),
+            exactness=prove_exact(cut, opened, plan.samples, untrained(twin.model)),
             validation_metric=plan.measure(opened),
             removed=state.removed.copy(),
             removed_at=state.removed_at.copy(),
@@ -277,21 +288,20 @@ class CompressionRun:
         )
 
     def _begin_again(self, rate: float, warning: str, *, gentle: bool = False) -> None:
-        warnings = [*self.state.warnings, warning]
-        self._tell("", warning=warning)
+        warnings, reached = [*self.state.warnings, warning], self.state.step
         del self.trainer, self.relevance  # before there are others: each is as large as the model
         self.begin()
         self.state.warnings = warnings
         self.state.rate, self.state.retried, self.state.gentle = rate, True, gentle
+        self._save()  # whoever goes on from here knows what was told, and does not go the old way again
+        self._tell("", warning=warning, step=reached)
 
     def _stopped(self) -> list[Built]:
         self.trainer.stop()
         return self.built
 
-    def _tell(self, message: str, warning: str | None = None) -> None:
-        self.teller.tell(
-            "training", message, step=self.state.step, cooled=len(self.built), warning=warning
-        )
+    def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:
+        self.teller.tell("training", message, step=step, cooled=len(self.built), warning=warning)
 
     def _save(self) -> None:
         self.checkpoint.save(self.state, self.trainer, self.relevance, self.policy, len(self.built))
