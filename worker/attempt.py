@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from worker.claimed import Claimed, Stores
+from worker.claims import Claimed, Stores
 from worker.engine_process import EngineProcess
 from worker.heartbeat import Heartbeat
 from worker.messages import Message

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.lifeline import die_with_parent
+from service.processes.parent_death import die_with_parent
 from worker.messages import Message, encode
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from service.store.events.repository import EventRepository
 from service.store.jobs.repository import JobRepository
 from worker.candidates import announced_values, record_candidate, store_files
-from worker.claimed import Claimed, Stores
+from worker.claims import Claimed, Stores
 from worker.messages import Message
 
 PROGRESS = ("fraction", "eta_seconds", "metrics")

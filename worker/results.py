@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.store.jobs.repository import JobRepository
 from worker.candidates import final_values, record_candidate, store_files
 from worker.child import REPORTS
-from worker.claimed import Claimed, Stores
+from worker.claims import Claimed, Stores
 
 File = tuple[str, int]  # SHA-256, bytes
 

@@ -7,14 +7,14 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
 from service.store.jobs.records import TERMINAL
 from service.store.jobs.repository import JobRepository
 from worker.attempt import Attempt, Ending
-from worker.claimed import Claimed, Stores, claim_next
+from worker.claims import Claimed, Stores, claim_next
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat
 from worker.options import Engines, WorkerOptions
@@ -30,12 +30,12 @@ class Runner:
     def __init__(
         self,
         stores: Stores,
-        doorbell: JobNotifier,
+        notifier: JobNotifier,
         drain: Drain,
         engines: Engines,
         queues: Sequence[str],
     ) -> None:
-        self._stores, self._doorbell, self._drain = stores, doorbell, drain
+        self._stores, self._notifier, self._drain = stores, notifier, drain
         self._engines, self._queues = engines, queues
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -46,8 +46,8 @@ class Runner:
         stores = Stores(
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
-        doorbell = JobNotifier(settings.broker_url, settings.broker_url_file)
-        return cls(stores, doorbell, drain, options.engines, options.queues)
+        notifier = JobNotifier(settings.broker_url, settings.broker_url_file)
+        return cls(stores, notifier, drain, options.engines, options.queues)
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
@@ -62,7 +62,7 @@ class Runner:
             status = self._run(claimed, heartbeat)
         log.info("%s: %s", claimed.id, status or "lease lost")
         if status == "queued":
-            self._doorbell.ring(claimed.id, claimed.job.queue)
+            self._notifier.notify(claimed.id, claimed.job.queue)
         return claimed.id
 
     def _run(self, claimed: Claimed, heartbeat: Heartbeat) -> str | None:

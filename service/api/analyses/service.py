@@ -29,7 +29,7 @@ MAX_RUNTIME_SECONDS = 900
 
 
 def create(
-    here: Context, body: AnalysisCreate, key: str | None, base_url: str
+    context: Context, body: AnalysisCreate, key: str | None, base_url: str
 ) -> tuple[dict[str, Any], bool]:
     """Queue an analysis; return it as shown, and whether this repeats an earlier answer."""
     asked = body.model_dump(mode="json")
@@ -50,19 +50,19 @@ def create(
         )
         return show(row, base_url, jobs.queue_position(row))
 
-    shown, replayed = once(here, key, "POST /v1/analyses", asked, make)
+    shown, replayed = once(context, key, "POST /v1/analyses", asked, make)
     if not replayed:
         # After the commit, so that no worker looks for a row that is not there yet.
-        here.doorbell.ring(shown["id"], QUEUE)
+        context.notifier.notify(shown["id"], QUEUE)
     return shown, replayed
 
 
 def find(
-    here: Context, cursor: Cursor, status: str | None, model: str | None
+    context: Context, cursor: Cursor, status: str | None, model: str | None
 ) -> Sequence[JobRecord]:
     """Return one row more than the page holds where there is a next one."""
     require_storable(model or "", "model")
-    with here.database.read() as session:
+    with context.database.read() as session:
         return JobRepository(session).list(
             kind=KIND,
             status=status,

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api import openapi
+from service.api import operations
 from service.api.accepted import NO_STORE, accepted
-from service.api.context import Here
+from service.api.context import ContextDep
 from service.api.idempotency import Key
 from service.api.jobs import service
 from service.api.jobs.long_poll import MAX_WAIT_SECONDS, read_at_end
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     response_model=Job,
     responses={
         200: {"model": JobValidation, "description": "with `validate_only`: nothing was submitted"},
-        **openapi.problems(
+        **operations.problems(
             "invalid-request",
             "idempotency-key-reused",
             "idempotency-in-progress",
@@ -46,14 +46,14 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 def create_job(
     body: JobCreate,
     request: Request,
-    here: Here,
+    context: ContextDep,
     key: Key,
     validate_only: Annotated[bool, Query(description="check the request, submit nothing")] = False,
 ) -> Response:
     """Queue a job. With an Idempotency-Key, a request that is sent again finds the same job."""
     if validate_only:
-        return json_response(service.validate(here, body), headers=NO_STORE)
-    job, replayed = service.create(here, body, key, str(request.base_url))
+        return json_response(service.validate(context, body), headers=NO_STORE)
+    job, replayed = service.create(context, body, key, str(request.base_url))
     return accepted(job, replayed, RETRY_AFTER_SECONDS)
 
 
@@ -62,19 +62,19 @@ def create_job(
     operation_id="listJobs",
     summary="List jobs",
     response_model=Page[Job],
-    responses=openapi.problems("invalid-request"),
+    responses=operations.problems("invalid-request"),
     dependencies=[Depends(refuse_unknown)],
-    openapi_extra={"parameters": [openapi.METADATA_FILTER]},
+    openapi_extra={"parameters": [operations.METADATA_FILTER]},
 )
 def list_jobs(
     request: Request,
-    here: Here,
+    context: ContextDep,
     cursor: CursorQuery,
     status: Annotated[Status | None, Query()] = None,
     model: Annotated[str | None, Query(max_length=64, description="id of a model")] = None,
 ) -> Response:
     """Return one page of jobs, the latest first unless asked otherwise."""
-    rows = service.find(here, cursor, status, model, metadata_filter(request))
+    rows = service.find(context, cursor, status, model, metadata_filter(request))
     base_url = str(request.base_url)
     return page(request, cursor, rows, lambda job: show(job, base_url))
 
@@ -84,20 +84,20 @@ def list_jobs(
     operation_id="getJob",
     summary="Get a job",
     response_model=Job,
-    responses=openapi.problems("not-found", "invalid-request"),
+    responses=operations.problems("not-found", "invalid-request"),
     dependencies=[Depends(refuse_unknown)],
 )
 async def get_job(
     job_id: str,
     request: Request,
-    here: Here,
+    context: ContextDep,
     wait: Annotated[
         float,
         Query(ge=0, description="seconds to wait for the job's end before answering; at most 60"),
     ] = 0.0,
 ) -> Response:
     """Return a job's state. With `wait` the answer comes when the job has ended, or in time."""
-    found = await read_at_end(here, job_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
+    found = await read_at_end(context, job_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
     if found is None:
         raise service.not_found(job_id)
     body = show(found.job, str(request.base_url), found.queue_position)
@@ -109,9 +109,9 @@ async def get_job(
     operation_id="cancelJob",
     summary="Cancel a job",
     response_model=Job,
-    responses=openapi.problems("not-found", "job-terminal", "invalid-request"),
+    responses=operations.problems("not-found", "job-terminal", "invalid-request"),
 )
-def cancel_job(job_id: str, request: Request, here: Here) -> Response:
+def cancel_job(job_id: str, request: Request, context: ContextDep) -> Response:
     """Stop a job, in seconds where it runs; what it has found so far stays. Idempotent."""
-    job = service.cancel(here, job_id)
+    job = service.cancel(context, job_id)
     return json_response(show(job, str(request.base_url)), headers=NO_STORE)

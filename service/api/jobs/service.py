@@ -24,9 +24,9 @@ from service.store.models.repository import ModelRepository
 PREFIX = PREFIXES["compression"]
 
 
-def validate(here: Context, body: JobCreate) -> dict[str, Any]:
+def validate(context: Context, body: JobCreate) -> dict[str, Any]:
     """Return the job as it would be executed. Raises InvalidRequest as `create` does."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         _require_inputs(session, body)
     return {
         "object": "job.validation",
@@ -40,7 +40,7 @@ def validate(here: Context, body: JobCreate) -> dict[str, Any]:
 
 
 def create(
-    here: Context, body: JobCreate, key: str | None, base_url: str
+    context: Context, body: JobCreate, key: str | None, base_url: str
 ) -> tuple[dict[str, Any], bool]:
     """Queue a job; return it as shown, and whether this repeats an earlier answer."""
 
@@ -57,10 +57,10 @@ def create(
         )
         return show(job, base_url, JobRepository(session).queue_position(job))
 
-    shown, replayed = once(here, key, "POST /v1/jobs", body.model_dump(mode="json"), make)
+    shown, replayed = once(context, key, "POST /v1/jobs", body.model_dump(mode="json"), make)
     if not replayed:
         # After the commit, so that no worker looks for a row that is not there yet.
-        here.doorbell.ring(shown["id"], queue_of(body))
+        context.notifier.notify(shown["id"], queue_of(body))
     return shown, replayed
 
 
@@ -80,7 +80,7 @@ def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob
 
 
 def find(
-    here: Context,
+    context: Context,
     cursor: Cursor,
     status: str | None,
     model: str | None,
@@ -89,7 +89,7 @@ def find(
     """Return one row more than the page holds where there is a next one."""
     for text in [*metadata, *metadata.values(), model or ""]:
         require_storable(text, "metadata")
-    with here.database.read() as session:
+    with context.database.read() as session:
         return JobRepository(session).list(
             status=status,
             model_id=model,
@@ -100,9 +100,9 @@ def find(
         )
 
 
-def cancel(here: Context, job_id: str) -> JobRecord:
+def cancel(context: Context, job_id: str) -> JobRecord:
     """Ask for a job to stop. Raises JobTerminal when it ended otherwise."""
-    with here.database.begin() as session:
+    with context.database.begin() as session:
         require(session, job_id)
         return JobRepository(session).request_cancel(job_id)
 

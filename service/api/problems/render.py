@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.json_text import encode
+from service.api.media_types import PROBLEM
 from service.api.problems.catalogue import status_and_title
-
-MEDIA_TYPE = "application/problem+json"
 
 
 def problem_body(
@@ -66,7 +65,7 @@ def problem_response(
         retryable=retryable,
     )
     sent = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(encode(body), body["status"], sent, media_type=MEDIA_TYPE)
+    return Response(encode(body), body["status"], sent, media_type=PROBLEM)
 
 
 def request_id(request: Request) -> str | None:
