@@ -53,7 +53,7 @@ class Reaper:
         """Take back jobs whose lease has run out; return the ids of those that wait again."""
         with self._database.begin() as session:
             jobs = JobRepository(session)
-            requeued = jobs.requeue_expired(self._settings.max_attempts)
+            requeued = jobs.leases.requeue_expired(self._settings.max_attempts)
             waiting = [(job.id, job.queue) for job in jobs.get_many(requeued)]
         for job_id, queue in waiting:
             log.warning("%s: its worker was lost; it is queued again", job_id)

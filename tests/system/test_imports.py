@@ -45,7 +45,7 @@ def test_the_sources_keep_the_rules(copy: Path):
         ("spectral_engine/graph/loading.py", "import fastapi"),
         ("spectral_engine/records/recipe.py", "import torch"),
         ("service/store/database.py", "import spectral_engine.compression"),
-        ("service/store/database.py", "import spectral_engine.records.report"),
+        ("service/store/database.py", "import spectral_engine.errors"),
         ("service/store/database.py", "import service.api.text"),
         ("service/store/database.py", "import worker.app"),
         ("service/store/database.py", "import fastapi"),

@@ -22,7 +22,7 @@ def reaper(shop: Shop) -> Reaper:
 def abandon(shop: Shop, job_id: str, lease_seconds: float = -1) -> int:
     """Claim a job and never come back; return the token."""
     with shop.database.begin() as session:
-        fence = JobRepository(session).claim(job_id, "a worker that died", lease_seconds)
+        fence = JobRepository(session).leases.claim(job_id, "a worker that died", lease_seconds)
     assert fence is not None
     return fence
 

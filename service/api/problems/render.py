@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.api.json_text import encode
 from service.api.media_types import PROBLEM
 from service.api.problems.catalogue import status_and_title
+from service.store.jobs.error import JobError
 
 
 def problem_body(
@@ -76,17 +77,14 @@ def request_id(request: Request) -> str | None:
 
 def job_problem(base_url: str, job_path: str, error: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's recorded error as a problem whose instance is the job."""
-    errors = list(error.get("errors") or ())
-    pointer = error.get("pointer")
-    detail = str(error.get("detail") or "")
-    if pointer and not errors:
-        errors = [{"detail": detail, "pointer": pointer}]
+    recorded = JobError.model_validate(error)
+    pointed = {"detail": recorded.detail, "pointer": recorded.pointer}
     return problem_body(
         base_url,
-        str(error.get("code") or "internal"),
-        detail,
+        recorded.code,
+        recorded.detail,
         instance=job_path,
-        errors=errors,
-        retryable=bool(error.get("retryable")),
-        node=error.get("node"),
+        errors=[pointed] if recorded.pointer else (),
+        retryable=recorded.retryable,
+        node=None if recorded.node is None else recorded.node.model_dump(),
     )
