@@ -62,6 +62,7 @@ def plan(
         samples=first_rows(job.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
+        drop_to=job.evaluation.validation_drop_to,
         provenance=provenance,
         work_dir=folder,
         on_progress=on_progress,

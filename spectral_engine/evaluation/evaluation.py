@@ -81,6 +81,11 @@ class Evaluation:
             self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
         )
 
+    def validation_drop_to(self, metric: float) -> float:
+        """Return by how much a metric on the validation rows is worse than the original's there."""
+        before = self.rule.value(self._validation_rows(self._validation))
+        return before - metric if self.rule.higher_is_better else metric - before
+
     def held_out(self, model: Source | OpenedModel) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""
         outputs = self._run(opened(model), self.splits.test)

@@ -36,6 +36,7 @@ class RunPlan:
     samples: dict[str, NDArray[np.generic]]
     metric_name: str
     measure: Callable[[OpenedModel], float]  # the metric on the validation rows
+    drop_to: Callable[[float], float]  # from the original's metric on the validation rows to this
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress

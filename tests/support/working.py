@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore, key_of
 from service.store.candidates.records import CandidateRecord
@@ -48,14 +48,14 @@ def impatient(data_dir: Path, **more: Any) -> Settings:
 
 @dataclass
 class Shop:
-    """Records, artifacts and a doorbell: what an API has at hand."""
+    """Records, artifacts and a notifier: what an API has at hand."""
 
     settings: Settings
 
     def __post_init__(self) -> None:
         self.database = Database(self.settings.database_url)
         self.artifacts = ArtifactStore(self.settings.artifacts_url)
-        self.doorbell = JobNotifier(self.settings.broker_url, self.settings.broker_url_file)
+        self.notifier = JobNotifier(self.settings.broker_url, self.settings.broker_url_file)
 
     def submit(
         self,
@@ -84,7 +84,7 @@ class Shop:
                 queue=queue,
             )
         if ring:
-            assert self.doorbell.ring(job.id, job.queue)
+            assert self.notifier.notify(job.id, job.queue)
         return job.id
 
     def _stored(self, content: bytes) -> dict[str, Any]:

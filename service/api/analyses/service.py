@@ -32,7 +32,7 @@ MAX_RUNTIME_SECONDS = 900
 
 
 def create(
-    here: Context, body: AnalysisCreate, key: str | None, base_url: str
+    context: Context, body: AnalysisCreate, key: str | None, base_url: str
 ) -> tuple[dict[str, Any], bool]:
     """Queue an analysis; return it as shown, and whether this repeats an earlier answer.
 
@@ -50,24 +50,24 @@ def create(
         row = _queue(session, body)
         return show(row, base_url, JobRepository(session).queue_position(row))
 
-    shown, replayed = once(here, key, "POST /v1/analyses", asked, make)
+    shown, replayed = once(context, key, "POST /v1/analyses", asked, make)
     if not replayed:
         # After the commit, so that no worker looks for a row that is not there yet.
-        here.doorbell.ring(shown["id"], _queue_name(body))
+        context.notifier.notify(shown["id"], _queue_name(body))
     return shown, replayed
 
 
-def find_or_create(here: Context, body: AnalysisCreate) -> str:
+def find_or_create(context: Context, body: AnalysisCreate) -> str:
     """Return the id of an analysis of just this: one that was asked for before, or a new one.
 
     Model and data set must be there.
     """
-    with here.database.begin() as session:
+    with context.database.begin() as session:
         earlier = reuse.find(session, body.model_dump(mode="json"))
         if earlier is not None:
             return earlier.id
         row = _queue(session, body)
-    here.doorbell.ring(row.id, row.queue)
+    context.notifier.notify(row.id, row.queue)
     return row.id
 
 
@@ -91,11 +91,11 @@ def _queue_name(body: AnalysisCreate) -> str:
 
 
 def find(
-    here: Context, cursor: Cursor, status: str | None, model: str | None
+    context: Context, cursor: Cursor, status: str | None, model: str | None
 ) -> Sequence[JobRecord]:
     """Return one row more than the page holds where there is a next one."""
     require_storable(model or "", "model")
-    with here.database.read() as session:
+    with context.database.read() as session:
         return JobRepository(session).list(
             kind=KIND,
             status=status,

@@ -13,9 +13,9 @@ from service.api.analyses import service as analyses
 from service.api.analyses.schemas import AnalysisCreate
 from service.api.context import Context
 from service.api.jobs import service
-from service.api.jobs.long_poll import MAX_WAIT_SECONDS, read_at_end
 from service.api.jobs.schemas import JobCreate
 from service.api.json_text import json_response
+from service.api.long_poll import MAX_WAIT_SECONDS, read_at_end
 from service.api.problems.render import recorded_response
 from service.store.jobs.records import JobRecord
 from spectral_engine.records.recipe import Recipe
@@ -26,18 +26,18 @@ RETRY_AFTER_SECONDS = 2
 
 
 async def validate(
-    request: Request, here: Context, body: JobCreate, preferred_seconds: float | None
+    request: Request, context: Context, body: JobCreate, preferred_seconds: float | None
 ) -> Response:
     """Answer with the job as it would be executed and what its data mean, or with the error that it would fail with.
 
     Waits for a worker as long as is preferred; where none has looked by then, says `pending`, and finds the same
     analysis when it is asked again. Raises InvalidRequest as submitting does.
     """
-    await run_in_threadpool(service.require_inputs, here, body)
+    await run_in_threadpool(service.require_inputs, context, body)
     wait = WAIT_SECONDS if preferred_seconds is None else min(preferred_seconds, MAX_WAIT_SECONDS)
     asked = AnalysisCreate(model=body.model, dataset=body.dataset, recipe=at_issue(body.recipe))
-    analysis_id = await run_in_threadpool(analyses.find_or_create, here, asked)
-    found = await read_at_end(here, analysis_id, analyses.PREFIX, wait)
+    analysis_id = await run_in_threadpool(analyses.find_or_create, context, asked)
+    found = await read_at_end(context, analysis_id, analyses.PREFIX, wait)
     if found is None:
         raise analyses.not_found(analysis_id)
     if found.job.error is not None:

@@ -7,13 +7,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.api.problems.schemas import Problem
-from service.api.schemas import Request, Resource, Timestamp
+from service.api.schemas import TERMINAL, Request, Resource, Timestamp
 from service.api.text import Metadata
 from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.recipe import Recipe
 
 Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class JobLimits(Request):
