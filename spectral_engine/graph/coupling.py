@@ -30,7 +30,7 @@ from spectral_engine.graph.coupling_recorder import (
 )
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
-from spectral_engine.graph.operators import find_rule
+from spectral_engine.graph.operators import find_spec
 from spectral_engine.graph.trace import TRACED_BATCH, trace
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -210,11 +210,8 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
 def book_nodes(book: CouplingRecorder, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
     for node in nodes:
-        rule = find_rule(node)
-        if rule is None:
-            _pin_around(node, book)
-        else:
-            rule(node, book)
+        rule = find_spec(node).coupling or _pin_around
+        rule(node, book)
     for name in outputs:
         book.pin_value(name, "graph output")
 
@@ -234,7 +231,7 @@ def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ..
     return tuple(
         Frozen(node.outputs[0], position, numbers)
         for node in nodes
-        if node.op_type not in {"Shape", "Size"}
+        if not find_spec(node).reads_shape_alone
         for position, numbers in node.constants.items()
         if node.inputs[position] not in written
     )

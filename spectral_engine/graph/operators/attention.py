@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Attention")
 def attention(node: Node, mode: Mode) -> Function:
     """Scaled dot product attention, with masks, windows, grouped heads and caches.
 
@@ -153,7 +153,6 @@ def _by_hand(
     return weights @ v, stages[wanted]
 
 
-@operator("RotaryEmbedding")
 def rotary_embedding(node: Node, mode: Mode) -> Function:
     """Pairs of entries of each head turned by an angle that grows with the position."""
     heads, width = node.get("num_heads", 0), node.get("rotary_embedding_dim", 0)
@@ -184,7 +183,6 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, width: int, interleaved: bool) -
     return torch.cat([found, rest], dim=-1) if rest.shape[-1] else found
 
 
-@operator("LinearAttention")
 def linear_attention(node: Node, mode: Mode) -> Function:
     """A matrix state per head, updated token by token by the rule that the node names."""
     q_heads, kv_heads = node.get("q_num_heads", 1), node.get("kv_num_heads", 1)
@@ -224,7 +222,6 @@ def linear_attention(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("CausalConvWithState")
 def causal_convolution(node: Node, mode: Mode) -> Function:
     """A depthwise convolution that looks back only, from the last inputs of the run before on."""
     silu = node.get("activation", "none") in {"silu", "swish"}
@@ -270,7 +267,6 @@ def share(queries: Ids | None, keys: Ids | None, book: CouplingRecorder) -> Ids 
     return book.join(queries, np.repeat(keys, len(queries) // len(keys)))
 
 
-@coupling("Attention")
 def attention_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, with the queries that share their keys and values."""
     flat = len(book.shapes[node.input(0)]) == 3
@@ -310,7 +306,6 @@ def count_attention(node: Node, ids: Ids, book: CouplingRecorder) -> None:
     book.products.append(Product(2 * seq * other * size, (ids,)))
 
 
-@coupling("RotaryEmbedding")
 def rotary_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads are turned alike."""
     source = node.input(0)
@@ -325,3 +320,13 @@ def rotary_coupling(node: Node, book: CouplingRecorder) -> None:
     else:
         book.pin_value(source, "is turned with its neighbours")
     book.pass_on(source, node.outputs[0])
+
+
+register(
+    {
+        "Attention": OperatorSpec(attention, attention_coupling, weights=(1, 2)),
+        "RotaryEmbedding": OperatorSpec(rotary_embedding, rotary_coupling),
+        "LinearAttention": OperatorSpec(linear_attention),
+        "CausalConvWithState": OperatorSpec(causal_convolution, weights=(1, 2)),
+    },
+)

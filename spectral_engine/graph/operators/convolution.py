@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Transfer
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -25,7 +26,6 @@ TRANSPOSED: dict[int, Callable[..., Tensor]] = {
 }
 
 
-@operator("Conv")
 def convolution(node: Node, mode: Mode) -> Function:
     """Pads may differ at the two ends of an axis; then they are added before."""
     strides, dilations = node.get("strides", None), node.get("dilations", None)
@@ -44,7 +44,6 @@ def convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ConvTranspose")
 def transposed_convolution(node: Node, mode: Mode) -> Function:
     """The gradient of a convolution, as a layer; pads crop what it makes."""
     strides, dilations = node.get("strides", None), node.get("dilations", None)
@@ -90,7 +89,6 @@ def _cropped(
     return (halves, rests) if kind == "SAME_UPPER" else (rests, halves)
 
 
-@operator("DeformConv")
 def deformable_convolution(node: Node, mode: Mode) -> Function:
     """A convolution in two dimensions whose samples lie where `offset` says, weighed by `mask`."""
     strides, dilations = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
@@ -146,14 +144,12 @@ def _sample(x: Tensor, places: Tensor) -> Tensor:
     return found.view(*x.shape[:2], *places.shape[1:2], *places.shape[3:])
 
 
-@coupling("Conv")
 def convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [out, in / group, ...]; every output position takes a whole kernel."""
     ends = _ends(node, book, out_axis=0)
     _add_convolution(node, book, ends, positions=book.positions(node.outputs[0], 1), gain=1.0)
 
 
-@coupling("ConvTranspose")
 def transposed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [in, out / group, ...]; every input position spreads over a whole kernel."""
     ends = _ends(node, book, out_axis=1)
@@ -228,3 +224,16 @@ def _add_convolution(
             gain=gain,
         )
     )
+
+
+register(
+    {
+        "Conv": OperatorSpec(
+            convolution, convolution_coupling, weights=(1, 2), single_weights=True
+        ),
+        "ConvTranspose": OperatorSpec(
+            transposed_convolution, transposed_coupling, weights=(1, 2), single_weights=True
+        ),
+        "DeformConv": OperatorSpec(deformable_convolution, weights=(1, 2)),
+    },
+)

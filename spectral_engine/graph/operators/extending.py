@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Origin
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     held_ids,
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Pad")
 def pad(node: Node, mode: Mode) -> Function:
     """Constant, reflected, wrapped round, or by repeating the edge; negative pads crop."""
     kind = node.get("mode", "constant")
@@ -74,7 +74,6 @@ def _fold_around(x: Tensor, around: list[int], fold: Callable[[Tensor, int], Ten
     return x
 
 
-@coupling("Pad")
 def pad_coupling(node: Node, book: CouplingRecorder) -> None:
     """Constant nodes may be added at the two ends of a row."""
     source, target = node.input(0), node.outputs[0]
@@ -118,13 +117,11 @@ def _pads_of_all(rank: int, axes: list[int], sizes: list[int]) -> list[int]:
     return around
 
 
-@operator("Expand")
 def expand(node: Node, mode: Mode) -> Function:
     """Broadcast to a shape, or further where the input is wider."""
     return lambda x, shape: x.expand(np.broadcast_shapes(tuple(x.shape), tuple(shape.tolist())))
 
 
-@coupling("Expand")
 def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes pass; an axis that a constant is stretched along is as narrow as what it meets."""
     source, target = node.input(0), node.outputs[0]
@@ -149,7 +146,6 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(target, tuple(axes))
 
 
-@operator("Tile")
 def tile(node: Node, mode: Mode) -> Function:
     """Repeat along every axis."""
 
@@ -161,7 +157,6 @@ def tile(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Tile")
 def tile_coupling(node: Node, book: CouplingRecorder) -> None:
     """A row of nodes, several times over."""
     source, target = node.input(0), node.outputs[0]
@@ -173,3 +168,12 @@ def tile_coupling(node: Node, book: CouplingRecorder) -> None:
             for axis, ids in enumerate(held_ids(source, book))
         ),
     )
+
+
+register(
+    {
+        "Pad": OperatorSpec(pad, pad_coupling, read_by_python=(1, 2, 3)),
+        "Expand": OperatorSpec(expand, expand_coupling, weights=(0,), read_by_python=(1,)),
+        "Tile": OperatorSpec(tile, tile_coupling, read_by_python=(1,)),
+    },
+)

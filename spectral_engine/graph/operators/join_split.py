@@ -7,24 +7,23 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     held_ids,
     normal,
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Concat")
 def concat(node: Node, mode: Mode) -> Function:
     """Join along an axis."""
     axis = node.get("axis", 0)
     return lambda *values: torch.cat(values, dim=axis)
 
 
-@coupling("Concat")
 def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     """Rows of nodes one after another; other axes meet."""
     target = node.outputs[0]
@@ -58,7 +57,6 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(target, tuple(axes))
 
 
-@operator("Split")
 def split(node: Node, mode: Mode) -> Function:
     """Into stated sizes, or into equal parts of which the last may be smaller."""
     axis, count = node.get("axis", 0), len(node.outputs)
@@ -73,7 +71,6 @@ def split(node: Node, mode: Mode) -> Function:
     return function if count > 1 else lambda *values: function(*values)[0]
 
 
-@coupling("Split")
 def split_coupling(node: Node, book: CouplingRecorder) -> None:
     """Parts of a row of nodes; equal parts that nobody sizes can only be narrowed alike."""
     source = node.input(0)
@@ -105,7 +102,6 @@ def _state_part(node: Node, position: int, part: Ids, book: CouplingRecorder) ->
         book.state_width(node, part, attribute="split", entry=position)
 
 
-@operator("Slice")
 def slice_(node: Node, mode: Mode) -> Function:
     """Starts, ends, axes and steps are attributes before opset 10, inputs since."""
     stated = [
@@ -127,7 +123,6 @@ def slice_(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Slice")
 def slice_coupling(node: Node, book: CouplingRecorder) -> None:
     """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
     source, target = node.input(0), node.outputs[0]
@@ -164,6 +159,16 @@ def _slice_bounds(node: Node) -> list[tuple[int, int, int, int]] | None:
     return list(zip(starts, ends, axes, steps or [1] * len(starts), strict=True))
 
 
+def _stretch(node: Node) -> tuple[int, int, int] | None:
+    """Return (axis, start, end) of a slice along one axis that is known beforehand."""
+    ints = [node.constant_ints(i, n) for i, n in enumerate(("starts", "ends", "axes"), 1)]
+    steps = node.constant_ints(4)
+    if any(found is None or len(found) != 1 for found in ints) or steps not in (None, [1]):
+        return None
+    (start,), (end,), (axis,) = (found or [0] for found in ints)
+    return (axis, start, end) if 0 <= start < end else None
+
+
 def _state_bound(
     node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: CouplingRecorder
 ) -> None:
@@ -193,3 +198,14 @@ def _bounds(start: int, end: int, step: int, size: int) -> tuple[int | None, int
     if step < 0 and end < -size:
         return start, None
     return start, end
+
+
+register(
+    {
+        "Concat": OperatorSpec(concat, concat_coupling, weights=tuple(range(8))),
+        "Split": OperatorSpec(split, split_coupling, weights=(0,), read_by_python=(1,)),
+        "Slice": OperatorSpec(
+            slice_, slice_coupling, weights=(0,), stretch=_stretch, read_by_python=(1, 2, 3, 4)
+        ),
+    },
+)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product, Transfer
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import held_ids
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.fused_attention import ATTENTION
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Gemm")
 def gemm(node: Node, mode: Mode) -> Function:
     """alpha · A' B' + beta · C; the plain cases take torch's fused path."""
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
@@ -34,30 +35,28 @@ def gemm(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("MatMul")
 def matmul(node: Node, mode: Mode) -> Function:
     """As numpy's matmul."""
     return lambda a, b: b.linear(a) if isinstance(b, Factored) else torch.matmul(a, b)
 
 
-def takes_factors(node: Node, position: int) -> bool | None:
-    """Say whether a node reads its weight as [out, in] (True) or [in, out]; None where it must be whole."""
-    if position != 1 or node.op_type not in {"Gemm", "MatMul"}:
-        return None
-    if node.op_type == "MatMul":
-        return False
+def _gemm_factors(node: Node, position: int) -> bool | None:
+    """[out, in] where B is turned; the weight must be whole where anything but B is turned or scaled."""
     plain = node.get("alpha", 1.0) == node.get("beta", 1.0) == 1.0 and not node.get("transA", 0)
-    return bool(node.get("transB", 0)) if plain else None
+    return bool(node.get("transB", 0)) if plain and position == 1 else None
 
 
-@operator("Einsum")
+def _matmul_factors(node: Node, position: int) -> bool | None:
+    """[in, out] on the right; on the left the weight must be whole."""
+    return False if position == 1 else None
+
+
 def einsum(node: Node, mode: Mode) -> Function:
     """A sum of products, spelled by letters."""
     equation = node.get("equation", "").replace(" ", "")
     return lambda *values: torch.einsum(equation, *values)
 
 
-@coupling("Gemm")
 def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer, turned or not."""
     left, right, output = node.input(0), node.input(1), node.outputs[0]
@@ -83,7 +82,6 @@ def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
         book.attach(bias, tuple(held))
 
 
-@coupling("MatMul")
 def matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer; else a sum over what both hold along one axis."""
     left, right = node.input(0), node.input(1)
@@ -177,7 +175,6 @@ def _contract(node: Node, book: CouplingRecorder, left_axis: int, right_axis: in
     return ids
 
 
-@coupling("Einsum")
 def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes of one letter are one row of nodes; a letter that the result lacks is summed over."""
     equation = node.get("equation", "").replace(" ", "")
@@ -242,3 +239,22 @@ def _einsum_transfer(
         )
     )  # fmt: skip
     return True
+
+
+register(
+    {
+        "Gemm": OperatorSpec(
+            gemm, gemm_coupling, weights=(0, 1, 2), single_weights=True, factors=_gemm_factors
+        ),
+        "MatMul": OperatorSpec(
+            matmul,
+            matmul_coupling,
+            weights=(0, 1),
+            single_weights=True,
+            factors=_matmul_factors,
+            arity=2,
+            fusion=ATTENTION,
+        ),
+        "Einsum": OperatorSpec(einsum, einsum_coupling, weights=(0, 1)),
+    },
+)

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 _VF: Any = torch._VF  # the kernels behind nn.LSTM, nn.GRU and nn.RNN
@@ -35,7 +36,6 @@ class Weights:
     peepholes: Tensor | None
 
 
-@operator("LSTM", "GRU", "RNN")
 def recurrent(node: Node, mode: Mode) -> Function:
     """Y [seq, directions, batch, hidden] and the last states [directions, batch, hidden]; `layout` 1: batch first."""
     directions = 2 if node.get("direction", "forward") == "bidirectional" else 1
@@ -296,7 +296,6 @@ ACTIVATIONS: dict[str, tuple[Made, float | None, float | None]] = {
 }
 
 
-@coupling("LSTM", "GRU", "RNN")
 def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     """A hidden node is a row in every gate and a column of what the gates read back; both directions share it."""
     gates, directions = (
@@ -328,3 +327,19 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
                     in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
                 )
             )  # fmt: skip
+
+
+register(
+    {
+        **dict.fromkeys(
+            ("LSTM", "GRU", "RNN"),
+            OperatorSpec(
+                recurrent,
+                recurrent_coupling,
+                weights=(1, 2, 3, 7),
+                read_by_python=(4,),
+                in_single=True,
+            ),
+        ),
+    },
+)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import origins_of, state_width_at
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 Floats = NDArray[np.float64]
@@ -47,7 +48,6 @@ class Axis:
     end: float = 1.0
 
 
-@operator("Upsample")
 def upsample(node: Node, mode: Mode) -> Function:
     """What Resize was called before opset 10."""
     sampling = _sampling(node)
@@ -60,7 +60,6 @@ def upsample(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Resize")
 def resize(node: Node, mode: Mode) -> Function:
     """By scales or to sizes, of all axes or of some."""
     sampling = _sampling(node)
@@ -274,7 +273,6 @@ def _outside(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
     return x
 
 
-@coupling("Resize", "Upsample")
 def resize_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that keep their length keep their nodes; a stated length follows."""
     source, target = node.input(0), node.outputs[0]
@@ -292,3 +290,11 @@ def resize_coupling(node: Node, book: CouplingRecorder) -> None:
         ids = axes[named[entry]]
         if ids is not None:
             state_width_at(origin, ids, book)
+
+
+register(
+    {
+        "Upsample": OperatorSpec(upsample, resize_coupling, read_by_python=(1,)),
+        "Resize": OperatorSpec(resize, resize_coupling, read_by_python=(1, 2, 3)),
+    },
+)
