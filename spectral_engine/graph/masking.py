@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.coupling_recorder import Mix
+from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.operator_spec import NormForm
 from spectral_engine.graph.operators import spec_of
 from spectral_engine.graph.surgery import copy_model
@@ -62,7 +63,9 @@ def _float_type(model: ir.Model) -> ir.DataType:
     return ir.DataType.FLOAT
 
 
-def _keep_out(model: ir.Model, node: ir.Node, mix: Mix, stays: Mark, dtype: ir.DataType) -> None:
+def _keep_out(
+    model: ir.Model, node: ir.Node, mix: Mix[GroupIds], stays: Mark, dtype: ir.DataType
+) -> None:
     """Put a mask before the node's input."""
     source = node.inputs[mix.input]
     assert source is not None
@@ -92,8 +95,8 @@ def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
     return values.reshape(shape)
 
 
-def _norms(mixes: Iterable[Mix]) -> dict[str, list[Mix]]:
-    found: dict[str, list[Mix]] = {}
+def _norms(mixes: Iterable[Mix[GroupIds]]) -> dict[str, list[Mix[GroupIds]]]:
+    found: dict[str, list[Mix[GroupIds]]] = {}
     for mix in mixes:
         if mix.kind == "norm":
             found.setdefault(mix.node, []).append(mix)
@@ -116,7 +119,12 @@ class _MaskedNorm:
     """
 
     def __init__(
-        self, model: ir.Model, node: ir.Node, mixes: list[Mix], removed: Mark, dtype: ir.DataType
+        self,
+        model: ir.Model,
+        node: ir.Node,
+        mixes: list[Mix[GroupIds]],
+        removed: Mark,
+        dtype: ir.DataType,
     ) -> None:
         self.model, self.node, self.dtype = model, node, dtype
         self.form = _norm_form(node)

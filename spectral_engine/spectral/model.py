@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators import find_spec
 from spectral_engine.records.training import Spectral, Trains
@@ -27,7 +28,7 @@ class Tracked:
 
     key: str
     tensor: nn.Parameter
-    axes: AxisIds
+    axes: GroupAxes
 
 
 class SpectralModel(nn.Module):

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -239,7 +240,7 @@ def causal_convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) -> Ids | None:
+def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) -> NodeIds | None:
     """Make all entries of one head one node; return the heads' ids, None where the input holds no nodes.
 
     The input is [batch, heads, seq, size], or [batch, seq, heads · size].
@@ -250,21 +251,18 @@ def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) 
     return unify_heads(book.axis(value, -1), heads, book)
 
 
-def unify_heads(ids: Ids | None, heads: int, book: CouplingRecorder) -> Ids | None:
+def unify_heads(ids: NodeIds | None, heads: int, book: CouplingRecorder) -> NodeIds | None:
     """Make each head's stretch of ids one node; return one id per head."""
     if ids is None:
         return None
-    rows = ids.reshape(heads, -1)  # [heads, size]
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
-    return rows[:, 0]
+    return book.unify_rows(NodeIds(ids.reshape(heads, -1)))  # [heads, size] -> [heads]
 
 
-def share(queries: Ids | None, keys: Ids | None, book: CouplingRecorder) -> Ids | None:
+def share(queries: NodeIds | None, keys: NodeIds | None, book: CouplingRecorder) -> NodeIds | None:
     """Couple heads of queries with the heads of keys or values that they share; return the queries' ids."""
     if queries is None or keys is None:
         return book.join(queries, keys)
-    return book.join(queries, np.repeat(keys, len(queries) // len(keys)))
+    return book.join(queries, NodeIds(np.repeat(keys, len(queries) // len(keys))))
 
 
 def attention_coupling(node: Node, book: CouplingRecorder) -> None:
@@ -286,10 +284,10 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     if flat:
         book.state_width(node, ids, attribute="q_num_heads")
-        shared = keys if keys is not None else ids[:: q_heads // kv_heads]
+        shared = keys if keys is not None else NodeIds(ids[:: q_heads // kv_heads])
         book.state_width(node, shared, attribute="kv_num_heads")
         size = book.shapes[node.outputs[0]][-1] // q_heads
-        book.write(node.outputs[0], (None, None, np.repeat(ids, size)))
+        book.write(node.outputs[0], (None, None, NodeIds(np.repeat(ids, size))))
     else:
         book.write(node.outputs[0], (None, ids, None, None))
     for output, own in zip(node.outputs[1:4], (keys, values, ids), strict=False):
@@ -298,7 +296,7 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
     count_attention(node, ids, book)
 
 
-def count_attention(node: Node, ids: Ids, book: CouplingRecorder) -> None:
+def count_attention(node: Node, ids: NodeIds, book: CouplingRecorder) -> None:
     """Record the multiply-adds of scores and mixing: 2 · seq · seq · head size for each head."""
     query, key = book.shapes[node.input(0)], book.shapes[node.input(1)]
     seq, other = query[-2], key[-2]

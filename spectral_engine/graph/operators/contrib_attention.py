@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, Transfer
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.attention import (
     count_attention,
@@ -201,12 +202,13 @@ def packed_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     width = book.shapes[node.input(1)][1] // 3
     ids = book.fresh(heads)
-    columns = np.tile(np.repeat(ids, width // heads), 3)
+    wide = NodeIds(np.repeat(ids, width // heads))
+    columns = NodeIds(np.tile(wide, 3))  # of queries, keys and values
     book.attach(node.input(1), (book.nodes_of(source, -1), columns))
     if node.has_input(2):
         book.attach(node.input(2), (columns,))
     output = node.outputs[0]
-    book.write(output, (None, None, np.repeat(ids, width // heads)))
+    book.write(output, (None, None, wide))
     book.state_width(node, ids, attribute="num_heads")
     book.add_inner_transfer(
         Transfer(
@@ -239,12 +241,12 @@ def heads_coupling(node: Node, book: CouplingRecorder, *, grouped: bool) -> None
     if ids is None:
         return
     size = book.shapes[node.outputs[0]][-1] // heads
-    wide = np.repeat(ids, size)
+    wide = NodeIds(np.repeat(ids, size))
     if not grouped and node.has_input(3):
-        book.attach(node.input(3), (np.tile(wide, 3),))
+        book.attach(node.input(3), (NodeIds(np.tile(wide, 3)),))
     book.state_width(node, ids, attribute="num_heads")
     if grouped:
-        kept = keys if keys is not None else ids[:: heads // shared]
+        kept = keys if keys is not None else NodeIds(ids[:: heads // shared])
         book.state_width(node, kept, attribute="kv_num_heads")
     book.write(node.outputs[0], (None, None, wide))
     for output, own in zip(node.outputs[1:3], (keys, values), strict=False):

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.step import Function
@@ -159,10 +160,10 @@ def transposed_coupling(node: Node, book: CouplingRecorder) -> None:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Ids along the output's channels and along the weight's first two axes, and which of these are the ends."""
+    """NodeIds along the output's channels and along the weight's first two axes, and which of these are the ends."""
 
-    output: Ids
-    weight: tuple[Ids | None, Ids | None]
+    output: NodeIds
+    weight: tuple[NodeIds | None, NodeIds | None]
     out_axis: int
     in_axis: int | None
 
@@ -176,23 +177,16 @@ def _ends(node: Node, book: CouplingRecorder, out_axis: int) -> _Ends:
     channels, group = book.nodes_of(node.input(0), 1), node.get("group", 1)
     outputs, inside = book.shapes[node.outputs[0]][1], len(channels) // group
     if group > 1 and group >= inside:
-        rows = channels.reshape(group, inside)
-        _unify_along(rows, book)
-        book.state_width(node, rows[:, 0], attribute="group")
-        made = np.repeat(rows[:, 0], outputs // group)
+        heads = book.unify_rows(NodeIds(channels.reshape(group, inside)))  # [group]
+        book.state_width(node, heads, attribute="group")
+        made = NodeIds(np.repeat(heads, outputs // group))
         return _Ends(made, (made if out_axis == 0 else channels, None), 0, None)
-    _unify_along(channels.reshape(group, inside).T, book)
-    own = book.fresh(outputs // group)
-    made = np.tile(own, group)
+    book.unify_rows(NodeIds(channels.reshape(group, inside).T))
+    of_one_group = book.fresh(outputs // group)
+    made = NodeIds(np.tile(of_one_group, group))
     if out_axis == 0:
-        return _Ends(made, (made, channels[:inside]), 0, 1)
-    return _Ends(made, (channels, own), 1, 0)
-
-
-def _unify_along(rows: Ids, book: CouplingRecorder) -> None:
-    """Make each row [row, members] one node."""
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
+        return _Ends(made, (made, NodeIds(channels[:inside])), 0, 1)
+    return _Ends(made, (channels, of_one_group), 1, 0)
 
 
 def _add_convolution(

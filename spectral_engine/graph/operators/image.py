@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.types import check_size, numbers
@@ -240,8 +241,7 @@ def depth_to_space_coupling(node: Node, book: CouplingRecorder) -> None:
     if ids is None:
         return
     rows = ids.reshape(-1, block) if node.get("mode", "DCR") == "CRD" else ids.reshape(block, -1).T
-    book.unify(np.repeat(rows[:, 0], block), rows.reshape(-1))
-    book.write(node.outputs[0], (None, rows[:, 0].copy(), None, None))
+    book.write(node.outputs[0], (None, book.unify_rows(NodeIds(rows)), None, None))
 
 
 def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
@@ -249,8 +249,8 @@ def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is not None:
         crd = node.get("mode", "DCR") == "CRD"
-        found = np.repeat(ids, block) if crd else np.tile(ids, block)
-        book.write(node.outputs[0], (None, found, None, None))
+        channels = NodeIds(np.repeat(ids, block) if crd else np.tile(ids, block))
+        book.write(node.outputs[0], (None, channels, None, None))
 
 
 register(

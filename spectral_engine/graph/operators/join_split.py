@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     held_ids,
@@ -37,7 +38,7 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
         book.origins[target] = tuple(origin for part in found for origin in part)
     ids = [held_ids(name, book) for name in parts]
     place = normal(node.get("axis", 0), len(book.shapes[target]))
-    axes: list[Ids | None] = []
+    axes: list[NodeIds | None] = []
     for axis in range(len(book.shapes[target])):
         along = [part[axis] for part in ids]
         if axis == place:
@@ -48,7 +49,7 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
                 if known
                 else []
             )
-            axes.append(np.concatenate(rows) if known else None)
+            axes.append(NodeIds(np.concatenate(rows)) if known else None)
         else:
             first = along[0]
             for other in along[1:]:
@@ -81,7 +82,7 @@ def split_coupling(node: Node, book: CouplingRecorder) -> None:
     parts = []
     for position, output in enumerate(node.outputs):
         width = book.shapes[output][axis] if output else 0
-        part = None if own is None else own[start : start + width]
+        part = None if own is None else NodeIds(own[start : start + width])
         start += width
         if output:
             book.write(output, tuple(part if n == axis else found for n, found in enumerate(ids)))
@@ -95,7 +96,7 @@ def split_coupling(node: Node, book: CouplingRecorder) -> None:
         )
 
 
-def _state_part(node: Node, position: int, part: Ids, book: CouplingRecorder) -> None:
+def _state_part(node: Node, position: int, part: NodeIds, book: CouplingRecorder) -> None:
     if node.has_input(1):
         state_width_at(origins_of(node, 1, book)[position], part, book)
     elif "split" in node.attributes:
@@ -126,7 +127,7 @@ def slice_(node: Node, mode: Mode) -> Function:
 def slice_coupling(node: Node, book: CouplingRecorder) -> None:
     """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
     source, target = node.input(0), node.outputs[0]
-    axes: list[Ids | None] = list(held_ids(source, book))
+    axes: list[NodeIds | None] = list(held_ids(source, book))
     bounds = _slice_bounds(node)
     if bounds is not None and len(bounds) == 1 and source in book.origins:
         start, end, _, step = bounds[0]
@@ -142,7 +143,7 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
             continue
         if step != 1:
             book.pin(ids, "is sliced in steps")
-        axes[place] = ids[slice(*_bounds(start, end, step, len(ids)), step)]
+        axes[place] = NodeIds(ids[slice(*_bounds(start, end, step, len(ids)), step)])
         for position, name, number in ((1, "starts", start), (2, "ends", end)):
             _state_bound(node, position, name, entry, number, ids, book)
     book.write(target, tuple(axes))
@@ -170,11 +171,18 @@ def _stretch(node: Node) -> tuple[int, int, int] | None:
 
 
 def _state_bound(
-    node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: CouplingRecorder
+    node: Node,
+    position: int,
+    name: str,
+    entry: int,
+    number: int,
+    ids: NodeIds,
+    book: CouplingRecorder,
 ) -> None:
     if number == 0 or abs(number) > len(ids):
         return
-    counted, sign = (ids[:number], 1) if number > 0 else (ids[number:], -1)
+    counted = NodeIds(ids[:number] if number > 0 else ids[number:])
+    sign = 1 if number > 0 else -1
     if node.has_input(position):
         book.state_width(node, counted, input=position, entry=entry, sign=sign)
     else:

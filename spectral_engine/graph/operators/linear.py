@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, Transfer
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.graph.operators.fused_attention import ATTENTION
@@ -106,13 +107,13 @@ def linear_map(
     ends: tuple[int, int],
     out_axis: int,
     bias: str | None,
-) -> Ids:
+) -> NodeIds:
     """Record a dense transfer, `ends` being the weight's axes of its in and out nodes; return its output ids."""
     initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
     in_axis, weight_out = order[ends[0]], order[ends[1]]
     output = node.outputs[0]
     own = book.shapes[initializer]
-    axes: list[Ids | None] = [None] * len(own)
+    axes: list[NodeIds | None] = [None] * len(own)
     axes[in_axis] = book.nodes_of(data, data_axis)
     axes[weight_out] = book.fresh(own[weight_out])
     for place in range(-len(own), -2):  # stacked matrices: their axis meets the data's
@@ -153,7 +154,7 @@ def _product(node: Node, book: CouplingRecorder) -> None:
     left, right, output = node.input(0), node.input(1), node.outputs[0]
     contracted = _contract(node, book, -1, -2)
     rank = len(book.shapes[output])
-    stacks: list[Ids | None] = []
+    stacks: list[NodeIds | None] = []
     for axis in range(-rank, -2):
         pair = [
             v for v in (left, right) if -axis <= len(book.shapes[v]) and book.shapes[v][axis] > 1
@@ -167,7 +168,9 @@ def _product(node: Node, book: CouplingRecorder) -> None:
     book.products.append(Product(total // prod(len(ids) for ids in terms), tuple(terms)))
 
 
-def _contract(node: Node, book: CouplingRecorder, left_axis: int, right_axis: int) -> Ids | None:
+def _contract(
+    node: Node, book: CouplingRecorder, left_axis: int, right_axis: int
+) -> NodeIds | None:
     """Make what is summed over one row of nodes; return its ids."""
     left, right = node.input(0), node.input(1)
     ids = book.join(book.axis(left, left_axis), book.axis(right, right_axis))
@@ -193,7 +196,7 @@ def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
         and _einsum_transfer(node, terms, result, weights[0], book)
     ):
         return
-    found: dict[str, Ids | None] = {}
+    found: dict[str, NodeIds | None] = {}
     for term, name in zip(terms, names, strict=True):
         for letter, ids in zip(term, held_ids(name, book), strict=True):
             found[letter] = book.join(found[letter], ids) if letter in found else ids
@@ -225,11 +228,11 @@ def _einsum_transfer(
     source, output = node.input(1 - place), node.outputs[0]
     initializer, order = book.constant(node.input(place)) or ("", ())
     in_axis, out_axis = order[weight.index(read)], order[weight.index(new)]
-    axes: list[Ids | None] = [None, None]
+    axes: list[NodeIds | None] = [None, None]
     axes[in_axis] = book.nodes_of(source, data.index(read))
     axes[out_axis] = book.fresh(book.shapes[initializer][out_axis])
     book.claim(initializer, tuple(axes))
-    ids: dict[str, Ids | None] = dict(zip(data, book.ids(source), strict=True))
+    ids: dict[str, NodeIds | None] = dict(zip(data, book.ids(source), strict=True))
     ids[new] = book.axis(initializer, out_axis)
     book.write(output, tuple(ids.get(c) for c in result))
     book.add_transfer(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, register
 from spectral_engine.graph.operators.axes import normal
 from spectral_engine.graph.step import Function
@@ -121,13 +121,11 @@ def group_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Whole groups go, so that the statistics of the others stay what they are."""
     source, groups = node.input(0), node.get("num_groups", 1)
     channels = book.nodes_of(source, 1)
-    rows = channels.reshape(groups, -1)  # [groups, channels]
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
-    own = rows[:, 0] if node.opset < 21 else channels
+    heads = book.unify_rows(NodeIds(channels.reshape(groups, -1)))  # [groups]
+    scaled = heads if node.opset < 21 else channels
     for position in (1, 2):
-        book.attach(node.input(position), (own,))
-    book.state_width(node, rows[:, 0], attribute="num_groups")
+        book.attach(node.input(position), (scaled,))
+    book.state_width(node, heads, attribute="num_groups")
     book.write(node.outputs[0], (None, channels, *book.ids(source)[2:]))
 
 

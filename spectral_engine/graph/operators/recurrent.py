@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -304,10 +305,11 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     )
     source, weight, back = node.input(0), node.input(1), node.input(2)
     hidden = book.fresh(book.shapes[back][2])
-    rows = np.tile(hidden, gates)
+    rows = NodeIds(np.tile(hidden, gates))
     book.attach(weight, (None, rows, book.nodes_of(source, -1)))
     book.attach(back, (None, rows, hidden))
-    optional = {3: np.tile(hidden, 2 * gates), 5: hidden, 6: hidden, 7: np.tile(hidden, 3)}
+    biases, peepholes = NodeIds(np.tile(hidden, 2 * gates)), NodeIds(np.tile(hidden, 3))
+    optional = {3: biases, 5: hidden, 6: hidden, 7: peepholes}
     for position, ids in optional.items():
         if node.has_input(position):
             rank = len(book.shapes[node.input(position)])

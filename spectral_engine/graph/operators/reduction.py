@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, MixKind
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, MixKind
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import normal
 from spectral_engine.graph.step import Function
@@ -109,7 +110,7 @@ def reduction_coupling(node: Node, book: CouplingRecorder) -> None:
         else:
             book.mix(node, 0, axis, kind)
     keep = bool(node.get("keepdims", 1))
-    axes: list[Ids | None] = []
+    axes: list[NodeIds | None] = []
     for axis, ids in enumerate(book.ids(source)):
         if axis not in reduced:
             axes.append(ids)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import origins_of, state_width_at
 from spectral_engine.graph.operators.types import check_size
@@ -277,7 +278,7 @@ def resize_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that keep their length keep their nodes; a stated length follows."""
     source, target = node.input(0), node.outputs[0]
     before, after = book.shapes[source], book.shapes[target]
-    axes: list[Ids | None] = list(book.ids(source))
+    axes: list[NodeIds | None] = list(book.ids(source))
     for axis in range(len(axes)):
         if before[axis] != after[axis]:
             book.pin(axes[axis], "is resized")
