@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from spectral_engine.errors import EngineError, ModelInvalid
-from spectral_engine.graph.placement import WITH_BODIES, Placement, bring, to_bring
-
-if TYPE_CHECKING:
-    from spectral_engine.graph.plan import Step
-    from spectral_engine.onnx_io.node import Node
+from spectral_engine.graph.operator_spec import find_spec
+from spectral_engine.graph.placement import Placement, bring, to_bring
+from spectral_engine.graph.step import Step
+from spectral_engine.onnx_io.node import Node
 
 Runner = Callable[[Mapping[str, Any]], dict[str, Any]]
 FILE = "<onnx graph>"
@@ -88,7 +87,7 @@ def _calls(
                 scope.setdefault(f"c{slot}", bring(known[slot], device))
             texts[at] = f"c{slot}" if slot in known else f"bring(v{slot})"
         call = _call(place, texts)
-        calls.append(f"bring({call})" if step.node.op_type in WITH_BODIES else call)
+        calls.append(f"bring({call})" if find_spec(step.node).has_bodies else call)
     return calls, scope
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.graph.coupling_recorder import Ids
+from spectral_engine.graph.ids import GroupIds
 
 
 class ProductSum:
@@ -16,11 +16,11 @@ class ProductSum:
     A transfer's multiply-adds and an initializer's elements are such terms.
     """
 
-    def __init__(self, terms: Iterable[tuple[int, Sequence[Ids]]]) -> None:
+    def __init__(self, terms: Iterable[tuple[int, Sequence[GroupIds]]]) -> None:
         self.constant = 0
         factors: list[int] = []
         firsts: list[int] = []  # of each term, in `arrays`
-        arrays: list[Ids] = []
+        arrays: list[GroupIds] = []
         for factor, ids in terms:
             if not ids:
                 self.constant += factor

@@ -1,12 +1,17 @@
 """Node coupling: which places of which tensors must be removed together.
 
-Every index of every axis that could be narrowed gets an integer id; the rules of the operators say
-which ids are the same node; the node groups are the connected components.
+1. Trace: run the model for the shape of every value, and for the integers that it works out on the way.
+2. Record: every index of every axis that could be narrowed gets a node id; in the order of the graph, each operator's
+   rule says which ids are the same node, which must stay, and which numbers state a width.
+3. Close: the node groups are the connected components; what was recorded of ids is now said of groups.
+
+The invariant that all of it serves: a group is removed from every place where it stands, or from none, so that the cut
+graph is sound and computes what the original does with these nodes silenced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -19,18 +24,17 @@ from scipy.sparse.csgraph import connected_components
 
 from spectral_engine.graph.cost import ProductSum
 from spectral_engine.graph.coupling_recorder import (
-    AxisIds,
     CouplingRecorder,
     Frozen,
-    Ids,
     Mix,
     Product,
     ShapeFact,
     Transfer,
 )
+from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
-from spectral_engine.graph.operators import find_rule
+from spectral_engine.graph.operators import find_spec
 from spectral_engine.graph.trace import TRACED_BATCH, trace
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -48,15 +52,15 @@ class Coupling:
     elements; `fixed_bytes` of the file are of other things, and stay.
     """
 
-    axes: dict[str, AxisIds]
+    axes: dict[str, GroupAxes]
     count: int
     pinned: Mark  # [count]
     reasons: dict[int, str]
     transfers: tuple[Transfer, ...]
-    facts: tuple[ShapeFact, ...]
+    facts: tuple[ShapeFact[GroupIds], ...]
     frozen: tuple[Frozen, ...]
-    mixes: tuple[Mix, ...]
-    products: tuple[Product, ...]
+    mixes: tuple[Mix[GroupIds], ...]
+    products: tuple[Product[GroupIds], ...]
     layers: tuple[Layer, ...]
     sizes: dict[str, tuple[int, ...]]
     bits: dict[str, int] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Coupling:
         check_removable(self, removed)
         return replace(
             self,
+            # Groups keep their numbers, so that marks, reasons and pins of the wide model hold for the cut one.
             axes={name: _filter(axes, removed) for name, axes in self.axes.items()},
             layers=tuple(layer.without(removed) for layer in self.layers),
             transfers=tuple(self._fewer_positions(t, removed) for t in self.transfers),
@@ -109,22 +114,25 @@ class Coupling:
         return alive
 
     @cached_property
-    def parts(self) -> tuple[Ids, ...]:
+    def parts(self) -> tuple[GroupIds, ...]:
         """The groups of axes that no layer stands on as a whole, as half of the channels may go another way.
 
         Layers keep some of their nodes, and all of those may stand elsewhere: of each of these one must stay too.
         """
+        # Many values hold the same row of groups: each is looked at once.
         distinct = {
             ids.tobytes(): ids for axes in self.axes.values() for ids in axes if ids is not None
         }
-        found = {}
+        parts: dict[bytes, GroupIds] = {}
         for ids in distinct.values():
-            groups = np.unique(ids)
+            groups = GroupIds(np.unique(ids))
+            # An axis with a pinned group is never empty, and one that holds a whole layer is guarded by that layer.
             if groups.size and not self.pinned[groups].any() and not self._holds_a_layer(groups):
-                found[groups.tobytes()] = groups
-        return tuple(found.values())
+                parts[groups.tobytes()] = groups
+        return tuple(parts.values())
 
-    def _holds_a_layer(self, groups: Ids) -> bool:
+    def _holds_a_layer(self, groups: GroupIds) -> bool:
+        # Only a layer whose smallest group is in the row can lie in it as a whole: that finds the few to compare with.
         among = np.zeros(self.count, dtype=bool)
         among[groups] = True
         return any(
@@ -135,11 +143,11 @@ class Coupling:
 
     @cached_property
     def _layers_by_first(self) -> dict[int, list[Layer]]:
-        found: dict[int, list[Layer]] = {}
+        by_first: dict[int, list[Layer]] = {}
         for layer in self.layers:
             if layer.groups.size:
-                found.setdefault(int(layer.groups.min()), []).append(layer)
-        return found
+                by_first.setdefault(int(layer.groups.min()), []).append(layer)
+        return by_first
 
     @cached_property
     def _macs(self) -> ProductSum:
@@ -155,22 +163,25 @@ class Coupling:
         terms = ((_elements(shape, self.axes.get(n)), n) for n, shape in self.sizes.items())
         return ProductSum((factor * self.bits.get(n, 32), ids) for (factor, ids), n in terms)
 
-    def _links(self, transfer: Transfer) -> tuple[int, list[Ids]]:
+    def _links(self, transfer: Transfer) -> tuple[int, list[GroupIds]]:
         """Return a transfer's multiply-adds as a factor and the id arrays whose lengths multiply it."""
+        # Multiply-adds = links · (in nodes) · (out nodes). An axis without ids cannot shrink and goes into the factor;
+        # so do the positions, but for those that are nodes to another transfer and may go with them.
         axes, sizes = self.axes[transfer.weight], self.sizes[transfer.weight]
         ends = [axis for axis in (transfer.out_axis, transfer.in_axis) if axis is not None]
         factor = transfer.macs_per_link * prod(sizes[axis] for axis in ends if axes[axis] is None)
-        ids = [found for axis in ends if (found := axes[axis]) is not None]
+        ids = [along for axis in ends if (along := axes[axis]) is not None]
         positions = self._position_ids(transfer)
-        return factor // prod(len(found) for found in positions), ids + positions
+        return factor // prod(len(along) for along in positions), ids + positions
 
-    def _position_ids(self, transfer: Transfer) -> list[Ids]:
+    def _position_ids(self, transfer: Transfer) -> list[GroupIds]:
         """Return the ids along axes of the output that are positions to this transfer, nodes to others."""
         if transfer.kind == "recurrent":
             return []  # its output holds the hidden nodes that its rows, the gates, belong to
         out = self.axes[transfer.weight][transfer.out_axis]
-        found = [ids for ids in self.axes.get(transfer.output, ()) if ids is not None]
-        return [ids for ids in found if out is None or not np.array_equal(ids, out)]
+        along = [ids for ids in self.axes.get(transfer.output, ()) if ids is not None]
+        # The axis that the transfer makes is counted as its out nodes; all others are positions to it.
+        return [ids for ids in along if out is None or not np.array_equal(ids, out)]
 
     def _fewer_positions(self, transfer: Transfer, removed: Mark) -> Transfer:
         macs = transfer.macs_per_link
@@ -182,11 +193,14 @@ class Coupling:
 def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
     """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
     traced = trace(module, shapes)
+    # Nodes as the file has them, not as the module runs them: with a frozen batch these differ, and the file is cut.
     nodes = graph_nodes(module.model)
     varying = carrying_inputs(nodes, module.input_names)
+    # An integer may be taken as constant only where no batch, no free length and no entry of an input changes it.
     numbers = {name: value.numpy() for name, value in traced.numbers.items()}
     known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
+    # Float initializers are the parameters; integers are shapes, axes and indices, and cost nothing.
     bits = {
         name: int(value.dtype.bitwidth)
         for name, value in module.model.graph.initializers.items()
@@ -203,6 +217,7 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
         varying=varying,
     )
     book_nodes(book, nodes, module.output_names)
+    # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
     frozen = _freeze(nodes, module.plan.known)
     return replace(close_book(book, floats), frozen=frozen, bits=bits)
 
@@ -210,31 +225,33 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
 def book_nodes(book: CouplingRecorder, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
     for node in nodes:
-        rule = find_rule(node)
-        if rule is None:
-            _pin_around(node, book)
-        else:
-            rule(node, book)
+        # Without a rule nothing is known of what the operator does with places: whatever it touches stays.
+        rule = find_spec(node).coupling or _pin_around
+        rule(node, book)
+    # The caller counts on the shape of what the model answers.
     for name in outputs:
         book.pin_value(name, "graph output")
 
 
 def _with_known(node: Node, known: Mapping[str, NDArray[Any]]) -> Node:
     """Give a node the integers that are the same in every run, not only those that stand in the file."""
-    found = {
+    settled = {
         position: known[name]
         for position, name in enumerate(node.inputs)
         if name is not None and name in known
     }
-    return replace(node, constants={**found, **node.constants})
+    # What the file says comes last, and wins: it is what surgery can rewrite in place.
+    return replace(node, constants={**settled, **node.constants})
 
 
 def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ...]:
     """Return the settled numbers that nodes compute from widths: they stay as they are, whatever narrows."""
+    # Computed from a width, such a number would shrink with it: 2 · channels of a reshape that means something else.
+    # Numbers of which a rule says that they do state a width are rewritten by surgery, over these.
     return tuple(
         Frozen(node.outputs[0], position, numbers)
         for node in nodes
-        if node.op_type not in {"Shape", "Size"}
+        if not find_spec(node).reads_shape_alone
         for position, numbers in node.constants.items()
         if node.inputs[position] not in written
     )
@@ -242,23 +259,16 @@ def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ..
 
 def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> Coupling:
     """Turn unifications into groups; `sizes` are the shapes of the float initializers."""
-    count, labels = _components(book)
-    pinned = np.zeros(count, dtype=bool)
-    reasons: dict[int, str] = {}
-    for ids, reason in book.pins:
-        groups = np.unique(labels[ids])
-        reasons.update(dict.fromkeys(groups[~pinned[groups]].tolist(), reason))
-        pinned[groups] = True
-    unmade = np.ones(count, dtype=bool)
-    for item in book.transfers:
-        made = book.axes[item.weight][item.out_axis]
-        if made is not None:
-            unmade[labels[made]] = False
-    reasons.update(dict.fromkeys(np.flatnonzero(unmade & ~pinned).tolist(), UNMADE))
-    pinned |= unmade
+    count, group_of = _components(book)
+
+    # The one place where a node id becomes a group number: all that the rules recorded passes through here.
+    def groups(ids: NodeIds) -> GroupIds:
+        return GroupIds(group_of[ids])
+
+    pinned, reasons = _pinned(book, groups, count)
     axes = {
-        name: tuple(None if ids is None else labels[ids] for ids in found)
-        for name, found in book.axes.items()
+        name: tuple(None if ids is None else groups(ids) for ids in along)
+        for name, along in book.axes.items()
     }
     return Coupling(
         axes=axes,
@@ -266,34 +276,72 @@ def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> 
         pinned=pinned,
         reasons=reasons,
         transfers=tuple(book.transfers),
-        facts=tuple(replace(fact, ids=labels[fact.ids]) for fact in book.facts),
+        facts=tuple(fact.over(groups(fact.ids)) for fact in book.facts),
         frozen=(),
-        mixes=tuple(replace(mix, ids=labels[mix.ids]) for mix in book.mixes),
+        mixes=tuple(mix.over(groups(mix.ids)) for mix in book.mixes),
         products=tuple(
-            replace(item, ids=tuple(labels[ids] for ids in item.ids)) for item in book.products
+            Product(item.factor, tuple(groups(ids) for ids in item.ids)) for item in book.products
         ),
         layers=find_layers(book.transfers, axes, pinned, reasons),
         sizes=dict(sizes),
     )
 
 
+def _components(book: CouplingRecorder) -> tuple[int, NDArray[np.int64]]:
+    """Return how many groups there are, and the group of every node id [ids]."""
+    # Unification is an equivalence: its classes are the connected components of the graph whose vertices are the
+    # node ids and whose edges are the pairs that a rule made one. An id that no rule joined is a group of its own.
+    empty = np.empty(0, dtype=np.int64)
+    left = np.concatenate([*(a for a, _ in book.edges), empty])
+    right = np.concatenate([*(b for _, b in book.edges), empty])
+    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(book.size, book.size))
+    count, labels = connected_components(links, directed=False)
+    return int(count), labels.astype(np.int64)
+
+
+def _pinned(
+    book: CouplingRecorder, groups: Callable[[NodeIds], GroupIds], count: int
+) -> tuple[Mark, dict[int, str]]:
+    """Mark the groups that must stay [count], and say why: the first reason that was given."""
+    pinned = np.zeros(count, dtype=bool)
+    reasons: dict[int, str] = {}
+    # A group goes as a whole or not at all, so that one pinned member pins all of it.
+    for ids, reason in book.pins:
+        among = np.unique(groups(ids))
+        reasons.update(dict.fromkeys(among[~pinned[among]].tolist(), reason))
+        pinned[among] = True
+    # What no transfer makes has no weight that could be taken away with it: inputs, constants, positions.
+    unmade = np.ones(count, dtype=bool)
+    for transfer in book.transfers:
+        made = book.axes[transfer.weight][transfer.out_axis]
+        if made is not None:
+            unmade[groups(made)] = False
+    reasons.update(dict.fromkeys(np.flatnonzero(unmade & ~pinned).tolist(), UNMADE))
+    return pinned | unmade, reasons
+
+
 def check_removable(coupling: Coupling, removed: Mark) -> None:
     """Refuse to remove a pinned group, or all nodes of an axis."""
     if removed.shape != (coupling.count,):
         raise ValueError(f"removed has shape {removed.shape}, expected ({coupling.count},)")
+    # The faces of the model, and all of which not everything is known, stay.
     wrong = np.flatnonzero(removed & coupling.pinned)
     if wrong.size:
         group = int(wrong[0])
         raise ValueError(f"group {group} must stay: {coupling.reasons[group]}")
+    # A layer of no nodes is no layer: its readers would get an empty axis, which runtimes refuse or define differently.
     for layer in coupling.layers:
         if layer.groups.size and removed[layer.groups].all():
             raise ValueError(f"layer {layer.name!r} would lose all of its nodes")
+    # The same where an axis is only a part of a layer, as one half of a split.
     for part in coupling.parts:
         if removed[part].all():
             raise ValueError(f"an axis that groups {part.tolist()} stand on would be empty")
 
 
-def narrowed_shape(shape: tuple[int, ...], axes: AxisIds | None, removed: Mark) -> tuple[int, ...]:
+def narrowed_shape(
+    shape: tuple[int, ...], axes: GroupAxes | None, removed: Mark
+) -> tuple[int, ...]:
     """Return the shape of a value once these groups are gone."""
     if axes is None:
         return shape
@@ -303,20 +351,12 @@ def narrowed_shape(shape: tuple[int, ...], axes: AxisIds | None, removed: Mark) 
     )
 
 
-def _components(book: CouplingRecorder) -> tuple[int, Ids]:
-    empty = np.empty(0, dtype=np.int64)
-    left = np.concatenate([*(a for a, _ in book.edges), empty])
-    right = np.concatenate([*(b for _, b in book.edges), empty])
-    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(book.size, book.size))
-    count, labels = connected_components(links, directed=False)
-    return int(count), labels.astype(np.int64)
-
-
 def _pin_around(node: Node, book: CouplingRecorder) -> None:
     reason = f"operator {node.op_type} has no coupling rule"
     for name in node.inputs:
         if name is None:
             continue
+        # An initializer may get ids from another reader later: it is frozen, not only pinned as far as it is known.
         if name in book.initializers:
             book.freeze(name, reason)
         else:
@@ -332,20 +372,21 @@ def _readers(nodes: Iterable[Node]) -> dict[str, list[Node]]:
     return readers
 
 
-def _kept(ids: Ids, removed: Mark) -> Ids:
-    return ids[~removed[ids]]
+def _kept(ids: GroupIds, removed: Mark) -> GroupIds:
+    return GroupIds(ids[~removed[ids]])
 
 
-def _fewer(product: Product, removed: Mark) -> Product:
+def _fewer(product: Product[GroupIds], removed: Mark) -> Product[GroupIds]:
     return replace(product, ids=tuple(_kept(ids, removed) for ids in product.ids))
 
 
-def _filter(axes: AxisIds, removed: Mark) -> AxisIds:
+def _filter(axes: GroupAxes, removed: Mark) -> GroupAxes:
     return tuple(None if ids is None else _kept(ids, removed) for ids in axes)
 
 
-def _elements(shape: tuple[int, ...], axes: AxisIds | None) -> tuple[int, list[Ids]]:
+def _elements(shape: tuple[int, ...], axes: GroupAxes | None) -> tuple[int, list[GroupIds]]:
     """Return an initializer's size as a factor and the id arrays whose lengths multiply it."""
+    # An axis of no ids keeps its length whatever goes: it is part of the factor.
     known = axes or (None,) * len(shape)
     fixed = prod(size for size, ids in zip(shape, known, strict=True) if ids is None)
     return fixed, [ids for ids in known if ids is not None]

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.graph.ids import AnyIds, GroupIds, NodeAxes, NodeIds
 from spectral_engine.onnx_io.node import Node
-
-Ids = NDArray[np.int64]
-# One entry per axis of a value: the ids along it, or None where the axis holds no nodes (batch, space).
-AxisIds = tuple[Ids | None, ...]
 
 MixKind = Literal["sum", "mean", "lowest", "highest", "norm"]
 
@@ -78,20 +75,26 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class ShapeFact:
+class ShapeFact(Generic[AnyIds]):
     """A number in the graph that states the length of an axis: it must follow when the width changes.
 
     It counts `ids`. It stands in the node whose first output is `node`: at `entry` of its constant input at
     position `input`, or in its attribute `attribute` (at `entry` of a list). `old` is the whole constant as it came.
     """
 
-    ids: Ids
+    ids: AnyIds
     node: str
     input: int | None = None
     attribute: str | None = None
     entry: int | None = None
     sign: int = 1  # −1 where the number counts from the end
     old: NDArray[np.int64] | None = None
+
+    def over(self, groups: GroupIds) -> ShapeFact[GroupIds]:
+        """Return the same said of node groups."""
+        return ShapeFact(
+            groups, self.node, self.input, self.attribute, self.entry, self.sign, self.old
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class Mix:
+class Mix(Generic[AnyIds]):
     """A place where an operator computes across nodes without a weight: a norm, a softmax, a sum.
 
     The node whose first output is `node` reads at input position `input` a value whose `axis` holds `ids`.
@@ -118,16 +121,20 @@ class Mix:
     input: int
     axis: int
     rank: int
-    ids: Ids
+    ids: AnyIds
     kind: MixKind
+
+    def over(self, groups: GroupIds) -> Mix[GroupIds]:
+        """Return the same said of node groups."""
+        return Mix(self.node, self.input, self.axis, self.rank, groups, self.kind)
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Generic[AnyIds]):
     """Multiply-adds of one sample without a weight (attention): factor × Π lengths of the id arrays."""
 
     factor: int
-    ids: tuple[Ids, ...]
+    ids: tuple[AnyIds, ...]
 
 
 @dataclass
@@ -141,16 +148,18 @@ class CouplingRecorder:
     shapes: Mapping[str, tuple[int, ...]]
     initializers: frozenset[str]
     float_initializers: frozenset[str] = frozenset()
-    axes: dict[str, AxisIds] = field(default_factory=dict)
-    edges: list[tuple[Ids, Ids]] = field(default_factory=list)
-    pins: list[tuple[Ids, str]] = field(default_factory=list)
+    axes: dict[str, NodeAxes] = field(default_factory=dict)
+    edges: list[tuple[NodeIds, NodeIds]] = field(default_factory=list)
+    pins: list[tuple[NodeIds, str]] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
-    facts: list[ShapeFact] = field(default_factory=list)
-    mixes: list[Mix] = field(default_factory=list)
-    products: list[Product] = field(default_factory=list)
+    facts: list[ShapeFact[NodeIds]] = field(default_factory=list)
+    mixes: list[Mix[NodeIds]] = field(default_factory=list)
+    products: list[Product[NodeIds]] = field(default_factory=list)
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # integer vectors of the run
     varying: frozenset[str] = frozenset()
-    stated: dict[tuple[str, int | None, str | None, int | None], Ids] = field(default_factory=dict)
+    stated: dict[tuple[str, int | None, str | None, int | None], NodeIds] = field(
+        default_factory=dict
+    )
     size: int = 0
     batch: int = 1
     readers: Mapping[str, Sequence[Node]] = field(default_factory=dict)
@@ -158,37 +167,37 @@ class CouplingRecorder:
     origins: dict[str, tuple[Source, ...]] = field(default_factory=dict)
     made_by: dict[str, int] = field(default_factory=dict)  # output -> index of its transfer
 
-    def fresh(self, count: int) -> Ids:
+    def fresh(self, count: int) -> NodeIds:
         """Return `count` new ids."""
-        ids = np.arange(self.size, self.size + count, dtype=np.int64)
+        ids = NodeIds(np.arange(self.size, self.size + count, dtype=np.int64))
         self.size += count
         return ids
 
-    def fresh_pinned(self, count: int, reason: str) -> Ids:
+    def fresh_pinned(self, count: int, reason: str) -> NodeIds:
         """Return `count` new ids of nodes that must stay."""
         ids = self.fresh(count)
         self.pin(ids, reason)
         return ids
 
-    def ids(self, value: str) -> AxisIds:
+    def ids(self, value: str) -> NodeAxes:
         """Return the ids along each axis of a value; nothing is known of a value not yet written."""
         return self.axes.get(value, (None,) * len(self.shapes[value]))
 
-    def axis(self, value: str, axis: int) -> Ids | None:
+    def axis(self, value: str, axis: int) -> NodeIds | None:
         """Return the ids along one axis of a value."""
         return self.ids(value)[axis]
 
-    def write(self, value: str, axes: AxisIds) -> None:
+    def write(self, value: str, axes: NodeAxes) -> None:
         """Set the ids along each axis of a value."""
         self.axes[value] = axes
 
-    def pass_on(self, source: str, target: str, axes: AxisIds | None = None) -> None:
+    def pass_on(self, source: str, target: str, axes: NodeAxes | None = None) -> None:
         """Give `target` the ids of `source`, or these, where it has as many axes."""
         found = self.ids(source) if axes is None else axes
         if len(found) == len(self.shapes[target]):
             self.write(target, found)
 
-    def nodes_of(self, value: str, axis: int) -> Ids:
+    def nodes_of(self, value: str, axis: int) -> NodeIds:
         """Return the ids along an axis that a transfer reads; new ones that must stay where it holds no nodes."""
         ids = self.axis(value, axis)
         return self.fresh_pinned(self.shapes[value][axis], NO_NODES) if ids is None else ids
@@ -210,15 +219,22 @@ class CouplingRecorder:
             rank = len(self.shapes[value])
             self.mixes.append(Mix(node.outputs[0], input, axis % rank, rank, ids, kind))
 
-    def unify(self, left: Ids, right: Ids) -> None:
+    def unify(self, left: NodeIds, right: NodeIds) -> None:
         """Say that each id of `left` is the same node as its partner in `right`."""
         if left.shape != right.shape:
             raise ValueError(f"cannot unify {left.shape} with {right.shape}")
         self.edges.append((left, right))
 
+    def unify_rows(self, rows: NodeIds) -> NodeIds:
+        """Make each row of a table [rows, members] one node; return the first id of each row."""
+        first = NodeIds(rows[:, 0].copy())
+        if rows.shape[1] > 1:
+            self.unify(NodeIds(np.repeat(first, rows.shape[1])), NodeIds(rows.reshape(-1)))
+        return first
+
     def join(
-        self, left: Ids | None, right: Ids | None, reason: str = UNKNOWN_PARTNER
-    ) -> Ids | None:
+        self, left: NodeIds | None, right: NodeIds | None, reason: str = UNKNOWN_PARTNER
+    ) -> NodeIds | None:
         """Unify two axes that meet, and return their ids; ids that meet an unknown axis must stay."""
         if left is not None and right is not None:
             if left is not right:
@@ -228,12 +244,12 @@ class CouplingRecorder:
         self.pin(right, reason)
         return left if left is not None else right
 
-    def pin(self, ids: Ids | None, reason: str) -> None:
+    def pin(self, ids: NodeIds | None, reason: str) -> None:
         """Say that these nodes must stay, and why."""
         if ids is not None and ids.size:
             self.pins.append((ids, reason))
 
-    def is_pinned(self, ids: Ids) -> bool:
+    def is_pinned(self, ids: NodeIds) -> bool:
         """Say whether these very ids were pinned already; what they are coupled with may be, later."""
         return any(np.isin(ids, pinned).any() for pinned, _ in self.pins)
 
@@ -242,7 +258,7 @@ class CouplingRecorder:
         for ids in self.ids(value):
             self.pin(ids, reason)
 
-    def claim(self, initializer: str, axes: AxisIds) -> None:
+    def claim(self, initializer: str, axes: NodeAxes) -> None:
         """Give an initializer these ids; what it has already from another reader becomes the same."""
         if initializer not in self.axes:
             self.write(initializer, axes)
@@ -251,9 +267,9 @@ class CouplingRecorder:
         reason = f"shares {initializer!r} with an axis whose nodes are not known"
         self.write(initializer, tuple(self.join(old, new, reason) for old, new in pairs))
 
-    def claim_axis(self, initializer: str, axis: int, ids: Ids) -> None:
+    def claim_axis(self, initializer: str, axis: int, ids: NodeIds) -> None:
         """Give one axis of an initializer these ids, none to the others."""
-        axes: list[Ids | None] = [None] * len(self.shapes[initializer])
+        axes: list[NodeIds | None] = [None] * len(self.shapes[initializer])
         axes[axis] = ids
         self.claim(initializer, tuple(axes))
 
@@ -265,12 +281,12 @@ class CouplingRecorder:
             shape = self.shapes[initializer]
             self.write(initializer, tuple(self.fresh_pinned(n, reason) for n in shape))
 
-    def attach(self, value: str, axes: AxisIds, reason: str = UNKNOWN_PARTNER) -> None:
+    def attach(self, value: str, axes: NodeAxes, reason: str = UNKNOWN_PARTNER) -> None:
         """Give a parameter these ids, whether it is an initializer, turned or not, or computed."""
         found = self.constant(value)
         if found is not None:
             initializer, order = found
-            turned: list[Ids | None] = [None] * len(axes)
+            turned: list[NodeIds | None] = [None] * len(axes)
             for axis, place in enumerate(order):
                 turned[place] = axes[axis]
             self.claim(initializer, tuple(turned))
@@ -321,7 +337,7 @@ class CouplingRecorder:
     def state_width(
         self,
         node: Node,
-        ids: Ids,
+        ids: NodeIds,
         *,
         input: int | None = None,
         attribute: str | None = None,
@@ -337,7 +353,7 @@ class CouplingRecorder:
         old = node.constants.get(input) if input is not None else None
         self.facts.append(ShapeFact(ids, node.outputs[0], input, attribute, entry, sign, old))
 
-    def _state_again(self, before: Ids, ids: Ids) -> None:
+    def _state_again(self, before: NodeIds, ids: NodeIds) -> None:
         """One number that counts two axes: they can only be narrowed alike."""
         if before.shape == ids.shape:
             self.unify(before, ids)

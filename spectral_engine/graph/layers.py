@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from spectral_engine.graph.coupling_recorder import AxisIds, Ids, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupAxes, GroupIds
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,19 @@ class Layer:
     """
 
     name: str
-    groups: Ids
+    groups: GroupIds
     producers: tuple[str, ...]
     prunable: bool
     reason: str | None
 
     def without(self, removed: NDArray[np.bool_]) -> Layer:
         """Return what stays of this layer."""
-        return replace(self, groups=self.groups[~removed[self.groups]])
+        return replace(self, groups=GroupIds(self.groups[~removed[self.groups]]))
 
 
 def find_layers(
     transfers: Sequence[Transfer],
-    axes: Mapping[str, AxisIds],
+    axes: Mapping[str, GroupAxes],
     pinned: NDArray[np.bool_],
     reasons: Mapping[int, str],
 ) -> tuple[Layer, ...]:
@@ -45,7 +46,7 @@ def find_layers(
         members.setdefault(int(label), []).append(position)
     layers = []
     for positions in members.values():
-        groups = _first_seen(np.concatenate([produced[position][1] for position in positions]))
+        groups = _first_seen([produced[position][1] for position in positions])
         names = tuple(produced[position][0] for position in positions)
         held = groups[pinned[groups]]
         reason = reasons.get(int(held[0])) if held.size else None
@@ -53,13 +54,13 @@ def find_layers(
     return tuple(layers)
 
 
-def out_groups(transfer: Transfer, axes: Mapping[str, AxisIds]) -> Ids:
+def out_groups(transfer: Transfer, axes: Mapping[str, GroupAxes]) -> GroupIds:
     """Return the groups along a transfer's output axis."""
     ids = axes[transfer.weight][transfer.out_axis]
-    return np.empty(0, dtype=np.int64) if ids is None else ids
+    return GroupIds(np.empty(0, dtype=np.int64)) if ids is None else ids
 
 
-def _share(groups: Sequence[Ids], count: int) -> NDArray[np.int32]:
+def _share(groups: Sequence[GroupIds], count: int) -> NDArray[np.int32]:
     """Label each row of groups by the rows that it shares a group with, directly or not."""
     rows = np.repeat(np.arange(len(groups)), [len(ids) for ids in groups])
     columns = np.concatenate([*groups, np.empty(0, dtype=np.int64)]) + len(groups)
@@ -69,6 +70,8 @@ def _share(groups: Sequence[Ids], count: int) -> NDArray[np.int32]:
     return np.asarray(labels[: len(groups)], dtype=np.int32)
 
 
-def _first_seen(groups: Ids) -> Ids:
+def _first_seen(rows: Sequence[GroupIds]) -> GroupIds:
+    """Return each group of these rows once, in the order in which they come."""
+    groups = np.concatenate(rows)
     _, firsts = np.unique(groups, return_index=True)
-    return groups[np.sort(firsts)]
+    return GroupIds(groups[np.sort(firsts)])

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.coupling_recorder import Mix
+from spectral_engine.graph.ids import GroupIds
+from spectral_engine.graph.operator_spec import NormForm
+from spectral_engine.graph.operators import spec_of
 from spectral_engine.graph.surgery import copy_model
 from spectral_engine.onnx_io.initializers import add_initializer, derived
+from spectral_engine.onnx_io.nodes import DEFAULT_DOMAINS
 
 LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 
@@ -59,7 +63,9 @@ def _float_type(model: ir.Model) -> ir.DataType:
     return ir.DataType.FLOAT
 
 
-def _keep_out(model: ir.Model, node: ir.Node, mix: Mix, stays: Mark, dtype: ir.DataType) -> None:
+def _keep_out(
+    model: ir.Model, node: ir.Node, mix: Mix[GroupIds], stays: Mark, dtype: ir.DataType
+) -> None:
     """Put a mask before the node's input."""
     source = node.inputs[mix.input]
     assert source is not None
@@ -89,24 +95,21 @@ def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
     return values.reshape(shape)
 
 
-def _norms(mixes: Iterable[Mix]) -> dict[str, list[Mix]]:
-    found: dict[str, list[Mix]] = {}
+def _norms(mixes: Iterable[Mix[GroupIds]]) -> dict[str, list[Mix[GroupIds]]]:
+    found: dict[str, list[Mix[GroupIds]]] = {}
     for mix in mixes:
         if mix.kind == "norm":
             found.setdefault(mix.node, []).append(mix)
     return found
 
 
-CENTRED = {"LayerNormalization", "SkipLayerNormalization"}
-# Where scale and shift stand among the inputs, and what is added to the first input before.
-SCALES: dict[str, tuple[int, ...]] = {
-    "SkipLayerNormalization": (2, 3),
-    "SkipSimplifiedLayerNormalization": (2,),
-}
-SUMMED: dict[str, tuple[int, ...]] = {
-    "SkipLayerNormalization": (1, 4),
-    "SkipSimplifiedLayerNormalization": (1, 3),
-}
+def _norm_form(node: ir.Node) -> NormForm:
+    spec = spec_of(node.op_type, "" if node.domain in DEFAULT_DOMAINS else node.domain)
+    if spec is None or spec.norm is None:
+        raise ValueError(
+            f"{node.op_type} mixes nodes as a norm does, and its spec does not say how"
+        )
+    return spec.norm
 
 
 class _MaskedNorm:
@@ -116,9 +119,15 @@ class _MaskedNorm:
     """
 
     def __init__(
-        self, model: ir.Model, node: ir.Node, mixes: list[Mix], removed: Mark, dtype: ir.DataType
+        self,
+        model: ir.Model,
+        node: ir.Node,
+        mixes: list[Mix[GroupIds]],
+        removed: Mark,
+        dtype: ir.DataType,
     ) -> None:
         self.model, self.node, self.dtype = model, node, dtype
+        self.form = _norm_form(node)
         self.name, self.count = mixes[0].node, 0
         rank = mixes[0].rank
         axis = node.attributes.get_int("axis", -1)
@@ -134,21 +143,21 @@ class _MaskedNorm:
 
     def replace(self) -> None:
         """Put the plain operators in the place of the node."""
-        kind = self.node.op_type
+        form = self.form
         total = self._input(0)
-        for position in SUMMED.get(kind, ()):
+        for position in form.summed:
             total = self._with("Add", total, position)
-        held = self._add("Mul", total, self.mask)
-        if kind in CENTRED:
-            held = self._add("Mul", self._add("Sub", held, self._mean(held)), self.mask)
-        variance = self._mean(self._add("Mul", held, held))
-        least = self.node.attributes.get_float("epsilon", 1e-12 if kind in SUMMED else 1e-5)
+        kept = self._add("Mul", total, self.mask)
+        if form.centred:
+            kept = self._add("Mul", self._add("Sub", kept, self._mean(kept)), self.mask)
+        variance = self._mean(self._add("Mul", kept, kept))
+        least = self.node.attributes.get_float("epsilon", form.epsilon)
         deviation = self._add(
             "Sqrt", self._add("Add", variance, self._held("epsilon", np.array(least)))
         )
-        result = self._add("Div", held, deviation)
-        for op_type, position in zip(("Mul", "Add"), SCALES.get(kind, (1, 2)), strict=False):
-            result = self._with(op_type, result, position)
+        result = self._with("Mul", self._add("Div", kept, deviation), form.scale)
+        if form.shift is not None:
+            result = self._with("Add", result, form.shift)
         self._hand_over(0, result)
         if len(self.node.outputs) > 3:
             self._hand_over(3, total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,37 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
-from spectral_engine.graph.operators import Mode
-from spectral_engine.graph.operators.types import TORCH_TYPES
+from spectral_engine.graph.operator_spec import Mode
+from spectral_engine.graph.operators import find_spec, spec_of
+from spectral_engine.graph.operators.types import TORCH_TYPES, as_tensor
 from spectral_engine.graph.placement import HOST, device_of
-from spectral_engine.graph.plan import as_tensor, make_plan
+from spectral_engine.graph.plan import make_plan
 from spectral_engine.onnx_io.initializers import PlaceholderTensor
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-# Inputs that hold weights, by operator. Whatever only passes a weight on counts as a reader of weights too.
-WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Gemm", "FusedGemm"), (0, 1, 2)),
-    **dict.fromkeys(("MatMul", "FusedMatMul", "TransposeMatMul", "Einsum"), (0, 1)),
-    **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv", "DeformConv", "Attention"), (1, 2)),
-    "CausalConvWithState": (1, 2),
-    **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization"), (1, 2)),
-    **dict.fromkeys(
-        ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), (1, 2)
-    ),
-    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), (2, 3, 4)),
-    "EmbedLayerNormalization": (2, 3, 4, 5, 6),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2, 3, 7)),
-    **dict.fromkeys(("PRelu", "BiasGelu", "FastGelu", "BiasAdd", "BiasSplitGelu"), (1,)),
-    "MultiHeadAttention": (3,),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (0, 1)),
-    **dict.fromkeys(("Transpose", "Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze"), (0,)),
-    **dict.fromkeys(("Gather", "Slice", "Expand", "Split", "Flatten"), (0,)),
-    "Concat": tuple(range(8)),
-}
-# Operators whose weight may have one entry only, as the bias of a single answer.
-WITH_SINGLE_WEIGHTS = {"Gemm", "FusedGemm", "MatMul", "Conv", "ConvTranspose", "PRelu", "Transpose"}
 
 
 class OnnxModule(nn.Module):
@@ -60,7 +38,7 @@ class OnnxModule(nn.Module):
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
         self.output_names = tuple(value.name or "" for value in model.graph.outputs)
         self._parameters_by_name = self._hold_parameters()
-        self.mode = Mode()
+        self.mode = Mode(make_plan)
         nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model), self.input_names)
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
@@ -164,12 +142,13 @@ class OnnxModule(nn.Module):
 
     def _weights_of(self, node: Node) -> Iterator[str]:
         """Yield the parameters that a node reads as weights; a single number beside an activation is a constant."""
-        for position in WEIGHT_INPUTS.get(node.op_type, ()):
+        spec = find_spec(node)
+        for position in spec.weights:
             name = node.inputs[position] if position < len(node.inputs) else None
-            if name in self._parameters_by_name:
-                single = self._parameters_by_name[name].numel() == 1
-                if not (single and node.op_type not in WITH_SINGLE_WEIGHTS):
-                    yield name
+            if name in self._parameters_by_name and (
+                spec.single_weights or self._parameters_by_name[name].numel() != 1
+            ):
+                yield name
 
 
 def _check_types(model: ir.Model) -> None:
@@ -210,26 +189,22 @@ def unfreeze_batch(nodes: list[Node], frozen: int | None, inputs: tuple[str, ...
     return [_unfrozen(n, frozen) if n.inputs and n.inputs[0] in carrying else n for n in nodes]
 
 
+def _unfrozen(node: Node, frozen: int) -> Node:
+    spec = spec_of(
+        node.op_type, node.domain
+    )  # an unknown operator is refused when it is bound, in its turn
+    return node if spec is None else spec.free_batch(node, frozen)
+
+
 def carrying_inputs(nodes: Iterable[Node], inputs: Iterable[str]) -> frozenset[str]:
     """Return the values that are made of the inputs' entries, not of their shapes alone."""
     carrying = set(inputs)
     for node in nodes:
-        if node.op_type not in {"Shape", "Size"} and carrying.intersection(node.inputs):
+        spec = spec_of(node.op_type, node.domain)
+        entries = spec is None or not spec.reads_shape_alone
+        if entries and carrying.intersection(node.inputs):
             carrying.update(node.outputs)
     return frozenset(carrying)
-
-
-def _unfrozen(node: Node, frozen: int) -> Node:
-    shape = node.constants.get(1)
-    if node.op_type != "Reshape" or shape is None or shape.ndim != 1 or len(shape) < 2:
-        return node
-    if int(shape[0]) != frozen:
-        return node
-    free = shape.copy()
-    free[0] = 0 if (shape == -1).any() else -1
-    return replace(
-        node, attributes={**node.attributes, "free_shape": free.tolist(), "frozen": frozen}
-    )
 
 
 def _frozen_batch(model: ir.Model) -> int | None:

@@ -9,42 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from spectral_engine.graph.plan import Step
+from spectral_engine.graph.operator_spec import OperatorSpec, find_spec
+from spectral_engine.graph.step import Step
 
 HOST = torch.device("cpu")
 Fused = TypeVar("Fused", bound=Callable[..., Any])
-# Positions of inputs that a function reads as Python numbers; for all other inputs values must lie together.
-READ_BY_PYTHON: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Reshape", "Expand", "Tile", "Squeeze", "Unsqueeze", "Split", "TopK"), (1,)),
-    **dict.fromkeys(
-        ("OneHot", "Trilu", "CumSum", "CumProd", "AffineGrid", "CenterCropPad", "Upsample"), (1,)
-    ),
-    **dict.fromkeys(("SplitToSequence", "SequenceAt", "SequenceErase"), (1,)),
-    **dict.fromkeys(
-        ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1"), (1,)
-    ),
-    **dict.fromkeys(("ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "ReduceLogSum"), (1,)),
-    **dict.fromkeys(("Dropout", "DFT", "Col2Im", "RoiAlign"), (1, 2)),
-    **dict.fromkeys(("SequenceInsert", "MaxUnpool"), (2,)),
-    **dict.fromkeys(("Pad", "Resize"), (1, 2, 3)),
-    **dict.fromkeys(("ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"), (0,)),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), (4,)),
-    "STFT": (1, 3),
-    "Slice": (1, 2, 3, 4),
-    "Range": (0, 1, 2),
-    "NonMaxSuppression": (2, 3, 4),
-    "MelWeightMatrix": (0, 1, 2, 3, 4),
-}
-# Their answers are numbers on the host, wherever the input lies.
-COUNTS = {"Shape", "Size", "SequenceLength", "OptionalHasElement"}
-# Their bodies are plans of their own, which bring over what they need; what they give lies on the device.
-WITH_BODIES = {"If", "Loop", "Scan", "SequenceMap"}
 
 
 @dataclass(frozen=True)
@@ -68,23 +42,23 @@ def stays_on_host(*positions: int) -> Callable[[Fused], Fused]:
 
 def to_bring(steps: Sequence[Step], hosted: Collection[int]) -> list[tuple[int, ...]]:
     """Return, for each step, the positions of inputs to bring to the device; `hosted` are slots on the host."""
-    on_host, found = set(hosted), []
+    on_host, brought = set(hosted), []
     for step in steps:
-        read = _read_by_python(step)
+        spec = find_spec(step.node)
+        read = _read_by_python(step, spec)
         together = [at for at, slot in enumerate(step.reads) if slot >= 0 and at not in read]
         lying = [at for at in together if step.reads[at] in on_host]
         mixed = len(lying) < len(together)
-        found.append(tuple(lying) if mixed and step.node.op_type not in WITH_BODIES else ())
-        if not mixed or step.node.op_type in COUNTS:
+        brought.append(tuple(lying) if mixed and not spec.has_bodies else ())
+        if not mixed or spec.gives_numbers:
             on_host.update(step.writes)
-    return found
+    return brought
 
 
-def _read_by_python(step: Step) -> tuple[int, ...]:
-    own = getattr(step.function, "read_by_python", None)
-    if own is not None:
-        return tuple(own)
-    return () if step.node.domain else READ_BY_PYTHON.get(step.node.op_type, ())
+def _read_by_python(step: Step, spec: OperatorSpec) -> tuple[int, ...]:
+    """Return positions of inputs that stay on the host: a fused step's function says them, else the operator's spec."""
+    fused = getattr(step.function, "read_by_python", None)
+    return spec.read_by_python if fused is None else tuple(fused)
 
 
 def bring(value: Any, device: torch.device) -> Any:

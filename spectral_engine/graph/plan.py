@@ -10,28 +10,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spectral_engine.errors import EngineError, ModelInvalid
 from spectral_engine.graph.codegen import MISFITS, Runner, misfit, write_runner
 from spectral_engine.graph.fuse import fuse
-from spectral_engine.graph.operators import Mode, find_build
-from spectral_engine.graph.operators.precision import IN_SINGLE, in_single
-from spectral_engine.graph.operators.registry import Function
+from spectral_engine.graph.operator_spec import Mode
+from spectral_engine.graph.operators import find_spec
+from spectral_engine.graph.operators.precision import in_single
 from spectral_engine.graph.placement import HOST, Placement
+from spectral_engine.graph.step import Function, Step
 from spectral_engine.onnx_io.node import Node
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call: slots in, slots out."""
-
-    node: Node
-    function: Function
-    reads: tuple[int, ...]  # -1 for an input that is left out
-    writes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -88,10 +78,10 @@ def make_plan(
 
 
 def _bind(node: Node, mode: Mode) -> Function:
-    build = find_build(node)
+    spec = find_spec(node)
     try:
-        function = build(node, mode)
-        return in_single(function) if node.op_type in IN_SINGLE else function
+        function = spec.build(node, mode)
+        return in_single(function) if spec.in_single else function
     except EngineError:
         raise
     except MISFITS as error:
@@ -109,7 +99,7 @@ def _with_known(node: Node, known: Mapping[str, Any]) -> Node:
 
 def _is_constant(node: Node) -> bool:
     """Tell whether a node without unknown inputs gives the same at every call."""
-    return bool(node.inputs) or node.op_type == "Constant"
+    return bool(node.inputs) or find_spec(node).is_constant
 
 
 def _check_inputs(node: Node, slots: Mapping[str, int]) -> None:
@@ -138,13 +128,7 @@ def _steps(bound: list[tuple[Node, Function]], slots: Mapping[str, int]) -> list
             function=function,
             reads=tuple(-1 if name is None else slots[name] for name in node.inputs),
             writes=tuple(slots[name] for name in node.outputs),
+            arity=find_spec(node).arity,
         )
         for node, function in bound
     ]
-
-
-def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """Copy an ONNX constant into a tensor."""
-    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
-        array = array.astype(np.float32)  # half precision computes in single
-    return torch.from_numpy(np.array(array, copy=True))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling import Coupling, Mark, check_removable
-from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.onnx_io.initializers import PlaceholderTensor, add_initializer
 
 
@@ -40,7 +41,7 @@ def copy_model(model: ir.Model) -> ir.Model:
     return model.clone()
 
 
-def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) -> None:
+def _narrow_initializer(value: ir.Value, axes: GroupAxes | None, removed: Mark) -> None:
     tensor = value.const_value
     if tensor is None or axes is None:
         return
@@ -56,7 +57,7 @@ def _narrow_initializer(value: ir.Value, axes: AxisIds | None, removed: Mark) ->
     value.shape, value.type = ir.Shape(shape), ir.TensorType(tensor.dtype)
 
 
-def kept_places(shape: tuple[int, ...], axes: AxisIds, removed: Mark) -> list[NDArray[np.int64]]:
+def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[NDArray[np.int64]]:
     """Return the indices along each axis that stay."""
     return [
         np.arange(size) if ids is None else np.flatnonzero(~removed[ids])
@@ -102,7 +103,7 @@ def _replace_constant(
         del model.graph.initializers[old.name]
 
 
-def narrow(tensor: Tensor, axes: AxisIds, removed: Mark) -> Tensor:
+def narrow(tensor: Tensor, axes: GroupAxes, removed: Mark) -> Tensor:
     """Return a tensor without the indices of removed groups."""
     for axis, ids in enumerate(axes):
         if ids is not None and removed[ids].any():
@@ -112,7 +113,7 @@ def narrow(tensor: Tensor, axes: AxisIds, removed: Mark) -> Tensor:
 
 
 def left_behind(
-    weight: Tensor, transfer: Transfer, ids: AxisIds, removed: Mark, mean: Tensor
+    weight: Tensor, transfer: Transfer, ids: GroupAxes, removed: Mark, mean: Tensor
 ) -> Tensor:
     """Return what a transfer's removed inputs gave its outputs on average: Σ_removed W · mean [out].
 

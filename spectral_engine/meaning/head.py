@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spectral_engine.graph.operators import spec_of
 from spectral_engine.onnx_io.node import Node
-
-SQUASHING = {"Softmax": "classification", "LogSoftmax": "classification", "Sigmoid": "binary"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,12 @@ class Head:
     value: str
     squashed_by: str | None
 
+    @property
+    def squashes_classes(self) -> bool:
+        """True where `value` holds the logits of classes: a softmax ends the graph."""
+        spec = None if self.squashed_by is None else spec_of(self.squashed_by)
+        return spec is not None and spec.squashes == "classes"
+
 
 def find_head(nodes: list[Node], output: str) -> Head:
     """Look behind an output for its logits."""
@@ -24,6 +29,7 @@ def find_head(nodes: list[Node], output: str) -> Head:
     node = producers.get(output)
     while node is not None and node.op_type in {"Identity", "Cast"}:
         node = producers.get(node.input(0))
-    if node is not None and node.op_type in SQUASHING:
-        return Head(output, node.input(0), node.op_type)
-    return Head(output, output, None)
+    spec = None if node is None else spec_of(node.op_type, node.domain)
+    if node is None or spec is None or spec.squashes is None:
+        return Head(output, output, None)
+    return Head(output, node.input(0), node.op_type)

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import Ids, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.surgery import left_behind
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
@@ -69,13 +70,13 @@ def _has_bias(model: SpectralModel, transfer: Transfer) -> bool:
     return transfer.bias is not None and transfer.bias in model.module.trainable
 
 
-def _in_ids(model: SpectralModel, transfer: Transfer) -> Ids | None:
+def _in_ids(model: SpectralModel, transfer: Transfer) -> GroupIds | None:
     if transfer.in_axis is None:
         return None
     return model.coupling.axes[transfer.weight][transfer.in_axis]
 
 
-def _source_axis(model: SpectralModel, transfer: Transfer, ids: Ids) -> int | None:
+def _source_axis(model: SpectralModel, transfer: Transfer, ids: GroupIds) -> int | None:
     """Return the axis of the transfer's input that holds its nodes."""
     for axis, found in enumerate(model.coupling.axes.get(transfer.source, ())):
         if found is not None and np.array_equal(found, ids):

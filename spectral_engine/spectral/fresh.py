@@ -15,19 +15,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.module import OnnxModule
-
-# Positions of scale, shift, running mean and running variance among a normalisation's inputs, and what they start from.
-NORMS: dict[str, dict[int, float]] = {
-    "BatchNormalization": {1: 1.0, 2: 0.0, 3: 0.0, 4: 1.0},
-    "InstanceNormalization": {1: 1.0, 2: 0.0},
-    "GroupNormalization": {1: 1.0, 2: 0.0},
-    "LayerNormalization": {1: 1.0, 2: 0.0},
-    "RMSNormalization": {1: 1.0},
-    "SimplifiedLayerNormalization": {1: 1.0},
-    "SkipLayerNormalization": {2: 1.0, 3: 0.0, 4: 0.0},
-    "SkipSimplifiedLayerNormalization": {2: 1.0, 3: 0.0},
-    "EmbedLayerNormalization": {5: 1.0, 6: 0.0},
-}
+from spectral_engine.graph.operators import find_spec
 
 
 @torch.no_grad()
@@ -51,7 +39,7 @@ def draw_weights(module: OnnxModule, coupling: Coupling, seed: int) -> None:
 def _constants(module: OnnxModule, coupling: Coupling) -> Iterator[tuple[str, float]]:
     held = dict(module.named_parameters())
     for node in module.nodes:
-        for position, value in NORMS.get(node.op_type, {}).items():
+        for position, value in find_spec(node).initial.items():
             name = node.inputs[position] if position < len(node.inputs) else None
             if name in held:
                 yield name, value

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.coupling_recorder import AxisIds, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.graph.operators.linear import takes_factors
+from spectral_engine.graph.operators import find_spec
 from spectral_engine.records.training import Spectral, Trains
 from spectral_engine.spectral.transfer import Form, SpectralTransfer
 
@@ -27,7 +28,7 @@ class Tracked:
 
     key: str
     tensor: nn.Parameter
-    axes: AxisIds
+    axes: GroupAxes
 
 
 class SpectralModel(nn.Module):
@@ -74,7 +75,7 @@ class SpectralModel(nn.Module):
         for node in self.module.nodes:
             for position, name in enumerate(node.inputs):
                 if name in read:
-                    read[name].add(takes_factors(node, position))
+                    read[name].add(find_spec(node).factors(node, position))
         return {
             name: turned
             for name, ways in read.items()

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import Ids, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupIds
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.transfer import node_norms
 
@@ -27,7 +28,7 @@ class NodeView:
     def __init__(self, model: SpectralModel, seed: int = 0) -> None:
         self.model, self.seed = model, seed
         self.count = model.coupling.count
-        self.producers: list[tuple[Transfer, Ids]] = [
+        self.producers: list[tuple[Transfer, GroupIds]] = [
             (transfer, ids)
             for transfer in model.coupling.transfers
             if (ids := model.coupling.axes[transfer.weight][transfer.out_axis]) is not None

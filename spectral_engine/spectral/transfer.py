@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spectral_engine.graph.coupling_recorder import AxisIds
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.spectral.factorization import SingularValues, TriangularFactor
 
 SMALLEST_NORM = 1e-8
@@ -97,7 +97,7 @@ class SpectralTransfer(nn.Module):
             scale = scale + along(self.eigenvalues_in, self.in_axis, self.dims)
         return scale
 
-    def held(self, ids: AxisIds) -> Iterator[tuple[str, nn.Parameter, AxisIds]]:
+    def held(self, ids: GroupAxes) -> Iterator[tuple[str, nn.Parameter, GroupAxes]]:
         """Yield kind, tensor and node ids of every tensor; `ids` are those along the weight's axes."""
         if self.form == "free":
             yield "eigenvectors", self.eigenvectors, ids

@@ -131,10 +131,7 @@ class Objective:
     def _answers_classes(self) -> bool:
         if self.kind in {"scores", "numbers"} and self.task == "distillation":
             return False
-        return self.task in {"classification", "ctc"} or self.head.squashed_by in {
-            "Softmax",
-            "LogSoftmax",
-        }
+        return self.task in {"classification", "ctc"} or self.head.squashes_classes
 
     @property
     def _answers_yes_or_no(self) -> bool:

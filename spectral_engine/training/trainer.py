@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import Diverged
-from spectral_engine.graph.coupling_recorder import AxisIds
+from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
@@ -144,7 +144,7 @@ class Trainer:
         model.load(tensors)
         self._use(model, moments)
 
-    def _hand_over_moments(self) -> Iterator[tuple[str, AxisIds, Tensor, Tensor]]:
+    def _hand_over_moments(self) -> Iterator[tuple[str, GroupAxes, Tensor, Tensor]]:
         for key, item in self.held.items():
             state = self.optimizer.state.pop(item.tensor, None)
             if state:

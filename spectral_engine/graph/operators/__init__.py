@@ -1,5 +1,12 @@
-"""ONNX operators: one file per family, torch function and coupling rule side by side."""
+"""ONNX operators: one file per family, which ends with the spec of each of its operators."""
 
+from spectral_engine.graph.operator_spec import (
+    OperatorSpec,
+    find_spec,
+    register,
+    spec_of,
+    supported_operators,
+)
 from spectral_engine.graph.operators import (
     activation,
     attention,
@@ -26,17 +33,9 @@ from spectral_engine.graph.operators import (
     sorting,
     squashing,
 )
-from spectral_engine.graph.operators.registry import (
-    Mode,
-    coupling,
-    find_build,
-    find_rule,
-    operator,
-    supported_operators,
-)
 
 __all__ = [
-    "Mode",
+    "OperatorSpec",
     "activation",
     "attention",
     "constants",
@@ -44,26 +43,25 @@ __all__ = [
     "contrib_attention",
     "control_flow",
     "convolution",
-    "coupling",
     "elementwise",
     "extending",
-    "find_build",
-    "find_rule",
+    "find_spec",
     "image",
     "indexing",
     "join_split",
     "linear",
     "losses",
     "normalization",
-    "operator",
     "pooling",
     "recurrent",
     "reduction",
+    "register",
     "resize",
     "sequences",
     "shape",
     "signal",
     "sorting",
+    "spec_of",
     "squashing",
     "supported_operators",
 ]

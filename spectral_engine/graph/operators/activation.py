@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import follow, meet, normal
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -24,40 +25,34 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@operator(*PLAIN)
 def plain(node: Node, mode: Mode) -> Function:
     """An activation without parameters."""
     return PLAIN[node.op_type]
 
 
-@operator("LeakyRelu")
 def leaky_relu(node: Node, mode: Mode) -> Function:
     """Slope `alpha` below zero."""
     alpha = node.get("alpha", 0.01)
     return lambda x: F.leaky_relu(x, alpha)
 
 
-@operator("PRelu")
 def prelu(node: Node, mode: Mode) -> Function:
     """A slope below zero that is learned, broadcast from the right."""
     return lambda x, slope: torch.where(x < 0, x * slope, x)
 
 
-@operator("Elu")
 def elu(node: Node, mode: Mode) -> Function:
     """alpha · (exp(x) − 1) below zero."""
     alpha = node.get("alpha", 1.0)
     return lambda x: F.elu(x, alpha)
 
 
-@operator("Celu")
 def celu(node: Node, mode: Mode) -> Function:
     """alpha · (exp(x/alpha) − 1) below zero."""
     alpha = node.get("alpha", 1.0)
     return lambda x: F.celu(x, alpha)
 
 
-@operator("Selu")
 def selu(node: Node, mode: Mode) -> Function:
     """Elu, scaled by gamma."""
     alpha, gamma = (
@@ -67,35 +62,30 @@ def selu(node: Node, mode: Mode) -> Function:
     return lambda x: gamma * F.elu(x, alpha)
 
 
-@operator("Gelu")
 def gelu(node: Node, mode: Mode) -> Function:
     """Exact, or by tanh where the node says so."""
     approximate = node.get("approximate", "none")
     return lambda x: F.gelu(x, approximate=approximate)
 
 
-@operator("HardSigmoid")
 def hard_sigmoid(node: Node, mode: Mode) -> Function:
     """max(0, min(1, alpha · x + beta))."""
     alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
     return lambda x: torch.clamp(alpha * x + beta, 0.0, 1.0)
 
 
-@operator("ThresholdedRelu")
 def thresholded_relu(node: Node, mode: Mode) -> Function:
     """Zero up to alpha."""
     alpha = node.get("alpha", 1.0)
     return lambda x: torch.where(x > alpha, x, torch.zeros_like(x))
 
 
-@operator("Swish")
 def swish(node: Node, mode: Mode) -> Function:
     """x · sigmoid(alpha · x)."""
     alpha = node.get("alpha", 1.0)
     return lambda x: x * torch.sigmoid(alpha * x)
 
 
-@operator("Softmax", "LogSoftmax")
 def softmax(node: Node, mode: Mode) -> Function:
     """Along one axis since opset 13; before it, over all axes from `axis` on."""
     squash = torch.softmax if node.op_type == "Softmax" else torch.log_softmax
@@ -111,32 +101,16 @@ def softmax(node: Node, mode: Mode) -> Function:
     return flattened
 
 
-SHAPED = (
-    "LeakyRelu",
-    "Elu",
-    "Celu",
-    "Selu",
-    "Gelu",
-    "HardSigmoid",
-    "ThresholdedRelu",
-    "Swish",
-    "Shrink",
-)
-
-
-@coupling(*PLAIN, *SHAPED)
 def activation_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
-@coupling("PRelu")
 def prelu_coupling(node: Node, book: CouplingRecorder) -> None:
     """A slope for each node."""
     meet([node.input(0), node.input(1)], node.outputs[0], book)
 
 
-@coupling("Softmax", "LogSoftmax", "Hardmax")
 def softmax_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axis share one sum: those that go are kept out of it."""
     rank = len(book.shapes[node.input(0)])
@@ -144,3 +118,22 @@ def softmax_coupling(node: Node, book: CouplingRecorder) -> None:
     for axis in [first] if node.opset >= 13 else range(first, rank):
         book.mix(node, 0, axis, "lowest")
     book.pass_on(node.input(0), node.outputs[0])
+
+
+register(
+    {
+        **dict.fromkeys(PLAIN, OperatorSpec(plain, activation_coupling)),
+        "Sigmoid": OperatorSpec(plain, activation_coupling, arity=1, squashes="yes or no"),
+        "LeakyRelu": OperatorSpec(leaky_relu, activation_coupling),
+        "PRelu": OperatorSpec(prelu, prelu_coupling, weights=(1,), single_weights=True),
+        "Elu": OperatorSpec(elu, activation_coupling),
+        "Celu": OperatorSpec(celu, activation_coupling),
+        "Selu": OperatorSpec(selu, activation_coupling),
+        "Gelu": OperatorSpec(gelu, activation_coupling),
+        "HardSigmoid": OperatorSpec(hard_sigmoid, activation_coupling),
+        "ThresholdedRelu": OperatorSpec(thresholded_relu, activation_coupling),
+        "Swish": OperatorSpec(swish, activation_coupling),
+        "Softmax": OperatorSpec(softmax, softmax_coupling, arity=1, squashes="classes"),
+        "LogSoftmax": OperatorSpec(softmax, softmax_coupling, squashes="classes"),
+    },
+)

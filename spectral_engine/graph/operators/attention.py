@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Attention")
 def attention(node: Node, mode: Mode) -> Function:
     """Scaled dot product attention, with masks, windows, grouped heads and caches.
 
@@ -153,7 +154,6 @@ def _by_hand(
     return weights @ v, stages[wanted]
 
 
-@operator("RotaryEmbedding")
 def rotary_embedding(node: Node, mode: Mode) -> Function:
     """Pairs of entries of each head turned by an angle that grows with the position."""
     heads, width = node.get("num_heads", 0), node.get("rotary_embedding_dim", 0)
@@ -184,7 +184,6 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, width: int, interleaved: bool) -
     return torch.cat([found, rest], dim=-1) if rest.shape[-1] else found
 
 
-@operator("LinearAttention")
 def linear_attention(node: Node, mode: Mode) -> Function:
     """A matrix state per head, updated token by token by the rule that the node names."""
     q_heads, kv_heads = node.get("q_num_heads", 1), node.get("kv_num_heads", 1)
@@ -224,7 +223,6 @@ def linear_attention(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("CausalConvWithState")
 def causal_convolution(node: Node, mode: Mode) -> Function:
     """A depthwise convolution that looks back only, from the last inputs of the run before on."""
     silu = node.get("activation", "none") in {"silu", "swish"}
@@ -242,7 +240,7 @@ def causal_convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) -> Ids | None:
+def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) -> NodeIds | None:
     """Make all entries of one head one node; return the heads' ids, None where the input holds no nodes.
 
     The input is [batch, heads, seq, size], or [batch, seq, heads · size].
@@ -253,24 +251,20 @@ def couple_heads(node: Node, position: int, heads: int, book: CouplingRecorder) 
     return unify_heads(book.axis(value, -1), heads, book)
 
 
-def unify_heads(ids: Ids | None, heads: int, book: CouplingRecorder) -> Ids | None:
+def unify_heads(ids: NodeIds | None, heads: int, book: CouplingRecorder) -> NodeIds | None:
     """Make each head's stretch of ids one node; return one id per head."""
     if ids is None:
         return None
-    rows = ids.reshape(heads, -1)  # [heads, size]
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
-    return rows[:, 0]
+    return book.unify_rows(NodeIds(ids.reshape(heads, -1)))  # [heads, size] -> [heads]
 
 
-def share(queries: Ids | None, keys: Ids | None, book: CouplingRecorder) -> Ids | None:
+def share(queries: NodeIds | None, keys: NodeIds | None, book: CouplingRecorder) -> NodeIds | None:
     """Couple heads of queries with the heads of keys or values that they share; return the queries' ids."""
     if queries is None or keys is None:
         return book.join(queries, keys)
-    return book.join(queries, np.repeat(keys, len(queries) // len(keys)))
+    return book.join(queries, NodeIds(np.repeat(keys, len(queries) // len(keys))))
 
 
-@coupling("Attention")
 def attention_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, with the queries that share their keys and values."""
     flat = len(book.shapes[node.input(0)]) == 3
@@ -290,10 +284,10 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     if flat:
         book.state_width(node, ids, attribute="q_num_heads")
-        shared = keys if keys is not None else ids[:: q_heads // kv_heads]
+        shared = keys if keys is not None else NodeIds(ids[:: q_heads // kv_heads])
         book.state_width(node, shared, attribute="kv_num_heads")
         size = book.shapes[node.outputs[0]][-1] // q_heads
-        book.write(node.outputs[0], (None, None, np.repeat(ids, size)))
+        book.write(node.outputs[0], (None, None, NodeIds(np.repeat(ids, size))))
     else:
         book.write(node.outputs[0], (None, ids, None, None))
     for output, own in zip(node.outputs[1:4], (keys, values, ids), strict=False):
@@ -302,7 +296,7 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
     count_attention(node, ids, book)
 
 
-def count_attention(node: Node, ids: Ids, book: CouplingRecorder) -> None:
+def count_attention(node: Node, ids: NodeIds, book: CouplingRecorder) -> None:
     """Record the multiply-adds of scores and mixing: 2 · seq · seq · head size for each head."""
     query, key = book.shapes[node.input(0)], book.shapes[node.input(1)]
     seq, other = query[-2], key[-2]
@@ -310,7 +304,6 @@ def count_attention(node: Node, ids: Ids, book: CouplingRecorder) -> None:
     book.products.append(Product(2 * seq * other * size, (ids,)))
 
 
-@coupling("RotaryEmbedding")
 def rotary_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads are turned alike."""
     source = node.input(0)
@@ -325,3 +318,13 @@ def rotary_coupling(node: Node, book: CouplingRecorder) -> None:
     else:
         book.pin_value(source, "is turned with its neighbours")
     book.pass_on(source, node.outputs[0])
+
+
+register(
+    {
+        "Attention": OperatorSpec(attention, attention_coupling, weights=(1, 2)),
+        "RotaryEmbedding": OperatorSpec(rotary_embedding, rotary_coupling),
+        "LinearAttention": OperatorSpec(linear_attention),
+        "CausalConvWithState": OperatorSpec(causal_convolution, weights=(1, 2)),
+    },
+)

@@ -7,14 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spectral_engine.graph.coupling_recorder import (
-    AxisIds,
-    CouplingRecorder,
-    Follows,
-    Ids,
-    Origin,
-    Source,
-)
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows, Origin, Source
+from spectral_engine.graph.ids import NodeAxes, NodeIds
 from spectral_engine.onnx_io.node import Node
 
 
@@ -38,9 +32,11 @@ def meet(operands: Sequence[str], output: str, book: CouplingRecorder) -> None:
             )
 
 
-def _meet_axis(operands: Sequence[str], axis: int, size: int, book: CouplingRecorder) -> Ids | None:
+def _meet_axis(
+    operands: Sequence[str], axis: int, size: int, book: CouplingRecorder
+) -> NodeIds | None:
     """Return the ids along one axis of the output, counted from the right."""
-    full: list[Ids | None] = []
+    full: list[NodeIds | None] = []
     for name in operands:
         own = book.shapes[name]
         if -axis > len(own) or name in book.initializers:
@@ -60,7 +56,7 @@ def _meet_axis(operands: Sequence[str], axis: int, size: int, book: CouplingReco
 
 def _constants_alone(
     operands: Sequence[str], axis: int, size: int, book: CouplingRecorder
-) -> Ids | None:
+) -> NodeIds | None:
     """Return ids for an axis that only initializers have: those that one of them holds, or new ones."""
     sized = [
         name
@@ -92,7 +88,7 @@ def follow_origins(node: Node, book: CouplingRecorder) -> None:
         book.origins[node.outputs[0]] = origins_of(node, 0, book)
 
 
-def held_ids(value: str, book: CouplingRecorder) -> AxisIds:
+def held_ids(value: str, book: CouplingRecorder) -> NodeAxes:
     """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
     if value in book.float_initializers and value not in book.axes:
         shape = book.shapes[value]
@@ -145,12 +141,12 @@ def _same(side: NDArray[Any] | None, found: NDArray[Any], entry: int) -> bool:
     return side is not None and bool(side.reshape(-1)[entry] == found.reshape(-1)[entry])
 
 
-def state_width_at(source: Source, ids: Ids, book: CouplingRecorder) -> None:
+def state_width_at(source: Source, ids: NodeIds, book: CouplingRecorder) -> None:
     """Record that a number counts these ids, wherever it comes from; −1 and 0 follow by themselves."""
     if isinstance(source, Origin):
         if source.number > 0:
-            own = ids[: len(ids) // source.times]
-            book.state_width(source.node, own, input=source.input, entry=source.entry)
+            counted = NodeIds(ids[: len(ids) // source.times])
+            book.state_width(source.node, counted, input=source.input, entry=source.entry)
     elif isinstance(source, Follows):
         other = book.axis(source.value, source.axis)
         if other is None or other.shape != ids.shape:

@@ -8,29 +8,27 @@ from onnx import TensorProto
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import HALVES, check_size, numbers, torch_type
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Shape")
 def shape(node: Node, mode: Mode) -> Function:
     """The sizes as integers, or a part of them."""
     start, end = node.get("start", 0), node.get("end", None)
     return lambda x: torch.tensor(list(x.shape)[start:end], dtype=torch.int64)
 
 
-@operator("Size")
 def size(node: Node, mode: Mode) -> Function:
     """The number of elements."""
     return lambda x: torch.tensor(x.numel(), dtype=torch.int64)
 
 
-@operator("Range")
 def range_(node: Node, mode: Mode) -> Function:
     """Numbers from start to limit by delta; they stay on the host, where these are read."""
 
@@ -42,7 +40,6 @@ def range_(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ConstantOfShape")
 def constant_of_shape(node: Node, mode: Mode) -> Function:
     """A tensor of one value."""
     value = np.asarray(node.get("value", np.zeros(1, dtype=np.float32)))
@@ -58,7 +55,6 @@ def constant_of_shape(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("BitCast")
 def bit_cast(node: Node, mode: Mode) -> Function:
     """The same bits under another type; those of half precision are gone once it is computed in single."""
     to = node.get("to", TensorProto.FLOAT)
@@ -73,7 +69,6 @@ def bit_cast(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Constant")
 def constant(node: Node, mode: Mode) -> Function:
     """A value of the file."""
     kinds = ("value", "value_float", "value_int", "value_floats", "value_ints")
@@ -89,7 +84,6 @@ def constant(node: Node, mode: Mode) -> Function:
     return lambda: tensor
 
 
-@coupling("Shape")
 def shape_coupling(node: Node, book: CouplingRecorder) -> None:
     """Sizes are read when the model runs, and so follow by themselves."""
     source = node.input(0)
@@ -97,12 +91,10 @@ def shape_coupling(node: Node, book: CouplingRecorder) -> None:
     book.origins[node.outputs[0]] = tuple(Follows(source, axis) for axis in axes)
 
 
-@coupling("Size", "Range")
 def number_coupling(node: Node, book: CouplingRecorder) -> None:
     """Numbers, not nodes."""
 
 
-@coupling("ConstantOfShape")
 def constant_of_shape_coupling(node: Node, book: CouplingRecorder) -> None:
     """As narrow as what it meets."""
     target = node.outputs[0]
@@ -111,3 +103,17 @@ def constant_of_shape_coupling(node: Node, book: CouplingRecorder) -> None:
     for ids, origin in zip(axes, origins_of(node, 0, book), strict=False):
         if ids is not None:
             state_width_at(origin, ids, book)
+
+
+register(
+    {
+        "Shape": OperatorSpec(shape, shape_coupling, gives_numbers=True, reads_shape_alone=True),
+        "Size": OperatorSpec(size, number_coupling, gives_numbers=True, reads_shape_alone=True),
+        "Range": OperatorSpec(range_, number_coupling, read_by_python=(0, 1, 2)),
+        "ConstantOfShape": OperatorSpec(
+            constant_of_shape, constant_of_shape_coupling, read_by_python=(0,)
+        ),
+        "BitCast": OperatorSpec(bit_cast, in_single=True),
+        "Constant": OperatorSpec(constant, is_constant=True),
+    },
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, find_spec, register
 from spectral_engine.graph.operators.axes import follow, meet
 from spectral_engine.graph.operators.convolution import convolution, convolution_coupling
 from spectral_engine.graph.operators.linear import gemm, gemm_coupling, matmul_coupling
 from spectral_engine.graph.operators.normalization import layer_norm_coupling
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 MICROSOFT = "com.microsoft"
@@ -40,7 +42,6 @@ def _activation(node: Node, parameters: list[float]) -> Activation:
     return ACTIVATIONS[name](parameters)
 
 
-@operator("FusedConv", domain=MICROSOFT)
 def fused_convolution(node: Node, mode: Mode) -> Function:
     """A convolution, plus a fourth input where there is one, through an activation."""
     convolve = convolution(node, mode)
@@ -53,7 +54,6 @@ def fused_convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("FusedGemm", domain=MICROSOFT)
 def fused_gemm(node: Node, mode: Mode) -> Function:
     """Gemm through an activation."""
     multiply = gemm(node, mode)
@@ -62,7 +62,6 @@ def fused_gemm(node: Node, mode: Mode) -> Function:
     return lambda a, b, c=None: activate(multiply(a, b, c))
 
 
-@operator("FusedMatMul", "TransposeMatMul", domain=MICROSOFT)
 def fused_matmul(node: Node, mode: Mode) -> Function:
     """alpha · A' B', each turned in its last two axes, or its batch axis moved behind the rows."""
     alpha = node.get("alpha", 1.0)
@@ -80,32 +79,27 @@ def fused_matmul(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Gelu", domain=MICROSOFT)
 def gelu(node: Node, mode: Mode) -> Function:
     """The exact one."""
     return F.gelu
 
 
-@operator("FastGelu", domain=MICROSOFT)
 def fast_gelu(node: Node, mode: Mode) -> Function:
     """The one by tanh, after a bias where there is one."""
     return lambda x, bias=None: F.gelu(x if bias is None else x + bias, approximate="tanh")
 
 
-@operator("QuickGelu", domain=MICROSOFT)
 def quick_gelu(node: Node, mode: Mode) -> Function:
     """x · sigmoid(alpha · x)."""
     alpha = node.get("alpha", 1.702)
     return lambda x: x * torch.sigmoid(alpha * x)
 
 
-@operator("BiasGelu", domain=MICROSOFT)
 def bias_gelu(node: Node, mode: Mode) -> Function:
     """The exact one, after a bias."""
     return lambda x, bias: F.gelu(x + bias)
 
 
-@operator("BiasSplitGelu", domain=MICROSOFT)
 def bias_split_gelu(node: Node, mode: Mode) -> Function:
     """After a bias, the first half of the last axis times the gelu of the second."""
 
@@ -116,13 +110,11 @@ def bias_split_gelu(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("BiasAdd", domain=MICROSOFT)
 def bias_add(node: Node, mode: Mode) -> Function:
     """A bias and a skip."""
     return lambda x, bias, skip: x + bias + skip
 
 
-@operator("SkipLayerNormalization", domain=MICROSOFT)
 def skip_layer_normalization(node: Node, mode: Mode) -> Function:
     """The layer norm of a sum; the sum itself is the fourth output."""
     epsilon = node.get("epsilon", 1e-12)
@@ -136,7 +128,6 @@ def skip_layer_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SkipSimplifiedLayerNormalization", domain=MICROSOFT)
 def skip_simplified(node: Node, mode: Mode) -> Function:
     """The root-mean-square norm of a sum; the sum itself is the fourth output."""
     epsilon = node.get("epsilon", 1e-12)
@@ -155,8 +146,6 @@ def _refuse_statistics(node: Node) -> None:
         raise node.unsupported("the outputs of mean and deviation are not supported")
 
 
-@operator("SimplifiedLayerNormalization", domain=MICROSOFT)
-@operator("SimplifiedLayerNormalization")
 def simplified(node: Node, mode: Mode) -> Function:
     """The root-mean-square norm over all axes from `axis` on."""
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
@@ -171,7 +160,6 @@ def simplified(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("EmbedLayerNormalization", domain=MICROSOFT)
 def embed(node: Node, mode: Mode) -> Function:
     """Words, places and segments embedded, summed and normalised; the mask's lengths, and the sum."""
     epsilon = node.get("epsilon", 1e-12)
@@ -202,16 +190,12 @@ def embed(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Trilu", "GatherND", "Unique", domain=MICROSOFT)
 def like_onnx(node: Node, mode: Mode) -> Function:
     """Operators that ONNX took over as they were."""
-    from spectral_engine.graph.operators.registry import find_build
-
     plain = replace(node, domain="", opset=17)
-    return find_build(plain)(plain, mode)
+    return find_spec(plain).build(plain, mode)
 
 
-@coupling("FusedConv", domain=MICROSOFT)
 def fused_convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     """A convolution; what is added to it meets it."""
     convolution_coupling(node, book)
@@ -221,14 +205,12 @@ def fused_convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     book.close_transfer(output)
 
 
-@coupling("FusedGemm", domain=MICROSOFT)
 def fused_gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Gemm; what follows it comes after its activation."""
     gemm_coupling(node, book)
     book.close_transfer(node.outputs[0])
 
 
-@coupling("FusedMatMul", "TransposeMatMul", domain=MICROSOFT)
 def fused_matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     """MatMul, with either side turned."""
     if node.get("transBatchA", 0) or node.get("transBatchB", 0):
@@ -239,45 +221,36 @@ def fused_matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     book.close_transfer(node.outputs[0])
 
 
-@coupling("Gelu", "QuickGelu", domain=MICROSOFT)
 def gelu_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
-@coupling("FastGelu", "BiasGelu", "BiasAdd", domain=MICROSOFT)
 def bias_coupling(node: Node, book: CouplingRecorder) -> None:
     """A bias for each node."""
     meet([name for name in node.inputs if name is not None], node.outputs[0], book)
 
 
-@coupling("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
-def skip_norm_coupling(node: Node, book: CouplingRecorder) -> None:
+SKIP_NORM = NormForm(centred=True, scale=2, shift=3, summed=(1, 4), epsilon=1e-12)
+SKIP_SIMPLIFIED = NormForm(centred=False, scale=2, shift=None, summed=(1, 3), epsilon=1e-12)
+
+
+def skip_norm_coupling(form: NormForm, node: Node, book: CouplingRecorder) -> None:
     """A sum, then a norm over those of its nodes that stay."""
-    summed = [node.input(0), node.input(1)]
-    scales = [node.input(2)]
-    bias = 4 if node.op_type == "SkipLayerNormalization" else 3
-    if node.has_input(bias):
-        summed.append(node.input(bias))
-    if bias == 4 and node.has_input(3):
-        scales.append(node.input(3))
     output = node.outputs[0]
-    meet(summed, output, book)
+    meet([node.input(0), *_given(node, *form.summed)], output, book)
     book.mix_along(node, 0, output, -1, "norm")
-    for name in scales:
+    for name in _given(node, form.scale, form.shift):
         book.attach(name, (book.axis(output, -1),))
     if len(node.outputs) > 3 and node.outputs[3]:
         book.pass_on(output, node.outputs[3])
 
 
-@coupling("SimplifiedLayerNormalization", domain=MICROSOFT)
-@coupling("SimplifiedLayerNormalization")
-def simplified_coupling(node: Node, book: CouplingRecorder) -> None:
-    """The norm of the nodes that stay."""
-    layer_norm_coupling(node, book)
+def _given(node: Node, *positions: int | None) -> list[str]:
+    """Return the inputs at these positions, without those that are left out."""
+    return [node.input(p) for p in positions if p is not None and node.has_input(p)]
 
 
-@coupling("EmbedLayerNormalization", domain=MICROSOFT)
 def embed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Tables share their columns with one another, and with the norm over those that stay."""
     output = node.outputs[0]
@@ -292,3 +265,54 @@ def embed_coupling(node: Node, book: CouplingRecorder) -> None:
     for name in (output, *node.outputs[2:3]):
         book.write(name, (None, None, width))
     book.pin(width, "is normalised together with what is looked up")
+
+
+SIMPLIFIED = {  # onnxruntime writes it in either domain
+    "SimplifiedLayerNormalization": OperatorSpec(
+        simplified,
+        layer_norm_coupling,
+        weights=(1, 2),
+        initial={1: 1.0},
+        norm=NormForm(centred=False),
+    ),
+}
+register(
+    {
+        "FusedConv": OperatorSpec(fused_convolution, fused_convolution_coupling, weights=(1, 2)),
+        "FusedGemm": OperatorSpec(
+            fused_gemm, fused_gemm_coupling, weights=(0, 1, 2), single_weights=True
+        ),
+        **dict.fromkeys(
+            ("FusedMatMul", "TransposeMatMul"),
+            OperatorSpec(fused_matmul, fused_matmul_coupling, weights=(0, 1)),
+        ),
+        "Gelu": OperatorSpec(gelu, gelu_coupling),
+        "FastGelu": OperatorSpec(fast_gelu, bias_coupling, weights=(1,)),
+        "QuickGelu": OperatorSpec(quick_gelu, gelu_coupling),
+        "BiasGelu": OperatorSpec(bias_gelu, bias_coupling, weights=(1,)),
+        "BiasSplitGelu": OperatorSpec(bias_split_gelu, weights=(1,)),
+        "BiasAdd": OperatorSpec(bias_add, bias_coupling, weights=(1,)),
+        "SkipLayerNormalization": OperatorSpec(
+            skip_layer_normalization,
+            partial(skip_norm_coupling, SKIP_NORM),
+            weights=(2, 3, 4),
+            initial={2: 1.0, 3: 0.0, 4: 0.0},
+            norm=SKIP_NORM,
+        ),
+        "SkipSimplifiedLayerNormalization": OperatorSpec(
+            skip_simplified,
+            partial(skip_norm_coupling, SKIP_SIMPLIFIED),
+            weights=(2, 3, 4),
+            initial={2: 1.0, 3: 0.0},
+            norm=SKIP_SIMPLIFIED,
+        ),
+        **SIMPLIFIED,
+        "EmbedLayerNormalization": OperatorSpec(
+            embed, embed_coupling, weights=(2, 3, 4, 5, 6), initial={5: 1.0, 6: 0.0}
+        ),
+        **dict.fromkeys(("Trilu", "GatherND"), OperatorSpec(like_onnx)),
+        "Unique": OperatorSpec(like_onnx, in_single=True),
+    },
+    domain=MICROSOFT,
+)
+register(SIMPLIFIED)

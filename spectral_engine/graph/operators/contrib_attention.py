@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, Transfer
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.attention import (
     count_attention,
     couple_heads,
@@ -22,11 +25,10 @@ from spectral_engine.graph.operators.attention import (
     split_heads,
 )
 from spectral_engine.graph.operators.contrib import MICROSOFT
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Attention", domain=MICROSOFT)
 def packed_attention(node: Node, mode: Mode) -> Function:
     """Self attention [batch, seq, hidden], with the projections of queries, keys and values in one matrix."""
     heads, sizes = node.get("num_heads", 1), node.get("qkv_hidden_sizes", None)
@@ -53,7 +55,6 @@ def packed_attention(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("MultiHeadAttention", domain=MICROSOFT)
 def multi_head_attention(node: Node, mode: Mode) -> Function:
     """Projected queries, keys and values [batch, seq, hidden]; keys and values may come split into heads already."""
     heads = node.get("num_heads", 1)
@@ -122,7 +123,6 @@ def _hidden(node: Node, mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
     raise node.unsupported(f"a mask of shape {tuple(mask.shape)} is not supported")
 
 
-@operator("RotaryEmbedding", domain=MICROSOFT)
 def rotary_embedding(node: Node, mode: Mode) -> Function:
     """Positions are the second input: one per token, or the first one's."""
     heads, width = node.get("num_heads", 0), node.get("rotary_embedding_dim", 0)
@@ -143,7 +143,6 @@ def rotary_embedding(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("GroupQueryAttention", domain=MICROSOFT)
 def group_query_attention(node: Node, mode: Mode) -> Function:
     """Causal attention over a prompt: without a cache, rotary embeddings included."""
     heads, shared = node.get("num_heads", 1), node.get("kv_num_heads", 1)
@@ -189,7 +188,6 @@ def group_query_attention(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Attention", domain=MICROSOFT)
 def packed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads go whole, from all three parts of the packed matrix."""
     source, heads = node.input(0), node.get("num_heads", 1)
@@ -204,12 +202,13 @@ def packed_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     width = book.shapes[node.input(1)][1] // 3
     ids = book.fresh(heads)
-    columns = np.tile(np.repeat(ids, width // heads), 3)
+    wide = NodeIds(np.repeat(ids, width // heads))
+    columns = NodeIds(np.tile(wide, 3))  # of queries, keys and values
     book.attach(node.input(1), (book.nodes_of(source, -1), columns))
     if node.has_input(2):
         book.attach(node.input(2), (columns,))
     output = node.outputs[0]
-    book.write(output, (None, None, np.repeat(ids, width // heads)))
+    book.write(output, (None, None, wide))
     book.state_width(node, ids, attribute="num_heads")
     book.add_inner_transfer(
         Transfer(
@@ -222,14 +221,12 @@ def packed_coupling(node: Node, book: CouplingRecorder) -> None:
     book.products.append(Product(2 * seq * seq * (width // heads), (ids,)))
 
 
-@coupling("MultiHeadAttention", "GroupQueryAttention", domain=MICROSOFT)
-def heads_coupling(node: Node, book: CouplingRecorder) -> None:
-    """Heads go whole, with the queries that share their keys and values."""
+def heads_coupling(node: Node, book: CouplingRecorder, *, grouped: bool) -> None:
+    """Heads go whole, with the queries that share their keys and values; `grouped` says how many do."""
     heads = node.get("num_heads", 1)
     shared = node.get("kv_num_heads", heads)
-    grouped = node.op_type == "GroupQueryAttention"
+    later = range(3, 5) if grouped else range(5, 8)  # masks, and keys and values of earlier tokens
     parts = [name for name in node.inputs[:3] if name is not None]
-    later = range(5, 8) if not grouped else range(3, 5)
     simple = len(parts) == 3 and all(len(book.shapes[name]) == 3 for name in parts)
     if not simple or any(
         node.has_input(place) and book.shapes[node.input(place)] for place in later
@@ -244,12 +241,12 @@ def heads_coupling(node: Node, book: CouplingRecorder) -> None:
     if ids is None:
         return
     size = book.shapes[node.outputs[0]][-1] // heads
-    wide = np.repeat(ids, size)
+    wide = NodeIds(np.repeat(ids, size))
     if not grouped and node.has_input(3):
-        book.attach(node.input(3), (np.tile(wide, 3),))
+        book.attach(node.input(3), (NodeIds(np.tile(wide, 3)),))
     book.state_width(node, ids, attribute="num_heads")
     if grouped:
-        kept = keys if keys is not None else ids[:: heads // shared]
+        kept = keys if keys is not None else NodeIds(ids[:: heads // shared])
         book.state_width(node, kept, attribute="kv_num_heads")
     book.write(node.outputs[0], (None, None, wide))
     for output, own in zip(node.outputs[1:3], (keys, values), strict=False):
@@ -258,7 +255,21 @@ def heads_coupling(node: Node, book: CouplingRecorder) -> None:
     count_attention(node, ids, book)
 
 
-@coupling("RotaryEmbedding", domain=MICROSOFT)
 def rotary_heads_coupling(node: Node, book: CouplingRecorder) -> None:
     """Heads are turned alike."""
     rotary_coupling(node, book)
+
+
+register(
+    {
+        "Attention": OperatorSpec(packed_attention, packed_coupling, weights=(1, 2)),
+        "MultiHeadAttention": OperatorSpec(
+            multi_head_attention, partial(heads_coupling, grouped=False), weights=(3,)
+        ),
+        "RotaryEmbedding": OperatorSpec(rotary_embedding, rotary_heads_coupling),
+        "GroupQueryAttention": OperatorSpec(
+            group_query_attention, partial(heads_coupling, grouped=True)
+        ),
+    },
+    domain=MICROSOFT,
+)

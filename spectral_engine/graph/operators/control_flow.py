@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.operators.types import as_tensor
 from spectral_engine.graph.placement import HOST, bring, device_of
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node, Subgraph
 
 MAX_TRIPS = 100_000
@@ -20,18 +22,12 @@ Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
     """Return the body under this attribute as a function."""
-    from spectral_engine.graph.plan import as_tensor, make_plan  # which knows all operators
-
     graph = node.get(attribute, None)
     if not isinstance(graph, Subgraph):
         raise node.unsupported(f"the body {attribute!r} is missing")
-    first = len(node.inputs) - len(node.captured)
-    constants = {name: as_tensor(value) for name, value in graph.constants.items()}
-    for place, name in enumerate(node.captured):
-        if first + place in node.constants:
-            constants[name] = as_tensor(node.constants[first + place])
+    constants = _body_constants(node, graph)
     sources = [*graph.inputs, *(name for name in node.captured if name not in constants)]
-    plan = make_plan(list(graph.nodes), sources, constants, mode)
+    plan = mode.make_plan(list(graph.nodes), sources, constants, mode)
 
     def body(inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         given = dict(zip(node.captured, captured, strict=True))
@@ -39,18 +35,29 @@ def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
         values = {**given, **plan.known}
         device = next((d for v in given.values() if (d := device_of(v)) != HOST), HOST)
         if device == HOST:
-            found = plan.run(values, graph.outputs)
+            results = plan.run(values, graph.outputs)
         else:
             hosted = frozenset(
                 n for n, v in given.items() if n in plan.slots and device_of(v) == HOST
             )
-            found = plan.run(values, graph.outputs, device=device, hosted=hosted)
-        return [bring(found[name], device) for name in graph.outputs]
+            results = plan.run(values, graph.outputs, device=device, hosted=hosted)
+        return [bring(results[name], device) for name in graph.outputs]
 
     return body
 
 
-@operator("If")
+def _body_constants(node: Node, graph: Subgraph) -> dict[str, Tensor]:
+    """Return what a body knows beforehand: its own constants, and those that it reads from the graph around."""
+    constants = {name: as_tensor(value) for name, value in graph.constants.items()}
+    first = len(node.inputs) - len(
+        node.captured
+    )  # captured values stand behind the node's own inputs
+    for position, name in enumerate(node.captured, start=first):
+        if position in node.constants:
+            constants[name] = as_tensor(node.constants[position])
+    return constants
+
+
 def if_(node: Node, mode: Mode) -> Function:
     """One of two bodies, by a condition."""
     bodies = {
@@ -65,7 +72,6 @@ def if_(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Loop")
 def loop(node: Node, mode: Mode) -> Function:
     """The body again and again, while its condition holds, at most `M` times; what it scans is stacked."""
     body = bind_body(node, "body", mode)
@@ -100,7 +106,6 @@ def _stacked(rows: list[list[Tensor]], count: int) -> list[Tensor]:
     return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
-@operator("Scan")
 def scan(node: Node, mode: Mode) -> Function:
     """The body along an axis of its last inputs, with a state."""
     if node.opset < 9:
@@ -140,3 +145,12 @@ def scan(node: Node, mode: Mode) -> Function:
         return tuple(together) if len(node.outputs) > 1 else together[0]
 
     return function
+
+
+register(
+    {
+        "If": OperatorSpec(if_, has_bodies=True),
+        "Loop": OperatorSpec(loop, has_bodies=True),
+        "Scan": OperatorSpec(scan, has_bodies=True),
+    },
+)

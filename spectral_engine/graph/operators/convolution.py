@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -25,7 +27,6 @@ TRANSPOSED: dict[int, Callable[..., Tensor]] = {
 }
 
 
-@operator("Conv")
 def convolution(node: Node, mode: Mode) -> Function:
     """Pads may differ at the two ends of an axis; then they are added before."""
     strides, dilations = node.get("strides", None), node.get("dilations", None)
@@ -44,7 +45,6 @@ def convolution(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ConvTranspose")
 def transposed_convolution(node: Node, mode: Mode) -> Function:
     """The gradient of a convolution, as a layer; pads crop what it makes."""
     strides, dilations = node.get("strides", None), node.get("dilations", None)
@@ -90,7 +90,6 @@ def _cropped(
     return (halves, rests) if kind == "SAME_UPPER" else (rests, halves)
 
 
-@operator("DeformConv")
 def deformable_convolution(node: Node, mode: Mode) -> Function:
     """A convolution in two dimensions whose samples lie where `offset` says, weighed by `mask`."""
     strides, dilations = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
@@ -146,14 +145,12 @@ def _sample(x: Tensor, places: Tensor) -> Tensor:
     return found.view(*x.shape[:2], *places.shape[1:2], *places.shape[3:])
 
 
-@coupling("Conv")
 def convolution_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [out, in / group, ...]; every output position takes a whole kernel."""
     ends = _ends(node, book, out_axis=0)
     _add_convolution(node, book, ends, positions=book.positions(node.outputs[0], 1), gain=1.0)
 
 
-@coupling("ConvTranspose")
 def transposed_coupling(node: Node, book: CouplingRecorder) -> None:
     """Weight [in, out / group, ...]; every input position spreads over a whole kernel."""
     ends = _ends(node, book, out_axis=1)
@@ -163,10 +160,10 @@ def transposed_coupling(node: Node, book: CouplingRecorder) -> None:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Ids along the output's channels and along the weight's first two axes, and which of these are the ends."""
+    """NodeIds along the output's channels and along the weight's first two axes, and which of these are the ends."""
 
-    output: Ids
-    weight: tuple[Ids | None, Ids | None]
+    output: NodeIds
+    weight: tuple[NodeIds | None, NodeIds | None]
     out_axis: int
     in_axis: int | None
 
@@ -180,23 +177,16 @@ def _ends(node: Node, book: CouplingRecorder, out_axis: int) -> _Ends:
     channels, group = book.nodes_of(node.input(0), 1), node.get("group", 1)
     outputs, inside = book.shapes[node.outputs[0]][1], len(channels) // group
     if group > 1 and group >= inside:
-        rows = channels.reshape(group, inside)
-        _unify_along(rows, book)
-        book.state_width(node, rows[:, 0], attribute="group")
-        made = np.repeat(rows[:, 0], outputs // group)
+        heads = book.unify_rows(NodeIds(channels.reshape(group, inside)))  # [group]
+        book.state_width(node, heads, attribute="group")
+        made = NodeIds(np.repeat(heads, outputs // group))
         return _Ends(made, (made if out_axis == 0 else channels, None), 0, None)
-    _unify_along(channels.reshape(group, inside).T, book)
-    own = book.fresh(outputs // group)
-    made = np.tile(own, group)
+    book.unify_rows(NodeIds(channels.reshape(group, inside).T))
+    of_one_group = book.fresh(outputs // group)
+    made = NodeIds(np.tile(of_one_group, group))
     if out_axis == 0:
-        return _Ends(made, (made, channels[:inside]), 0, 1)
-    return _Ends(made, (channels, own), 1, 0)
-
-
-def _unify_along(rows: Ids, book: CouplingRecorder) -> None:
-    """Make each row [row, members] one node."""
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
+        return _Ends(made, (made, NodeIds(channels[:inside])), 0, 1)
+    return _Ends(made, (channels, of_one_group), 1, 0)
 
 
 def _add_convolution(
@@ -228,3 +218,16 @@ def _add_convolution(
             gain=gain,
         )
     )
+
+
+register(
+    {
+        "Conv": OperatorSpec(
+            convolution, convolution_coupling, weights=(1, 2), single_weights=True
+        ),
+        "ConvTranspose": OperatorSpec(
+            transposed_convolution, transposed_coupling, weights=(1, 2), single_weights=True
+        ),
+        "DeformConv": OperatorSpec(deformable_convolution, weights=(1, 2)),
+    },
+)

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import choose_origins, follow, meet, scale_origins
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.fused_dense import DENSE
+from spectral_engine.graph.operators.fused_gelu import GELU
 from spectral_engine.graph.operators.unsigned import WIDE, from_numpy, with_numpy
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -67,19 +70,16 @@ FOLDS: dict[str, Callable[[Any, Any], Tensor]] = {
 }
 
 
-@operator(*UNARY)
 def unary(node: Node, mode: Mode) -> Function:
     """One tensor in, one of the same shape out."""
     return UNARY[node.op_type]
 
 
-@operator(*BINARY)
 def binary(node: Node, mode: Mode) -> Function:
     """Two tensors, broadcast against each other."""
     return BINARY[node.op_type]
 
 
-@operator("Div")
 def divide(node: Node, mode: Mode) -> Function:
     """Integers are divided towards zero, as in C."""
 
@@ -93,7 +93,6 @@ def divide(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Pow")
 def power(node: Node, mode: Mode) -> Function:
     """The result has the base's type."""
 
@@ -107,7 +106,6 @@ def power(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Mod")
 def modulo(node: Node, mode: Mode) -> Function:
     """With the divisor's sign, or with the dividend's where `fmod` is 1."""
     if node.get("fmod", 0):
@@ -115,13 +113,11 @@ def modulo(node: Node, mode: Mode) -> Function:
     return with_numpy(torch.remainder, np.mod)
 
 
-@operator("BitwiseNot")
 def bitwise_not(node: Node, mode: Mode) -> Function:
     """All bits turned."""
     return with_numpy(torch.bitwise_not, np.bitwise_not)
 
 
-@operator("BitShift")
 def bit_shift(node: Node, mode: Mode) -> Function:
     """Left or right; only unsigned integers."""
     if node.get("direction", "") == "LEFT":
@@ -129,7 +125,6 @@ def bit_shift(node: Node, mode: Mode) -> Function:
     return with_numpy(torch.bitwise_right_shift, np.right_shift)
 
 
-@operator("IsInf")
 def is_infinite(node: Node, mode: Mode) -> Function:
     """Of either sign, or of one where the node says so."""
     below, above = bool(node.get("detect_negative", 1)), bool(node.get("detect_positive", 1))
@@ -142,26 +137,22 @@ def is_infinite(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator(*FOLDS)
 def fold(node: Node, mode: Mode) -> Function:
     """Any number of tensors."""
     combine = FOLDS[node.op_type]
     return lambda *values: reduce(combine, values)
 
 
-@operator("Mean")
 def mean(node: Node, mode: Mode) -> Function:
     """The mean of any number of tensors."""
     return lambda *values: reduce(torch.add, values) / len(values)
 
 
-@operator("Where")
 def where(node: Node, mode: Mode) -> Function:
     """Choose by a condition."""
     return torch.where
 
 
-@operator("Clip")
 def clip(node: Node, mode: Mode) -> Function:
     """Limits are attributes before opset 11, inputs since; either may be left out."""
     low, high = node.get("min", None), node.get("max", None)
@@ -184,23 +175,28 @@ def _limits(x: Tensor, least: Tensor | None, most: Tensor | None) -> tuple[Tenso
     return low, torch.tensor(range_.max, dtype=x.dtype) if most is None else most
 
 
-@coupling(*(UNARY.keys() - {"Det"}), "Clip", "BitwiseNot", "IsInf")
 def unary_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
-@coupling(*(BINARY.keys() - {"Add"}), *FOLDS, "Div", "Pow", "Mean", "Where", "Mod", "BitShift")
 def elementwise_coupling(node: Node, book: CouplingRecorder) -> None:
     """Operands meet node by node."""
-    if node.op_type == "Mul":
-        scale_origins(node, book)
-    if node.op_type == "Where":
-        choose_origins(node, book)
     meet([name for name in node.inputs if name is not None], node.outputs[0], book)
 
 
-@coupling("Add")
+def product_coupling(node: Node, book: CouplingRecorder) -> None:
+    """Operands meet; a number times one of the run, as heads × batch, is still that number."""
+    scale_origins(node, book)
+    elementwise_coupling(node, book)
+
+
+def choice_coupling(node: Node, book: CouplingRecorder) -> None:
+    """Operands meet; a number that was chosen is still the one on its side."""
+    choose_origins(node, book)
+    elementwise_coupling(node, book)
+
+
 def add_coupling(node: Node, book: CouplingRecorder) -> None:
     """Operands meet; a constant of one entry per node, added directly after a transfer, is its bias."""
     elementwise_coupling(node, book)
@@ -219,3 +215,26 @@ def add_coupling(node: Node, book: CouplingRecorder) -> None:
 
 def _entries(name: str, book: CouplingRecorder) -> int:
     return prod(book.shapes[name])
+
+
+register(
+    {
+        **dict.fromkeys(UNARY, OperatorSpec(unary, unary_coupling)),
+        "Erf": OperatorSpec(unary, unary_coupling, arity=1),
+        "Det": OperatorSpec(unary, in_single=True),
+        **dict.fromkeys(BINARY, OperatorSpec(binary, elementwise_coupling)),
+        "Add": OperatorSpec(binary, add_coupling, weights=(0, 1), arity=2, fusion=DENSE),
+        "Sub": OperatorSpec(binary, elementwise_coupling, weights=(0, 1)),
+        "Mul": OperatorSpec(binary, product_coupling, weights=(0, 1), arity=2, fusion=GELU),
+        "Div": OperatorSpec(divide, elementwise_coupling, weights=(0, 1), arity=2),
+        "Pow": OperatorSpec(power, elementwise_coupling),
+        "Mod": OperatorSpec(modulo, elementwise_coupling),
+        "BitwiseNot": OperatorSpec(bitwise_not, unary_coupling),
+        "BitShift": OperatorSpec(bit_shift, elementwise_coupling),
+        "IsInf": OperatorSpec(is_infinite, unary_coupling),
+        **dict.fromkeys(FOLDS, OperatorSpec(fold, elementwise_coupling)),
+        "Mean": OperatorSpec(mean, elementwise_coupling),
+        "Where": OperatorSpec(where, choice_coupling),
+        "Clip": OperatorSpec(clip, unary_coupling),
+    },
+)

@@ -10,18 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Origin
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Origin
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     held_ids,
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Pad")
 def pad(node: Node, mode: Mode) -> Function:
     """Constant, reflected, wrapped round, or by repeating the edge; negative pads crop."""
     kind = node.get("mode", "constant")
@@ -74,7 +75,6 @@ def _fold_around(x: Tensor, around: list[int], fold: Callable[[Tensor, int], Ten
     return x
 
 
-@coupling("Pad")
 def pad_coupling(node: Node, book: CouplingRecorder) -> None:
     """Constant nodes may be added at the two ends of a row."""
     source, target = node.input(0), node.outputs[0]
@@ -84,7 +84,7 @@ def pad_coupling(node: Node, book: CouplingRecorder) -> None:
         book.pin_value(source, "is padded by what is computed")
         return
     around = _pads_of_all(rank, list(range(rank)) if axes is None else axes, pads)
-    found: list[Ids | None] = []
+    found: list[NodeIds | None] = []
     for axis, own in enumerate(ids):
         begin, end = around[2 * (rank - 1 - axis)], around[2 * (rank - 1 - axis) + 1]
         if own is None or begin == end == 0:
@@ -98,15 +98,15 @@ def pad_coupling(node: Node, book: CouplingRecorder) -> None:
 
 
 def _padded(
-    node: Node, axis: int, rank: int, own: Ids, around: tuple[int, int], book: CouplingRecorder
-) -> Ids:
+    node: Node, axis: int, rank: int, own: NodeIds, around: tuple[int, int], book: CouplingRecorder
+) -> NodeIds:
     begin, end = book.fresh(around[0]), book.fresh(around[1])
     for ids, entry in ((begin, axis), (end, axis + rank)):
         if ids.size and node.has_input(1):
             book.state_width(node, ids, input=1, entry=entry)
         elif ids.size:
             book.state_width(node, ids, attribute="pads", entry=entry)
-    return np.concatenate([begin, own, end])
+    return NodeIds(np.concatenate([begin, own, end]))
 
 
 def _pads_of_all(rank: int, axes: list[int], sizes: list[int]) -> list[int]:
@@ -118,13 +118,11 @@ def _pads_of_all(rank: int, axes: list[int], sizes: list[int]) -> list[int]:
     return around
 
 
-@operator("Expand")
 def expand(node: Node, mode: Mode) -> Function:
     """Broadcast to a shape, or further where the input is wider."""
     return lambda x, shape: x.expand(np.broadcast_shapes(tuple(x.shape), tuple(shape.tolist())))
 
 
-@coupling("Expand")
 def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes pass; an axis that a constant is stretched along is as narrow as what it meets."""
     source, target = node.input(0), node.outputs[0]
@@ -132,7 +130,7 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     before, after = book.shapes[source], book.shapes[target]
     ids = held_ids(source, book)
     origins = origins_of(node, 1, book)
-    axes: list[Ids | None] = [None] * len(after)
+    axes: list[NodeIds | None] = [None] * len(after)
     for axis in range(-len(after), 0):
         size = before[axis] if -axis <= len(before) else 1
         own = ids[axis] if -axis <= len(before) else None
@@ -149,7 +147,6 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(target, tuple(axes))
 
 
-@operator("Tile")
 def tile(node: Node, mode: Mode) -> Function:
     """Repeat along every axis."""
 
@@ -161,7 +158,6 @@ def tile(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Tile")
 def tile_coupling(node: Node, book: CouplingRecorder) -> None:
     """A row of nodes, several times over."""
     source, target = node.input(0), node.outputs[0]
@@ -169,7 +165,16 @@ def tile_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(
         target,
         tuple(
-            None if ids is None else np.tile(ids, after[axis] // max(1, before[axis]))
+            None if ids is None else NodeIds(np.tile(ids, after[axis] // max(1, before[axis])))
             for axis, ids in enumerate(held_ids(source, book))
         ),
     )
+
+
+register(
+    {
+        "Pad": OperatorSpec(pad, pad_coupling, read_by_python=(1, 2, 3)),
+        "Expand": OperatorSpec(expand, expand_coupling, weights=(0,), read_by_python=(1,)),
+        "Tile": OperatorSpec(tile, tile_coupling, read_by_python=(1,)),
+    },
+)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import channels_only
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, numbers
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("GridSample")
 def grid_sample(node: Node, mode: Mode) -> Function:
     """Read at places in [−1, 1]."""
     kinds = {"linear": "bilinear", "cubic": "bicubic"}
@@ -35,7 +36,6 @@ def grid_sample(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("DepthToSpace")
 def depth_to_space(node: Node, mode: Mode) -> Function:
     """Channels become blocks of pixels."""
     block = node.get("blocksize", 1)
@@ -52,7 +52,6 @@ def depth_to_space(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SpaceToDepth")
 def space_to_depth(node: Node, mode: Mode) -> Function:
     """Blocks of pixels become channels."""
     block = node.get("blocksize", 1)
@@ -68,7 +67,6 @@ def space_to_depth(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Col2Im")
 def columns_to_image(node: Node, mode: Mode) -> Function:
     """Blocks summed into an image [n, c, ...] from columns [n, c · block, positions]."""
 
@@ -99,7 +97,6 @@ def _inside(places: Sequence[int | slice]) -> Any:
     return (slice(None), slice(None), *places)
 
 
-@operator("CenterCropPad")
 def center_crop_pad(node: Node, mode: Mode) -> Function:
     """Cropped or padded with zeros to a shape, about the centre."""
     stated = node.get("axes", None)
@@ -119,7 +116,6 @@ def center_crop_pad(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("RoiAlign")
 def roi_align(node: Node, mode: Mode) -> Function:
     """Each region's features on a fixed grid, read between the pixels."""
     high, wide = node.get("output_height", 1), node.get("output_width", 1)
@@ -184,7 +180,6 @@ def _between(places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return low.long(), places - low, inside
 
 
-@operator("NonMaxSuppression")
 def non_max_suppression(node: Node, mode: Mode) -> Function:
     """Rows of (batch, class, box): the best boxes of each class that do not overlap better ones."""
     centred = bool(node.get("center_point_box", 0))
@@ -234,29 +229,40 @@ def _best(
     return kept
 
 
-@coupling("GridSample")
 def grid_sample_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel alone, read at the same places."""
     book.pin_value(node.input(1), "says where to read")
     channels_only(node, book)
 
 
-@coupling("DepthToSpace")
 def depth_to_space_coupling(node: Node, book: CouplingRecorder) -> None:
     """The channels of one block become one node."""
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is None:
         return
     rows = ids.reshape(-1, block) if node.get("mode", "DCR") == "CRD" else ids.reshape(block, -1).T
-    book.unify(np.repeat(rows[:, 0], block), rows.reshape(-1))
-    book.write(node.outputs[0], (None, rows[:, 0].copy(), None, None))
+    book.write(node.outputs[0], (None, book.unify_rows(NodeIds(rows)), None, None))
 
 
-@coupling("SpaceToDepth")
 def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
     """A node's pixels become channels that go together."""
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is not None:
         crd = node.get("mode", "DCR") == "CRD"
-        found = np.repeat(ids, block) if crd else np.tile(ids, block)
-        book.write(node.outputs[0], (None, found, None, None))
+        channels = NodeIds(np.repeat(ids, block) if crd else np.tile(ids, block))
+        book.write(node.outputs[0], (None, channels, None, None))
+
+
+register(
+    {
+        "GridSample": OperatorSpec(grid_sample, grid_sample_coupling),
+        "DepthToSpace": OperatorSpec(depth_to_space, depth_to_space_coupling),
+        "SpaceToDepth": OperatorSpec(space_to_depth, space_to_depth_coupling),
+        "Col2Im": OperatorSpec(columns_to_image, read_by_python=(1, 2)),
+        "CenterCropPad": OperatorSpec(center_crop_pad, read_by_python=(1,)),
+        "RoiAlign": OperatorSpec(roi_align, read_by_python=(1, 2)),
+        "NonMaxSuppression": OperatorSpec(
+            non_max_suppression, read_by_python=(2, 3, 4), in_single=True
+        ),
+    },
+)

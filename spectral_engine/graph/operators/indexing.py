@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import held_ids, normal
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size, torch_type
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
@@ -22,7 +23,6 @@ def wrapped(indices: Tensor, size: int, device: torch.device) -> Tensor:
     return torch.where(indices < 0, indices + size, indices).to(device)
 
 
-@operator("Gather")
 def gather(node: Node, mode: Mode) -> Function:
     """Take whole slices by index; negative indices count from the end."""
     axis = node.get("axis", 0)
@@ -40,14 +40,12 @@ def gather(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("GatherElements")
 def gather_elements(node: Node, mode: Mode) -> Function:
     """One element per index, along an axis."""
     axis = node.get("axis", 0)
     return lambda x, indices: x.gather(axis, wrapped(indices, x.shape[axis], x.device))
 
 
-@operator("GatherND")
 def gather_nd(node: Node, mode: Mode) -> Function:
     """Slices by rows of indices, behind `batch_dims` axes in common."""
     batch = node.get("batch_dims", 0)
@@ -70,7 +68,6 @@ def _batch_places(x: Tensor, batch: int, rank: int) -> tuple[Tensor, ...]:
     )
 
 
-@operator("ScatterElements", "Scatter")
 def scatter_elements(node: Node, mode: Mode) -> Function:
     """One update per index, along an axis: it replaces what is there, or is combined with it."""
     axis, reduction = node.get("axis", 0), node.get("reduction", "none")
@@ -84,7 +81,6 @@ def scatter_elements(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ScatterND")
 def scatter_nd(node: Node, mode: Mode) -> Function:
     """Slices written by rows of indices: they replace what is there, or are combined with it."""
     reduction = node.get("reduction", "none")
@@ -110,7 +106,6 @@ def _reduce_slices(x: Tensor, places: tuple[Tensor, ...], updates: Tensor, how: 
     return x.flatten().scatter_reduce(0, flat, updates.flatten(), how).view(x.shape)
 
 
-@operator("TensorScatter")
 def tensor_scatter(node: Node, mode: Mode) -> Function:
     """A cache with new entries written along an axis, from each sample's own place on."""
     axis, circular = node.get("axis", -2), node.get("mode", "linear") == "circular"
@@ -129,7 +124,6 @@ def tensor_scatter(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("OneHot")
 def one_hot(node: Node, mode: Mode) -> Function:
     """`values` gives what stands off and at the place; indices outside give no place at all."""
     axis = node.get("axis", -1)
@@ -148,13 +142,11 @@ def one_hot(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("NonZero")
 def non_zero(node: Node, mode: Mode) -> Function:
     """The places of all that is not zero, one row per axis."""
     return lambda x: x.nonzero().t().contiguous()
 
 
-@operator("Compress")
 def compress(node: Node, mode: Mode) -> Function:
     """Slices along an axis, or elements, that a condition chooses; it may be shorter than what it chooses from."""
     axis = node.get("axis", None)
@@ -166,14 +158,12 @@ def compress(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Trilu")
 def trilu(node: Node, mode: Mode) -> Function:
     """The upper or lower triangle of the last two axes."""
     part: Any = torch.triu if node.get("upper", 1) else torch.tril
     return lambda x, k=None: part(x, 0 if k is None else int(k))
 
 
-@operator("EyeLike")
 def eye_like(node: Node, mode: Mode) -> Function:
     """Ones on the k-th diagonal."""
     offset, to = node.get("k", 0), node.get("dtype", None)
@@ -186,7 +176,6 @@ def eye_like(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ReverseSequence")
 def reverse_sequence(node: Node, mode: Mode) -> Function:
     """Each sample's first `lengths` entries backwards."""
     batch_axis, time_axis = node.get("batch_axis", 1), node.get("time_axis", 0)
@@ -202,7 +191,6 @@ def reverse_sequence(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Gather")
 def gather_coupling(node: Node, book: CouplingRecorder) -> None:
     """What is looked up by index must stay where it is; the other axes keep their nodes."""
     source, indices, target = node.input(0), node.input(1), node.outputs[0]
@@ -217,7 +205,6 @@ def gather_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(target, (*ids[:axis], *book.ids(indices), *ids[axis + 1 :]))
 
 
-@coupling("Trilu", "EyeLike", "ReverseSequence")
 def whole_axes_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axes that places speak of must stay; the others pass."""
     source = node.input(0)
@@ -227,3 +214,23 @@ def whole_axes_coupling(node: Node, book: CouplingRecorder) -> None:
         book.pin(book.axis(source, axis), f"{node.op_type} reads its places")
     if node.op_type != "EyeLike":
         book.pass_on(source, node.outputs[0])
+
+
+register(
+    {
+        "Gather": OperatorSpec(gather, gather_coupling, weights=(0,)),
+        "GatherElements": OperatorSpec(gather_elements),
+        "GatherND": OperatorSpec(gather_nd),
+        **dict.fromkeys(
+            ("ScatterElements", "Scatter"), OperatorSpec(scatter_elements, in_single=True)
+        ),
+        "ScatterND": OperatorSpec(scatter_nd, in_single=True),
+        "TensorScatter": OperatorSpec(tensor_scatter, in_single=True),
+        "OneHot": OperatorSpec(one_hot, read_by_python=(1,)),
+        "NonZero": OperatorSpec(non_zero),
+        "Compress": OperatorSpec(compress),
+        "Trilu": OperatorSpec(trilu, whole_axes_coupling, read_by_python=(1,)),
+        "EyeLike": OperatorSpec(eye_like, whole_axes_coupling),
+        "ReverseSequence": OperatorSpec(reverse_sequence, whole_axes_coupling),
+    },
+)

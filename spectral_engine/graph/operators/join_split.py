@@ -6,25 +6,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     held_ids,
     normal,
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Concat")
 def concat(node: Node, mode: Mode) -> Function:
     """Join along an axis."""
     axis = node.get("axis", 0)
     return lambda *values: torch.cat(values, dim=axis)
 
 
-@coupling("Concat")
 def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     """Rows of nodes one after another; other axes meet."""
     target = node.outputs[0]
@@ -38,7 +38,7 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
         book.origins[target] = tuple(origin for part in found for origin in part)
     ids = [held_ids(name, book) for name in parts]
     place = normal(node.get("axis", 0), len(book.shapes[target]))
-    axes: list[Ids | None] = []
+    axes: list[NodeIds | None] = []
     for axis in range(len(book.shapes[target])):
         along = [part[axis] for part in ids]
         if axis == place:
@@ -49,7 +49,7 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
                 if known
                 else []
             )
-            axes.append(np.concatenate(rows) if known else None)
+            axes.append(NodeIds(np.concatenate(rows)) if known else None)
         else:
             first = along[0]
             for other in along[1:]:
@@ -58,7 +58,6 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     book.write(target, tuple(axes))
 
 
-@operator("Split")
 def split(node: Node, mode: Mode) -> Function:
     """Into stated sizes, or into equal parts of which the last may be smaller."""
     axis, count = node.get("axis", 0), len(node.outputs)
@@ -73,7 +72,6 @@ def split(node: Node, mode: Mode) -> Function:
     return function if count > 1 else lambda *values: function(*values)[0]
 
 
-@coupling("Split")
 def split_coupling(node: Node, book: CouplingRecorder) -> None:
     """Parts of a row of nodes; equal parts that nobody sizes can only be narrowed alike."""
     source = node.input(0)
@@ -84,7 +82,7 @@ def split_coupling(node: Node, book: CouplingRecorder) -> None:
     parts = []
     for position, output in enumerate(node.outputs):
         width = book.shapes[output][axis] if output else 0
-        part = None if own is None else own[start : start + width]
+        part = None if own is None else NodeIds(own[start : start + width])
         start += width
         if output:
             book.write(output, tuple(part if n == axis else found for n, found in enumerate(ids)))
@@ -98,14 +96,13 @@ def split_coupling(node: Node, book: CouplingRecorder) -> None:
         )
 
 
-def _state_part(node: Node, position: int, part: Ids, book: CouplingRecorder) -> None:
+def _state_part(node: Node, position: int, part: NodeIds, book: CouplingRecorder) -> None:
     if node.has_input(1):
         state_width_at(origins_of(node, 1, book)[position], part, book)
     elif "split" in node.attributes:
         book.state_width(node, part, attribute="split", entry=position)
 
 
-@operator("Slice")
 def slice_(node: Node, mode: Mode) -> Function:
     """Starts, ends, axes and steps are attributes before opset 10, inputs since."""
     stated = [
@@ -127,11 +124,10 @@ def slice_(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Slice")
 def slice_coupling(node: Node, book: CouplingRecorder) -> None:
     """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
     source, target = node.input(0), node.outputs[0]
-    axes: list[Ids | None] = list(held_ids(source, book))
+    axes: list[NodeIds | None] = list(held_ids(source, book))
     bounds = _slice_bounds(node)
     if bounds is not None and len(bounds) == 1 and source in book.origins:
         start, end, _, step = bounds[0]
@@ -147,7 +143,7 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
             continue
         if step != 1:
             book.pin(ids, "is sliced in steps")
-        axes[place] = ids[slice(*_bounds(start, end, step, len(ids)), step)]
+        axes[place] = NodeIds(ids[slice(*_bounds(start, end, step, len(ids)), step)])
         for position, name, number in ((1, "starts", start), (2, "ends", end)):
             _state_bound(node, position, name, entry, number, ids, book)
     book.write(target, tuple(axes))
@@ -164,12 +160,29 @@ def _slice_bounds(node: Node) -> list[tuple[int, int, int, int]] | None:
     return list(zip(starts, ends, axes, steps or [1] * len(starts), strict=True))
 
 
+def _stretch(node: Node) -> tuple[int, int, int] | None:
+    """Return (axis, start, end) of a slice along one axis that is known beforehand."""
+    ints = [node.constant_ints(i, n) for i, n in enumerate(("starts", "ends", "axes"), 1)]
+    steps = node.constant_ints(4)
+    if any(found is None or len(found) != 1 for found in ints) or steps not in (None, [1]):
+        return None
+    (start,), (end,), (axis,) = (found or [0] for found in ints)
+    return (axis, start, end) if 0 <= start < end else None
+
+
 def _state_bound(
-    node: Node, position: int, name: str, entry: int, number: int, ids: Ids, book: CouplingRecorder
+    node: Node,
+    position: int,
+    name: str,
+    entry: int,
+    number: int,
+    ids: NodeIds,
+    book: CouplingRecorder,
 ) -> None:
     if number == 0 or abs(number) > len(ids):
         return
-    counted, sign = (ids[:number], 1) if number > 0 else (ids[number:], -1)
+    counted = NodeIds(ids[:number] if number > 0 else ids[number:])
+    sign = 1 if number > 0 else -1
     if node.has_input(position):
         book.state_width(node, counted, input=position, entry=entry, sign=sign)
     else:
@@ -193,3 +206,14 @@ def _bounds(start: int, end: int, step: int, size: int) -> tuple[int | None, int
     if step < 0 and end < -size:
         return start, None
     return start, end
+
+
+register(
+    {
+        "Concat": OperatorSpec(concat, concat_coupling, weights=tuple(range(8))),
+        "Split": OperatorSpec(split, split_coupling, weights=(0,), read_by_python=(1,)),
+        "Slice": OperatorSpec(
+            slice_, slice_coupling, weights=(0,), stretch=_stretch, read_by_python=(1, 2, 3, 4)
+        ),
+    },
+)

@@ -8,14 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, Product, Transfer
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, Transfer
 from spectral_engine.graph.factored import Factored
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import held_ids
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.operators.fused_attention import ATTENTION
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Gemm")
 def gemm(node: Node, mode: Mode) -> Function:
     """alpha · A' B' + beta · C; the plain cases take torch's fused path."""
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
@@ -34,30 +36,28 @@ def gemm(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("MatMul")
 def matmul(node: Node, mode: Mode) -> Function:
     """As numpy's matmul."""
     return lambda a, b: b.linear(a) if isinstance(b, Factored) else torch.matmul(a, b)
 
 
-def takes_factors(node: Node, position: int) -> bool | None:
-    """Say whether a node reads its weight as [out, in] (True) or [in, out]; None where it must be whole."""
-    if position != 1 or node.op_type not in {"Gemm", "MatMul"}:
-        return None
-    if node.op_type == "MatMul":
-        return False
+def _gemm_factors(node: Node, position: int) -> bool | None:
+    """[out, in] where B is turned; the weight must be whole where anything but B is turned or scaled."""
     plain = node.get("alpha", 1.0) == node.get("beta", 1.0) == 1.0 and not node.get("transA", 0)
-    return bool(node.get("transB", 0)) if plain else None
+    return bool(node.get("transB", 0)) if plain and position == 1 else None
 
 
-@operator("Einsum")
+def _matmul_factors(node: Node, position: int) -> bool | None:
+    """[in, out] on the right; on the left the weight must be whole."""
+    return False if position == 1 else None
+
+
 def einsum(node: Node, mode: Mode) -> Function:
     """A sum of products, spelled by letters."""
     equation = node.get("equation", "").replace(" ", "")
     return lambda *values: torch.einsum(equation, *values)
 
 
-@coupling("Gemm")
 def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer, turned or not."""
     left, right, output = node.input(0), node.input(1), node.outputs[0]
@@ -83,7 +83,6 @@ def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
         book.attach(bias, tuple(held))
 
 
-@coupling("MatMul")
 def matmul_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer; else a sum over what both hold along one axis."""
     left, right = node.input(0), node.input(1)
@@ -108,13 +107,13 @@ def linear_map(
     ends: tuple[int, int],
     out_axis: int,
     bias: str | None,
-) -> Ids:
+) -> NodeIds:
     """Record a dense transfer, `ends` being the weight's axes of its in and out nodes; return its output ids."""
     initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
     in_axis, weight_out = order[ends[0]], order[ends[1]]
     output = node.outputs[0]
     own = book.shapes[initializer]
-    axes: list[Ids | None] = [None] * len(own)
+    axes: list[NodeIds | None] = [None] * len(own)
     axes[in_axis] = book.nodes_of(data, data_axis)
     axes[weight_out] = book.fresh(own[weight_out])
     for place in range(-len(own), -2):  # stacked matrices: their axis meets the data's
@@ -155,7 +154,7 @@ def _product(node: Node, book: CouplingRecorder) -> None:
     left, right, output = node.input(0), node.input(1), node.outputs[0]
     contracted = _contract(node, book, -1, -2)
     rank = len(book.shapes[output])
-    stacks: list[Ids | None] = []
+    stacks: list[NodeIds | None] = []
     for axis in range(-rank, -2):
         pair = [
             v for v in (left, right) if -axis <= len(book.shapes[v]) and book.shapes[v][axis] > 1
@@ -169,7 +168,9 @@ def _product(node: Node, book: CouplingRecorder) -> None:
     book.products.append(Product(total // prod(len(ids) for ids in terms), tuple(terms)))
 
 
-def _contract(node: Node, book: CouplingRecorder, left_axis: int, right_axis: int) -> Ids | None:
+def _contract(
+    node: Node, book: CouplingRecorder, left_axis: int, right_axis: int
+) -> NodeIds | None:
     """Make what is summed over one row of nodes; return its ids."""
     left, right = node.input(0), node.input(1)
     ids = book.join(book.axis(left, left_axis), book.axis(right, right_axis))
@@ -177,7 +178,6 @@ def _contract(node: Node, book: CouplingRecorder, left_axis: int, right_axis: in
     return ids
 
 
-@coupling("Einsum")
 def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes of one letter are one row of nodes; a letter that the result lacks is summed over."""
     equation = node.get("equation", "").replace(" ", "")
@@ -196,7 +196,7 @@ def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
         and _einsum_transfer(node, terms, result, weights[0], book)
     ):
         return
-    found: dict[str, Ids | None] = {}
+    found: dict[str, NodeIds | None] = {}
     for term, name in zip(terms, names, strict=True):
         for letter, ids in zip(term, held_ids(name, book), strict=True):
             found[letter] = book.join(found[letter], ids) if letter in found else ids
@@ -228,11 +228,11 @@ def _einsum_transfer(
     source, output = node.input(1 - place), node.outputs[0]
     initializer, order = book.constant(node.input(place)) or ("", ())
     in_axis, out_axis = order[weight.index(read)], order[weight.index(new)]
-    axes: list[Ids | None] = [None, None]
+    axes: list[NodeIds | None] = [None, None]
     axes[in_axis] = book.nodes_of(source, data.index(read))
     axes[out_axis] = book.fresh(book.shapes[initializer][out_axis])
     book.claim(initializer, tuple(axes))
-    ids: dict[str, Ids | None] = dict(zip(data, book.ids(source), strict=True))
+    ids: dict[str, NodeIds | None] = dict(zip(data, book.ids(source), strict=True))
     ids[new] = book.axis(initializer, out_axis)
     book.write(output, tuple(ids.get(c) for c in result))
     book.add_transfer(
@@ -242,3 +242,22 @@ def _einsum_transfer(
         )
     )  # fmt: skip
     return True
+
+
+register(
+    {
+        "Gemm": OperatorSpec(
+            gemm, gemm_coupling, weights=(0, 1, 2), single_weights=True, factors=_gemm_factors
+        ),
+        "MatMul": OperatorSpec(
+            matmul,
+            matmul_coupling,
+            weights=(0, 1),
+            single_weights=True,
+            factors=_matmul_factors,
+            arity=2,
+            fusion=ATTENTION,
+        ),
+        "Einsum": OperatorSpec(einsum, einsum_coupling, weights=(0, 1)),
+    },
+)

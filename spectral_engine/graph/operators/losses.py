@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("NegativeLogLikelihoodLoss")
 def negative_log_likelihood(node: Node, mode: Mode) -> Function:
     """Of log probabilities [n, classes, ...], against classes [n, ...]."""
     ignored, reduction = node.get("ignore_index", None), node.get("reduction", "mean")
@@ -23,7 +23,6 @@ def negative_log_likelihood(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SoftmaxCrossEntropyLoss")
 def softmax_cross_entropy(node: Node, mode: Mode) -> Function:
     """Of scores [n, classes, ...], against classes [n, ...]; the log probabilities too where they are asked for."""
     ignored, reduction = node.get("ignore_index", None), node.get("reduction", "mean")
@@ -52,3 +51,11 @@ def _loss(
     if reduction == "none":
         return losses
     return losses.sum() / shares.sum() if reduction == "mean" else losses.sum()
+
+
+register(
+    {
+        "NegativeLogLikelihoodLoss": OperatorSpec(negative_log_likelihood),
+        "SoftmaxCrossEntropyLoss": OperatorSpec(softmax_cross_entropy),
+    },
+)

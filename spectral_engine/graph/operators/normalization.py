@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, register
 from spectral_engine.graph.operators.axes import normal
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("BatchNormalization")
 def batch_normalization(node: Node, mode: Mode) -> Function:
     """With the stored statistics; while a module trains, with the batch's, and the stored ones follow.
 
@@ -35,14 +35,12 @@ def batch_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("InstanceNormalization")
 def instance_normalization(node: Node, mode: Mode) -> Function:
     """Each sample's channels by their own statistics."""
     epsilon = node.get("epsilon", 1e-5)
     return lambda x, scale, bias: F.instance_norm(x, weight=scale, bias=bias, eps=epsilon)
 
 
-@operator("LayerNormalization")
 def layer_normalization(node: Node, mode: Mode) -> Function:
     """Over all axes from `axis` on; its mean and inverse deviation too where they are asked for."""
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
@@ -63,7 +61,6 @@ def layer_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("RMSNormalization")
 def rms_normalization(node: Node, mode: Mode) -> Function:
     """Divided by the root of the mean square over all axes from `axis` on."""
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
@@ -75,7 +72,6 @@ def rms_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("GroupNormalization")
 def group_normalization(node: Node, mode: Mode) -> Function:
     """Each sample's groups of channels by their own statistics; before opset 21 scale and bias were the groups'."""
     groups, epsilon = node.get("num_groups", 1), node.get("epsilon", 1e-5)
@@ -89,7 +85,6 @@ def group_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("BatchNormalization", "InstanceNormalization")
 def channel_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel by its own statistics; γ directly after a transfer takes the place of its eigenvalues."""
     source, output = node.input(0), node.outputs[0]
@@ -105,7 +100,6 @@ def channel_norm_coupling(node: Node, book: CouplingRecorder) -> None:
         book.extend_transfer(source, norm_scale=scale, norm_bias=bias, norm_mean=mean)
 
 
-@coupling("LayerNormalization", "RMSNormalization")
 def layer_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes share their statistics: those that go are kept out of mean and variance."""
     source = node.input(0)
@@ -123,16 +117,45 @@ def layer_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     book.pass_on(source, node.outputs[0])
 
 
-@coupling("GroupNormalization")
 def group_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Whole groups go, so that the statistics of the others stay what they are."""
     source, groups = node.input(0), node.get("num_groups", 1)
     channels = book.nodes_of(source, 1)
-    rows = channels.reshape(groups, -1)  # [groups, channels]
-    if rows.shape[1] > 1:
-        book.unify(np.repeat(rows[:, 0], rows.shape[1]), rows.reshape(-1))
-    own = rows[:, 0] if node.opset < 21 else channels
+    heads = book.unify_rows(NodeIds(channels.reshape(groups, -1)))  # [groups]
+    scaled = heads if node.opset < 21 else channels
     for position in (1, 2):
-        book.attach(node.input(position), (own,))
-    book.state_width(node, rows[:, 0], attribute="num_groups")
+        book.attach(node.input(position), (scaled,))
+    book.state_width(node, heads, attribute="num_groups")
     book.write(node.outputs[0], (None, channels, *book.ids(source)[2:]))
+
+
+register(
+    {
+        "BatchNormalization": OperatorSpec(
+            batch_normalization,
+            channel_norm_coupling,
+            weights=(1, 2),
+            initial={1: 1.0, 2: 0.0, 3: 0.0, 4: 1.0},
+        ),
+        "InstanceNormalization": OperatorSpec(
+            instance_normalization, channel_norm_coupling, weights=(1, 2), initial={1: 1.0, 2: 0.0}
+        ),
+        "LayerNormalization": OperatorSpec(
+            layer_normalization,
+            layer_norm_coupling,
+            weights=(1, 2),
+            initial={1: 1.0, 2: 0.0},
+            norm=NormForm(centred=True),
+        ),
+        "RMSNormalization": OperatorSpec(
+            rms_normalization,
+            layer_norm_coupling,
+            weights=(1, 2),
+            initial={1: 1.0},
+            norm=NormForm(centred=False),
+        ),
+        "GroupNormalization": OperatorSpec(
+            group_normalization, group_norm_coupling, weights=(1, 2), initial={1: 1.0, 2: 0.0}
+        ),
+    },
+)

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import channels_only
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import numbers
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -25,7 +26,6 @@ AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
 }
 
 
-@operator("MaxPool")
 def max_pool(node: Node, mode: Mode) -> Function:
     """Padding never wins; where they are asked for, the places in the whole tensor too."""
     kernel: list[int] = node.get("kernel_shape", [])
@@ -76,7 +76,6 @@ def _places_in_all(
     return flat + channels.view(shape[0], shape[1], *[1] * len(sizes)) * math.prod(sizes)
 
 
-@operator("MaxUnpool")
 def max_unpool(node: Node, mode: Mode) -> Function:
     """Values put back where a MaxPool took them from; the rest is zero."""
     kernel = node.get("kernel_shape", [])
@@ -99,7 +98,6 @@ def max_unpool(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("AveragePool")
 def average_pool(node: Node, mode: Mode) -> Function:
     """Padding counts only where `count_include_pad` says so."""
     kernel: list[int] = node.get("kernel_shape", [])
@@ -127,7 +125,6 @@ def average_pool(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("LpPool")
 def lp_pool(node: Node, mode: Mode) -> Function:
     """The p-norm of each window."""
     kernel: list[int] = node.get("kernel_shape", [])
@@ -179,26 +176,35 @@ def _around(inside: list[int]) -> list[int]:
     return [pad for size in reversed(inside) for pad in (size, size)]
 
 
-@operator("GlobalAveragePool")
 def global_average_pool(node: Node, mode: Mode) -> Function:
     """The mean over all positions, which stay as axes of length 1."""
     return lambda x: x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
-@operator("GlobalMaxPool")
 def global_max_pool(node: Node, mode: Mode) -> Function:
     """The largest over all positions, which stay as axes of length 1."""
     return lambda x: x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
-@operator("GlobalLpPool")
 def global_lp_pool(node: Node, mode: Mode) -> Function:
     """The p-norm over all positions, which stay as axes of length 1."""
     p = node.get("p", 2)
     return lambda x: torch.linalg.vector_norm(x, p, dim=tuple(range(2, x.dim())), keepdim=True)
 
 
-@coupling("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def pool_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel alone, over its positions."""
     channels_only(node, book)
+
+
+register(
+    {
+        "MaxPool": OperatorSpec(max_pool, pool_coupling),
+        "MaxUnpool": OperatorSpec(max_unpool, read_by_python=(2,), in_single=True),
+        "AveragePool": OperatorSpec(average_pool, pool_coupling),
+        "LpPool": OperatorSpec(lp_pool, pool_coupling),
+        "GlobalAveragePool": OperatorSpec(global_average_pool, pool_coupling),
+        "GlobalMaxPool": OperatorSpec(global_max_pool, pool_coupling),
+        "GlobalLpPool": OperatorSpec(global_lp_pool, pool_coupling),
+    },
+)

@@ -10,14 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.operators.registry import Function
+from spectral_engine.graph.step import Function
 
-IN_SINGLE = frozenset(
-    {
-        *("LSTM", "GRU", "RNN", "Det", "DFT", "STFT", "BitCast", "Unique", "NonMaxSuppression"),
-        *("Scatter", "ScatterElements", "ScatterND", "TensorScatter", "MaxUnpool"),
-    }
-)
 HALF = {torch.bfloat16, torch.float16}
 
 

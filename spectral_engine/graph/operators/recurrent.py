@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 _VF: Any = torch._VF  # the kernels behind nn.LSTM, nn.GRU and nn.RNN
@@ -35,7 +37,6 @@ class Weights:
     peepholes: Tensor | None
 
 
-@operator("LSTM", "GRU", "RNN")
 def recurrent(node: Node, mode: Mode) -> Function:
     """Y [seq, directions, batch, hidden] and the last states [directions, batch, hidden]; `layout` 1: batch first."""
     directions = 2 if node.get("direction", "forward") == "bidirectional" else 1
@@ -296,7 +297,6 @@ ACTIVATIONS: dict[str, tuple[Made, float | None, float | None]] = {
 }
 
 
-@coupling("LSTM", "GRU", "RNN")
 def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     """A hidden node is a row in every gate and a column of what the gates read back; both directions share it."""
     gates, directions = (
@@ -305,10 +305,11 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     )
     source, weight, back = node.input(0), node.input(1), node.input(2)
     hidden = book.fresh(book.shapes[back][2])
-    rows = np.tile(hidden, gates)
+    rows = NodeIds(np.tile(hidden, gates))
     book.attach(weight, (None, rows, book.nodes_of(source, -1)))
     book.attach(back, (None, rows, hidden))
-    optional = {3: np.tile(hidden, 2 * gates), 5: hidden, 6: hidden, 7: np.tile(hidden, 3)}
+    biases, peepholes = NodeIds(np.tile(hidden, 2 * gates)), NodeIds(np.tile(hidden, 3))
+    optional = {3: biases, 5: hidden, 6: hidden, 7: peepholes}
     for position, ids in optional.items():
         if node.has_input(position):
             rank = len(book.shapes[node.input(position)])
@@ -328,3 +329,19 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
                     in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
                 )
             )  # fmt: skip
+
+
+register(
+    {
+        **dict.fromkeys(
+            ("LSTM", "GRU", "RNN"),
+            OperatorSpec(
+                recurrent,
+                recurrent_coupling,
+                weights=(1, 2, 3, 7),
+                read_by_python=(4,),
+                in_single=True,
+            ),
+        ),
+    },
+)

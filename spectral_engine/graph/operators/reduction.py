@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids, MixKind
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, MixKind
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import normal
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
@@ -49,7 +51,6 @@ REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
 }
 
 
-@operator(*REDUCTIONS)
 def reduction(node: Node, mode: Mode) -> Function:
     """All axes where none are given, unless the node says that this means none."""
     reduce, keep = REDUCTIONS[node.op_type], node.get("keepdims", 1) == 1
@@ -67,7 +68,6 @@ def reduction(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ArgMax", "ArgMin")
 def arg(node: Node, mode: Mode) -> Function:
     """The place of the largest or smallest along an axis."""
     axis, keep = node.get("axis", 0), node.get("keepdims", 1) == 1
@@ -96,7 +96,6 @@ KEPT_OUT: dict[str, MixKind] = {
 }
 
 
-@coupling(*REDUCTIONS, "ArgMax", "ArgMin")
 def reduction_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that stay keep their nodes; a reduction over nodes goes over those that stay."""
     source, rank = node.input(0), len(book.shapes[node.input(0)])
@@ -111,7 +110,7 @@ def reduction_coupling(node: Node, book: CouplingRecorder) -> None:
         else:
             book.mix(node, 0, axis, kind)
     keep = bool(node.get("keepdims", 1))
-    axes: list[Ids | None] = []
+    axes: list[NodeIds | None] = []
     for axis, ids in enumerate(book.ids(source)):
         if axis not in reduced:
             axes.append(ids)
@@ -130,3 +129,13 @@ def _reduced_axes(node: Node, rank: int) -> set[int] | None:
     if not stated:
         return set() if node.get("noop_with_empty_axes", 0) else set(range(rank))
     return {normal(axis, rank) for axis in stated}
+
+
+register(
+    {
+        **dict.fromkeys(
+            REDUCTIONS, OperatorSpec(reduction, reduction_coupling, read_by_python=(1,))
+        ),
+        **dict.fromkeys(("ArgMax", "ArgMin"), OperatorSpec(arg, reduction_coupling)),
+    },
+)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_engine.graph.coupling_recorder import AxisIds, CouplingRecorder, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeAxes, NodeIds
 from spectral_engine.graph.operators.axes import held_ids
 from spectral_engine.onnx_io.node import Node
 
@@ -56,7 +57,7 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
     before, after, ids = book.shapes[source], book.shapes[target], held_ids(source, book)
     if 0 in before:
         return
-    axes: list[Ids | None] = [None] * len(after)
+    axes: list[NodeIds | None] = [None] * len(after)
     for segment in segments(before, after):
         flat = _merge(segment, before, ids, book)
         if flat is not None:
@@ -67,8 +68,8 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
 
 
 def _merge(
-    segment: Segment, shape: Sequence[int], axes: AxisIds, book: CouplingRecorder
-) -> Ids | None:
+    segment: Segment, shape: Sequence[int], axes: NodeAxes, book: CouplingRecorder
+) -> NodeIds | None:
     """Return the ids along a segment laid out flat; of several axes with nodes only one can keep them."""
     held = [(axis, ids) for axis in segment.before if (ids := axes[axis]) is not None]
     held = [(axis, ids) for axis, ids in held if shape[axis] > 1]
@@ -83,33 +84,30 @@ def _merge(
             book.pin(others, "is flattened together with other nodes")
     sizes = [shape[axis] for axis in segment.before]
     own = [shape[axis] if axis == kept else 1 for axis in segment.before]
-    return np.broadcast_to(ids.reshape(own), sizes).reshape(-1)
+    return NodeIds(np.broadcast_to(ids.reshape(own), sizes).reshape(-1))
 
 
 def _spread(
-    flat: Ids, segment: Segment, node: Node, book: CouplingRecorder
-) -> tuple[int | None, Ids]:
+    flat: NodeIds, segment: Segment, node: Node, book: CouplingRecorder
+) -> tuple[int | None, NodeIds]:
     """Lay flat ids out over the axes of the output; return the axis that holds nodes, and its ids."""
     after = book.shapes[node.outputs[0]]
     wide = [axis for axis in segment.after if after[axis] > 1]
     if not wide:
         book.pin(flat, "is the only one")
         return None, flat
-    table = flat.reshape([after[axis] for axis in wide])
+    table = NodeIds(flat.reshape([after[axis] for axis in wide]))
     kept = _kept_axis(wide, table, node, book)
     rows = _rows(table, wide.index(kept))
-    first = np.repeat(rows[:, :1], rows.shape[1], axis=1)
-    if (first != rows).any():
-        book.unify(first.reshape(-1), rows.reshape(-1))
-    return kept, rows[:, 0].copy()
+    return kept, book.unify_rows(rows)
 
 
-def _rows(table: Ids, place: int) -> Ids:
+def _rows(table: NodeIds, place: int) -> NodeIds:
     """Return what lies at each index of one axis: [kept, rest]."""
-    return np.moveaxis(table, place, 0).reshape(table.shape[place], -1)
+    return NodeIds(np.moveaxis(table, place, 0).reshape(table.shape[place], -1))
 
 
-def _kept_axis(wide: list[int], table: Ids, node: Node, book: CouplingRecorder) -> int:
+def _kept_axis(wide: list[int], table: NodeIds, node: Node, book: CouplingRecorder) -> int:
     """Choose which part of a split axis holds the nodes: heads, not their sizes, nor what is indexed next."""
     for place, axis in enumerate(wide):
         rows = _rows(table, place)

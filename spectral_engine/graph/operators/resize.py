@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Ids
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.ids import NodeIds
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import origins_of, state_width_at
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.types import check_size
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 Floats = NDArray[np.float64]
@@ -47,7 +49,6 @@ class Axis:
     end: float = 1.0
 
 
-@operator("Upsample")
 def upsample(node: Node, mode: Mode) -> Function:
     """What Resize was called before opset 10."""
     sampling = _sampling(node)
@@ -60,7 +61,6 @@ def upsample(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Resize")
 def resize(node: Node, mode: Mode) -> Function:
     """By scales or to sizes, of all axes or of some."""
     sampling = _sampling(node)
@@ -274,12 +274,11 @@ def _outside(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
     return x
 
 
-@coupling("Resize", "Upsample")
 def resize_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes that keep their length keep their nodes; a stated length follows."""
     source, target = node.input(0), node.outputs[0]
     before, after = book.shapes[source], book.shapes[target]
-    axes: list[Ids | None] = list(book.ids(source))
+    axes: list[NodeIds | None] = list(book.ids(source))
     for axis in range(len(axes)):
         if before[axis] != after[axis]:
             book.pin(axes[axis], "is resized")
@@ -292,3 +291,11 @@ def resize_coupling(node: Node, book: CouplingRecorder) -> None:
         ids = axes[named[entry]]
         if ids is not None:
             state_width_at(origin, ids, book)
+
+
+register(
+    {
+        "Upsample": OperatorSpec(upsample, resize_coupling, read_by_python=(1,)),
+        "Resize": OperatorSpec(resize, resize_coupling, read_by_python=(1, 2, 3)),
+    },
+)

@@ -7,33 +7,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.control_flow import bind_body
-from spectral_engine.graph.operators.registry import Function, Mode, operator
 from spectral_engine.graph.operators.types import numbers
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 Sequence = list[Tensor]
 
 
-@operator("SequenceConstruct")
 def construct(node: Node, mode: Mode) -> Function:
     """A sequence of the inputs."""
     return lambda *values: list(values)
 
 
-@operator("SequenceEmpty")
 def empty(node: Node, mode: Mode) -> Function:
     """A sequence of none."""
     return lambda: []
 
 
-@operator("SequenceAt")
 def at(node: Node, mode: Mode) -> Function:
     """One of a sequence, counted from either end."""
     return lambda values, place: values[int(place)]
 
 
-@operator("SequenceInsert")
 def insert(node: Node, mode: Mode) -> Function:
     """One more, before a place or at the end."""
 
@@ -45,7 +42,6 @@ def insert(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SequenceErase")
 def erase(node: Node, mode: Mode) -> Function:
     """One less, at a place or at the end."""
 
@@ -56,13 +52,11 @@ def erase(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SequenceLength")
 def length(node: Node, mode: Mode) -> Function:
     """How many there are."""
     return lambda values: torch.tensor(len(values))
 
 
-@operator("SplitToSequence")
 def split_to_sequence(node: Node, mode: Mode) -> Function:
     """Pieces along an axis: of stated sizes, of one size, or single ones, which may lose the axis."""
     axis, keep = node.get("axis", 0), bool(node.get("keepdims", 1))
@@ -76,14 +70,12 @@ def split_to_sequence(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("ConcatFromSequence")
 def concat_from_sequence(node: Node, mode: Mode) -> Function:
     """Join along an axis, or along a new one."""
     axis, new = node.get("axis", 0), bool(node.get("new_axis", 0))
     return lambda values: torch.stack(values, axis) if new else torch.cat(values, axis)
 
 
-@operator("SequenceMap")
 def sequence_map(node: Node, mode: Mode) -> Function:
     """The body on each of a sequence; further inputs are sequences too, or the same for all."""
     body = bind_body(node, "body", mode)
@@ -101,19 +93,16 @@ def sequence_map(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Optional")
 def optional(node: Node, mode: Mode) -> Function:
     """A value, or none."""
     return lambda value=None: value
 
 
-@operator("OptionalHasElement")
 def has_element(node: Node, mode: Mode) -> Function:
     """Tell whether there is a value."""
     return lambda value=None: torch.tensor(value is not None)
 
 
-@operator("OptionalGetElement")
 def get_element(node: Node, mode: Mode) -> Function:
     """The value, which must be there."""
 
@@ -123,3 +112,21 @@ def get_element(node: Node, mode: Mode) -> Function:
         return value
 
     return function
+
+
+register(
+    {
+        "SequenceConstruct": OperatorSpec(construct),
+        "SequenceEmpty": OperatorSpec(empty),
+        "SequenceAt": OperatorSpec(at, read_by_python=(1,)),
+        "SequenceInsert": OperatorSpec(insert, read_by_python=(2,)),
+        "SequenceErase": OperatorSpec(erase, read_by_python=(1,)),
+        "SequenceLength": OperatorSpec(length, gives_numbers=True),
+        "SplitToSequence": OperatorSpec(split_to_sequence, read_by_python=(1,)),
+        "ConcatFromSequence": OperatorSpec(concat_from_sequence),
+        "SequenceMap": OperatorSpec(sequence_map, has_bodies=True),
+        "Optional": OperatorSpec(optional),
+        "OptionalHasElement": OperatorSpec(has_element, gives_numbers=True),
+        "OptionalGetElement": OperatorSpec(get_element),
+    },
+)

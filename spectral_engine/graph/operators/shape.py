@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from onnx import TensorProto
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     follow,
     follow_origins,
@@ -17,19 +19,17 @@ from spectral_engine.graph.operators.axes import (
     origins_of,
     state_width_at,
 )
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
 from spectral_engine.graph.operators.regrouping import regroup
 from spectral_engine.graph.operators.types import HALVES, torch_type
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Identity")
 def identity(node: Node, mode: Mode) -> Function:
     """The value itself."""
     return lambda x: x
 
 
-@operator("Dropout")
 def dropout(node: Node, mode: Mode) -> Function:
     """Of an inference graph it does nothing, and its mask is full."""
     masked = len(node.outputs) > 1
@@ -43,7 +43,6 @@ def dropout(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Cast")
 def cast(node: Node, mode: Mode) -> Function:
     """To another type; to half precision rounds, and goes on in single."""
     to = node.get("to", TensorProto.FLOAT)
@@ -53,19 +52,16 @@ def cast(node: Node, mode: Mode) -> Function:
     return lambda x: x.to(dtype)
 
 
-@operator("CastLike")
 def cast_like(node: Node, mode: Mode) -> Function:
     """To the type of the second input."""
     return lambda x, like: x.to(like.dtype)
 
 
-@coupling("Identity", "Dropout", "Cast", "CastLike")
 def pass_coupling(node: Node, book: CouplingRecorder) -> None:
     """The same nodes under another name."""
     follow(node, book)
 
 
-@operator("Reshape")
 def reshape(node: Node, mode: Mode) -> Function:
     """0 copies the input's size and −1 is worked out, unless `allowzero` takes 0 as it stands.
 
@@ -86,7 +82,18 @@ def reshape(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Reshape")
+def _free_batch(node: Node, frozen: int) -> Node:
+    """Let a shape that begins with a frozen batch size take any: its first entry becomes −1, or 0, 'as it comes'."""
+    shape = node.constants.get(1)
+    if shape is None or shape.ndim != 1 or len(shape) < 2 or int(shape[0]) != frozen:
+        return node
+    free = shape.copy()
+    free[0] = 0 if (shape == -1).any() else -1
+    return replace(
+        node, attributes={**node.attributes, "free_shape": free.tolist(), "frozen": frozen}
+    )
+
+
 def reshape_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes are regrouped; the numbers that state their lengths follow."""
     follow_origins(node, book)
@@ -103,7 +110,6 @@ def _ints(numbers: Tensor) -> list[int]:
     return [int(number) for number in numbers]
 
 
-@operator("Flatten")
 def flatten(node: Node, mode: Mode) -> Function:
     """Into two axes, split before `axis`."""
     axis = node.get("axis", 1)
@@ -117,20 +123,17 @@ def flatten(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Flatten")
 def flatten_coupling(node: Node, book: CouplingRecorder) -> None:
     """Each node's positions become entries of their own, which go together."""
     regroup(node, book)
 
 
-@operator("Transpose")
 def transpose(node: Node, mode: Mode) -> Function:
     """Reverse the axes, or put them in the order of `perm`."""
     order = node.get("perm", None)
     return lambda x: x.permute(order if order is not None else list(reversed(range(x.dim()))))
 
 
-@coupling("Transpose")
 def transpose_coupling(node: Node, book: CouplingRecorder) -> None:
     """The axes' ids, in the new order; a turned initializer is still that initializer."""
     source, target = node.input(0), node.outputs[0]
@@ -142,7 +145,6 @@ def transpose_coupling(node: Node, book: CouplingRecorder) -> None:
         book.aliases[target] = (constant[0], tuple(constant[1][axis] for axis in order))
 
 
-@operator("Squeeze")
 def squeeze(node: Node, mode: Mode) -> Function:
     """Drop axes of length 1: these, or all."""
     stated = node.constant_ints(1, "axes")
@@ -154,7 +156,6 @@ def squeeze(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Unsqueeze")
 def unsqueeze(node: Node, mode: Mode) -> Function:
     """Put in axes of length 1, counted in the result."""
     stated = node.constant_ints(1, "axes")
@@ -169,8 +170,24 @@ def unsqueeze(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Squeeze", "Unsqueeze")
 def unit_axes_coupling(node: Node, book: CouplingRecorder) -> None:
     """Axes of length 1 come and go."""
     follow_origins(node, book)
     regroup(node, book)
+
+
+register(
+    {
+        "Identity": OperatorSpec(identity, pass_coupling, weights=(0,)),
+        "Dropout": OperatorSpec(dropout, pass_coupling, read_by_python=(1, 2)),
+        "Cast": OperatorSpec(cast, pass_coupling, weights=(0,)),
+        "CastLike": OperatorSpec(cast_like, pass_coupling),
+        "Reshape": OperatorSpec(
+            reshape, reshape_coupling, weights=(0,), free_batch=_free_batch, read_by_python=(1,)
+        ),
+        "Flatten": OperatorSpec(flatten, flatten_coupling, weights=(0,)),
+        "Transpose": OperatorSpec(transpose, transpose_coupling, weights=(0,), single_weights=True),
+        "Squeeze": OperatorSpec(squeeze, unit_axes_coupling, weights=(0,), read_by_python=(1,)),
+        "Unsqueeze": OperatorSpec(unsqueeze, unit_axes_coupling, weights=(0,), read_by_python=(1,)),
+    },
+)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from onnx import TensorProto
 from torch import Tensor
 
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.types import check_size, torch_type
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 # Coefficients of 1, cos(2πt) and cos(4πt).
@@ -22,7 +23,6 @@ WINDOWS: dict[str, tuple[float, float, float]] = {
 }
 
 
-@operator("DFT")
 def dft(node: Node, mode: Mode) -> Function:
     """Along an axis of [..., 1 or 2], real or complex; half of it, or the inverse, where the node says so."""
     inverse, half = bool(node.get("inverse", 0)), bool(node.get("onesided", 0))
@@ -48,7 +48,6 @@ def dft(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("STFT")
 def stft(node: Node, mode: Mode) -> Function:
     """Frames of a signal [batch, length, 1 or 2], each windowed and transformed."""
     half = bool(node.get("onesided", 1))
@@ -69,7 +68,6 @@ def stft(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator(*WINDOWS)
 def window(node: Node, mode: Mode) -> Function:
     """A sum of cosines over `size` points; periodic, or symmetric."""
     a, b, c = WINDOWS[node.op_type]
@@ -86,7 +84,6 @@ def window(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("MelWeightMatrix")
 def mel_weights(node: Node, mode: Mode) -> Function:
     """Triangular filters, evenly spaced in mels [bins of the spectrum, mel bins]."""
     dtype = torch_type(node, node.get("output_datatype", TensorProto.FLOAT))
@@ -119,7 +116,6 @@ def _triangles(places: Tensor, spectrum: int, count: int) -> Tensor:
     return found
 
 
-@operator("AffineGrid")
 def affine_grid(node: Node, mode: Mode) -> Function:
     """Places to read, moved by a matrix per sample."""
     corners = bool(node.get("align_corners", 0))
@@ -130,3 +126,14 @@ def affine_grid(node: Node, mode: Mode) -> Function:
         return F.affine_grid(theta, sizes, align_corners=corners)
 
     return function
+
+
+register(
+    {
+        "DFT": OperatorSpec(dft, read_by_python=(1, 2), in_single=True),
+        "STFT": OperatorSpec(stft, read_by_python=(1, 3), in_single=True),
+        **dict.fromkeys(WINDOWS, OperatorSpec(window, read_by_python=(0,))),
+        "MelWeightMatrix": OperatorSpec(mel_weights, read_by_python=(0, 1, 2, 3, 4)),
+        "AffineGrid": OperatorSpec(affine_grid, read_by_python=(1,)),
+    },
+)

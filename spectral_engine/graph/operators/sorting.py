@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.operators.registry import Function, Mode, operator
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.unsigned import WIDE
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("TopK")
 def top_k(node: Node, mode: Mode) -> Function:
     """The largest or smallest along an axis, with their places; equal ones in the order of their places."""
     axis, largest = node.get("axis", -1), bool(node.get("largest", 1))
@@ -29,7 +29,6 @@ def top_k(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Unique")
 def unique(node: Node, mode: Mode) -> Function:
     """Distinct elements or slices, with their first places, where each went, and how often."""
     axis, ordered = node.get("axis", None), bool(node.get("sorted", 1))
@@ -57,3 +56,11 @@ def unique(node: Node, mode: Mode) -> Function:
         return tuple(found) if len(node.outputs) > 1 else found[0]
 
     return function
+
+
+register(
+    {
+        "TopK": OperatorSpec(top_k, read_by_python=(1,)),
+        "Unique": OperatorSpec(unique, in_single=True),
+    },
+)

@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.operators.activation import softmax_coupling
 from spectral_engine.graph.operators.axes import follow, meet
-from spectral_engine.graph.operators.registry import Function, Mode, coupling, operator
+from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
-@operator("Hardmax")
 def hardmax(node: Node, mode: Mode) -> Function:
     """1 at the first largest, else 0: along one axis since opset 13, before it over all axes from `axis` on."""
     modern = node.opset >= 13
@@ -27,7 +28,6 @@ def hardmax(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("Shrink")
 def shrink(node: Node, mode: Mode) -> Function:
     """Zero within ±lambd; outside, nearer to zero by `bias`."""
     threshold, bias = node.get("lambd", 0.5), node.get("bias", 0.0)
@@ -40,7 +40,6 @@ def shrink(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("SwiGLU")
 def swiglu(node: Node, mode: Mode) -> Function:
     """The second tensor, gated by the first's swish."""
     alpha = node.get("alpha", 1.0)
@@ -49,7 +48,6 @@ def swiglu(node: Node, mode: Mode) -> Function:
     return lambda gate, value: gate * torch.sigmoid(alpha * gate) * value
 
 
-@operator("LpNormalization")
 def lp_normalization(node: Node, mode: Mode) -> Function:
     """Divided by the norm along an axis; zeros stay zeros."""
     axis, p = node.get("axis", -1), node.get("p", 2)
@@ -61,7 +59,6 @@ def lp_normalization(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("LRN")
 def local_response(node: Node, mode: Mode) -> Function:
     """Divided by a power of the neighbouring channels' squares."""
     alpha, beta, bias = node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0)
@@ -76,7 +73,6 @@ def local_response(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("MeanVarianceNormalization")
 def mean_variance(node: Node, mode: Mode) -> Function:
     """Zero mean and unit deviation over `axes`."""
     axes = node.get("axes", [0, 2, 3])
@@ -88,7 +84,6 @@ def mean_variance(node: Node, mode: Mode) -> Function:
     return function
 
 
-@operator("CumSum", "CumProd")
 def cumulative(node: Node, mode: Mode) -> Function:
     """Running sums or products along an axis, from either end, each with or without its own element."""
     run = torch.cumsum if node.op_type == "CumSum" else torch.cumprod
@@ -107,19 +102,16 @@ def cumulative(node: Node, mode: Mode) -> Function:
     return function
 
 
-@coupling("Shrink")
 def shrink_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every node alone."""
     follow(node, book)
 
 
-@coupling("SwiGLU")
 def swiglu_coupling(node: Node, book: CouplingRecorder) -> None:
     """A gate for each node."""
     meet([node.input(0), node.input(1)], node.outputs[0], book)
 
 
-@coupling("LpNormalization", "CumSum")
 def running_coupling(node: Node, book: CouplingRecorder) -> None:
     """Nodes along the axis share a norm or a running sum: those that go are kept out of it."""
     source, rank = node.input(0), len(book.shapes[node.input(0)])
@@ -131,8 +123,21 @@ def running_coupling(node: Node, book: CouplingRecorder) -> None:
     book.pass_on(source, node.outputs[0])
 
 
-@coupling("LRN")
 def lrn_coupling(node: Node, book: CouplingRecorder) -> None:
     """Neighbouring channels damp one another: where they stand matters."""
     book.pin(book.axis(node.input(0), 1), "is damped by its neighbours")
     book.pass_on(node.input(0), node.outputs[0])
+
+
+register(
+    {
+        "Hardmax": OperatorSpec(hardmax, softmax_coupling),
+        "Shrink": OperatorSpec(shrink, shrink_coupling),
+        "SwiGLU": OperatorSpec(swiglu, swiglu_coupling),
+        "LpNormalization": OperatorSpec(lp_normalization, running_coupling),
+        "LRN": OperatorSpec(local_response, lrn_coupling),
+        "MeanVarianceNormalization": OperatorSpec(mean_variance),
+        "CumSum": OperatorSpec(cumulative, running_coupling, read_by_python=(1,)),
+        "CumProd": OperatorSpec(cumulative, read_by_python=(1,)),
+    },
+)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from onnx import TensorProto
 from torch import Tensor
@@ -58,3 +59,10 @@ def check_size(node: Node, sizes: Sequence[int]) -> None:
             f"node {node.name!r} ({node.op_type}) makes a tensor of {prod(sizes):,} elements",
             node=node.ref,
         )
+
+
+def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """Copy an ONNX constant into a tensor."""
+    if array.dtype.kind not in "biuf" or array.dtype == np.float16:
+        array = array.astype(np.float32)  # half precision computes in single
+    return torch.from_numpy(np.array(array, copy=True))

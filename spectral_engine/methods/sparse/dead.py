@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from spectral_engine.graph.coupling import Coupling, Mark
-from spectral_engine.graph.coupling_recorder import Ids, Transfer
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.ids import GroupIds
 from spectral_engine.methods.sparse.link_pattern import Pattern
 from spectral_engine.methods.sparse.model import SparseModel
 
@@ -104,13 +105,13 @@ def _whole(coupling: Coupling, dead: Mark, pattern: Pattern) -> Mark:
             return kept
 
 
-def _broken(ids: Ids, size: int, dead: Mark) -> Ids:
+def _broken(ids: GroupIds, size: int, dead: Mark) -> GroupIds:
     """Return the groups in runs of `size` places of which some, not all, are marked."""
     starts = np.arange(0, len(ids), size)
     marked = np.add.reduceat(dead[ids].astype(np.int64), starts)
     lengths = np.diff([*starts, len(ids)])
     partly = (marked > 0) & (marked < lengths)
-    return ids[np.repeat(partly, lengths)]
+    return GroupIds(ids[np.repeat(partly, lengths)])
 
 
 def _spare(coupling: Coupling, dead: Mark, pattern: Pattern) -> None:
