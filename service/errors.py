@@ -9,8 +9,7 @@ ServiceError
 ├── IdempotencyKeyReused  idempotency-key-reused   the key came with another request before
 ├── RequestTooLarge       request-too-large        over the limit of the server
 ├── UnsupportedMediaType  unsupported-media-type   a Content-Type that is not read
-├── RangeNotSatisfiable   range-not-satisfiable    a range outside of the file
-└── Unavailable           unavailable              a part that the service needs does not answer
+└── RangeNotSatisfiable   range-not-satisfiable    a range outside of the file
 """
 
 from __future__ import annotations
@@ -136,10 +135,3 @@ class RangeNotSatisfiable(ServiceError):
     """The range lies outside of the file."""
 
     code = "range-not-satisfiable"
-
-
-class Unavailable(ServiceError):
-    """A part that the service needs does not answer."""
-
-    code = "unavailable"
-    retryable = True

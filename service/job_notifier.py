@@ -14,7 +14,6 @@ log = logging.getLogger("eigenpress.job_notifier")
 kombu: Any = untyped_kombu
 
 TASK = "eigenpress.run_job"
-QUEUES = ("gpu", "cpu")
 ALIVE = "eigenpress:alive:"
 TIMEOUT_SECONDS = 2.0
 TRANSPORT_OPTIONS = {

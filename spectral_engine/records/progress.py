@@ -11,8 +11,6 @@ Stage = Literal[
     "importing",
     "measuring_baseline",
     "training",
-    "ranking",
-    "cutting",
     "fine_tuning",
     "exporting",
     "verifying",

@@ -146,7 +146,7 @@ def test_a_run_that_was_stopped_where_several_cuts_fall_on_one_step_gives_the_sa
 
 def test_progress_never_falls_and_announces_candidates_that_are_saved(folder, tmp_path):
     told = []
-    se.compress(
+    result = se.compress(
         folder / "perceptron.onnx",
         folder / "digits.npz",
         recipe(keep_nodes=0.5),
@@ -158,6 +158,13 @@ def test_progress_never_falls_and_announces_candidates_that_are_saved(folder, tm
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
     files = [progress.candidate for progress in told if progress.candidate]
     assert [file.index for file in files] == [0, 1, 2]
+    entries = [candidate.entry for candidate in result.candidates]
+    drops = [entry.validation_drop for entry in entries]
+    assert [file.validation_drop for file in files] == pytest.approx(drops)
+    allowed = 0.5 * result.report.data.baseline.nodes
+    within = [entry.measurement.nodes <= allowed for entry in entries]
+    assert [file.within_budget for file in files] == within
+    assert set(within) == {True, False}
     stages = list(dict.fromkeys(progress.stage for progress in told))
     assert stages[0] == "importing"
     assert stages[-1] == "reporting"
