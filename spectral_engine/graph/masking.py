@@ -28,9 +28,9 @@ LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     """Return a copy of the model in which these node groups are silenced, and nothing is narrower."""
     wide = copy_model(model)
-    # 1. Transfers. A removed input contributes W · x = 0 whatever finite x is, once its column of W is zero. The weights
-    # that make the node stay as they are: only who reads it must not notice it. Grouped transfers have no axis of
-    # inputs: what they read goes together with what they make, and that is zero at its next reader.
+    # 1. Transfers. A removed input contributes W · x = 0 whatever finite x is, once its column of W is zero. The
+    # weights that make the node stay as they are: only who reads it must not notice it. Grouped transfers have no
+    # axis of inputs: what they read goes together with what they make, and that is zero at its next reader.
     for transfer in coupling.transfers:
         if transfer.in_axis is not None:
             ids = coupling.axes[transfer.weight][transfer.in_axis]
