@@ -54,7 +54,7 @@ ENV EIGENPRESS_DATA_DIR=/data
 VOLUME /data
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from service.doorbell import Doorbell; from service.settings import Settings; raise SystemExit(not Doorbell(Settings().broker_url).reachable())"]
+    CMD ["python", "-c", "from service.job_notifier import JobNotifier; from service.settings import Settings; raise SystemExit(not JobNotifier(Settings().broker_url).reachable())"]
 CMD ["eigenpress", "worker", "--queues", "cpu"]
 
 FROM deps-worker-cuda AS worker-cuda
@@ -67,5 +67,5 @@ ENV EIGENPRESS_DATA_DIR=/data
 VOLUME /data
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from service.doorbell import Doorbell; from service.settings import Settings; raise SystemExit(not Doorbell(Settings().broker_url).reachable())"]
+    CMD ["python", "-c", "from service.job_notifier import JobNotifier; from service.settings import Settings; raise SystemExit(not JobNotifier(Settings().broker_url).reachable())"]
 CMD ["eigenpress", "worker", "--queues", "gpu,cpu"]

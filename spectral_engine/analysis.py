@@ -15,15 +15,15 @@ from pydantic import ValidationError
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
-from spectral_engine.data_check import check
+from spectral_engine.data_check import check, dry_run
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.prune.options import Prune
-from spectral_engine.onnx_io.load import load_model
-from spectral_engine.onnx_io.source import Source, as_source, source_bytes, source_sha256
+from spectral_engine.onnx_io.source import Source, as_source
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -33,6 +33,9 @@ from spectral_engine.records.analysis import (
     Port,
 )
 from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.limit import Limit
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -51,20 +54,38 @@ def analyze(
     batch_size: int | None = None,
     min_nodes: int | None = None,
     data: str | Path | None = None,
+    recipe: Recipe | dict[str, Any] | str | None = None,
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
     With a `target`, it says too whether narrowing can meet it; with `data`, what these mean beside the model, as
-    `check` does. Raises ModelInvalid or UnsupportedOperator, and what `check` raises.
+    `check` does; with a `recipe` too, what they mean to a job of this recipe, as `dry_run` does. Raises ModelInvalid or
+    UnsupportedOperator, and what `check` or `dry_run` raises.
     """
+    asked = None if recipe is None else Recipe.parse(recipe)
+    if asked is not None:
+        if data is None:
+            raise InvalidRequest("a recipe is looked at beside data", pointer="#/recipe")
+        batch_size = batch_size or asked.training.batch_size
+        min_nodes = min_nodes or asked.prune.min_nodes
     with unforeseen(lambda: "analysing the model"):
         found = _analyze(as_source(model), target, batch_size, min_nodes)
     if data is None:
         return found
-    told = check(model, data, label=label, preprocessing=preprocessing, labels=labels)
+    look = check if asked is None else dry_run
+    told = look(
+        model,
+        data,
+        asked,
+        label=label,
+        preprocessing=preprocessing,
+        labels=labels,
+        seen_by_original=seen_by_original,
+    )
     return found.model_copy(update={"data": told})
 
 
@@ -74,20 +95,21 @@ def _analyze(
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    module = OnnxModule(load_model(source))
-    coupling = couple(module).in_file(source_bytes(source))
+    original = OpenedModel(source)
+    module = original.module()
+    coupling = couple(module).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
-    def watch(limit: float) -> LatencyProbe:
+    def watch(limit: Limit) -> LatencyProbe:
         feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
-        return LatencyProbe(source, coupling, least, limit, feeds)
+        return LatencyProbe(original, coupling, least, limit, feeds)
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
-        model_sha256=source_sha256(source),
+        model_sha256=original.sha256,
         opset=module.model.opset_imports.get("", 0),
         graph_nodes=len(module.nodes),
         operators=dict(Counter(node.op_type for node in module.nodes)),
@@ -150,7 +172,7 @@ def _feasible(
     target: Target | dict[str, Any],
     start: Cost,
     floor: Cost,
-    watch: Callable[[float], LatencyProbe],
+    watch: Callable[[Limit], LatencyProbe],
 ) -> Feasibility:
     try:
         asked = target if isinstance(target, Target) else Target.model_validate(target)

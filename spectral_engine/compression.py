@@ -20,6 +20,7 @@ from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.progress import OnProgress, ignore
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.unforeseen import unforeseen
 from spectral_engine.work_dir import WorkDir
@@ -37,18 +38,28 @@ def compress(
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> Result:
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
     `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file, or images: a folder, .zip or .tar.
     With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
-    gives the same result.
+    gives the same result. `label`, `preprocessing`, `labels` and `seen_by_original` are what is known of the data; what
+    the recipe says wins over it.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
     """
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
-        job = prepare(model, data, asked, label=label, preprocessing=preprocessing, labels=labels)
+        job = prepare(
+            model,
+            data,
+            asked,
+            label=label,
+            preprocessing=preprocessing,
+            labels=labels,
+            seen_by_original=seen_by_original,
+        )
         job.objective.refuse_untrainable()
         return _compress(job, tell, work_dir)
 
@@ -75,9 +86,8 @@ def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result
         if nothing_keeps_the_floor(job, built[first_way:]):
             run.keep_original()
     seconds = time.time() - started
-    files = [item.path for item in built]
     tell("verifying", TRAINING_ENDS)
-    report = build_report(Finished(job, planned, run, files, baseline, memory, started, seconds))
+    report = build_report(Finished(job, planned, run, baseline, memory, started, seconds))
     tell("reporting", 1.0)
     candidates = (
         Candidate(entry, item.path, item.external, folder)
@@ -95,7 +105,7 @@ def nothing_keeps_the_floor(job: PreparedJob, built: Sequence[Built]) -> bool:
     floor = target.max_metric_drop
     if floor is None or target.narrowing or target.density is not None:
         return False
-    return all(evaluation.validation_drop(item.path).interval.low > floor for item in built)
+    return all(evaluation.validation_drop(item.opened).interval.low > floor for item in built)
 
 
 def may_go_gently(recipe: Recipe) -> bool:

@@ -1,4 +1,4 @@
-"""`check`: what a data set means beside a model, found out and told before anything trains."""
+"""`check` and `dry_run`: what a data set means beside a model, found out and told before anything trains."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.planning import refuse_infeasible
 from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.unforeseen import unforeseen
 
@@ -22,18 +24,57 @@ def check(
     label: str | None = None,
     preprocessing: dict[str, Any] | None = None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> DataCheck:
     """Say how a data set is read and what it means; nothing trains, and held-out rows stay unread.
 
-    Raises the EngineError with which `compress` would stop.
+    Raises the EngineError with which `compress` would stop, but for its target, which is not looked at.
     """
     asked = Recipe.parse(recipe)
     # Whether a floor can be judged is told, not raised: this is the place to look at it.
     bare = asked.model_copy(update={"target": Target()})
     with unforeseen(lambda: "checking the data"):
         return _told(
-            prepare(model, data, bare, label=label, preprocessing=preprocessing, labels=labels)
+            prepare(
+                model,
+                data,
+                bare,
+                label=label,
+                preprocessing=preprocessing,
+                labels=labels,
+                seen_by_original=seen_by_original,
+            )
         )
+
+
+def dry_run(
+    model: str | Path | bytes,
+    data: str | Path,
+    recipe: Recipe | dict[str, Any] | str | None = None,
+    *,
+    label: str | None = None,
+    preprocessing: dict[str, Any] | None = None,
+    labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
+) -> DataCheck:
+    """Go the way of `compress` up to its training, target included, and say what the data mean to it.
+
+    Raises the EngineError with which `compress` would stop before it trains.
+    """
+    asked = Recipe.parse(recipe)
+    with unforeseen(lambda: "checking the job"):
+        job = prepare(
+            model,
+            data,
+            asked,
+            label=label,
+            preprocessing=preprocessing,
+            labels=labels,
+            seen_by_original=seen_by_original,
+        )
+        job.objective.refuse_untrainable()
+        refuse_infeasible(job)
+        return _told(job)
 
 
 def _told(job: PreparedJob) -> DataCheck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +15,13 @@ from spectral_engine.cost.budget import (
     path_end,
 )
 from spectral_engine.cost.file_size import growth
-from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
+from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time, macs_in_time
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.methods.policy import policy_of
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
-from spectral_engine.onnx_io.source import source_bytes
 from spectral_engine.preparation.prepare import PreparedJob, first_rows
 from spectral_engine.preparation.provenance import provenance_of
 from spectral_engine.records.progress import OnProgress
@@ -41,9 +40,7 @@ def plan(
     job: PreparedJob, folder: Path, on_progress: OnProgress, *, resumable: bool = True
 ) -> RunPlan:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
-    recipe, coupling = job.recipe, job.coupling
-    if recipe.target.max_bytes is not None:
-        coupling = coupling.in_file(source_bytes(job.original))
+    recipe, coupling = job.recipe, counted(job)
     start = cost_of(coupling, ~coupling.alive())
     asked = asked_budget(recipe.target, start)
     provenance = provenance_of(job)
@@ -65,11 +62,30 @@ def plan(
         samples=first_rows(job.splits.validation, EXACTNESS_ROWS).inputs,
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
+        drop_to=job.evaluation.validation_drop_to,
         provenance=provenance,
         work_dir=folder,
         on_progress=on_progress,
         resumable=resumable,
     )
+
+
+def refuse_infeasible(job: PreparedJob) -> None:
+    """Raise the TargetInfeasible with which `plan` would stop."""
+    job = replace(job, coupling=counted(job))
+    start = cost_of(job.coupling, ~job.coupling.alive())
+    asked = asked_budget(job.recipe.target, start)
+    with tempfile.TemporaryDirectory(prefix="plan-") as place:
+        floor, _ = _narrowest(job, asked, provenance_of(job), Path(place))
+    if job.recipe.target.max_latency_ms is not None:
+        check_in_time(latency_probe(job), floor.macs)
+
+
+def counted(job: PreparedJob) -> Coupling:
+    """Return the coupling as the target counts: with the bytes of the file where these are limited."""
+    if job.recipe.target.max_bytes is None:
+        return job.coupling
+    return job.coupling.in_file(job.original.bytes)
 
 
 def _end(
@@ -82,16 +98,24 @@ def _end(
     resumable: bool,
 ) -> Budget:
     """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible."""
-    coupling, target = job.coupling, job.recipe.target
-    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
-    floor, added = cost_of(coupling, removable), 0
-    if target.max_bytes is not None:
-        added = growth(job.original, coupling, removable, provenance, folder)
-    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
-    if target.max_latency_ms is not None:
+    floor, added = _narrowest(job, asked, provenance, folder)
+    if job.recipe.target.max_latency_ms is not None:
         kept = folder / "in-time.json" if resumable else None
         asked = asked.also("macs", macs_in_time(latency_probe(job), floor.macs, kept))
     return path_end(asked, start, floor, added)
+
+
+def _narrowest(
+    job: PreparedJob, asked: Budget, provenance: dict[str, str], folder: Path
+) -> tuple[Cost, int]:
+    """Return what stays at least, and the bytes that its file has besides. Raises TargetInfeasible above the budget."""
+    coupling = job.coupling
+    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
+    floor, added = cost_of(coupling, removable), 0
+    if job.recipe.target.max_bytes is not None:
+        added = growth(job.original.graph, coupling, removable, provenance, folder)
+    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
+    return floor, added
 
 
 def latency_probe(job: PreparedJob) -> LatencyProbe:
@@ -125,7 +149,7 @@ def start_trainer(
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
     if job.objective.needs_teacher:
-        original = load(job.original).to(job.device)
+        original = job.original.module().to(job.device)
         objective = job.objective
         teacher = Teacher(original, objective.watch, feed, objective.by_row)
     module, coupling = normalized(job, feed)
@@ -137,7 +161,7 @@ def start_trainer(
 
 def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:
     """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
-    module = load(job.original)
+    module = job.original.module()
     found = normalize(module.to(job.device), job.coupling, feed)
     if found is None:
         return module, job.coupling

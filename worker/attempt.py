@@ -6,12 +6,25 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from worker.claimed import Claimed, Stores
+from service.store.datasets.records import DatasetRecord
+from service.store.jobs.error import JobError
+from worker.claims import Claimed, Stores
 from worker.engine_process import EngineProcess
 from worker.heartbeat import Heartbeat
-from worker.messages import Message
+from worker.messages import (
+    AnalysisTask,
+    Answer,
+    Compression,
+    Crashed,
+    DataOptions,
+    Done,
+    Failed,
+    Last,
+    Progressed,
+    Task,
+)
 from worker.options import Engines
 from worker.recorder import Recorder
 
@@ -25,8 +38,8 @@ class Ending:
     """Why an attempt ended, and what it brought."""
 
     reason: Reason
-    error: dict[str, Any] | None = None
-    summary: dict[str, Any] | None = None
+    error: JobError | None = None
+    done: Done | None = None
 
 
 class Attempt:
@@ -38,39 +51,35 @@ class Attempt:
         self._stores, self._claimed = stores, claimed
         self._heartbeat, self._draining = heartbeat, draining
         self._recorder = Recorder(stores, claimed)
-        self._last: Message = {}
+        self._last: Last | None = None
         self._started = time.monotonic()
 
     def run(self, engines: Engines, lock: int) -> Ending:
         """Run the engine; return how it ended."""
-        process = EngineProcess(self._request(engines), self._claimed.workspace.log, [lock])
+        process = EngineProcess(self._task(engines), self._claimed.workspace.log, [lock])
         try:
             return self._watch(process)
         finally:
             process.close()
 
-    def _request(self, engines: Engines) -> dict[str, Any]:
+    def _task(self, engines: Engines) -> Task:
         job, dataset, workspace = self._claimed.job, self._claimed.dataset, self._claimed.workspace
         model, data = workspace.prepare(self._stores.artifacts, self._claimed.model, dataset)
-        request: dict[str, Any] = {
-            "kind": job.kind,
-            "engine": engines.of(job.kind),
-            "model": str(model),
-        }
-        if dataset is None:
-            return request | job.recipe
-        said = {} if dataset.labels is None else {"labels": dataset.labels}
-        request |= {
-            "options": {"label": dataset.label, "preprocessing": dataset.preprocessing, **said},
-            "data": str(data),
-        }
+        engine, options = engines.of(job.kind), _options(dataset)
         if job.kind == "analysis":
-            return request | job.recipe
-        return request | {
-            "recipe": job.recipe,
-            "work_dir": str(workspace.checkpoints),
-            "output": str(workspace.output),
-        }
+            return AnalysisTask(
+                engine=engine, model=model, data=data, options=options, **job.recipe
+            )
+        assert data is not None  # the table has no compression without a data set
+        return Compression(
+            engine=engine,
+            model=model,
+            data=data,
+            options=options,
+            recipe=job.recipe,
+            work_dir=workspace.checkpoints,
+            output=workspace.output,
+        )
 
     def _watch(self, process: EngineProcess) -> Ending:
         while not process.ended:
@@ -84,12 +93,12 @@ class Attempt:
         self._recorder.flush()
         return self._judge(process.wait())
 
-    def _take(self, messages: list[Message]) -> None:
-        for message in messages:
-            if message["kind"] == "progress":
-                self._recorder.take(message)
+    def _take(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if isinstance(answer, Progressed):
+                self._recorder.take(answer)
             else:
-                self._last = message
+                self._last = answer
 
     def _reason_to_stop(self) -> Ending | None:
         if self._heartbeat.lost or self._recorder.lost:
@@ -99,24 +108,23 @@ class Attempt:
         limit = self._claimed.job.limits.get("max_runtime_seconds")
         if limit is not None and time.monotonic() - self._started > limit:
             detail = f"The job ran longer than its limit of {limit} seconds."
-            return Ending("error", {"code": "timeout", "detail": detail, "retryable": False})
+            return Ending("error", JobError(code="timeout", detail=detail))
         return Ending("drained") if self._draining() else None
 
     def _judge(self, exit_code: int) -> Ending:
         if self._recorder.lost:
             return Ending("lost")
-        if exit_code == 0 and self._last.get("kind") == "done":
-            return Ending("done", summary=self._last["summary"])
-        if exit_code == 0 and self._last.get("kind") == "error":
-            return Ending("error", self._last["error"])
+        if exit_code == 0 and isinstance(self._last, Done):
+            return Ending("done", done=self._last)
+        if exit_code == 0 and isinstance(self._last, Failed):
+            return Ending("error", self._last.error)
         if exit_code == KILLED:
             # Mostly the kernel kills so, when memory runs out. It may have been another's memory,
             # so that the job is worth another attempt.
             detail = "The engine was killed; most likely memory ran out."
-            return Ending("crash", {"code": "out-of-memory", "detail": detail, "retryable": False})
-        told = self._last.get("detail") or f"exit code {exit_code}"
-        detail = f"The engine crashed: {told}"
-        return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})
+            return Ending("crash", JobError(code="out-of-memory", detail=detail))
+        told = self._last.detail if isinstance(self._last, Crashed) else f"exit code {exit_code}"
+        return Ending("crash", internal(f"The engine crashed: {told}"))
 
     def usage(self) -> dict[str, float]:
         """Return what the attempt has cost. The pool process has run no other child."""
@@ -128,3 +136,12 @@ class Attempt:
         if self._claimed.job.queue == "gpu":
             usage["gpu_seconds"] = round(time.monotonic() - self._started, 3)
         return usage
+
+
+def internal(detail: str) -> JobError:
+    """Return the error of what nobody foresaw: another attempt may go better."""
+    return JobError(code="internal", detail=detail, retryable=True)
+
+
+def _options(dataset: DatasetRecord | None) -> DataOptions:
+    return DataOptions() if dataset is None else DataOptions.model_validate(dataset)

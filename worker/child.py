@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.lifeline import die_with_parent
-from worker.messages import Message, encode
+from service.processes.parent_death import die_with_parent
+from service.store.jobs.error import JobError
+from worker.messages import (
+    Analyzed,
+    Answer,
+    Assignment,
+    Compressed,
+    Compression,
+    Crashed,
+    Done,
+    Failed,
+    Progressed,
+    Task,
+)
+from worker.summary import summarize
 
 if TYPE_CHECKING:
     from spectral_engine.records.analysis import Analysis
     from spectral_engine.records.progress import Progress
     from spectral_engine.result import Result
+    from worker.messages import AnalysisTask
 
-REPORTS = ("report.json", "report.html", "report.csv")
 CRASHED = 70
 
 
@@ -33,55 +43,60 @@ class Pipe:
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._lock = threading.Lock()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Answer) -> None:
         """Send one message, whole."""
         with self._lock:
-            self._file.write(encode(message))
+            self._file.write(message.to_line())
 
     def progress(self, progress: Progress) -> None:
         """Pass the engine's progress on."""
-        self.send({"kind": "progress", **asdict(progress)})
+        self.send(Progressed.model_validate(progress))
 
 
 def main() -> int:
-    """Read a request from stdin, run it, tell the worker how it went."""
-    request = json.load(sys.stdin)
-    die_with_parent(parent=request["parent"])
+    """Read an assignment from stdin, carry it out, tell the worker how it went."""
+    assignment = Assignment.model_validate_json(sys.stdin.buffer.read())
+    die_with_parent(parent=assignment.parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pipe = Pipe(request["pipe"])
-    run = _analyze if request["kind"] == "analysis" else _compress
+    pipe = Pipe(assignment.pipe)
     try:
-        pipe.send({"kind": "done", "summary": run(request, pipe)})
+        pipe.send(_carry_out(assignment.task, pipe))
     except Exception as error:
         traceback.print_exc()
         known = _known_error(error)
         if known is None:
-            pipe.send({"kind": "crash", "detail": f"{type(error).__name__}: {error}"})
+            pipe.send(Crashed(detail=f"{type(error).__name__}: {error}"))
             return CRASHED
-        pipe.send({"kind": "error", "error": known})
+        pipe.send(Failed(error=known))
     return 0
 
 
-def _analyze(request: dict[str, Any], _: Pipe) -> dict[str, Any]:
-    engine = _load(request["engine"])
-    beside = {"data": request["data"], **request["options"]} if "data" in request else {}
-    analysis: Analysis = engine(
-        request["model"], request["target"], batch_size=request["batch_size"], **beside
+def _carry_out(task: Task, pipe: Pipe) -> Done:
+    return _compress(task, pipe) if isinstance(task, Compression) else _analyze(task)
+
+
+def _analyze(task: AnalysisTask) -> Analyzed:
+    beside: dict[str, Any] = {}
+    if task.data is not None:
+        beside = {"data": str(task.data), **task.options.arguments()}
+    if task.recipe is not None:
+        beside["recipe"] = task.recipe
+    analysis: Analysis = _load(task.engine)(
+        str(task.model), task.target, batch_size=task.batch_size, **beside
     )
-    return analysis.model_dump(mode="json")
+    return Analyzed(analysis=analysis.model_dump(mode="json"))
 
 
-def _compress(request: dict[str, Any], pipe: Pipe) -> dict[str, Any]:
-    engine = _load(request["engine"])
-    result: Result = engine(
-        request["model"],
-        request["data"],
-        request["recipe"],
+def _compress(task: Compression, pipe: Pipe) -> Compressed:
+    result: Result = _load(task.engine)(
+        str(task.model),
+        str(task.data),
+        task.recipe,
         pipe.progress,
-        Path(request["work_dir"]),
-        **request["options"],
+        task.work_dir,
+        **task.options.arguments(),
     )
-    return _save(result, Path(request["output"]))
+    return summarize(result, task.output)
 
 
 def _load(name: str) -> Callable[..., Any]:
@@ -90,38 +105,19 @@ def _load(name: str) -> Callable[..., Any]:
     return found
 
 
-def _save(result: Result, folder: Path) -> dict[str, Any]:
-    """Write the reports; return what the records are to say, and where the candidates lie."""
-    for name in REPORTS:
-        result.report.save(folder / name)
-    report = result.report.data
-    return {
-        "outcome": report.outcome,
-        "outcome_reason": report.outcome_reason,
-        "binding_constraint": report.binding_constraint,
-        "baseline": report.baseline.model_dump(mode="json"),
-        "candidates": [one.entry.model_dump(mode="json") for one in result.candidates],
-        "files": [
-            {"path": str(one.path), "external": [str(file) for file in one.external]}
-            for one in result.candidates
-        ],
-    }
-
-
-def _known_error(error: Exception) -> dict[str, object] | None:
+def _known_error(error: Exception) -> JobError | None:
     """Return the error that the job is to carry, or None for one that nobody foresaw."""
     from spectral_engine.errors import EngineError
 
     if isinstance(error, EngineError):
-        return error.to_json()
+        return JobError.model_validate(error.to_json())
     lacks_memory = (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
     )
     if lacks_memory:
-        detail = f"The engine ran out of memory: {error}"
-        return {"code": "out-of-memory", "detail": detail, "retryable": False}
+        return JobError(code="out-of-memory", detail=f"The engine ran out of memory: {error}")
     return None
 
 

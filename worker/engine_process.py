@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -10,23 +9,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from worker.messages import LineReader, Message
+from worker.messages import Answer, Assignment, LineReader, Task
 
 READ_BYTES = 1 << 16
 
 
 class EngineProcess:
-    """Runs `worker.child` on a request, and reads what it tells."""
+    """Runs `worker.child` on a task, and reads what it answers."""
 
-    def __init__(self, request: dict[str, Any], log: Path, keep_open: Sequence[int] = ()) -> None:
+    def __init__(self, task: Task, log: Path, keep_open: Sequence[int] = ()) -> None:
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
         self._lines = LineReader()
         self.ended = False
-        self.stopped_by_us = False
-        request = {**request, "pipe": writing, "parent": os.getpid()}
+        assignment = Assignment(task=task, pipe=writing, parent=os.getpid())
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker.child"],
@@ -38,22 +35,22 @@ class EngineProcess:
                 start_new_session=True,
             )
         os.close(writing)
-        self._send(request)
+        self._send(assignment)
 
-    def _send(self, request: dict[str, Any]) -> None:
+    def _send(self, assignment: Assignment) -> None:
         assert self._process.stdin is not None
         try:
             with self._process.stdin as stdin:
-                stdin.write(json.dumps(request).encode())
+                stdin.write(assignment.to_line())
         except BrokenPipeError:
             pass  # it died at once; its exit code tells
 
-    def messages(self, wait_seconds: float) -> list[Message]:
+    def messages(self, wait_seconds: float) -> list[Answer]:
         """Return what came within the time; sets `ended` when nothing can follow."""
         # Asked before the pipe is read: all that a process told is in the pipe when it has ended.
         gone = self._process.poll() is not None
         ready, _, _ = select.select([self._reading], [], [], wait_seconds)
-        found: list[Message] = []
+        found: list[Answer] = []
         while ready and not self.ended:
             try:
                 data = os.read(self._reading, READ_BYTES)
@@ -64,9 +61,8 @@ class EngineProcess:
         self.ended = self.ended or gone
         return found
 
-    def stop(self, grace_seconds: float) -> list[Message]:
+    def stop(self, grace_seconds: float) -> list[Answer]:
         """End the process, SIGTERM then SIGKILL; return what it had told before."""
-        self.stopped_by_us = True
         self._signal(signal.SIGTERM)
         try:
             self._process.wait(grace_seconds)

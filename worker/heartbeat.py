@@ -43,7 +43,7 @@ class Heartbeat:
         started = time.monotonic()
         with self._database.begin() as session:
             jobs = JobRepository(session)
-            lease = jobs.renew(self._job_id, self._fence, self._settings.lease_seconds)
+            lease = jobs.leases.renew(self._job_id, self._fence, self._settings.lease_seconds)
         if lease is None:
             self._lost = True
             return

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from celery import signals
 from celery.platforms import SecurityWarning
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
+from service.processes.embedded_broker import answers, embedded_broker
 from service.settings import Settings
 from service.store.database import Database
 from worker.app import make_app
 from worker.drain import drain_pool
-from worker.embedded import answers, embedded_broker
 from worker.logs import set_up_logging
 from worker.reaper import Reaper
 

@@ -1,50 +1,207 @@
-"""What the engine's process tells the worker: JSON objects, one a line.
+"""What a worker and its engine's process tell each other: one JSON object a line, each kind a class of its own.
 
-{"kind": "progress", …}   a `spectral_engine.records.progress.Progress`, as a dict
-{"kind": "done", "summary": {…}}
-{"kind": "error", "error": {"code", "detail", …}}
+The worker sends one `Assignment`. The engine's process answers with `Progressed` as often as it likes, and at last
+with one of `Compressed`, `Analyzed`, `Failed` and `Crashed`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-Message = dict[str, Any]
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from service.store.jobs.error import JobError
+from spectral_engine.records.progress import Stage
+
+log = logging.getLogger("eigenpress.worker")
 
 
-def encode(message: Message) -> bytes:
-    """Return a message as one line; numbers that JSON lacks become null, paths become texts."""
-    return json.dumps(_plain(message), allow_nan=False).encode() + b"\n"
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+# JSON and the records lack infinities and what is no number: they arrive as None.
+Number = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class Message(BaseModel):
+    """A part of what is told: unknown fields are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
+
+    def to_line(self) -> bytes:
+        """Return the message as one line."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+# What the worker asks for.
+
+ALWAYS = ("label", "preprocessing")  # arguments that every engine takes
+
+
+class DataOptions(Message):
+    """What was said of a data set when it was uploaded."""
+
+    label: str | None = None
+    preprocessing: dict[str, Any] | None = None
+    labels: dict[str, Any] | None = None
+    seen_by_original: bool | list[str] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as the engine takes them; of what else nothing is said, that is left to it."""
+        said = self.model_dump()
+        return {name: said[name] for name in said if name in ALWAYS or said[name] is not None}
+
+
+class Compression(Message):
+    """A model to compress; `engine` names the function that does it, as `module:function`."""
+
+    kind: Literal["compression"] = "compression"
+    engine: str
+    model: Path
+    data: Path
+    options: DataOptions
+    recipe: dict[str, Any]
+    work_dir: Path
+    output: Path
+
+
+class AnalysisTask(Message):
+    """A model to analyze, with or without data; `engine` names the function that does it."""
+
+    kind: Literal["analysis"] = "analysis"
+    engine: str
+    model: Path
+    data: Path | None = None
+    options: DataOptions = DataOptions()
+    target: dict[str, Any] | None
+    batch_size: int | None
+    recipe: dict[str, Any] | None = None
+
+
+Task = Annotated[Compression | AnalysisTask, Field(discriminator="kind")]
+
+
+class Assignment(Message):
+    """A task, the descriptor of the pipe to answer through, and the process that must not be outlived."""
+
+    task: Task
+    pipe: int
+    parent: int
+
+
+# What the engine's process answers.
+
+
+class AnnouncedCandidate(Message):
+    """`spectral_engine.records.progress.CandidateFile`, on its way."""
+
+    index: int
+    path: Path
+    nodes: int
+    params: int
+    macs: int
+    metric_name: str
+    validation_metric: Number
+    validation_drop: Number
+    within_budget: bool
+    external: tuple[Path, ...]
+
+
+class Progressed(Message):
+    """`spectral_engine.records.progress.Progress`, on its way."""
+
+    kind: Literal["progress"] = "progress"
+    stage: Stage
+    fraction: float
+    step: int
+    total_steps: int
+    eta_seconds: Number
+    message: str
+    metrics: dict[str, Number]
+    candidate: AnnouncedCandidate | None
+    warning: str | None
+
+
+class Measured(Message):
+    """What is recorded of a model: its sizes, its metric on validation rows, and on held-out rows where measured."""
+
+    nodes: int
+    params: int
+    macs: int
+    file_bytes: int
+    validation_metric: Number
+    metric: Number
+
+
+class FinalCandidate(Message):
+    """A candidate as the report has it, and where its files lie."""
+
+    path: Path
+    external: tuple[Path, ...]
+    measured: Measured
+    validation_drop: Number
+    drop: Number
+    chosen: bool
+
+
+class Compressed(Message):
+    """A compression that is done; its reports lie in the folder of the task."""
+
+    kind: Literal["compressed"] = "compressed"
+    outcome: str
+    outcome_reason: str
+    binding_constraint: str | None
+    metric_name: str
+    baseline: Measured
+    candidates: tuple[FinalCandidate, ...]
+
+
+class Analyzed(Message):
+    """An analysis that is done: `spectral_engine.records.analysis.Analysis`, as the records keep it."""
+
+    kind: Literal["analyzed"] = "analyzed"
+    analysis: dict[str, Any]
+
+
+class Failed(Message):
+    """An error that the engine foresaw."""
+
+    kind: Literal["error"] = "error"
+    error: JobError
+
+
+class Crashed(Message):
+    """An error that nobody foresaw; the process ends after it."""
+
+    kind: Literal["crash"] = "crash"
+    detail: str
+
+
+Done = Compressed | Analyzed
+Last = Done | Failed | Crashed
+Answer = Progressed | Last
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
 
 
 class LineReader:
-    """Puts lines together from the pieces in which a pipe delivers them."""
+    """Puts answers together from the pieces in which a pipe delivers them."""
 
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that `data` completes; a line that is no JSON is passed over."""
+    def feed(self, data: bytes) -> list[Answer]:
+        """Return the answers that `data` completes; a line that is none is passed over."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [message for line in lines if (message := _decode(line)) is not None]
+        return [answer for line in lines if (answer := _read(line)) is not None]
 
 
-def _decode(line: bytes) -> Message | None:
+def _read(line: bytes) -> Answer | None:
     try:
-        message = json.loads(line)
-    except ValueError:
+        return _ANSWER.validate_json(line)
+    except ValidationError as error:
+        log.warning("passed over what is no answer: %s", error)
         return None
-    return message if isinstance(message, dict) else None

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.database import Database
 from service.store.jobs.records import TERMINAL
@@ -28,16 +28,16 @@ class Reaper:
     """A thread that looks around every `reaper_seconds`, and says that its worker lives."""
 
     def __init__(
-        self, settings: Settings, database: Database, doorbell: JobNotifier, worker: str
+        self, settings: Settings, database: Database, notifier: JobNotifier, worker: str
     ) -> None:
         self._settings, self._database = settings, database
-        self._doorbell, self._worker = doorbell, worker
+        self._notifier, self._worker = notifier, worker
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            for step in (self.tell_alive, self.requeue, self.ring_again, self.sweep):
+            for step in (self.tell_alive, self.requeue, self.notify_again, self.sweep):
                 try:
                     step()
                 except Exception as error:
@@ -47,21 +47,21 @@ class Reaper:
 
     def tell_alive(self) -> None:
         """Let the API know that there is a worker."""
-        self._doorbell.tell_alive(self._worker, ALIVE_ROUNDS * self._settings.reaper_seconds)
+        self._notifier.tell_alive(self._worker, ALIVE_ROUNDS * self._settings.reaper_seconds)
 
     def requeue(self) -> list[str]:
         """Take back jobs whose lease has run out; return the ids of those that wait again."""
         with self._database.begin() as session:
             jobs = JobRepository(session)
-            requeued = jobs.requeue_expired(self._settings.max_attempts)
+            requeued = jobs.leases.requeue_expired(self._settings.max_attempts)
             waiting = [(job.id, job.queue) for job in jobs.get_many(requeued)]
         for job_id, queue in waiting:
             log.warning("%s: its worker was lost; it is queued again", job_id)
-            self._doorbell.ring(job_id, queue)
+            self._notifier.notify(job_id, queue)
         return requeued
 
-    def ring_again(self) -> None:
-        """Ring for jobs that wait while there are fewer messages than jobs."""
+    def notify_again(self) -> None:
+        """Notify of jobs that wait while there are fewer messages than jobs."""
         with self._database.read() as session:
             stale = JobRepository(session).stale_queued(self._settings.reaper_seconds)
         by_queue: dict[str, list[str]] = defaultdict(list)
@@ -69,9 +69,9 @@ class Reaper:
             by_queue[queue].append(job_id)
         for queue, job_ids in by_queue.items():
             # Jobs that wait because all workers are busy have their messages already.
-            missing = len(job_ids) - self._doorbell.pending(queue)
+            missing = len(job_ids) - self._notifier.pending(queue)
             for job_id in job_ids[: max(missing, 0)]:
-                self._doorbell.ring(job_id, queue)
+                self._notifier.notify(job_id, queue)
 
     def sweep(self) -> None:
         """Delete the scratch folders of jobs that have ended elsewhere."""
@@ -98,7 +98,7 @@ class Reaper:
         self._stopping.set()
         self._thread.join(self._settings.reaper_seconds)
         try:
-            self._doorbell.tell_gone(self._worker)
+            self._notifier.tell_gone(self._worker)
         except Exception as gone:
             log.debug("the broker is away: %s", gone)
 

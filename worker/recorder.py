@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from service.store.events.repository import EventRepository
 from service.store.jobs.repository import JobRepository
-from worker.candidates import announced_values, record_candidate, store_files
-from worker.claimed import Claimed, Stores
-from worker.messages import Message
+from worker.candidates import announced_facts, record_candidate, store_model
+from worker.claims import Claimed, Stores
+from worker.messages import AnnouncedCandidate, Progressed
 
-PROGRESS = ("fraction", "eta_seconds", "metrics")
-STEPS = ("step", "total_steps")
+
+@dataclass(frozen=True)
+class News:
+    """An event that is to be appended."""
+
+    type: str
+    data: dict[str, Any]
+    message: str = ""
+    level: str = "info"
 
 
 class Recorder:
@@ -21,20 +29,21 @@ class Recorder:
     def __init__(self, stores: Stores, claimed: Claimed) -> None:
         self.lost = False
         self._stores, self._claimed = stores, claimed
-        self._waiting: Message | None = None
+        self._waiting: Progressed | None = None
         self._stage: str | None = None
-        self._steps: dict[str, Any] = dict.fromkeys(STEPS)
+        self._step: int | None = None
+        self._total_steps: int | None = None
         self._told_percent = 0
         self._written = 0.0
 
-    def take(self, message: Message) -> None:
+    def take(self, told: Progressed) -> None:
         """Note progress: at once where it is more than a number, else when it is due."""
-        if message.get("candidate"):
-            self._candidate(message["candidate"])
-        if message.get("warning"):
-            self._tell("job.warning", "warn", str(message["warning"]), {})
-        self._waiting = message
-        if message["stage"] != self._stage:
+        if told.candidate is not None:
+            self._record(told.candidate)
+        if told.warning:
+            self._tell(News("job.warning", {}, told.warning, "warn"))
+        self._waiting = told
+        if told.stage != self._stage:
             self.flush()
 
     def flush_if_due(self) -> None:
@@ -45,54 +54,60 @@ class Recorder:
 
     def flush(self) -> None:
         """Write the latest progress, if there is any."""
-        message, self._waiting = self._waiting, None
-        if message is None or self.lost:
+        told, self._waiting = self._waiting, None
+        if told is None or self.lost:
             return
-        progress = self._progress(message)
+        progress = self._progress(told)
         with self._stores.database.begin() as session:
-            jobs = JobRepository(session)
-            if not jobs.progress(self._claimed.id, self._claimed.fence, message["stage"], progress):
+            leases = JobRepository(session).leases
+            if not leases.progress(self._claimed.id, self._claimed.fence, told.stage, progress):
                 self.lost = True
                 return
-            for event in self._news(message, progress):
-                EventRepository(session).append(self._claimed.id, *event)
+            events = EventRepository(session)
+            for news in self._news(told, progress):
+                events.append(self._claimed.id, news.type, news.level, news.message, news.data)
         self._written = time.monotonic()
 
-    def _progress(self, message: Message) -> dict[str, Any]:
-        """Return what is recorded of a message; a stage without steps leaves the step where it was."""
-        if message["total_steps"]:
-            self._steps = {key: message[key] for key in STEPS}
-        return {key: message[key] for key in PROGRESS} | self._steps
+    def _progress(self, told: Progressed) -> dict[str, Any]:
+        """Return what is recorded of progress; a stage without steps leaves the step where it was."""
+        if told.total_steps:
+            self._step, self._total_steps = told.step, told.total_steps
+        return {
+            "fraction": told.fraction,
+            "eta_seconds": told.eta_seconds,
+            "metrics": told.metrics,
+            "step": self._step,
+            "total_steps": self._total_steps,
+        }
 
-    def _news(
-        self, message: Message, progress: dict[str, Any]
-    ) -> list[tuple[str, str, str, dict[str, Any]]]:
+    def _news(self, told: Progressed, progress: dict[str, Any]) -> list[News]:
         news = []
-        if message["stage"] != self._stage:
-            data = {"stage": message["stage"], "from": self._stage}
-            news.append(("job.stage_changed", "info", message["stage"], data))
-            self._stage = message["stage"]
-        percent = int(100 * progress["fraction"])
-        if percent > self._told_percent or message["message"]:
-            data = {"stage": message["stage"], **progress}
-            news.append(("job.progress", "info", message["message"], data))
+        if told.stage != self._stage:
+            data = {"stage": told.stage, "from": self._stage}
+            news.append(News("job.stage_changed", data, told.stage))
+            self._stage = told.stage
+        percent = int(100 * told.fraction)
+        if percent > self._told_percent or told.message:
+            news.append(News("job.progress", {"stage": told.stage, **progress}, told.message))
             self._told_percent = percent
-        if message["metrics"]:
-            data = {"step": message["step"], **message["metrics"]}
-            news.append(("job.metrics", "info", "", data))
+        if told.metrics:
+            news.append(News("job.metrics", {"step": told.step, **told.metrics}))
         return news
 
-    def _candidate(self, candidate: dict[str, Any]) -> None:
-        values = store_files(self._stores.artifacts, candidate) | announced_values(candidate)
+    def _record(self, candidate: AnnouncedCandidate) -> None:
+        model = store_model(self._stores.artifacts, candidate)
+        facts = announced_facts(candidate)
         with self._stores.database.begin() as session:
-            if not JobRepository(session).holds(self._claimed.id, self._claimed.fence):
+            if not JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence):
                 self.lost = True
                 return
-            record_candidate(session, self._claimed.id, candidate["index"], **values)
+            record_candidate(session, self._claimed.id, candidate.index, model, facts)
 
-    def _tell(self, kind: str, level: str, message: str, data: dict[str, Any]) -> None:
+    def _tell(self, news: News) -> None:
         with self._stores.database.begin() as session:
-            if not JobRepository(session).holds(self._claimed.id, self._claimed.fence):
+            if not JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence):
                 self.lost = True
                 return
-            EventRepository(session).append(self._claimed.id, kind, level, message, data)
+            EventRepository(session).append(
+                self._claimed.id, news.type, news.level, news.message, news.data
+            )

@@ -7,14 +7,14 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
 from service.store.jobs.records import TERMINAL
 from service.store.jobs.repository import JobRepository
-from worker.attempt import Attempt, Ending
-from worker.claimed import Claimed, Stores, claim_next
+from worker.attempt import Attempt, Ending, internal
+from worker.claims import Claimed, Stores, claim_next
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat
 from worker.options import Engines, WorkerOptions
@@ -30,12 +30,12 @@ class Runner:
     def __init__(
         self,
         stores: Stores,
-        doorbell: JobNotifier,
+        notifier: JobNotifier,
         drain: Drain,
         engines: Engines,
         queues: Sequence[str],
     ) -> None:
-        self._stores, self._doorbell, self._drain = stores, doorbell, drain
+        self._stores, self._notifier, self._drain = stores, notifier, drain
         self._engines, self._queues = engines, queues
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -46,8 +46,8 @@ class Runner:
         stores = Stores(
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
-        doorbell = JobNotifier(settings.broker_url, settings.broker_url_file)
-        return cls(stores, doorbell, drain, options.engines, options.queues)
+        notifier = JobNotifier(settings.broker_url, settings.broker_url_file)
+        return cls(stores, notifier, drain, options.engines, options.queues)
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
@@ -62,7 +62,7 @@ class Runner:
             status = self._run(claimed, heartbeat)
         log.info("%s: %s", claimed.id, status or "lease lost")
         if status == "queued":
-            self._doorbell.ring(claimed.id, claimed.job.queue)
+            self._notifier.notify(claimed.id, claimed.job.queue)
         return claimed.id
 
     def _run(self, claimed: Claimed, heartbeat: Heartbeat) -> str | None:
@@ -76,21 +76,23 @@ class Runner:
                     claimed.workspace.remove()
                 return status
         except WorkspaceBusyError:
-            return self._conclude(claimed, _internal("Another process is at work on the job."), {})
+            busy = internal("Another process is at work on the job.")
+            return self._conclude(claimed, Ending("crash", busy), {})
         except Exception as error:
             log.exception("%s: could not be run", claimed.id)
-            return self._conclude(claimed, _internal(f"{type(error).__name__}: {error}"), {})
+            unforeseen = internal(f"{type(error).__name__}: {error}")
+            return self._conclude(claimed, Ending("crash", unforeseen), {})
 
     def _conclude(self, claimed: Claimed, ending: Ending, usage: Mapping[str, float]) -> str | None:
         """Write the end of an attempt under the lease; return the job's status, None if lost."""
         if ending.reason == "lost":
             return None
-        if ending.summary is not None:
-            done = finish(self._stores, claimed, ending.summary, usage)
-            return "succeeded" if done else None
+        if ending.done is not None:
+            written = finish(self._stores, claimed, ending.done, usage)
+            return "succeeded" if written else None
         with self._stores.database.begin() as session:
             jobs = JobRepository(session)
-            held = jobs.add_usage(claimed.id, claimed.fence, usage)
+            held = jobs.leases.add_usage(claimed.id, claimed.fence, usage)
             if not (held and self._write(jobs, claimed, ending)):
                 return None
             return jobs.status(claimed.id)
@@ -98,14 +100,10 @@ class Runner:
     def _write(self, jobs: JobRepository, claimed: Claimed, ending: Ending) -> bool:
         key = claimed.id, claimed.fence
         if ending.reason == "cancelled":
-            return jobs.finish(*key, "cancelled")
+            return jobs.leases.finish(*key, "cancelled")
         if ending.reason == "drained":
-            return jobs.release(*key)
+            return jobs.leases.release(*key)
         assert ending.error is not None
         if ending.reason == "crash":
-            return jobs.retry(*key, self._stores.settings.max_attempts, ending.error)
-        return jobs.finish(*key, "failed", error=ending.error)
-
-
-def _internal(detail: str) -> Ending:
-    return Ending("crash", {"code": "internal", "detail": detail, "retryable": True})
+            return jobs.leases.retry(*key, self._stores.settings.max_attempts, ending.error)
+        return jobs.leases.finish(*key, "failed", error=ending.error)

@@ -7,9 +7,9 @@ from typing import Any
 
 from celery import shared_task, signals
 
+from service.processes.parent_death import die_with_parent
 from service.settings import Settings
 from worker.drain import Drain
-from worker.lifeline import die_with_parent
 from worker.logs import set_up_logging
 
 log = logging.getLogger("eigenpress.worker")

@@ -1,10 +1,11 @@
 """Rows that the original has seen: is it found, and is what the report says of the drop true?
 
-    python -m benchmarks.seen_rows [--parts signs drops] [--seeds 2] [--minutes 30]
+    python -m benchmarks.seen_rows [--parts signs drops convolutions] [--seeds 2] [--minutes 30]
 
 signs: nets trained in six ways on rows of nine data sets; either these rows or unseen ones are handed over, and
 nothing is said. How often is a sign found?
 drops: whole jobs with `seen_by_original: true`; the true drop of every candidate is measured on rows that nobody saw.
+convolutions: both for residual and plain convolutional nets, batch norm kept or folded into the weights.
 A run that was stopped goes on where it stood.
 """
 
@@ -13,10 +14,10 @@ import time
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.seen_rows import drops, signs
+from benchmarks.seen_rows import convolutions, drops, signs
 
-PARTS = {"signs": signs, "drops": drops}
-KEY = ("part", "data", "rows", "times", "style", "seed")
+PARTS = {"signs": signs, "drops": drops, "convolutions": convolutions}
+KEY = ("part", "data", "rows", "times", "style", "norm", "seed")
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:

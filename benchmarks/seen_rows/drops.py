@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import spectral_engine as se
-from benchmarks.seen_rows.nets import STYLES, case
+from benchmarks.seen_rows.nets import STYLES, Case, case
 from benchmarks.seen_rows.signs import accuracy
 
 DATA = ("fashion_mnist", "digits", "letter", "satellite", "adult", "spam", "mnist")
@@ -35,28 +35,35 @@ def measure(setting: dict[str, Any]) -> dict[str, Any] | None:
     made = case(setting["data"], style, setting["rows"], 1, seed)
     if made is None:
         return None
+    return setting | job(made, _recipe(seed))
+
+
+def job(made: Case, recipe: se.Recipe) -> dict[str, Any]:
+    """Run one job on the rows that the original saw; return what it says, and the truth on the rest."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.npz"
         np.savez(data, x=made.seen[0], y=made.seen[1])
         started = time.perf_counter()
-        result = se.compress(made.model, data, _recipe(seed))
+        result = se.compress(made.model, data, recipe)
         seconds = time.perf_counter() - started
         before = accuracy(made.model, *made.rest)
         truths = [before - accuracy(c.path, *made.rest) for c in result.candidates]
     report = result.report.data
     assert report.baseline.metric is not None
     return {
-        **setting,
-        "floor": FLOOR,
+        "floor": recipe.target.max_metric_drop,
+        "max_macs": recipe.target.max_macs,
         "accuracy_seen": report.baseline.metric.value,
         "accuracy_unseen": before,
         "held_out": report.baseline.metric.rows,
         "outcome": report.outcome,
         "decided_by": report.seen_rows.decided_by if report.seen_rows else None,
-        "chosen": int(report.chosen.split("-")[1]) - 1,
+        "doubt": report.seen_rows.doubt if report.seen_rows else None,
+        "chosen": [entry.id for entry in report.candidates].index(report.chosen),
         "told_overstated": any("overstated" in warning for warning in report.warnings),
         "stand_in": report.seen_rows.stand_in if report.seen_rows else None,
         "allowance": report.seen_rows.allowance if report.seen_rows else None,
+        "macs": report.baseline.macs,
         "candidates": [
             _figures(entry, truth) for entry, truth in zip(report.candidates, truths, strict=True)
         ],
@@ -79,9 +86,11 @@ def _figures(entry: Any, truth: float) -> dict[str, Any]:
     rehearsed = entry.rehearsed
     return {
         "nodes": entry.measurement.nodes,
+        "macs": entry.measurement.macs,
         "true": truth,
         "measured": entry.drop.value,
         "rehearsed": None if rehearsed is None else rehearsed.drop,
         "bound": None if rehearsed is None else rehearsed.upper_bound,
+        "stated": None if entry.floor_test is None else entry.floor_test.upper_bound,
         "meets_target": entry.meets_target,
     }

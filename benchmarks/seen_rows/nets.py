@@ -53,7 +53,7 @@ class Case:
 
 def case(data: str, style: Style, rows: int, times: int, seed: int) -> Case | None:
     """Train a net on `times` as many rows as are handed over; None where the data set is too small for that."""
-    x, y = _rows(data)
+    x, y = labelled_rows(data)
     if (times + 1) * rows + 100 > len(y):
         return None
     order = np.random.default_rng([seed, rows]).permutation(len(y))
@@ -67,7 +67,8 @@ def case(data: str, style: Style, rows: int, times: int, seed: int) -> Case | No
     return Case(file.getvalue(), *((x[part], y[part]) for part in parts))
 
 
-def _rows(data: str) -> tuple[np.ndarray, np.ndarray]:
+def labelled_rows(data: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return all rows of a data set, inputs flat [rows, columns] and unscaled, and their classes."""
     if data in BUNDLED:
         found = BUNDLED[data]()
         return found.data.astype(np.float32), found.target.astype(np.int64)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.seen_rows.nets import STYLES, Case, case
+from benchmarks.seen_rows.nets import STYLES, case
 from spectral_engine.data.split import Split
 from spectral_engine.judging.seen_rows.signs import memory_sign
+from spectral_engine.measure.memory import SURENESS
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.recipe import Recipe
@@ -54,24 +55,25 @@ def measure(setting: dict[str, Any]) -> dict[str, Any] | None:
         "chosen_on": setting["data"] in CHOSEN_ON,
         "accuracy_seen": known,
         "accuracy_unseen": new,
-        "seen": _look(made, made.seen, setting["seed"]),
-        "unseen": _look(made, made.unseen, setting["seed"]),
+        "seen": look(made.model, made.seen, setting["seed"]),
+        "unseen": look(made.model, made.unseen, setting["seed"]),
     }
 
 
-def _look(made: Case, rows: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
+def look(model: bytes, rows: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
+    """Look for the sign of memory on these rows, as a job would."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.npz"
         np.savez(data, x=rows[0], y=rows[1])
         recipe = Recipe(seed=seed, allow_poor_original=True)
-        setup = prepare(made.model, data, recipe, label=None, preprocessing=None)
+        setup = prepare(model, data, recipe, label=None, preprocessing=None)
         started = time.perf_counter()
         sign = memory_sign(setup, None)
     if sign is None:
-        return {"found": False, "looked": False}
+        return {"found": False, "looked": False, "sureness": SURENESS}
     return {
         "found": sign.found, "looked": True, "place": sign.place, "error": sign.error,
-        "temperature": sign.temperature,
+        "temperature": sign.temperature, "sureness": SURENESS,
         "learned": sign.learned, "forgotten": sign.forgotten,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip

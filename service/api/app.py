@@ -9,8 +9,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import openapi
+from service.api import document, operations
 from service.api.analyses.endpoints import router as analyses
+from service.api.batch_reader import BatchReader
 from service.api.body_limit import BodyLimit
 from service.api.candidates.endpoints import router as candidates
 from service.api.context import Context
@@ -19,14 +20,13 @@ from service.api.events.endpoints import router as events
 from service.api.health.endpoints import router as health
 from service.api.health.service import count_jobs
 from service.api.jobs.endpoints import router as jobs
-from service.api.jobs.reader import BatchReader
 from service.api.jobs.service import read_many
 from service.api.middleware import RequestContext
 from service.api.models.endpoints import router as models
+from service.api.problem_pages import router as problem_pages
 from service.api.problems import handlers
-from service.api.problems.pages import router as problem_pages
 from service.api.reports.endpoints import router as reports
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("eigenpress"),
         description=DESCRIPTION,
         lifespan=_lifespan,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=operations.operation_id,
         redirect_slashes=False,
         redoc_url=None,
     )
@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     handlers.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    openapi.install(app)
+    document.install(app)
     return app
 
 
@@ -68,7 +68,7 @@ def make_context(settings: Settings) -> Context:
         database=database,
         job_reader=BatchReader(partial(read_many, database)),
         artifacts=ArtifactStore(settings.artifacts_url),
-        doorbell=JobNotifier(settings.broker_url, settings.broker_url_file),
+        notifier=JobNotifier(settings.broker_url, settings.broker_url_file),
     )
     context.metrics.watch_jobs(lambda: count_jobs(context))
     return context

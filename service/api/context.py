@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from service.api.health.metrics import Metrics
-from service.api.jobs.reader import BatchReader
-from service.doorbell import JobNotifier
+from service.api.batch_reader import BatchReader
+from service.api.metrics import Metrics
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore
 from service.store.database import Database
@@ -32,7 +32,7 @@ class Context:
     settings: Settings
     database: Database
     artifacts: ArtifactStore
-    doorbell: JobNotifier
+    notifier: JobNotifier
     job_reader: BatchReader[ReadJob]
     metrics: Metrics = field(default_factory=Metrics)
     closing: bool = False
@@ -48,4 +48,4 @@ def current(request: Request) -> Context:
     return context
 
 
-Here = Annotated[Context, Depends(current)]
+ContextDep = Annotated[Context, Depends(current)]

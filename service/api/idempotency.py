@@ -42,7 +42,7 @@ Key = Annotated[str | None, Depends(read_key)]
 
 
 def once(
-    here: Context, key: str | None, operation: str, payload: dict[str, Any], make: Make
+    context: Context, key: str | None, operation: str, payload: dict[str, Any], make: Make
 ) -> tuple[dict[str, Any], bool]:
     """Return what `make` returns, and False; or what it returned under this key before, and True.
 
@@ -50,18 +50,18 @@ def once(
     other. Raises IdempotencyKeyReused when the key came with another payload.
     """
     if key is None:
-        with here.database.begin() as session:
+        with context.database.begin() as session:
             return make(session), False
     fingerprint = hashlib.sha256(encode([operation, payload])).hexdigest()
     try:
-        return _once(here, key, fingerprint, make)
+        return _once(context, key, fingerprint, make)
     except IntegrityError:
         # The same request came twice at the same time, and the other one was first.
-        return _once(here, key, fingerprint, make)
+        return _once(context, key, fingerprint, make)
 
 
-def _once(here: Context, key: str, fingerprint: str, make: Make) -> tuple[dict[str, Any], bool]:
-    with here.database.begin() as session:
+def _once(context: Context, key: str, fingerprint: str, make: Make) -> tuple[dict[str, Any], bool]:
+    with context.database.begin() as session:
         kept = IdempotencyRepository(session)
         earlier = kept.get(key)
         if earlier is None:

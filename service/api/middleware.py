@@ -10,7 +10,7 @@ import uuid
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.health.metrics import Metrics
+from service.api.metrics import Metrics
 from service.api.problems.render import problem_response
 
 log = logging.getLogger("eigenpress.api")

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 Item = TypeVar("Item")
 
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})  # states that do not change any more
+
 
 class Request(BaseModel):
     """A body that a client sends: unknown fields and numbers that JSON lacks are refused."""

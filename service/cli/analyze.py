@@ -12,6 +12,7 @@ from service.cli.compress import AsJson, ModelFile
 from service.cli.output import Exit, client_errors, engine_errors
 from service.cli.progress import StageBar
 from service.cli.remote import External, connect, uploading
+from service.cli.target_options import given_target
 
 if TYPE_CHECKING:
     from spectral_engine.records.analysis import Analysis
@@ -28,15 +29,12 @@ Data = Annotated[
 
 
 def analyze(
+    context: typer.Context,
     model: ModelFile,
-    max_macs: options.MaxMacs = None,
-    max_params: options.MaxParams = None,
-    max_bytes: options.MaxBytes = None,
-    max_latency_ms: options.MaxLatency = None,
-    keep_nodes: options.KeepNodes = None,
     data: Data = None,
     label: options.Label = None,
     labels: options.Labels = None,
+    seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     server: Server = None,
     external: External = None,
@@ -46,17 +44,11 @@ def analyze(
 
     With a target, say whether narrowing can meet it; ends with 3 where it cannot. With data, say what they mean.
     """
-    asked = {
-        "max_macs": max_macs,
-        "max_params": max_params,
-        "max_bytes": max_bytes,
-        "max_latency_ms": max_latency_ms,
-        "keep_nodes": keep_nodes,
-    }
-    target = {name: value for name, value in asked.items() if value is not None} or None
+    target = given_target(context) or None
     said = {
         "label": label,
         "labels": options.read_labels(labels, as_json),
+        "seen_by_original": options.read_seen(seen_by_original),
         "preprocessing": options.read_preprocessing(preprocessing, as_json),
     }
     analysis = (

@@ -16,6 +16,7 @@ def check(
     label: options.Label = None,
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
+    seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,6 +33,7 @@ def check(
         seed=None,
         labels=labels,
         allow_poor_original=allow_poor_original,
+        seen_by_original=seen_by_original,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with engine_errors(as_json):

@@ -11,6 +11,7 @@ from service.cli import recipe_options as options
 from service.cli.output import Exit, engine_errors, exit_of, fail, print_json
 from service.cli.places import check_places
 from service.cli.progress import StageBar
+from service.cli.target_options import given_target
 
 if TYPE_CHECKING:
     from spectral_engine.records.progress import Progress
@@ -39,17 +40,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for
 
 
 def compress(
+    context: typer.Context,
     model: ModelFile,
     data: DataFile,
     output: Output,
     method: options.Method = None,
-    max_metric_drop: options.MaxMetricDrop = None,
-    max_macs: options.MaxMacs = None,
-    max_params: options.MaxParams = None,
-    max_bytes: options.MaxBytes = None,
-    max_latency_ms: options.MaxLatency = None,
-    keep_nodes: options.KeepNodes = None,
-    density: options.Density = None,
     epochs: options.Epochs = None,
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
@@ -66,20 +61,11 @@ def compress(
     Ends with 0 when the target is met, 3 when it is not (the best candidate is written all the same),
     2 for wrong use, 1 when it failed.
     """
-    targets = {
-        "max_metric_drop": max_metric_drop,
-        "max_macs": max_macs,
-        "max_params": max_params,
-        "max_bytes": max_bytes,
-        "max_latency_ms": max_latency_ms,
-        "keep_nodes": keep_nodes,
-        "density": density,
-    }
     asked = options.build_recipe(
         recipe,
         as_json=as_json,
         method=method,
-        target=targets,
+        target=given_target(context),
         epochs=epochs,
         seed=seed,
         labels=labels,

@@ -13,28 +13,32 @@ from service.cli.output import Exit, client_errors, exit_of, fail, print_json, s
 from service.cli.places import check_places
 from service.cli.progress import StageBar
 from service.cli.remote import LOCAL, External, connect, uploading
+from service.cli.target_options import given_target
 
 if TYPE_CHECKING:
     from service.api.events.schemas import JobEvent
+    from service.api.jobs.schemas import JobValidation
     from service.client import Job
 
 Server = Annotated[
     str, typer.Option(envvar="EIGENPRESS_SERVER", metavar="URL", help="Where the service is.")
 ]
+ValidateOnly = Annotated[
+    bool,
+    typer.Option(
+        "--validate-only",
+        help="Submit nothing; say what DATA mean to the job, or end with the error that it would fail with.",
+    ),
+]
+VALIDATION_SECONDS = 120.0
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
 
 
 def submit(
+    context: typer.Context,
     model: ModelFile,
     data: DataFile,
     method: options.Method = None,
-    max_metric_drop: options.MaxMetricDrop = None,
-    max_macs: options.MaxMacs = None,
-    max_params: options.MaxParams = None,
-    max_bytes: options.MaxBytes = None,
-    max_latency_ms: options.MaxLatency = None,
-    keep_nodes: options.KeepNodes = None,
-    density: options.Density = None,
     epochs: options.Epochs = None,
     seed: options.Seed = None,
     recipe: options.RecipeFile = None,
@@ -44,24 +48,16 @@ def submit(
     seen_by_original: options.SeenByOriginal = None,
     preprocessing: options.Preprocessing = None,
     external: External = None,
+    validate_only: ValidateOnly = False,
     server: Server = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Upload MODEL and DATA, submit a job, and print its id."""
-    targets = {
-        "max_metric_drop": max_metric_drop,
-        "max_macs": max_macs,
-        "max_params": max_params,
-        "max_bytes": max_bytes,
-        "max_latency_ms": max_latency_ms,
-        "keep_nodes": keep_nodes,
-        "density": density,
-    }
     asked = options.build_recipe(
         recipe,
         as_json=as_json,
         method=method,
-        target=targets,
+        target=given_target(context),
         epochs=epochs,
         seed=seed,
         labels=labels,
@@ -76,11 +72,31 @@ def submit(
         rows = client.datasets.create(
             data, label=label, preprocessing=pixels, on_bytes=uploading(bar, "uploading data")
         )
-        job = client.jobs.create(model=sent.id, dataset=rows.id, recipe=asked)
-    if as_json:
+        if not validate_only:
+            job = client.jobs.create(model=sent.id, dataset=rows.id, recipe=asked)
+        else:
+            bar.show("looking at the data", 0.0)
+            checked = client.jobs.validate(
+                model=sent.id, dataset=rows.id, recipe=asked, wait_seconds=VALIDATION_SECONDS
+            )
+    if validate_only:
+        _tell_checked(checked, as_json)
+    elif as_json:
         print_json(job.model_dump(mode="json"))
     else:
         typer.echo(job.id)
+
+
+def _tell_checked(checked: JobValidation, as_json: bool) -> None:
+    """Print what the data mean; ends with FAILED where no worker has looked at them."""
+    if checked.data is None:
+        detail = f"no worker has looked at the data within {VALIDATION_SECONDS:g} s; {checked.analysis} will say it"
+        unready = {"code": "result-not-ready", "detail": detail, "analysis": checked.analysis}
+        fail(detail, as_json=as_json, error=unready)
+    if as_json:
+        print_json(checked.model_dump(mode="json"))
+    else:
+        typer.echo(str(checked.data))
 
 
 def list_jobs(

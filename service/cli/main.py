@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli import analyze, check, compress, doctor, jobs, serve, settings_table, worker
+from service.cli.target_options import NarrowingCommand, TargetCommand
 
 app = typer.Typer(
     name="eigenpress",
@@ -21,15 +22,15 @@ HERE = "On this machine"
 SERVICE = "Run the service"
 REMOTE = "Use a running service"
 
-app.command(rich_help_panel=HERE)(compress.compress)
-app.command(rich_help_panel=HERE)(analyze.analyze)
+app.command(cls=TargetCommand, rich_help_panel=HERE)(compress.compress)
+app.command(cls=NarrowingCommand, rich_help_panel=HERE)(analyze.analyze)
 app.command(rich_help_panel=HERE)(check.check)
 app.command(rich_help_panel=HERE)(doctor.doctor)
 app.command(rich_help_panel=SERVICE)(serve.serve)
 app.command(rich_help_panel=SERVICE)(worker.worker)
 app.command(rich_help_panel=SERVICE)(worker.migrate)
 app.command(rich_help_panel=SERVICE)(settings_table.settings)
-app.command(rich_help_panel=REMOTE)(jobs.submit)
+app.command(cls=TargetCommand, rich_help_panel=REMOTE)(jobs.submit)
 app.command("jobs", rich_help_panel=REMOTE)(jobs.list_jobs)
 app.command(rich_help_panel=REMOTE)(jobs.watch)
 app.command(rich_help_panel=REMOTE)(jobs.cancel)

@@ -1,9 +1,9 @@
-"""The options that make a recipe: shared by `compress` and `submit`."""
+"""The options that make a recipe: those of the target are in `target_options`."""
 
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,63 +17,10 @@ if TYPE_CHECKING:
 PANEL = "Recipe"
 
 
-def _ratio(value: float | None) -> float | None:
-    if value is not None and not 0.0 < value <= 1.0:
-        raise typer.BadParameter(f"{value:g} is not a ratio of the baseline in (0, 1]")
-    return value
-
-
-def _ratio_option(text: str) -> Any:
-    return typer.Option(rich_help_panel=PANEL, callback=_ratio, metavar="R", help=text)
-
-
-def _amount(value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0.0):
-        raise typer.BadParameter(f"{value:g} is not a number above 0")
-    return value
-
-
-def _amount_option(text: str) -> Any:
-    return typer.Option(rich_help_panel=PANEL, callback=_amount, metavar="R|N", help=text)
-
-
-def _drop(value: str | None) -> str | None:
-    from spectral_engine.records.target import read_drop
-
-    if value is not None:
-        try:
-            read_drop(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-    return value
-
-
 Method = Annotated[
     str | None,
     typer.Option(rich_help_panel=PANEL, help="prune, retrain or sparse. [default: prune]"),
 ]
-MaxMetricDrop = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=PANEL,
-        callback=_drop,
-        metavar="X",
-        help="Most that the metric may get worse, in its own unit (0.01, 1pt or 1%: one point of accuracy). "
-        "[default: 0.01 where no target is given]",
-    ),
-]
-MaxMacs = Annotated[float | None, _ratio_option("Multiply-adds, of the baseline's.")]
-MaxParams = Annotated[float | None, _ratio_option("Parameters, of the baseline's.")]
-MaxBytes = Annotated[
-    float | None,
-    _amount_option("Bytes of the file: up to 1 of the baseline's, above 1 as many."),
-]
-MaxLatency = Annotated[
-    float | None,
-    _amount_option("Time of one row on one thread: up to 1 of the baseline's, above 1 in ms."),
-]
-KeepNodes = Annotated[float | None, _ratio_option("Prunable nodes that stay.")]
-Density = Annotated[float | None, _ratio_option("Links that stay (sparse). [default: 0.1]")]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
 Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
 RecipeFile = Annotated[
@@ -135,7 +82,7 @@ def build_recipe(
     *,
     as_json: bool,
     method: str | None,
-    target: dict[str, float | str | None],
+    target: Mapping[str, str],
     epochs: int | None,
     seed: int | None,
     labels: str | None = None,
@@ -153,7 +100,7 @@ def build_recipe(
     if allow_poor_original:
         body["allow_poor_original"] = True
     if seen_by_original is not None:
-        body["seen_by_original"] = _seen(seen_by_original)
+        body["seen_by_original"] = read_seen(seen_by_original)
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),
@@ -166,8 +113,10 @@ def build_recipe(
         wrong_recipe(error, as_json)
 
 
-def _seen(text: str) -> bool | list[str]:
-    """Read yes, no, or names of splits."""
+def read_seen(text: str | None) -> bool | list[str] | None:
+    """Read yes, no, or names of splits, given as --seen-by-original."""
+    if text is None:
+        return None
     said = {"yes": True, "true": True, "no": False, "false": False}.get(text.strip().lower())
     return [name.strip() for name in text.split(",")] if said is None else said
 

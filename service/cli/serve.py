@@ -116,7 +116,7 @@ def _with_broker(settings: Settings, running: ExitStack) -> Settings:
     """Start the embedded queue where no other is named."""
     if settings.broker_url is not None:
         return settings
-    from worker.embedded import BrokerUnavailableError, embedded_broker
+    from service.processes.embedded_broker import BrokerUnavailableError, embedded_broker
 
     try:
         url = running.enter_context(embedded_broker(settings))
@@ -126,7 +126,7 @@ def _with_broker(settings: Settings, running: ExitStack) -> Settings:
 
 
 def _start_worker(settings: Settings, concurrency: int) -> Any:
-    from service.cli.supervisor import Supervised
+    from service.processes.supervised import Supervised
 
     command = [sys.executable, "-m", "worker", "--queues", "cpu,gpu"]
     worker = Supervised(

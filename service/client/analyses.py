@@ -12,6 +12,7 @@ from service.api.analyses.schemas import ModelAnalysis
 from service.api.schemas import Page
 from service.client.transport import Transport
 from service.client.waiting import take_fields, wait_for_end, waiting
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 
 
@@ -54,19 +55,23 @@ class Analyses:
         dataset: str | None = None,
         target: Target | Mapping[str, Any] | None = None,
         batch_size: int | None = None,
+        recipe: Recipe | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Analysis:
-        """Ask for an analysis of an uploaded model, and of a data set beside it.
+        """Ask for an analysis of an uploaded model, and of a data set beside it, to a job of this recipe if given.
 
         Sent twice under one key it is still one.
         """
         if isinstance(target, Target):
             target = target.model_dump(mode="json")
+        if isinstance(recipe, Recipe):
+            recipe = recipe.model_dump(mode="json")
         body = {
             "model": model,
             "dataset": dataset,
             "target": None if target is None else dict(target),
             "batch_size": batch_size,
+            **({} if recipe is None else {"recipe": dict(recipe)}),
         }
         key = idempotency_key or str(uuid.uuid4())
         answer = self._transport.request(

@@ -13,6 +13,7 @@ from service.api.schemas import Page
 from service.client.files import OnBytes, download, upload
 from service.client.packing import as_one_file
 from service.client.transport import Transport
+from spectral_engine.records.rows import SeenByOriginal
 
 
 class Models:
@@ -68,6 +69,7 @@ class Datasets:
         label: str | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         labels: Mapping[str, Any] | None = None,
+        seen_by_original: SeenByOriginal | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_bytes: OnBytes | None = None,
@@ -80,6 +82,7 @@ class Datasets:
             "label": label,
             "preprocessing": _json(preprocessing),
             "labels": _json(labels),
+            "seen_by_original": None if seen_by_original is None else json.dumps(seen_by_original),
         }
         with as_one_file(file) as whole:
             answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,7 +19,7 @@ from service.api.schemas import Page
 from service.client.events import follow
 from service.client.files import beside, download
 from service.client.transport import Transport
-from service.client.waiting import take_fields, wait_for_end, waiting
+from service.client.waiting import LONG_POLL_SECONDS, take_fields, wait_for_end, waiting
 from spectral_engine.records.recipe import Recipe
 
 ReportFormat = Literal["json", "html", "csv"]
@@ -108,11 +110,30 @@ class Jobs:
         metadata: Mapping[str, str] | None = None,
         priority: int = 0,
         limits: Mapping[str, Any] | None = None,
+        wait_seconds: float = 20.0,
     ) -> JobValidation:
-        """Return the job as it would be executed, without submitting it."""
+        """Return the job as it would be executed and what its data mean to it, without submitting it.
+
+        Waits so long for a worker to look at the data, to the second; `status` is `pending` where none has by then.
+        Raises ApiError with the problem that the job would fail with.
+        """
         body = _body(model, dataset, recipe, metadata, priority, limits)
-        query = {"validate_only": "true"}
-        answer = self._transport.request("POST", "/v1/jobs", json=body, params=query)
+        until = time.monotonic() + wait_seconds
+        while True:
+            left = max(0.0, until - time.monotonic())
+            found = self._validate(body, ceil(min(left, LONG_POLL_SECONDS)))
+            if found.status != "pending" or time.monotonic() >= until:
+                return found
+
+    def _validate(self, body: Mapping[str, Any], wait_seconds: int) -> JobValidation:
+        answer = self._transport.request(
+            "POST",
+            "/v1/jobs",
+            json=body,
+            params={"validate_only": "true"},
+            headers={"Prefer": f"wait={wait_seconds}"},
+            timeout=self._transport.timeout + wait_seconds,
+        )
         return JobValidation.model_validate_json(answer.content)
 
     def get(self, job_id: str, *, wait_seconds: float = 0.0) -> Job:

@@ -67,22 +67,15 @@ class Budget:
         )
 
 
-def absolute(limit: float, baseline: float) -> float:
-    """Return a limit as an amount: up to 1 it is a share of the baseline's."""
-    return limit * baseline if limit <= 1 else limit
-
-
 def field_of(resource: str) -> str:
     """Return the target's field that limits a resource."""
     return "keep_nodes" if resource == "nodes" else f"max_{resource}"
 
 
 def asked_budget(target: Target, start: Cost) -> Budget:
-    """Turn the target's limits into absolute amounts: a number up to 1 is a ratio to the baseline."""
+    """Turn the target's limits into amounts; shares are of what the original costs."""
     asked = {"macs": target.max_macs, "params": target.max_params, "bytes": target.max_bytes}
-    limits = {
-        name: absolute(value, start.get(name)) for name, value in asked.items() if value is not None
-    }
+    limits = {name: limit.of(start.get(name)) for name, limit in asked.items() if limit is not None}
     if target.keep_nodes is not None:
         limits["nodes"] = target.keep_nodes * start.nodes
     return Budget(limits)

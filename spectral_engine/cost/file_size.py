@@ -6,18 +6,19 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx_ir as ir
+
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
-from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import PAGE_BYTES, save_model
-from spectral_engine.onnx_io.source import Source, files_bytes
+from spectral_engine.onnx_io.source import files_bytes
 
 # Of a tensor: its sizes and lengths take more bytes the larger it is, and training may give it a longer name.
 TENSOR_BYTES = 32
 
 
 def growth(
-    original: Source,
+    original: ir.Model,
     coupling: Coupling,
     removed: Mark,
     provenance: Mapping[str, str],
@@ -28,7 +29,7 @@ def growth(
     A cut writes down numbers that the original computes, and its own origin. What that takes depends little on how
     much is cut, so it is measured where these groups are: nearly all that can go, on a file that is thrown away.
     """
-    narrow = cut(load_model(original), coupling, removed)
+    narrow = cut(original, coupling, removed)
     narrow.metadata_props.update(provenance)
     with tempfile.TemporaryDirectory(dir=folder, prefix="size-") as place:
         path = Path(place) / "narrow.onnx"

@@ -18,15 +18,15 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from spectral_engine.cost.budget import Budget, absolute, cost_of
+from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.latency import measure_latency
-from spectral_engine.onnx_io.load import load_model
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.save import save_model
-from spectral_engine.onnx_io.source import Source
+from spectral_engine.records.limit import Limit
 
 BATCH = 1  # latency is that of one row
 SECONDS = 1.0  # of timing at each width
@@ -36,12 +36,12 @@ MARGIN = 0.9  # nodes will not go evenly, and clocks waver
 
 @dataclass(frozen=True)
 class LatencyProbe:
-    """Times evenly narrowed copies of a model; `limit` is in ms, or up to 1 a share of the original's own time."""
+    """Times evenly narrowed copies of a model; `limit` is in ms, or a share of the original's own time."""
 
-    original: Source
+    original: OpenedModel
     coupling: Coupling
     min_nodes: int
-    limit: float
+    limit: Limit
     feeds: Mapping[str, NDArray[Any]]
 
     def is_in_time(self, macs: int) -> bool:
@@ -49,14 +49,14 @@ class LatencyProbe:
         with tempfile.TemporaryDirectory(prefix="time-") as place:
             path = Path(place) / "narrow.onnx"
             save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
-            models = {"original": self.original, "narrow": path}
+            models = {"original": self.original.source, "narrow": path}
             times = measure_latency(models, self.feeds, batch_sizes=(BATCH,), seconds=SECONDS)
         original, narrow = (times[name][0].median_ms for name in models)
-        return narrow <= MARGIN * absolute(self.limit, original)
+        return narrow <= MARGIN * self.limit.of(original)
 
     @cached_property
     def _model(self) -> ir.Model:
-        return load_model(self.original)
+        return self.original.graph
 
     def _evenly(self, macs: int) -> Mark:
         scores = np.zeros(self.coupling.count)
@@ -70,10 +70,10 @@ class LatencyProbe:
 def check_in_time(watch: LatencyProbe, narrowest: int) -> None:
     """Raise TargetInfeasible where the model is too slow even with the fewest multiply-adds."""
     if not watch.is_in_time(narrowest):
-        unit = "of the model's own time" if watch.limit <= 1 else "ms"
+        unit = "of the model's own time" if watch.limit.is_share else "ms"
         raise TargetInfeasible(
-            f"max_latency_ms allows {watch.limit:g} {unit}, and the model is not surely that fast even when every node "
-            "that can go is gone",
+            f"max_latency_ms allows {watch.limit.number:g} {unit}, and the model is not surely that fast even when "
+            "every node that can go is gone",
             pointer="#/recipe/target/max_latency_ms",
         )
 

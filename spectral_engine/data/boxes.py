@@ -19,6 +19,7 @@ WORDS: dict[Corners, str] = {
 }
 NUMBERS = 5  # of a box: its class and four coordinates
 PADDING = -1.0  # the class of a place without a box
+FIRST_CROWD = -2.0  # of class 0; a region of class k, in which nothing counts, has the class −2 − k
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,15 @@ class KnownBoxes:
 
     form: BoxForm
     names: tuple[str, ...] | None = None
+    crowds: bool = False  # whether classes below −1 are regions to ignore
 
 
 YOLO = BoxForm()
+
+
+def of_crowds(classes: Array) -> Array:
+    """Return the classes of crowds as they stand in labels, of those as they are meant, and the other way round."""
+    return FIRST_CROWD - classes
 
 
 def padded(images: list[list[tuple[float, ...]]]) -> Floats:

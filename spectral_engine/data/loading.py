@@ -128,7 +128,9 @@ def _from_boxes(
     splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
     notes = [*found.notes, *splits.summary.notes]
     summary = splits.summary.model_copy(update={"notes": notes})
-    written = Written(boxes=found.boxes.form, class_names=found.boxes.names)
+    written = Written(
+        boxes=found.boxes.form, class_names=found.boxes.names, crowds=found.boxes.crowds
+    )
     return replace(splits, summary=summary, written=written, preprocessing=prepare)
 
 
@@ -145,7 +147,9 @@ def _from_boxed_images(
     found = read_boxed_images(path, images, inputs, prepare, cut)
     split: Literal["given", "random"] = "given" if found.given else "random"
     splits = _splits(digest, found.parts, split, [*found.notes, *notes], None, None)
-    written = Written(boxes=images.known.form, class_names=images.known.names)
+    written = Written(
+        boxes=images.known.form, class_names=images.known.names, crowds=images.known.crowds
+    )
     return replace(splits, written=written, preprocessing=found.preprocessing)
 
 

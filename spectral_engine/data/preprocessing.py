@@ -34,6 +34,14 @@ class Preprocessing(BaseModel):
     crop: Pixels | tuple[Pixels, Pixels] | None = Field(
         None, description="of images, out of the middle: one side of a square, or height and width"
     )
+    letterbox: Literal["centre", "corner"] | None = Field(
+        None,
+        description="of images: resized with their aspect kept to the size of `resize`, or the model's, with borders "
+        "around them, or at the right and the bottom",
+    )
+    fill: int = Field(
+        114, ge=0, le=255, description="of the borders, in bytes; ultralytics has 114"
+    )
 
     def apply(self, array: Array, spec: InputSpec) -> Array:
         """Return rows in the model's type and shape."""
@@ -65,7 +73,7 @@ class Preprocessing(BaseModel):
 
     def refuse_for_numbers(self) -> None:
         """Raise InvalidRequest where something is said that only images can be."""
-        for name in ("resize", "crop"):
+        for name in ("resize", "crop", "letterbox"):
             if getattr(self, name) is not None:
                 raise InvalidRequest(
                     f"{name} is for images, and these are numbers",

@@ -14,6 +14,7 @@ class Written:
     paired: bool = False
     boxes: BoxForm | None = None
     class_names: tuple[str, ...] | None = None
+    crowds: bool = False  # whether box classes below −1 are regions to ignore
 
 
 UNKNOWN = Written()

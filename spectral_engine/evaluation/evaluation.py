@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.certificate import Evidence, weigh
 from spectral_engine.measure.metrics import Rows, metric_rule, per_class
 from spectral_engine.measure.movement import cannot_move
-from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.labels import Task
@@ -49,36 +50,45 @@ class Evaluation:
     Answers and labels are in the canonical form that the data's meaning gives them.
     """
 
-    def __init__(self, meaning: Meaning, original: Source, splits: Splits, recipe: Recipe) -> None:
-        self.meaning, self.original, self.splits, self.recipe = meaning, original, splits, recipe
+    def __init__(
+        self, meaning: Meaning, original: Source | OpenedModel, splits: Splits, recipe: Recipe
+    ) -> None:
+        self.meaning, self.splits, self.recipe = meaning, splits, recipe
+        self.original = opened(original)
+        self._of_candidates: dict[Path, Rows] = {}  # on validation rows
         self.metric = choose_metric(recipe, meaning)
         self.rule = metric_rule(
             self.metric,
             task=task_of_answers(meaning),
-            quantile=meaning.quantile or recipe.quantile,
+            quantiles=meaning.quantiles or recipe.quantiles,
             blank=meaning.blank,
         )
 
-    def validation_metric(self, model: Source) -> float:
+    def validation_metric(self, model: Source | OpenedModel) -> float:
         """Return the metric on the validation rows: what candidates are chosen by."""
-        return self.rule.value(self._validation_rows(self._run(model, self.splits.validation)))
+        return self.rule.value(self._on_validation(opened(model)))
 
     def validation_score(self, answers: NDArray[Any]) -> float:
         """Return the metric of these answers to the validation rows, turned so that higher is better."""
         found = self.rule.value(self._validation_rows(answers))
         return found if self.rule.higher_is_better else -found
 
-    def validation_drop(self, model: Source) -> Drop:
+    def validation_drop(self, model: Source | OpenedModel) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
         before = self._validation_rows(self._validation)
-        after = self._validation_rows(self._run(model, self.splits.validation))
+        after = self._on_validation(opened(model))
         return paired_drop(
             self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
         )
 
-    def held_out(self, model: Source) -> HeldOut:
+    def validation_drop_to(self, metric: float) -> float:
+        """Return by how much a metric on the validation rows is worse than the original's there."""
+        before = self.rule.value(self._validation_rows(self._validation))
+        return before - metric if self.rule.higher_is_better else metric - before
+
+    def held_out(self, model: Source | OpenedModel) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""
-        outputs = self._run(model, self.splits.test)
+        outputs = self._run(opened(model), self.splits.test)
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
         before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
@@ -167,8 +177,20 @@ class Evaluation:
             return self.meaning.answers(original)
         return self.meaning.truth(split.labels)
 
-    def _run(self, model: Source, split: Split) -> NDArray[Any]:
-        return Runner(model).predict(split, output=self.meaning.output)
+    def _on_validation(self, model: OpenedModel) -> Rows:
+        """Return what the metric keeps of a model's answers to the validation rows; a file is run once."""
+        path = model.source
+        if model is self.original:
+            return self._validation_rows(self._validation)
+        if isinstance(path, bytes):
+            return self._validation_rows(self._run(model, self.splits.validation))
+        if path not in self._of_candidates:
+            answers = self._run(model, self.splits.validation)
+            self._of_candidates[path] = self._validation_rows(answers)
+        return self._of_candidates[path]
+
+    def _run(self, model: OpenedModel, split: Split) -> NDArray[Any]:
+        return model.runner.predict(split, output=self.meaning.output)
 
     @property
     def _by_original(self) -> bool:

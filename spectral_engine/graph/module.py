@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
@@ -21,14 +22,13 @@ from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
 class OnnxModule(nn.Module):
     """The graph, trainable. Call it with inputs by name; it returns outputs by name.
 
-    float16 and bfloat16 models compute in float32 and are written back in their own type. A batch size frozen to one
-    runs batched all the same.
+    float16 and bfloat16 parameters compute in float32, float64 ones in float64; each is written back in its own type.
+    A batch size frozen to one runs batched all the same.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -103,19 +103,19 @@ class OnnxModule(nn.Module):
 
     @torch.no_grad()
     def write(self, name: str, tensor: Tensor) -> None:
-        """Write one tensor into the graph's initializer of this name."""
-        array = tensor.detach().cpu().float().numpy().copy()
-        # Subnormals slow every later run down.
-        array[(array < SMALLEST_NORMAL) & (array > -SMALLEST_NORMAL)] = 0.0
+        """Write one tensor into the graph's initializer of this name; entries that are what it held keep its bits."""
         value = self.model.graph.initializers[name]
         kind = value.dtype or ir.DataType.FLOAT
-        held = array.astype(kind.numpy(), copy=False)
-        value.const_value = ir.Tensor(held, dtype=kind, name=name)
+        array = without_subnormals(tensor.detach().cpu().numpy()).astype(kind.numpy(), copy=False)
+        if value.const_value is not None and not isinstance(value.const_value, PlaceholderTensor):
+            same = as_parameter(value.const_value) == tensor.detach().cpu()
+            np.copyto(array, value.const_value.numpy(), where=same.numpy())
+        value.const_value = ir.Tensor(array, dtype=kind, name=name)
 
     def release(self, name: str) -> None:
         """Let go of an initializer that is held elsewhere: here and in the graph it reads as NaN from now on."""
         parameter, value = self._parameters_by_name[name], self.model.graph.initializers[name]
-        parameter.data = _nothing(parameter.shape).to(parameter.device)
+        parameter.data = _nothing(parameter.shape, parameter.dtype).to(parameter.device)
         value.const_value = PlaceholderTensor(
             name, value.dtype or ir.DataType.FLOAT, parameter.shape
         )
@@ -125,7 +125,7 @@ class OnnxModule(nn.Module):
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
             if tensor is not None and tensor.dtype.is_floating_point():
-                held[name] = nn.Parameter(_held(tensor))
+                held[name] = nn.Parameter(as_parameter(tensor))
                 attach(self, name, held[name])
         return held
 
@@ -223,15 +223,22 @@ def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
     return len(first) if isinstance(first, Tensor) and first.dim() else 0
 
 
-def _held(tensor: ir.TensorProtocol) -> Tensor:
+def as_parameter(tensor: ir.TensorProtocol) -> Tensor:
+    """Return an initializer's values in the type that they are computed in: float64 or float32."""
     if isinstance(tensor, PlaceholderTensor):
-        return _nothing(tensor.shape.numpy())
+        return _nothing(tensor.shape.numpy(), TORCH_TYPES[int(tensor.dtype)])
     return _widened(as_tensor(_plain(tensor)))
 
 
-def _nothing(shape: Sequence[int]) -> Tensor:
+def without_subnormals(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy with 0 for what is too small to be a normal number: such numbers slow every later run down."""
+    smallest = np.finfo(array.dtype).tiny
+    return np.where(np.abs(array) < smallest, array.dtype.type(0), array)
+
+
+def _nothing(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Return NaNs that take the memory of one."""
-    return torch.tensor(torch.nan).expand(*shape)
+    return torch.tensor(torch.nan, dtype=dtype).expand(*shape)
 
 
 def _plain(tensor: Any) -> np.ndarray[Any, Any]:

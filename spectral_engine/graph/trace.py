@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.operators.types import TORCH_TYPES
 
 TRACED_BATCH = 2
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
@@ -137,7 +138,7 @@ def example_input(
     if sizes:
         sizes[0] = batch
     if value.dtype.is_floating_point():
-        return torch.ones(sizes)
+        return torch.ones(sizes, dtype=TORCH_TYPES.get(int(value.dtype), torch.float32))
     return torch.zeros(sizes, dtype=_integer(value.dtype))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from spectral_engine.cost.budget import Budget, Cost, absolute
+from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.evaluation.evaluation import HeldOut
 from spectral_engine.graph.layers import Layer
 from spectral_engine.judging.choice import Option
@@ -16,11 +15,13 @@ from spectral_engine.judging.seen_rows.memory import Memory
 from spectral_engine.judging.seen_rows.story import tell
 from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge
 from spectral_engine.measure.latency import measure_latency, speedup
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
-from spectral_engine.onnx_io.source import Source, source_bytes, source_sha256
+from spectral_engine.onnx_io.source import Source
 from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.records.limit import Limit
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.report import (
     CandidateEntry,
@@ -41,7 +42,6 @@ class Finished:
     job: PreparedJob
     plan: RunPlan
     run: CompressionRun
-    files: Sequence[Path]
     baseline_metric: float
     memory: Memory
     started: float
@@ -78,14 +78,22 @@ def judge_candidates(finished: Finished) -> Judged:
     limit = job.recipe.target.max_latency_ms
     latency = {} if limit is None else _latency(finished, range(len(finished.built)))
     terms = _terms(finished, limit, latency)
-    drops = [job.evaluation.validation_drop(file) for file in finished.files]
+    files = [built.opened for built in finished.built]
+    drops = [job.evaluation.validation_drop(file) for file in files]
     options = [
         Option(cost, drop.value, drop.interval.high, built.unchanged)
         for cost, drop, built in zip(terms.costs, drops, finished.built, strict=True)
     ]
-    measured = [job.evaluation.held_out(file) for file in finished.files]
+    measured = [job.evaluation.held_out(file) for file in files]
     as_unseen = ReadAs("unseen", *pick(options, terms.asked, job.recipe.target, measured), measured)
-    read = both_readings(job, finished.memory, as_unseen, options, terms.asked, finished.files)
+    read = both_readings(
+        job,
+        finished.memory,
+        as_unseen,
+        options,
+        terms.asked,
+        [built.path for built in finished.built],
+    )
     index = read.decided.chosen
     latency = latency or _latency(finished, [index])
     entries = [
@@ -105,13 +113,13 @@ def judge_candidates(finished: Finished) -> Judged:
     return Judged(index, entries, baseline, verdict, told)
 
 
-def _terms(finished: Finished, limit: float | None, latency: Mapping[str, list[Latency]]) -> _Terms:
+def _terms(finished: Finished, limit: Limit | None, latency: Mapping[str, list[Latency]]) -> _Terms:
     """Add the time that each candidate takes, where there is a limit for it."""
     asked, costs = finished.plan.asked, [built.effective_cost for built in finished.built]
     if limit is None:
         return _Terms(asked, costs)
     times = [latency[_name(position)][0].median_ms for position in range(len(costs))]
-    allowed = absolute(limit, latency["baseline"][0].median_ms)
+    allowed = limit.of(latency["baseline"][0].median_ms)
     timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
     return _Terms(asked.also("latency_ms", allowed), timed)
 
@@ -143,13 +151,13 @@ def _entry(
     latency: dict[str, list[Latency]],
 ) -> CandidateEntry:
     plan = finished.plan
-    built, file = finished.built[position], finished.files[position]
+    built = finished.built[position]
     own = latency.get(_name(position), [])
     verdict = _verdict(finished, terms, position, read.decided)
     return CandidateEntry(
         id=_name(position),
         measurement=_measurement(
-            file,
+            built.opened,
             built.cost,
             built.validation_metric,
             held_out.metric,
@@ -175,13 +183,13 @@ def _name(position: int) -> str:
 
 def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:
     feeds = first_rows(finished.job.splits.validation, max(LATENCY_BATCHES)).inputs
-    models: dict[str, Source] = {"baseline": finished.job.original}
-    models |= {_name(position): finished.files[position] for position in positions}
+    models: dict[str, Source] = {"baseline": finished.job.original.source}
+    models |= {_name(position): finished.built[position].path for position in positions}
     return measure_latency(models, feeds, batch_sizes=LATENCY_BATCHES)
 
 
 def _measurement(
-    content: Source,
+    model: OpenedModel,
     cost: Cost,
     validation_metric: float,
     metric: MetricValue,
@@ -193,8 +201,8 @@ def _measurement(
         nodes=cost.nodes,
         params=cost.params,
         macs=cost.macs,
-        file_bytes=source_bytes(content),
-        sha256=source_sha256(content),
+        file_bytes=model.bytes,
+        sha256=model.sha256,
         latency=latency,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.records.choice import Standing, choose_standing
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,24 @@ class Option:
     careful_drop: float
     unchanged: bool = False
 
+    def within(self, budget: Budget) -> Standing:
+        """Return how it stands under a budget."""
+        return Standing(
+            macs=self.cost.macs,
+            params=self.cost.params,
+            nodes=self.cost.nodes,
+            within_budget=not budget.exceeded_by(self.cost),
+            drop=self.drop,
+            careful_drop=self.careful_drop,
+        )
+
 
 def choose(options: Sequence[Option], budget: Budget, max_drop: float | None) -> int:
-    """Return the index of the best candidate.
+    """Return the index of the best candidate, by the rule of `spectral_engine.records.choice`.
 
-    Within the budget: the narrowest whose measured drop is allowed; else the one most surely within the drop; without
-    a bound on the drop, the most accurate. Where none is within the budget, the narrowest. What a drop allows here is
-    not shown yet: that is the held-out rows' business.
+    What a drop allows here is not shown yet: that is the held-out rows' business.
     """
-    fitting = [i for i, option in enumerate(options) if not budget.exceeded_by(option.cost)]
-    if not fitting:
-        return min(range(len(options)), key=lambda i: size(options[i]))
-    if max_drop is None:
-        return min(fitting, key=lambda i: (options[i].drop, size(options[i])))
-    allowed = [i for i in fitting if options[i].drop <= max_drop]
-    if allowed:
-        return min(allowed, key=lambda i: size(options[i]))
-    return min(fitting, key=lambda i: (options[i].careful_drop, size(options[i])))
+    return choose_standing([option.within(budget) for option in options], max_drop)
 
 
 def size(option: Option) -> tuple[int, int, int]:

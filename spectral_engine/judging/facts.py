@@ -10,7 +10,6 @@ import numpy as np
 
 import spectral_engine
 from spectral_engine.explain.input_relevance import input_relevance
-from spectral_engine.graph.loading import load
 from spectral_engine.judging.candidates import Finished, Judged, judge_candidates
 from spectral_engine.judging.seen_rows.story import warnings
 from spectral_engine.methods.candidate import Built
@@ -104,7 +103,7 @@ def _relevance(plan: RunPlan, chosen: Built) -> list[NodeRelevance]:
 
 
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
-    module = load(finished.files[chosen]).to(finished.job.device)
+    module = finished.built[chosen].opened.module().to(finished.job.device)
     job = finished.job
     found = input_relevance(module, job.objective, finished.plan.feed, job.recipe.seed)
     return [

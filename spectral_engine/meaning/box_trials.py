@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.boxes import BoxForm
+from spectral_engine.data.boxes import BoxForm, of_crowds
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.boxes import (
     BoxAnswers,
     BoxLabels,
     image_size,
     is_box,
+    is_crowd,
     possible_forms,
     taken_apart,
 )
@@ -97,7 +98,9 @@ def _combined(
         boxes = decode([answers], where, size)
         for form in forms:
             for classes in possible_classes(labels, form, count, told):
-                coding = BoxLabels(form, size, classes.known, classes.own)
+                coding = BoxLabels(
+                    form, size, classes.known, classes.own, crowds=told.written.crowds
+                )
                 score = rule.value(rule.rows(boxes, coding.read(raw, (), "y"), "values"))
                 names = _names(classes, count, told)
                 yield (
@@ -126,6 +129,8 @@ def possible_classes(
 ) -> Iterator[Classes]:
     """Yield what the file's class numbers may be in the model: said, by name, the same, one less, or by rank."""
     boxes, kinds = taken_apart(labels, form)
+    if told.written.crowds:
+        kinds = np.where(is_crowd(boxes, kinds), of_crowds(kinds), kinds)
     values = tuple(int(v) for v in np.unique(kinds[is_box(boxes, kinds)]))
     most = MOST_CLASSES if count is None else count
     if told.option.classes is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.boxes import BoxForm
+from spectral_engine.data.boxes import FIRST_CROWD, BoxForm, of_crowds
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.layout import Layout
@@ -55,17 +55,23 @@ class BoxAnswers(Layout):
 
 @dataclass(frozen=True)
 class BoxLabels:
-    """Labels [n, boxes, 5] in this form; `known` [m], sorted, are the file's class numbers, `classes` the model's."""
+    """Labels [n, boxes, 5] in this form; `known` [m], sorted, are the file's class numbers, `classes` the model's.
+
+    With `crowds`, classes below −1 are those of regions to ignore, as in spectral_engine.data.boxes.
+    """
 
     form: BoxForm
     image_size: tuple[int, int]
     known: tuple[int, ...]
     classes: tuple[int, ...]
+    crowds: bool = False
 
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
-        """Return boxes [n, boxes, 5]: x1, y1, x2, y2 in pixels and class, −1 in padding."""
+        """Return boxes [n, boxes, 5]: x1, y1, x2, y2 in pixels and class, −1 in padding, −2 − k of crowds."""
         del places
-        boxes, kinds = taken_apart(labels, self.form)
+        boxes, written = taken_apart(labels, self.form)
+        crowd = is_crowd(boxes, written) & self.crowds
+        kinds = np.where(crowd, of_crowds(written), written)
         there = is_box(boxes, kinds)
         known = np.asarray(self.known)
         at = np.searchsorted(known, kinds).clip(0, len(known) - 1)
@@ -77,7 +83,8 @@ class BoxLabels:
                 pointer=f"#/{field}/{row}",
             )
         corners = self.form.corners(labels, self.image_size)
-        classes = np.where(there, np.asarray(self.classes)[at], NO_BOX)
+        own = np.asarray(self.classes, np.float64)[at]
+        classes = np.where(there, np.where(crowd, of_crowds(own), own), NO_BOX)
         return np.concatenate(
             [np.where(there[..., None], corners, 0.0), classes[..., None]], axis=-1
         )
@@ -92,6 +99,11 @@ def taken_apart(labels: Array, form: BoxForm) -> tuple[Floats, Floats]:
 def is_box(boxes: Floats, kinds: Floats) -> NDArray[np.bool_]:
     """Say which rows of the array are boxes [n, boxes]: padding has a class below 0, or nothing but zeros."""
     return np.asarray((kinds >= 0) & (boxes != 0).any(axis=-1))
+
+
+def is_crowd(boxes: Floats, kinds: Floats) -> NDArray[np.bool_]:
+    """Say which rows of the array are crowds [n, boxes], where a file marks any."""
+    return np.asarray((kinds <= FIRST_CROWD) & (boxes != 0).any(axis=-1))
 
 
 def possible_forms(

@@ -17,9 +17,8 @@ from spectral_engine.meaning.original import check_original
 from spectral_engine.meaning.probe import Output, Probe, spread_rows
 from spectral_engine.meaning.record import describe
 from spectral_engine.meaning.understand import understand
-from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import TASK_OF_METRIC
 from spectral_engine.records.recipe import Recipe
@@ -35,7 +34,7 @@ class Understood:
 
 
 def understand_data(
-    module: OnnxModule, original: Source, splits: Splits, recipe: Recipe, option: LabelsOption
+    module: OnnxModule, original: OpenedModel, splits: Splits, recipe: Recipe, option: LabelsOption
 ) -> Understood:
     """Say what the labels mean beside this model; raises DatasetMismatch where nothing fits, or where it knows nothing.
 
@@ -47,9 +46,10 @@ def understand_data(
     probe = replace(probe, preprocessing=splits.preprocessing)
     names = names_in_model(module.model)
     task = asked_task(recipe, option)
-    meaning = understand(probe, splits.labels, option, task, names, splits.written)
-    if recipe.metric == "quantile_loss" and meaning.labelled:
-        meaning = _at_quantile(meaning, probe, recipe.quantile)
+    quantiles = recipe.quantiles if recipe.metric == "quantile_loss" else ()
+    meaning = understand(probe, splits.labels, option, task, names, splits.written, quantiles)
+    if len(quantiles) == 1 and meaning.labelled:
+        meaning = _at_quantile(meaning, probe, quantiles[0])
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
     doubts = check_original(meaning, probe, allowed=allowed)
@@ -66,7 +66,7 @@ def understand_data(
 
 def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
     """Say that the numbers aim at a quantile; what the original knows is then told by its loss."""
-    aiming = replace(meaning, quantile=quantile)
+    aiming = replace(meaning, quantiles=(quantile,))
     if meaning.kind != "numbers" or probe.rows.labels is None:
         return meaning
     truth = meaning.labels(probe.rows.labels)
@@ -90,9 +90,9 @@ def asked_task(recipe: Recipe, option: LabelsOption) -> Task | None:
     return by_metric or said
 
 
-def ask_original(module: OnnxModule, original: Source, rows: Split) -> Probe:
+def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Probe:
     """Run the original on some rows; raises ModelInvalid where no output holds floats for each row."""
-    runner = Runner(original)
+    runner = original.runner
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
     outputs = tuple(

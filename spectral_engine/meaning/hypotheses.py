@@ -46,9 +46,14 @@ def skill_under(meaning: Meaning, outputs: Array, labels: Array) -> Skill:
         return knows.of_columns(meaning.as_labels(outputs), labels)
     if meaning.task in {"detection", "ctc", "similarity"}:
         return skill_above_chance(meaning, outputs, labels)
-    if meaning.quantile is not None:
-        return knows.of_quantile(meaning.answers(outputs), labels, meaning.quantile)
-    return knows.of_numbers(meaning.answers(outputs), labels)
+    return _of_targets(meaning, meaning.answers(outputs), labels)
+
+
+def _of_targets(meaning: Meaning, answers: Array, targets: Array) -> Skill:
+    """Compare numbers by what they aim at: r2 of one that aims at a quantile would say little, and often more."""
+    if meaning.quantiles:
+        return knows.of_quantiles(answers, targets, meaning.quantiles)
+    return knows.of_numbers(answers, targets)
 
 
 def hypotheses(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
@@ -59,6 +64,7 @@ def hypotheses(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
         yield from _other_order(meaning, outputs, labels)
     if meaning.task == "regression":
         yield from _other_targets(meaning, outputs, labels)
+        yield from _other_quantiles(meaning, outputs, labels)
     if meaning.task == "ctc":
         yield from _other_alphabet(meaning, outputs, labels)
     yield from _other_inputs(meaning, probe)
@@ -136,7 +142,7 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
         f"give y as {slopes[0]:.6g} · y + {offsets[0]:.6g}"
         + (" (first column)" if len(slopes) > 1 else ""),
         "#/y",
-        knows.of_numbers(answers, targets * slopes + offsets),
+        _of_targets(meaning, answers, targets * slopes + offsets),
     )
     if (targets > 0).all():
         logs = np.log(targets)
@@ -144,14 +150,14 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
             "the model answers logarithms",
             "give y as log(y)",
             "#/y",
-            knows.of_numbers(answers, logs),
+            _of_targets(meaning, answers, logs),
         )
         shifted = np.log1p(targets)
         yield Hypothesis(
             "the model answers logarithms",
             "give y as log(1 + y)",
             "#/y",
-            knows.of_numbers(answers, shifted),
+            _of_targets(meaning, answers, shifted),
         )
     if targets.shape[1] > 1:
         near = np.nan_to_num(
@@ -162,7 +168,23 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
             "the columns of y stand in another order than the model's answers",
             f"order the columns of y as {columns.tolist()}",
             "#/y",
-            knows.of_numbers(answers, targets[:, columns]),
+            _of_targets(meaning, answers, targets[:, columns]),
+        )
+
+
+def _other_quantiles(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hypothesis]:
+    """Try several quantiles in the order of the columns' means: a higher quantile is answered by higher numbers."""
+    if len(meaning.quantiles) < 2:
+        return
+    answers = meaning.answers(outputs).reshape(len(labels), -1, len(meaning.quantiles))
+    ranks = np.argsort(np.argsort(answers.mean(axis=(0, 1))))
+    turned = tuple(float(q) for q in np.sort(meaning.quantiles)[ranks])
+    if turned != meaning.quantiles:
+        yield Hypothesis(
+            "the quantiles stand in another order than the model's columns",
+            f'pass recipe {{"quantile": {list(turned)}}}',
+            "#/recipe/quantile",
+            knows.of_quantiles(answers, labels.reshape(answers.shape), turned),
         )
 
 

@@ -40,7 +40,9 @@ class Meaning:
     tried: tuple[
         tuple[str, str], ...
     ] = ()  # other readings that fit, with what the original knows under them
-    quantile: float | None = None  # of the targets that numbers aim at, where it is not their mean
+    quantiles: tuple[
+        float, ...
+    ] = ()  # of the targets that numbers aim at, where it is not their mean: one, or one for each on the last axis
     blank: int = 0  # of texts: the class that stands for no character
 
     @property

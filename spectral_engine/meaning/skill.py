@@ -76,20 +76,25 @@ def of_columns(predicted: Array, labels: Array) -> Skill:
     return Skill(value, value - error, f"right on {share:.1%} of the entries")
 
 
-def of_quantile(answers: Array, targets: Array, quantile: float) -> Skill:
-    """Return by which share the pinball loss is below that of the targets' own quantile, over all entries."""
+def of_quantiles(answers: Array, targets: Array, quantiles: tuple[float, ...]) -> Skill:
+    """Return by which share the pinball loss is below that of the targets' own quantiles, over all entries.
+
+    Both are [n, …]; of several quantiles each place on the last axis has its own.
+    """
     found = answers.reshape(len(answers), -1).astype(np.float64)
     truth = targets.reshape(len(targets), -1).astype(np.float64)
-    constant = np.broadcast_to(np.quantile(truth, quantile, axis=0), truth.shape)
-    lost, had = (_pinball(part, truth, quantile) for part in (found, constant))  # [n]
+    wanted = np.resize(quantiles, truth.shape[1])  # of each column, over and over
+    own = [np.quantile(column, q) for column, q in zip(truth.T, wanted, strict=True)]
+    constant = np.broadcast_to(np.array(own), truth.shape)
+    lost, had = (_pinball(part, truth, wanted) for part in (found, constant))  # [n]
     if had.sum() <= 0 or not np.isfinite(found).all():
         return NOTHING
     return _share_explained(lost, had, "of the quantile loss")
 
 
-def _pinball(answers: Floats, targets: Floats, quantile: float) -> Floats:
+def _pinball(answers: Floats, targets: Floats, quantiles: Floats) -> Floats:
     off = targets - answers
-    costs: Floats = np.maximum(quantile * off, (quantile - 1) * off).sum(axis=1)
+    costs: Floats = np.maximum(quantiles * off, (quantiles - 1) * off).sum(axis=1)
     return costs
 
 

@@ -19,6 +19,7 @@ from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.misfit import no_reading
 from spectral_engine.meaning.pairs import pair_trials
 from spectral_engine.meaning.probe import Output, Probe
+from spectral_engine.meaning.quantiles import quantile_trials
 from spectral_engine.meaning.readings import LabelFacts, Reading, facts_of, possible_readings
 from spectral_engine.meaning.text_trials import text_trials
 from spectral_engine.meaning.trial import Told, Trial
@@ -38,10 +39,11 @@ def understand(
     task: Task | None,
     names: Sequence[Sequence[str]],
     written: Written = UNKNOWN,
+    quantiles: tuple[float, ...] = (),
 ) -> Meaning:
     """Return what the data mean; `labels` are those of all parts, `names` the lists of class names in the file.
 
-    `written` is what reading the file has told.
+    `written` is what reading the file has told, `quantiles` those that numbers aim at, where it is not their mean.
 
     Raises DatasetMismatch at `#/y` where no reading fits shapes and values, InvalidRequest where what was asked for
     does not go with them.
@@ -52,8 +54,11 @@ def understand(
         return without_labels(outputs, probe.rows.rows, task)
     _refuse_one_class(labels, task)
     facts = facts_of(labels)
-    trials = _usual(outputs, probe, facts, option, task, names) if not written.paired else []
-    trials += _of_other_kinds(outputs, probe, labels, task, Told(option, written, names))
+    if len(quantiles) > 1 and task in {None, "regression"}:
+        trials = quantile_trials(outputs, probe, labels, quantiles)
+    else:
+        trials = _usual(outputs, probe, facts, option, task, names) if not written.paired else []
+        trials += _of_other_kinds(outputs, probe, labels, task, Told(option, written, names))
     if not trials:
         raise no_reading(outputs[0], facts, labels, task)
     best = _best(trials)

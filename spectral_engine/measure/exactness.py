@@ -1,15 +1,18 @@
-"""Masked against cut, in onnxruntime."""
+"""Masked against cut, in onnxruntime; and weights against the original's, bit for bit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
 from spectral_engine.errors import NumericMismatch
+from spectral_engine.graph.coupling import Coupling, Mark
+from spectral_engine.graph.surgery import kept_places
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Exactness
@@ -46,6 +49,35 @@ def compare(
         tolerance=tolerance,
         samples=rows.rows,
     )
+
+
+def compare_weights(
+    original: ir.Model,
+    cut: ir.Model,
+    coupling: Coupling,
+    removed: Mark,
+    untrained: Collection[str],
+) -> None:
+    """Raise NumericMismatch where a float initializer changed its type, or an untrained one a bit of what it keeps.
+
+    An initializer that the cut model does not have any more is none to compare.
+    """
+    for name, value in original.graph.initializers.items():
+        other = cut.graph.initializers.get(name)
+        before, after = value.const_value, None if other is None else other.const_value
+        if before is None or after is None or not before.dtype.is_floating_point():
+            continue
+        if after.dtype != before.dtype:
+            raise NumericMismatch(
+                f"{name!r} is {before.dtype.name} in the original, and {after.dtype.name} in the cut model"
+            )
+        if name in untrained:
+            shape = tuple(before.shape.numpy())
+            places = kept_places(shape, coupling.axes.get(name, (None,) * len(shape)), removed)
+            if before.numpy()[np.ix_(*places)].tobytes() != after.numpy().tobytes():
+                raise NumericMismatch(
+                    f"{name!r} was not trained, and what the cut model keeps of it is not what the original holds"
+                )
 
 
 def _answers(model: Source, rows: Split) -> dict[str, NDArray[Any]]:

@@ -59,7 +59,12 @@ def open_session(
 
 def input_specs(model: bytes | str | Path) -> list[InputSpec]:
     """Return what the model takes, in its own order."""
-    return [_spec(value) for value in open_session(model, prepack=False).get_inputs()]
+    return specs_of(open_session(model, prepack=False))
+
+
+def specs_of(session: onnxruntime.InferenceSession) -> list[InputSpec]:
+    """Return what an open model takes, in its own order."""
+    return [_spec(value) for value in session.get_inputs()]
 
 
 def _spec(value: Any) -> InputSpec:
@@ -112,6 +117,11 @@ class Runner:
             elif outputs is not None:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found
+
+    @property
+    def inputs(self) -> list[InputSpec]:
+        """What the model takes, in its own order. Raises ModelInvalid for a type that is not supported."""
+        return specs_of(self.session)
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from spectral_engine.cost.budget import Cost
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import kept_places
-from spectral_engine.measure.exactness import compare
+from spectral_engine.measure.exactness import compare, compare_weights
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.initializers import derived
-from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import name_by_content, save_model
-from spectral_engine.onnx_io.source import Source, source_files
+from spectral_engine.onnx_io.source import source_files
 from spectral_engine.records.report import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.training.normalization import fold
+from spectral_engine.spectral.untrained import keep_untrained
+from spectral_engine.training.normalization import fold, folded_into
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Built:
     """
 
     index: int
-    path: Path
+    opened: OpenedModel
     external: tuple[Path, ...]  # the files of its external data, beside it
     cost: Cost
     validation_metric: float
@@ -49,6 +50,12 @@ class Built:
     trained_parameters: int
     links: Links | None = None
     unchanged: bool = False  # the original itself, handed back
+
+    @property
+    def path(self) -> Path:
+        """Where its file lies."""
+        assert isinstance(self.opened.source, Path)
+        return self.opened.source
 
     @property
     def effective_cost(self) -> Cost:
@@ -84,7 +91,7 @@ class Built:
         removed[stored["removed"]] = True
         return cls(
             index=stored["index"],
-            path=path,
+            opened=OpenedModel(path),
             external=tuple(path.with_name(name) for name in stored.get("external", ())),
             cost=Cost(**stored["cost"]),
             validation_metric=stored["validation_metric"],
@@ -104,42 +111,65 @@ class Built:
         part.replace(self.path.with_suffix(".json"))
 
 
-def export(model: SpectralModel, provenance: Mapping[str, str], path: Path) -> tuple[Path, ...]:
+@dataclass(frozen=True)
+class Cut:
+    """What came in, and which of its node groups are gone [count]."""
+
+    original: OpenedModel
+    coupling: Coupling
+    removed: NDArray[np.bool_]
+
+
+def export(
+    model: SpectralModel, cut: Cut, provenance: Mapping[str, str], path: Path
+) -> tuple[Path, ...]:
     """Fold spectral form and training's normalisations back and write the graph; |λ| must be read before.
 
-    Returns the files beside it that hold the weights which do not fit in one file.
+    What no training moved is written with the original's bits. Returns the files beside it that hold the weights which
+    do not fit in one file.
     """
     model.write_back()
+    keep_untrained(model, cut.original.graph, cut.coupling, cut.removed)
     graph = model.module.model
     fold(graph)
     graph.metadata_props.update(provenance)
     return name_by_content(path, save_model(graph, path))
 
 
-def copy_source(original: Source, path: Path) -> tuple[Path, ...]:
+def untrained(model: SpectralModel) -> frozenset[str]:
+    """Return the initializers that this training leaves as they came."""
+    changed = model.may_change() | folded_into(model.coupling)
+    return frozenset(name for name in model.module.names if name not in changed)
+
+
+def copy_original(original: OpenedModel, path: Path) -> tuple[Path, ...]:
     """Write the uploaded model at `path` as it came; return the files beside it that hold its weights."""
-    if isinstance(original, bytes):
-        path.write_bytes(original)
+    source = original.source
+    if isinstance(source, bytes):
+        path.write_bytes(source)
         return ()
-    if source_files(original) == {original}:
-        shutil.copyfile(original, path)
+    if source_files(source) == {source}:
+        shutil.copyfile(source, path)
         return ()
-    return name_by_content(path, save_model(load_model(original), path))
+    return name_by_content(path, save_model(original.graph, path))
 
 
-def widen(
-    original: Source, coupling: Coupling, removed: NDArray[np.bool_], narrow: Source
-) -> ir.Model:
-    """Put a candidate's weights back at their places in the original graph; removed places keep what they had."""
-    wide, trained = load_model(original), load_model(narrow).graph.initializers
+def widen(cut: Cut, narrow: ir.Model, untrained: Collection[str]) -> ir.Model:
+    """Put a candidate's trained weights at their places in the original graph.
+
+    Removed places keep what they had, and so does all that was not trained.
+    """
+    wide = cut.original.graph
     for name, value in wide.graph.initializers.items():
-        source = trained.get(name)
+        source = narrow.graph.initializers.get(name)
         if source is None or source.const_value is None or value.const_value is None:
+            continue
+        if name in untrained:
             continue
         if value.const_value.dtype.is_floating_point():
             shape = tuple(value.const_value.shape.numpy())
-            axes = coupling.axes.get(name, (None,) * len(shape))
-            places = kept_places(shape, axes, removed)
+            axes = cut.coupling.axes.get(name, (None,) * len(shape))
+            places = kept_places(shape, axes, cut.removed)
             value.const_value = _filled(value.const_value, places, source.const_value)
     return wide
 
@@ -154,15 +184,22 @@ def _filled(
 
 
 def prove_exact(
-    original: Source,
-    coupling: Coupling,
-    removed: NDArray[np.bool_],
-    candidate: Path,
+    cut: Cut,
+    candidate: OpenedModel,
     samples: Mapping[str, NDArray[np.generic]],
+    untrained: Collection[str],
 ) -> Exactness:
-    """Run candidate and masked original in onnxruntime; raises NumericMismatch where they disagree."""
-    masked = mask(widen(original, coupling, removed, candidate), coupling, removed)
-    with tempfile.TemporaryDirectory(dir=candidate.parent, prefix="masked-") as folder:
+    """Compare weights, then run candidate and masked original in onnxruntime.
+
+    The masked original has the candidate's weights, but for those that were not trained: these are its own.
+    Raises NumericMismatch where the two disagree.
+    """
+    narrow = candidate.graph
+    compare_weights(cut.original.graph, narrow, cut.coupling, cut.removed, untrained)
+    masked = mask(widen(cut, narrow, untrained), cut.coupling, cut.removed)
+    place = candidate.source
+    beside = place.parent if isinstance(place, Path) else None
+    with tempfile.TemporaryDirectory(dir=beside, prefix="masked-") as folder:
         path = Path(folder) / "masked.onnx"
         save_model(masked, path)
-        return compare(path, candidate, samples)
+        return compare(path, place, samples)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,7 +67,7 @@ class Policy:
         del trainer, scores, event
         return np.zeros(len(state.removed), dtype=bool)
 
-    def count_links(self, candidate: Path, removed: NDArray[np.bool_]) -> Links | None:
+    def count_links(self, candidate: ir.Model, removed: NDArray[np.bool_]) -> Links | None:
         """Return what is left of the links in a candidate's file, where the method removes some."""
         del candidate, removed
         return None

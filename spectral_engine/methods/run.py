@@ -20,8 +20,16 @@ import numpy as np
 
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.errors import Diverged
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.annealing import anneal
-from spectral_engine.methods.candidate import Built, copy_source, export, prove_exact
+from spectral_engine.methods.candidate import (
+    Built,
+    Cut,
+    copy_original,
+    export,
+    prove_exact,
+    untrained,
+)
 from spectral_engine.methods.checkpoint import Checkpoint
 from spectral_engine.methods.compensation import fold_means
 from spectral_engine.methods.policy import Policy
@@ -102,14 +110,19 @@ class CompressionRun:
         plan, level = self.plan, len(self.built)
         nothing = np.zeros(plan.coupling.count, dtype=bool)
         path = self._path_of(level)
-        external = copy_source(plan.original, path)
+        opened, external = OpenedModel(path), copy_original(plan.original, path)
         built = Built(
             index=level,
-            path=path,
+            opened=opened,
             external=external,
             cost=replace(plan.start, bytes=files_bytes((path, *external))),
-            validation_metric=plan.measure(path),
-            exactness=prove_exact(plan.original, plan.coupling, nothing, path, plan.samples),
+            validation_metric=plan.measure(opened),
+            exactness=prove_exact(
+                Cut(plan.original, plan.coupling, nothing),
+                opened,
+                plan.samples,
+                untrained=self.trainer.model.module.names,
+            ),
             removed=nothing,
             removed_at=np.full(plan.coupling.count, -1, dtype=np.int64),
             relevance=self.state.relevance.copy(),
@@ -224,21 +237,22 @@ class CompressionRun:
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
-        external = export(twin.model, plan.provenance, path)
-        cost = cost_of(plan.coupling, state.removed)
+        cut = Cut(plan.original, plan.coupling, state.removed)
+        external = export(twin.model, cut, plan.provenance, path)
+        cost, opened = cost_of(plan.coupling, state.removed), OpenedModel(path)
         built = Built(
             index=level,
-            path=path,
+            opened=opened,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(plan.original, plan.coupling, state.removed, path, plan.samples),
-            validation_metric=plan.measure(path),
+            exactness=prove_exact(cut, opened, plan.samples, untrained(twin.model)),
+            validation_metric=plan.measure(opened),
             removed=state.removed.copy(),
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(state.removed, state.eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-            links=self.policy.count_links(path, state.removed),
+            links=self.policy.count_links(opened.graph, state.removed),
         )
         built.save()
         self.built.append(built)
@@ -274,21 +288,20 @@ class CompressionRun:
         )
 
     def _begin_again(self, rate: float, warning: str, *, gentle: bool = False) -> None:
-        warnings = [*self.state.warnings, warning]
-        self._tell("", warning=warning)
+        warnings, reached = [*self.state.warnings, warning], self.state.step
         del self.trainer, self.relevance  # before there are others: each is as large as the model
         self.begin()
         self.state.warnings = warnings
         self.state.rate, self.state.retried, self.state.gentle = rate, True, gentle
+        self._save()  # whoever goes on from here knows what was told, and does not go the old way again
+        self._tell("", warning=warning, step=reached)
 
     def _stopped(self) -> list[Built]:
         self.trainer.stop()
         return self.built
 
-    def _tell(self, message: str, warning: str | None = None) -> None:
-        self.teller.tell(
-            "training", message, step=self.state.step, cooled=len(self.built), warning=warning
-        )
+    def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:
+        self.teller.tell("training", message, step=step, cooled=len(self.built), warning=warning)
 
     def _save(self) -> None:
         self.checkpoint.save(self.state, self.trainer, self.relevance, self.policy, len(self.built))

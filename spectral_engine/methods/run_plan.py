@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.graph.coupling import Coupling
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.schedule import Schedule
-from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.progress import OnProgress
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.feed import Feed
@@ -24,7 +24,7 @@ class RunPlan:
     """The job as planned: `asked` is the user's budget, `end` where the path ends."""
 
     recipe: Recipe
-    original: Source
+    original: OpenedModel
     coupling: Coupling
     start: Cost
     asked: Budget
@@ -35,7 +35,8 @@ class RunPlan:
     score: Callable[[NDArray[Any]], float]  # of answers to the validation rows; higher is better
     samples: dict[str, NDArray[np.generic]]
     metric_name: str
-    measure: Callable[[Source], float]  # the metric of an ONNX file on the validation rows
+    measure: Callable[[OpenedModel], float]  # the metric on the validation rows
+    drop_to: Callable[[float], float]  # from the original's metric on the validation rows to this
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress

@@ -51,5 +51,7 @@ class Teller:
             macs=built.cost.macs,
             metric_name=self.plan.metric_name,
             validation_metric=built.validation_metric,
+            validation_drop=self.plan.drop_to(built.validation_metric),
+            within_budget=not self.plan.asked.exceeded_by(built.effective_cost),
         )
         self.tell("exporting", step=step, cooled=cooled, candidate=file)

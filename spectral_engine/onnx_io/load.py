@@ -15,6 +15,7 @@ from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOpera
 from spectral_engine.onnx_io.external import (
     check_external,
     external_apart,
+    external_files,
     map_external,
     refuse_external,
 )
@@ -42,7 +43,20 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A checked model, and the files beside it that hold its external data."""
+
+    model: ir.Model
+    external: frozenset[Path]
+
+
 def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> ir.Model:
+    """Parse and check a model, as `load_whole` does, and return its graph."""
+    return load_whole(source, limits).model
+
+
+def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Loaded:
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
@@ -50,6 +64,7 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = parse_model(source, limits)
+    external: frozenset[Path] = frozenset()
     _check_text(proto)
     _check_size(proto, limits)
     refuse_quantized(proto)
@@ -59,13 +74,14 @@ def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> i
         refuse_external(proto)
     else:
         check_external(proto, Path(source).parent, limits.max_external_bytes)
+        external = frozenset(external_files(proto, Path(source).parent))
     _check_sound(proto)
     check_tensors(proto)
     model = _to_ir(proto)
     if not isinstance(source, bytes):
         map_external(model, Path(source).parent)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
-    return model
+    return Loaded(model, external)
 
 
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:

@@ -18,13 +18,14 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.data import understand_data
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.measure.runtime import input_specs
-from spectral_engine.onnx_io.load import load_model
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.source import Source, as_source, source_sha256
+from spectral_engine.onnx_io.source import as_source
+from spectral_engine.preparation.said import with_seen_rows
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -36,7 +37,7 @@ class PreparedJob:
     """A compression that may start."""
 
     recipe: Recipe
-    original: Source
+    original: OpenedModel
     coupling: Coupling
     splits: Splits
     meaning: Meaning
@@ -47,7 +48,7 @@ class PreparedJob:
     @property
     def model_sha256(self) -> str:
         """Digest of the uploaded file."""
-        return source_sha256(self.original)
+        return self.original.sha256
 
 
 def prepare(
@@ -58,12 +59,13 @@ def prepare(
     label: str | None,
     preprocessing: dict[str, Any] | None,
     labels: LabelsOption | dict[str, Any] | None = None,
+    seen_by_original: SeenByOriginal | None = None,
 ) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
-        module, original = OnnxModule(load_model(model)), as_source(model)
-        inputs = input_specs(original)
+        original = OpenedModel(as_source(model))
+        module, inputs = original.module(), original.runner.inputs
     option = labels_option(recipe, labels, label)
     with unforeseen(lambda: "reading the data"):
         splits = load_splits(
@@ -76,6 +78,7 @@ def prepare(
             preprocessing=preprocessing,
             claim=claim_of(recipe),
         )
+    recipe = with_seen_rows(recipe, seen_by_original, splits.given)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module)
     with unforeseen(lambda: "finding out what the data mean"):

@@ -22,7 +22,11 @@ Stage = Literal[
 
 @dataclass(frozen=True)
 class CandidateFile:
-    """A candidate that is finished and saved: what a cancelled job still has."""
+    """A candidate that is finished and saved: what a cancelled job still has.
+
+    `validation_drop` is how much worse than the original it is on validation rows; `within_budget` leaves out a limit
+    of time, which is measured when all candidates are there.
+    """
 
     index: int
     path: Path
@@ -31,6 +35,8 @@ class CandidateFile:
     macs: int
     metric_name: str
     validation_metric: float
+    validation_drop: float
+    within_budget: bool = True
     external: tuple[Path, ...] = ()  # files of external data beside it
 
 

@@ -5,7 +5,7 @@ Imports no torch, so that the API can validate a request without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +16,7 @@ from spectral_engine.records.method import METHODS, Method
 from spectral_engine.records.metrics import IN_OWN_UNITS, Metric
 from spectral_engine.records.names import Registered
 from spectral_engine.records.part import Part
+from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import POINTS, Target
 from spectral_engine.records.training import Spectral, Training
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from spectral_engine.methods.prune.options import Prune
     from spectral_engine.methods.sparse.options import Sparse
 
-SplitName = Literal["train", "val", "test"]
+Quantile = Annotated[float, Field(gt=0.0, lt=1.0)]
 MethodName = Annotated[str, Registered(METHODS)]
 
 
@@ -37,11 +38,10 @@ class Recipe(Part):
     method: MethodName = "prune"
     target: Target = Field(default_factory=Target)
     metric: Metric | None = Field(None, description="by task when not given")
-    quantile: float = Field(
+    quantile: Quantile | Annotated[list[Quantile], Field(min_length=1, max_length=1000)] = Field(
         0.5,
-        gt=0.0,
-        lt=1.0,
-        description="of quantile_loss, which is also trained where it is the metric",
+        description="of quantile_loss, which is also trained where it is the metric; a list is one for each of the "
+        "columns [n, …, quantiles] that the model answers",
     )
     task: Task | None = Field(None, description="inferred when not given")
     labels: LabelsOption | None = Field(
@@ -52,7 +52,7 @@ class Recipe(Part):
         description="go on where the original does no better than chance on the data, or far better when they are "
         "read in another way",
     )
-    seen_by_original: bool | list[SplitName] | None = Field(
+    seen_by_original: SeenByOriginal | None = Field(
         None,
         description="whether the original was trained on these rows, or on which of the file's splits; where nothing "
         "is said, signs of it are looked for",
@@ -92,6 +92,11 @@ class Recipe(Part):
         for name in type(self).model_fields:  # validators hand back what they were given
             object.__setattr__(self, name, getattr(filled, name))
         return self
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles that answers aim at where quantile_loss judges: one, or one for each column."""
+        return tuple(self.quantile) if isinstance(self.quantile, list) else (self.quantile,)
 
     @classmethod
     def parse(cls, recipe: Recipe | dict[str, Any] | str | None) -> Recipe:

@@ -21,7 +21,7 @@ class MemorySign(Section):
     place: float
     error: float = Field(description="standard error of the place")
     threshold: float = Field(
-        description="a sign is found where place + error is below, and the others are forgotten"
+        description="a sign is found where place + 1.645 error is below, and the others are forgotten"
     )
     learned: float = Field(description="fall of the calibrated loss on the rows trained on again")
     forgotten: float = Field(description="its rise on the others")

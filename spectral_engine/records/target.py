@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator
 
+from spectral_engine.records.limit import Limit
+from spectral_engine.records.measure import (
+    BYTES,
+    LATENCY,
+    LINKS,
+    MACS,
+    NODES,
+    PARAMS,
+    Measure,
+    ShareText,
+)
 from spectral_engine.records.part import Part
 
-Ratio = Annotated[float, Field(gt=0.0, le=1.0)]
-# In (0, 1] a ratio to the baseline; above 1 an absolute amount.
-Budget = Annotated[float, Field(gt=0.0)]
+__all__ = ["POINTS", "Limit", "Target", "narrowing_fields", "read_drop", "way_of"]
 
 POINTS = re.compile(
     r"\s*(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>%|pts?|points?)?\s*$", re.IGNORECASE
@@ -33,27 +42,33 @@ def read_drop(text: str) -> float:
 class Target(Part):
     """What the result must meet, alone or together.
 
-    A budget in (0, 1] is a ratio to the baseline; above 1 it is an absolute amount.
+    A limit is a share of the original's (0.5, "50%") or an amount ("0.5ms", {"ms": 0.5}, "500kB", "5M"); a bare number
+    above 1 is an amount too.
     """
 
     max_metric_drop: float | None = Field(
         None,
         ge=0.0,
-        description="in the metric's own unit: 0.01 is one point of accuracy; '1pt' and '1%' say the same",
+        description="most that the metric may get worse, in its own unit: 0.01 is one point of accuracy; '1pt' and "
+        "'1%' say the same; 0.01 where no target is given",
     )
     confidence: float = Field(
         0.95, gt=0.5, lt=1.0, description="of the intervals, and that max_metric_drop is kept"
     )
-    max_macs: Budget | None = Field(None, description="multiply-adds of one sample")
-    max_params: Budget | None = None
-    max_bytes: Budget | None = Field(None, description="of the ONNX file, external data included")
-    max_latency_ms: Budget | None = Field(
-        None,
-        description="median time of one row in onnxruntime, on one thread of the CPU that runs the job; up to 1 it is "
-        "a ratio to the original's, measured beside it",
+    max_macs: Annotated[Limit, MACS] | None = Field(None, description="multiply-adds of one sample")
+    max_params: Annotated[Limit, PARAMS] | None = Field(None, description="parameters")
+    max_bytes: Annotated[Limit, BYTES] | None = Field(
+        None, description="of the ONNX file, external data included"
     )
-    keep_nodes: Ratio | None = Field(None, description="share of the prunable nodes that stay")
-    density: Ratio | None = Field(
+    max_latency_ms: Annotated[Limit, LATENCY] | None = Field(
+        None,
+        description="median time of one row in onnxruntime, on one thread of the CPU that runs the job; a share is of "
+        "the original's, measured beside it",
+    )
+    keep_nodes: Annotated[float, NODES] | None = Field(
+        None, description="share of the prunable nodes that stay"
+    )
+    density: Annotated[float, LINKS] | None = Field(
         None,
         description="share of the links of all transfers that stay (sparse); 0.1 when not given",
     )
@@ -71,8 +86,19 @@ class Target(Part):
     @property
     def narrowing(self) -> list[str]:
         """The fields that ask for fewer nodes."""
-        return [
-            name
-            for name in ("keep_nodes", "max_macs", "max_params", "max_bytes", "max_latency_ms")
-            if getattr(self, name) is not None
-        ]
+        return [name for name in narrowing_fields() if getattr(self, name) is not None]
+
+
+def way_of(field: str) -> Measure | ShareText | None:
+    """Return how a field of the target is written, or None for a plain number."""
+    for part in get_args(Target.model_fields[field].annotation):
+        for way in getattr(part, "__metadata__", ()):
+            if isinstance(way, Measure | ShareText):
+                return way
+    return None
+
+
+def narrowing_fields() -> list[str]:
+    """Return the fields of a target that ask for fewer nodes."""
+    ways = {name: way_of(name) for name in Target.model_fields}
+    return [name for name, way in ways.items() if way is not None and way.narrows]

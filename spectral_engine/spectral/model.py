@@ -141,6 +141,28 @@ class SpectralModel(nn.Module):
             or (key.startswith("plain:") and item.tensor.dim() <= 1)
         }
 
+    def may_change(self) -> set[str]:
+        """Return the initializers that a training may change: what trains, and what follows it.
+
+        Offsets take up what is cut, running statistics follow the batches, and fresh weights are others than came.
+        """
+        offsets = {
+            name
+            for transfer in self.coupling.transfers
+            for name in (transfer.bias, transfer.norm_mean)
+            if name is not None
+        }
+        statistics = {
+            name
+            for node in self.module.nodes
+            if node.op_type == "BatchNormalization"
+            for name in node.inputs[3:5]
+            if name is not None
+        }
+        drawn = set(self.module.trainable) if self.options.init == "fresh" else set()
+        trained = {key.split(":", 1)[1] for key in self.trained()}
+        return trained | set(self.spectral) | offsets | statistics | drawn
+
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take tensors over as the trained ones, by key."""

@@ -78,6 +78,18 @@ class SpectralTransfer(nn.Module):
         """Fold back: W = φ diag(λ_in) − diag(λ_out) φ, in the shape of the weight."""
         return self.scale() * self.phi()
 
+    @torch.no_grad()
+    def as_first_held(self, weight: Tensor) -> Tensor:
+        """Return what a weight of any widths folds back to where it is held in this form, and not trained."""
+        first = type(self)(
+            weight,
+            self.out_axis,
+            self.in_axis,
+            two_sided=self.eigenvalues_in is not None,
+            form=self.form,
+        )
+        return first.weight()
+
     def scale(self) -> Tensor:
         """Return λ_in_j − λ_out_i, to broadcast over the weight."""
         scale = -along(self.eigenvalues_out, self.out_axis, self.dims)

@@ -68,6 +68,17 @@ def fold(model: ir.Model) -> None:
         _fold_one(model, node)
 
 
+def folded_into(coupling: Coupling) -> set[str]:
+    """Return the weights and biases into which `fold` folds a normalisation."""
+    return {
+        name
+        for transfer in coupling.transfers
+        if (transfer.norm_scale or "").startswith(PREFIX)
+        for name in (transfer.weight, transfer.bias)
+        if name is not None
+    }
+
+
 def _takes_one(module: OnnxModule, coupling: Coupling, transfer: Transfer) -> bool:
     """Say whether a normalisation after this transfer can be folded back: a convolution with a bias of its own."""
     ids = coupling.axes[transfer.weight][transfer.out_axis]

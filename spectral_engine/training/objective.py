@@ -24,7 +24,7 @@ from spectral_engine.measure.form import Form
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.records.labels import Task
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.training.other_losses import box_distance, ctc_losses
+from spectral_engine.training.other_losses import box_distance, ctc_losses, pinball
 
 TAUGHT = {"distillation", "detection", "similarity"}  # by the original's answers alone
 SMALLEST_VARIANCE = 1e-12
@@ -53,7 +53,9 @@ class Objective:
     blank: int = 0  # of texts: the class that stands for no character
     steps_first: bool = False  # whether the head's value is [steps, n, classes]
     boxes: BoxLayout | None = None  # where a detector's output holds what
-    quantile: float | None = None  # of the targets that numbers aim at; their mean where not given
+    quantiles: tuple[
+        float, ...
+    ] = ()  # of the targets that numbers aim at: one, or one for each place on the last axis
 
     @property
     def watch(self) -> tuple[str, ...]:
@@ -155,10 +157,8 @@ class Objective:
             return F.binary_cross_entropy_with_logits(
                 self._scores(answer), target, self._of_rows(target), reduction="none"
             )
-        if self.quantile is not None:
-            off = target - answer
-            pinball: Tensor = torch.maximum(self.quantile * off, (self.quantile - 1) * off)
-            return pinball / sqrt(self.scale)
+        if self.quantiles:
+            return pinball(answer, target, self.quantiles) / sqrt(self.scale)
         return F.mse_loss(answer, target, reduction="none") / self.scale
 
     def _of_rows(self, target: Tensor) -> Tensor | None:
@@ -246,7 +246,7 @@ def build_objective(
         meaning.blank,
         isinstance(layout, TextAnswers) and layout.steps_first,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
-        meaning.quantile,
+        meaning.quantiles,
     )
 
 

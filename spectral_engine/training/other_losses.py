@@ -1,4 +1,4 @@
-"""Losses of answers that are neither classes nor numbers place by place: texts that CTC decodes, and boxes."""
+"""Losses of answers that are neither classes nor plain numbers: texts that CTC decodes, boxes, and quantiles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from spectral_engine.measure.boxes import Layout
 
 SMALLEST_SHARE = 1e-6
 SMALLEST_VARIANCE = 1e-12
+
+
+def pinball(answer: Tensor, target: Tensor, quantiles: tuple[float, ...]) -> Tensor:
+    """Return the pinball loss of each number [n, …]; several quantiles are those of the places on the last axis."""
+    off, wanted = target - answer, answer.new_tensor(quantiles)
+    return torch.maximum(wanted * off, (wanted - 1) * off)
 
 
 def ctc_losses(logits: Tensor, labels: Tensor, blank: int) -> Tensor:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.measure.runtime import Runner
-from spectral_engine.onnx_io.source import Source
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.training.swaps import can_swap, swap
 
 TOLERATED = 0.2  # changed answers ÷ wrong answers
@@ -23,7 +22,9 @@ ROWS = 1000  # of a kind that are asked, at most
 SHARES = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2)
 
 
-def calibrate_swap_noise(original: Source, meaning: Meaning, splits: Splits, seed: int) -> float:
+def calibrate_swap_noise(
+    original: OpenedModel, meaning: Meaning, splits: Splits, seed: int
+) -> float:
     """Return the share of float inputs to swap while training; 0 where there are no labels, or no error to spare.
 
     Wrong answers are counted on validation rows, changed ones on training rows: on those that will be swapped. An
@@ -34,7 +35,7 @@ def calibrate_swap_noise(original: Source, meaning: Meaning, splits: Splits, see
         return 0.0
     if not can_swap(seen.inputs):
         return 0.0
-    runner = Runner(original)
+    runner = original.runner
 
     def answers(rows: Split) -> NDArray[Any]:
         return meaning.as_labels(runner.predict(rows, output=meaning.output))

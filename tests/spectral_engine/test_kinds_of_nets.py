@@ -2,26 +2,28 @@
 
 import numpy as np
 import pytest
-import torch
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch
 from tests.support.cutting import in_onnxruntime
 from tests.support.zoo import specimen
-
-ROWS = 240
-
-
-def save_rows(found, place):
-    """Save rows with labels that the net half knows: the strongest of its answers, each against its own mean."""
-    inputs = found.sample(ROWS, seed=5)
-    with torch.no_grad():
-        answer = next(iter(se.load(found.model)(**inputs).values())).numpy()
-    labels = (answer - answer.mean(axis=0)).argmax(axis=-1)
-    np.savez(place, y=labels, **{name: value.numpy() for name, value in inputs.items()})
+from tests.support.zoo_rows import save_rows
 
 
-@pytest.mark.parametrize("name", ["vision", "llama", "lstm", "gru_both_ways", "c2f", "two_inputs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vision",
+        "llama",
+        "lstm",
+        "gru_both_ways",
+        "c2f",
+        "two_inputs",
+        "double_perceptron",
+        "double_gated",
+        "double_words",
+    ],
+)
 def test_a_net_of_this_kind_is_compressed_from_file_to_file(name, tmp_path):
     found = specimen(name)
     save_rows(found, tmp_path / "rows.npz")

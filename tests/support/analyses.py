@@ -21,3 +21,30 @@ ANALYSIS: dict[str, Any] = {
     "target": {"feasible": True, "reason": "narrowing can meet it"},
     "data": None,
 }
+
+DATA_CHECK: dict[str, Any] = {
+    "model_sha256": "0" * 64,
+    "data": {
+        "sha256": "1" * 64,
+        "train_rows": 70,
+        "validation_rows": 15,
+        "test_rows": 15,
+        "split": "random",
+    },
+    "meaning": {
+        "task": "classification",
+        "output": "y",
+        "reading": "classes",
+        "answers": "classes",
+        "form": "logits",
+    },
+    "metric": "accuracy",
+    "original": {
+        "name": "accuracy",
+        "value": 0.9,
+        "interval": {"low": 0.8, "high": 0.95, "confidence": 0.95},
+        "rows": 15,
+        "higher_is_better": True,
+    },
+}
+WITH_DATA = ANALYSIS | {"data": DATA_CHECK}

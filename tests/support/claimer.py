@@ -26,7 +26,7 @@ def main(url: str, gate: Path) -> None:
         if job_id is None:
             break
         with database.begin() as session:
-            fence = JobRepository(session).claim(job_id, str(os.getpid()), 60)
+            fence = JobRepository(session).leases.claim(job_id, str(os.getpid()), 60)
         if fence is not None:
             won.append([job_id, fence])
     print(json.dumps(won))

@@ -106,7 +106,7 @@ def _announce(step: int, content: bytes, work_dir: Path, steps: int) -> Progress
     path = work_dir / f"{step}.onnx"
     path.write_bytes(content + bytes([step]))
     size = steps - step
-    candidate = CandidateFile(step, path, size, size * 10, size * 100, "accuracy", 0.9)
+    candidate = CandidateFile(step, path, size, size * 10, size * 100, "accuracy", 0.9, step / 100)
     return Progress("exporting", (step + 1) / steps, step, steps, candidate=candidate)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from service.api.context import Context
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
+from service.store.jobs.error import JobError
 from service.store.jobs.repository import JobRepository
 
 LEASE_SECONDS = 60
@@ -25,7 +26,7 @@ class Hand:
     def claim(self) -> Hand:
         """Take the job."""
         with self.here.database.begin() as session:
-            fence = JobRepository(session).claim(self.job_id, "test", LEASE_SECONDS)
+            fence = JobRepository(session).leases.claim(self.job_id, "test", LEASE_SECONDS)
         assert fence is not None
         self.fence = fence
         return self
@@ -34,7 +35,7 @@ class Hand:
         """Report how far it is."""
         progress = {"fraction": fraction, "step": 1, "total_steps": 4, **more}
         with self.here.database.begin() as session:
-            assert JobRepository(session).progress(self.job_id, self.fence, stage, progress)
+            assert JobRepository(session).leases.progress(self.job_id, self.fence, stage, progress)
 
     def tell(self, kind: str, message: str = "", **data: Any) -> None:
         """Append an event."""
@@ -80,7 +81,7 @@ class Hand:
 
     def fail(self, **error: Any) -> None:
         """End the job with an error."""
-        self._finish("failed", error=error)
+        self._finish("failed", error=JobError(**error))
 
     def cancelled(self) -> None:
         """End the job as was asked for."""
@@ -88,4 +89,4 @@ class Hand:
 
     def _finish(self, status: str, **more: Any) -> None:
         with self.here.database.begin() as session:
-            assert JobRepository(session).finish(self.job_id, self.fence, status, **more)
+            assert JobRepository(session).leases.finish(self.job_id, self.fence, status, **more)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
 from service.settings import Settings
 from service.store.artifacts.blobs import ArtifactStore, key_of
 from service.store.candidates.records import CandidateRecord
@@ -48,14 +48,14 @@ def impatient(data_dir: Path, **more: Any) -> Settings:
 
 @dataclass
 class Shop:
-    """Records, artifacts and a doorbell: what an API has at hand."""
+    """Records, artifacts and a notifier: what an API has at hand."""
 
     settings: Settings
 
     def __post_init__(self) -> None:
         self.database = Database(self.settings.database_url)
         self.artifacts = ArtifactStore(self.settings.artifacts_url)
-        self.doorbell = JobNotifier(self.settings.broker_url, self.settings.broker_url_file)
+        self.notifier = JobNotifier(self.settings.broker_url, self.settings.broker_url_file)
 
     def submit(
         self,
@@ -64,6 +64,7 @@ class Shop:
         priority: int = 0,
         queue: str = "cpu",
         files: tuple[bytes, bytes] = (MODEL, DATA),
+        said: dict[str, Any] | None = None,
         **recipe: Any,
     ) -> str:
         """Queue a job; return its id."""
@@ -72,7 +73,7 @@ class Shop:
                 name=None, file_name="m.onnx", **self._stored(files[0])
             )
             dataset = DatasetRepository(session).add(
-                name=None, file_name=None, **self._stored(files[1])
+                name=None, file_name=None, **self._stored(files[1]), **(said or {})
             )
             job = JobRepository(session).create(
                 model_id=model.id,
@@ -83,7 +84,7 @@ class Shop:
                 queue=queue,
             )
         if ring:
-            assert self.doorbell.ring(job.id, job.queue)
+            assert self.notifier.notify(job.id, job.queue)
         return job.id
 
     def _stored(self, content: bytes) -> dict[str, Any]:

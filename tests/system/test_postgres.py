@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from service.store.jobs.error import JobError
 from service.store.jobs.repository import JobRepository
 from service.store.migrations import upgrade
 from tests.support import brokers
@@ -86,16 +87,18 @@ def test_a_job_whose_worker_is_killed_succeeds_once(shop: Shop):
 def test_a_lease_that_was_lost_writes_nothing(shop: Shop):
     job_id = shop.submit(ring=False)
     with shop.database.begin() as session:
-        old = JobRepository(session).claim(job_id, "a", -1)
+        old = JobRepository(session).leases.claim(job_id, "a", -1)
     with shop.database.begin() as session:
-        assert job_id in JobRepository(session).requeue_expired()
+        assert job_id in JobRepository(session).leases.requeue_expired()
     with shop.database.begin() as session:
-        new = JobRepository(session).claim(job_id, "b", 60)
+        new = JobRepository(session).leases.claim(job_id, "b", 60)
     assert old is not None
     assert new is not None
     with shop.database.begin() as session:
-        assert not JobRepository(session).finish(job_id, old, "succeeded")
-        assert JobRepository(session).finish(job_id, new, "failed", error={"detail": "x"})
+        assert not JobRepository(session).leases.finish(job_id, old, "succeeded")
+        assert JobRepository(session).leases.finish(
+            job_id, new, "failed", error=JobError(detail="x")
+        )
     assert shop.job(job_id).status == "failed"
 
 

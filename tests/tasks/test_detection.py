@@ -236,6 +236,25 @@ def test_files_of_yolo_and_coco_are_read_from_folders_and_archives(write, model,
         assert "class, centre x" in found.meaning.reading
 
 
+def test_crowds_in_cocos_file_are_ignored_and_not_missed(model, plain, tmp_path):
+    """A crowd over a whole image takes what is found and is no object: every found box there counts neither way."""
+    write_coco(tmp_path / "d", BOXES)
+    file = tmp_path / "d" / "annotations.json"
+    whole = json.loads(file.read_text())
+    for one in whole["annotations"]:
+        if one["image_id"] % 2:  # nothing on every other image counts
+            one |= {"iscrowd": 1, "bbox": [0, 0, SIDE, SIDE]}
+    file.write_text(json.dumps(whole))
+    crowds = se.check(model, tmp_path / "d")
+    assert any("are of crowds" in note for note in crowds.data.notes)
+    whole["annotations"] = [one for one in whole["annotations"] if not one["iscrowd"]]
+    file.write_text(json.dumps(whole))
+    dropped = se.check(model, tmp_path / "d")
+    # Dropped, the same boxes would be false alarms.
+    assert crowds.original.value > dropped.original.value + 0.05
+    assert crowds.original.value == pytest.approx(plain.original.value, abs=0.1)
+
+
 PIXELS = {"scale": 2 / 255, "mean": 0.5}  # undoes what `pictured` does
 
 

@@ -10,7 +10,7 @@ from service.store.jobs.repository import JobRepository
 from service.store.models.repository import ModelRepository
 from tests.support.digits import trained
 from tests.support.working import Shop, impatient
-from worker.claimed import Stores, claim_next
+from worker.claims import Stores, claim_next
 
 
 def ask(shop: Shop, content: bytes, ring: bool = True, **target: float) -> str:
@@ -28,7 +28,7 @@ def ask(shop: Shop, content: bytes, ring: bool = True, **target: float) -> str:
             queue="cpu",
         )
     if ring:
-        assert shop.doorbell.ring(row.id, row.queue)
+        assert shop.notifier.notify(row.id, row.queue)
     return row.id
 
 

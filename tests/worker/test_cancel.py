@@ -19,7 +19,7 @@ def test_a_queued_job_never_starts(shop: Shop):
 
 
 def test_a_running_job_ends_in_seconds_and_keeps_the_best_candidate_so_far(staffed: Shop):
-    job_id = staffed.submit(steps=500, seconds=0.2)
+    job_id = staffed.submit(steps=500, seconds=0.2, target={"max_metric_drop": 1.0})
     staffed.until(lambda: len(staffed.candidates(job_id)) >= 2)
     asked = time.monotonic()
     assert staffed.cancel(job_id).status == "cancelling"

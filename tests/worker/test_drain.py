@@ -12,14 +12,14 @@ ENDED_BY_SIGNAL = {0, 143}
 
 def test_a_worker_without_a_job_ends_at_once(shop: Shop):
     with running_worker(shop.settings) as worker:
-        shop.until(lambda: shop.doorbell.workers_alive() == 1)
+        shop.until(lambda: shop.notifier.workers_alive() == 1)
         shop.ended(shop.submit())
         family = descendants(worker.process.pid)
         asked = time.monotonic()
         assert worker.terminate() in ENDED_BY_SIGNAL
         assert time.monotonic() - asked < SECONDS
         shop.until(lambda: not any(is_alive(number) for number in family))
-    assert shop.doorbell.workers_alive() == 0
+    assert shop.notifier.workers_alive() == 0
 
 
 def test_a_job_at_work_goes_back_with_its_checkpoint_and_costs_no_attempt(
@@ -37,7 +37,7 @@ def test_a_job_at_work_goes_back_with_its_checkpoint_and_costs_no_attempt(
     job = shop.job(job_id)
     assert (job.status, job.attempt, job.status_reason) == ("queued", 0, "worker shut down")
     assert shop.settings.scratch_dir(job_id).exists()
-    assert shop.doorbell.pending("cpu") >= 1, "another worker is woken at once"
+    assert shop.notifier.pending("cpu") >= 1, "another worker is woken at once"
     with running_worker(shop.settings):
         job = shop.ended(job_id)
     assert (job.status, job.attempt) == ("succeeded", 1)

@@ -21,7 +21,7 @@ def held(shop: Shop) -> tuple[str, int]:
     """A job and the token under which it is held."""
     job_id = shop.submit(ring=False)
     with shop.database.begin() as session:
-        fence = JobRepository(session).claim(job_id, "here", shop.settings.lease_seconds)
+        fence = JobRepository(session).leases.claim(job_id, "here", shop.settings.lease_seconds)
     assert fence is not None
     return job_id, fence
 
@@ -53,14 +53,14 @@ def test_a_lease_that_another_took_is_lost(shop: Shop, held):
     with beating(shop, held) as heartbeat:
         with shop.database.begin() as session:
             jobs = JobRepository(session)
-            assert jobs.release(*held)
-            assert jobs.claim(held[0], "there", 60)
+            assert jobs.leases.release(*held)
+            assert jobs.leases.claim(held[0], "there", 60)
         shop.until(lambda: heartbeat.lost)
 
 
 def test_a_lease_that_could_not_be_renewed_for_its_whole_length_is_lost(shop: Shop, held):
     with beating(shop, held) as heartbeat, shop.database.begin() as session:
         # Another writer holds SQLite's only write lock.
-        JobRepository(session).holds(*held)
+        JobRepository(session).leases.holds(*held)
         shop.until(lambda: heartbeat.lost, seconds=20)
         session.rollback()

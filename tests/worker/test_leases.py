@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
+from service.store.jobs.error import JobError
 from service.store.jobs.repository import JobRepository
 from tests.support.working import Shop, impatient, wait_until
 
@@ -23,7 +24,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def claim(shop: Shop, job_id: str, lease_seconds: float = 60) -> int | None:
     with shop.database.begin() as session:
-        return JobRepository(session).claim(job_id, "here", lease_seconds)
+        return JobRepository(session).leases.claim(job_id, "here", lease_seconds)
 
 
 def taken_over(shop: Shop) -> tuple[str, int, int]:
@@ -31,7 +32,7 @@ def taken_over(shop: Shop) -> tuple[str, int, int]:
     job_id = shop.submit(ring=False)
     old = claim(shop, job_id, lease_seconds=-1)
     with shop.database.begin() as session:
-        assert JobRepository(session).requeue_expired() == [job_id]
+        assert JobRepository(session).leases.requeue_expired() == [job_id]
     new = claim(shop, job_id)
     assert old is not None
     assert new is not None
@@ -66,7 +67,9 @@ def test_a_job_that_is_held_or_has_ended_cannot_be_claimed(shop: Shop):
     assert fence == 1
     assert claim(shop, job_id) is None
     with shop.database.begin() as session:
-        assert JobRepository(session).finish(job_id, fence, "failed", error={"detail": "no"})
+        assert JobRepository(session).leases.finish(
+            job_id, fence, "failed", error=JobError(detail="no")
+        )
     assert claim(shop, job_id) is None
 
 
@@ -76,13 +79,13 @@ def test_tokens_only_grow(shop: Shop):
 
 
 WRITES = {
-    "renew the lease": lambda jobs, *key: jobs.renew(*key, 60),
-    "record progress": lambda jobs, *key: jobs.progress(*key, "training", {"fraction": 0.5}),
-    "keep the lease": lambda jobs, *key: jobs.holds(*key),
-    "add what it cost": lambda jobs, *key: jobs.add_usage(*key, {"cpu_seconds": 1.0}),
-    "finish": lambda jobs, *key: jobs.finish(*key, "succeeded", outcome="target_met"),
-    "give the job back": lambda jobs, *key: jobs.release(*key),
-    "retry": lambda jobs, *key: jobs.retry(*key, 3, {"code": "internal", "detail": "no"}),
+    "renew the lease": lambda jobs, *key: jobs.leases.renew(*key, 60),
+    "record progress": lambda jobs, *key: jobs.leases.progress(*key, "training", {"fraction": 0.5}),
+    "keep the lease": lambda jobs, *key: jobs.leases.holds(*key),
+    "add what it cost": lambda jobs, *key: jobs.leases.add_usage(*key, {"cpu_seconds": 1.0}),
+    "finish": lambda jobs, *key: jobs.leases.finish(*key, "succeeded", outcome="target_met"),
+    "give the job back": lambda jobs, *key: jobs.leases.release(*key),
+    "retry": lambda jobs, *key: jobs.leases.retry(*key, 3, JobError(detail="no")),
 }
 
 
@@ -107,9 +110,9 @@ def test_an_expired_lease_that_nobody_took_is_still_held(shop: Shop):
     fence = claim(shop, job_id, lease_seconds=-1)
     assert fence is not None
     with shop.database.begin() as session:
-        assert JobRepository(session).renew(job_id, fence, 60)
+        assert JobRepository(session).leases.renew(job_id, fence, 60)
     with shop.database.begin() as session:
-        assert JobRepository(session).requeue_expired() == []
+        assert JobRepository(session).leases.requeue_expired() == []
 
 
 def test_renewing_brings_back_that_a_cancel_was_asked_for(shop: Shop):
@@ -118,7 +121,7 @@ def test_renewing_brings_back_that_a_cancel_was_asked_for(shop: Shop):
     assert fence is not None
     shop.cancel(job_id)
     with shop.database.begin() as session:
-        lease = JobRepository(session).renew(job_id, fence, 60)
+        lease = JobRepository(session).leases.renew(job_id, fence, 60)
     assert lease is not None
     assert lease.cancel_requested
 
@@ -128,7 +131,7 @@ def test_a_job_that_is_given_back_costs_no_attempt_and_says_why_it_waits(shop: S
     fence = claim(shop, job_id)
     assert fence is not None
     with shop.database.begin() as session:
-        assert JobRepository(session).release(job_id, fence)
+        assert JobRepository(session).leases.release(job_id, fence)
     job = shop.job(job_id)
     assert (job.status, job.attempt, job.owner) == ("queued", 0, None)
     assert job.status_reason == "worker shut down"

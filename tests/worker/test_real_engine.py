@@ -46,6 +46,23 @@ def test_a_real_job_whose_engine_is_killed_ends_once_with_the_very_same_model(sh
     assert model == undisturbed(*files)
 
 
+def test_what_is_said_of_the_rows_beside_the_data_set_reaches_the_engine(shop: Shop, files):
+    content = (files[0].read_bytes(), files[1].read_bytes())
+    quick = {"training": {"epochs": 1}, "prune": {"candidates": 1}}
+    with running_worker(shop.settings, REAL_ENGINE):
+        beside = shop.submit(files=content, said={"seen_by_original": ["train"]}, **quick)
+        won = shop.submit(
+            files=content, said={"seen_by_original": ["nothing"]}, seen_by_original=False, **quick
+        )
+        ended = [shop.ended(job_id) for job_id in (beside, won)]
+    for job, said in zip(ended, (["train"], False), strict=True):
+        assert job.status == "succeeded", job.error
+        report = Report.model_validate_json(shop.read(job.report_json_sha256))
+        assert report.recipe["seen_by_original"] == said
+        assert report.seen_rows is not None
+        assert report.seen_rows.said is False
+
+
 def undisturbed(model: Path, data: Path) -> bytes:
     """Return what the same recipe gives in one go, in a process as fresh as the worker's."""
     out = model.with_name("undisturbed.onnx")

@@ -16,13 +16,13 @@ from worker.workspace import Workspace
 
 @pytest.fixture
 def reaper(shop: Shop) -> Reaper:
-    return Reaper(shop.settings, shop.database, shop.doorbell, "this worker")
+    return Reaper(shop.settings, shop.database, shop.notifier, "this worker")
 
 
 def abandon(shop: Shop, job_id: str, lease_seconds: float = -1) -> int:
     """Claim a job and never come back; return the token."""
     with shop.database.begin() as session:
-        fence = JobRepository(session).claim(job_id, "a worker that died", lease_seconds)
+        fence = JobRepository(session).leases.claim(job_id, "a worker that died", lease_seconds)
     assert fence is not None
     return fence
 
@@ -40,7 +40,7 @@ def test_a_job_whose_lease_ran_out_waits_again_and_is_rung_for(shop: Shop, reape
     job = shop.job(job_id)
     assert (job.status, job.owner, job.lease_until) == ("queued", None, None)
     assert shop.events(job_id)[-1] == "job.requeued"
-    assert shop.doorbell.pending("cpu") == 1
+    assert shop.notifier.pending("cpu") == 1
 
 
 def test_a_job_whose_lease_runs_is_left_alone(shop: Shop, reaper: Reaper):
@@ -77,7 +77,7 @@ def test_two_reapers_do_once_what_both_see(shop: Shop, reaper: Reaper):
     jobs = [shop.submit(ring=False) for _ in range(5)]
     for job_id in jobs:
         abandon(shop, job_id)
-    other = Reaper(shop.settings, shop.database, shop.doorbell, "another worker")
+    other = Reaper(shop.settings, shop.database, shop.notifier, "another worker")
     assert sorted([*reaper.requeue(), *other.requeue()]) == sorted(jobs)
     assert all(shop.events(job_id).count("job.requeued") == 1 for job_id in jobs)
 
@@ -90,22 +90,22 @@ def test_waiting_jobs_without_a_message_are_rung_for_and_no_more_than_there_are(
     shop.submit(ring=True)
     grow_old(shop)
     for _ in range(4):
-        reaper.ring_again()
-        assert shop.doorbell.pending("cpu") == 4
+        reaper.notify_again()
+        assert shop.notifier.pending("cpu") == 4
 
 
 def test_a_job_that_has_just_come_is_not_rung_for_twice(shop: Shop, reaper: Reaper):
     shop.submit(ring=False)
-    reaper.ring_again()
-    assert shop.doorbell.pending("cpu") == 0
+    reaper.notify_again()
+    assert shop.notifier.pending("cpu") == 0
 
 
 def test_each_queue_is_counted_for_itself(shop: Shop, reaper: Reaper):
     shop.submit(ring=True, queue="cpu")
     shop.submit(ring=False, queue="gpu")
     grow_old(shop)
-    reaper.ring_again()
-    assert (shop.doorbell.pending("cpu"), shop.doorbell.pending("gpu")) == (1, 1)
+    reaper.notify_again()
+    assert (shop.notifier.pending("cpu"), shop.notifier.pending("gpu")) == (1, 1)
 
 
 def test_folders_of_ended_jobs_are_swept_and_no_others(shop: Shop, reaper: Reaper):
@@ -121,16 +121,16 @@ def test_folders_of_ended_jobs_are_swept_and_no_others(shop: Shop, reaper: Reape
 
 
 def test_a_worker_is_alive_for_as_long_as_it_says_so(shop: Shop, reaper: Reaper):
-    assert shop.doorbell.workers_alive() == 0
+    assert shop.notifier.workers_alive() == 0
     with reaper:
-        shop.until(lambda: shop.doorbell.workers_alive() == 1)
-    assert shop.doorbell.workers_alive() == 0
+        shop.until(lambda: shop.notifier.workers_alive() == 1)
+    assert shop.notifier.workers_alive() == 0
 
 
 def test_a_worker_that_falls_silent_is_forgotten(shop: Shop, reaper: Reaper):
     reaper.tell_alive()
-    assert shop.doorbell.workers_alive() == 1
-    shop.until(lambda: shop.doorbell.workers_alive() == 0)
+    assert shop.notifier.workers_alive() == 1
+    shop.until(lambda: shop.notifier.workers_alive() == 0)
 
 
 def test_a_job_whose_message_was_lost_runs(shop: Shop):

@@ -81,15 +81,15 @@ def test_many_messages_for_one_job_run_it_once(staffed: Shop, tmp_path):
     journal = tmp_path / "journal"
     job_id = staffed.submit(journal=str(journal))
     for _ in range(5):
-        staffed.doorbell.ring(job_id, "cpu")
+        staffed.notifier.notify(job_id, "cpu")
     job = staffed.ended(job_id)
-    staffed.until(lambda: staffed.doorbell.pending("cpu") == 0)
+    staffed.until(lambda: staffed.notifier.pending("cpu") == 0)
     assert journal.read_text().splitlines().count("start 0") == 1
     assert (job.status, job.attempt) == ("succeeded", 1)
 
 
 def test_a_message_for_a_job_that_does_not_exist_does_no_harm(staffed: Shop):
-    staffed.doorbell.ring("job_00000000-0000-7000-8000-000000000000", "cpu")
+    staffed.notifier.notify("job_00000000-0000-7000-8000-000000000000", "cpu")
     assert staffed.ended(staffed.submit()).status == "succeeded"
 
 
@@ -101,4 +101,4 @@ def test_jobs_of_the_other_queue_run_too(staffed: Shop):
 
 
 def test_a_worker_says_that_it_lives(staffed: Shop):
-    staffed.until(lambda: staffed.doorbell.workers_alive() == 1)
+    staffed.until(lambda: staffed.notifier.workers_alive() == 1)

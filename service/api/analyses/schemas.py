@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from service.api.problems.schemas import Problem
 from service.api.schemas import Request, Resource, Timestamp
 from spectral_engine.records.analysis import Analysis
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 
 Status = Literal["queued", "running", "succeeded", "failed"]
@@ -25,6 +26,11 @@ class AnalysisCreate(Request):
     target: Target | None = Field(None, description="a recipe's target: could narrowing meet it?")
     batch_size: int | None = Field(
         None, ge=1, le=65_536, description="for the estimate of training; by default a recipe's"
+    )
+    recipe: Recipe | None = Field(
+        None,
+        description="a job's recipe, beside a data set: what do the data mean to that job? The analysis fails as the "
+        "job would before it trains",
     )
 
 
@@ -45,6 +51,9 @@ class ModelAnalysis(Resource):
     dataset: str | None = None
     target: Target | None
     batch_size: int | None
+    recipe: dict[str, Any] | None = Field(
+        None, description="as it was asked for, with every default filled in"
+    )
     result: Analysis | None
     error: Problem | None
     queue_position: int | None = Field(description="1 is next; only while queued")

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api import openapi
+from service.api import operations
 from service.api.candidates import service
 from service.api.candidates.schemas import CandidateList
-from service.api.context import Here
+from service.api.context import ContextDep
 from service.api.downloads.external import respond_with_external
 from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.api.json_text import json_response
@@ -22,11 +22,11 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
     operation_id="listCandidates",
     summary="List the compressed models of a job",
     response_model=CandidateList,
-    responses=openapi.problems("not-found", "invalid-request"),
+    responses=operations.problems("not-found", "invalid-request"),
 )
-def list_candidates(job_id: str, here: Here) -> Response:
+def list_candidates(job_id: str, context: ContextDep) -> Response:
     """Return every candidate so far, from wide to narrow; a running job's list grows."""
-    return json_response(service.page(here, job_id), headers={"Cache-Control": "no-store"})
+    return json_response(service.page(context, job_id), headers={"Cache-Control": "no-store"})
 
 
 @router.get(
@@ -34,15 +34,17 @@ def list_candidates(job_id: str, here: Here) -> Response:
     operation_id="downloadCandidate",
     summary="Download one compressed model",
     response_class=Response,
-    responses=openapi.ranged("the ONNX file", MEDIA_TYPE)
-    | openapi.problems("not-found", "invalid-request"),
+    responses=operations.ranged("the ONNX file", MEDIA_TYPE)
+    | operations.problems("not-found", "invalid-request"),
 )
-def download_candidate(job_id: str, candidate_id: str, request: Request, here: Here) -> Response:
+def download_candidate(
+    job_id: str, candidate_id: str, request: Request, context: ContextDep
+) -> Response:
     """Return a candidate as ONNX."""
-    candidate = service.get(here, job_id, candidate_id)
+    candidate = service.get(context, job_id, candidate_id)
     return respond_with_file(
         request,
-        here.artifacts,
+        context.artifacts,
         candidate.sha256,
         media_type=MEDIA_TYPE,
         file_name=f"{candidate.id}.onnx",
@@ -54,14 +56,14 @@ def download_candidate(job_id: str, candidate_id: str, request: Request, here: H
     operation_id="downloadCandidateExternal",
     summary="Download a file of a compressed model's external data",
     response_class=Response,
-    responses=openapi.ranged("the file", MEDIA_TYPE)
-    | openapi.problems("not-found", "invalid-request"),
+    responses=operations.ranged("the file", MEDIA_TYPE)
+    | operations.problems("not-found", "invalid-request"),
 )
 def download_candidate_external(
-    job_id: str, candidate_id: str, name: str, request: Request, here: Here
+    job_id: str, candidate_id: str, name: str, request: Request, context: ContextDep
 ) -> Response:
     """Return a file that belongs beside the candidate, under this name."""
-    return respond_with_external(request, here, service.get(here, job_id, candidate_id), name)
+    return respond_with_external(request, context, service.get(context, job_id, candidate_id), name)
 
 
 @router.get(
@@ -69,14 +71,14 @@ def download_candidate_external(
     operation_id="downloadModel",
     summary="Download the chosen model",
     response_class=Response,
-    responses=openapi.ranged("the ONNX file", MEDIA_TYPE)
-    | openapi.problems("not-found", "result-not-ready", "invalid-request"),
+    responses=operations.ranged("the ONNX file", MEDIA_TYPE)
+    | operations.problems("not-found", "result-not-ready", "invalid-request"),
 )
-def download_model(job_id: str, request: Request, here: Here) -> Response:
+def download_model(job_id: str, request: Request, context: ContextDep) -> Response:
     """Return the candidate that the job chose, as ONNX."""
-    candidate, file_name = service.chosen(here, job_id)
+    candidate, file_name = service.chosen(context, job_id)
     return respond_with_file(
-        request, here.artifacts, candidate.sha256, media_type=MEDIA_TYPE, file_name=file_name
+        request, context.artifacts, candidate.sha256, media_type=MEDIA_TYPE, file_name=file_name
     )
 
 
@@ -85,9 +87,11 @@ def download_model(job_id: str, request: Request, here: Here) -> Response:
     operation_id="downloadChosenExternal",
     summary="Download a file of the chosen model's external data",
     response_class=Response,
-    responses=openapi.ranged("the file", MEDIA_TYPE)
-    | openapi.problems("not-found", "result-not-ready", "invalid-request"),
+    responses=operations.ranged("the file", MEDIA_TYPE)
+    | operations.problems("not-found", "result-not-ready", "invalid-request"),
 )
-def download_chosen_external(job_id: str, name: str, request: Request, here: Here) -> Response:
+def download_chosen_external(
+    job_id: str, name: str, request: Request, context: ContextDep
+) -> Response:
     """Return a file that belongs beside the chosen model, under this name."""
-    return respond_with_external(request, here, service.chosen(here, job_id)[0], name)
+    return respond_with_external(request, context, service.chosen(context, job_id)[0], name)

@@ -15,9 +15,9 @@ from service.store.ids import is_id
 from service.store.models.repository import ModelRepository
 
 
-def page(here: Context, job_id: str) -> dict[str, Any]:
+def page(context: Context, job_id: str) -> dict[str, Any]:
     """Return all candidates of a job so far."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         require(session, job_id)
         data = [show(row) for row in CandidateRepository(session).list(job_id)]
     return {
@@ -29,9 +29,9 @@ def page(here: Context, job_id: str) -> dict[str, Any]:
     }
 
 
-def get(here: Context, job_id: str, candidate_id: str) -> CandidateRecord:
+def get(context: Context, job_id: str, candidate_id: str) -> CandidateRecord:
     """Return one candidate of a job. Raises NotFound, also for one of another job."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         require(session, job_id)
         known = is_id(candidate_id, "cand_")
         candidate = CandidateRepository(session).get(candidate_id) if known else None
@@ -40,12 +40,12 @@ def get(here: Context, job_id: str, candidate_id: str) -> CandidateRecord:
         return candidate
 
 
-def chosen(here: Context, job_id: str) -> tuple[CandidateRecord, str]:
+def chosen(context: Context, job_id: str) -> tuple[CandidateRecord, str]:
     """Return the chosen candidate and a file name for it.
 
     Raises ResultNotReady while the job is at work, NotFound when it ended without a result.
     """
-    with here.database.read() as session:
+    with context.database.read() as session:
         job = require(session, job_id)
         chosen_id = job.chosen_candidate_id
         candidate = CandidateRepository(session).get(chosen_id) if chosen_id else None

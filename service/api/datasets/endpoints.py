@@ -7,8 +7,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api import openapi
-from service.api.context import Here
+from service.api import operations
+from service.api.context import ContextDep
 from service.api.datasets import service
 from service.api.datasets.schemas import Dataset, DatasetFields
 from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
@@ -29,16 +29,16 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
     summary="Upload a data set",
     status_code=201,
     response_model=Dataset,
-    responses=openapi.UPLOAD_PROBLEMS,
-    openapi_extra=openapi.upload(
+    responses=operations.UPLOAD_PROBLEMS,
+    openapi_extra=operations.upload(
         DatasetFields, "an .npz, .csv or .parquet file, or a .zip or .tar of images"
     ),
 )
-async def create_dataset(request: Request, here: Here, key: Key) -> Response:
+async def create_dataset(request: Request, context: ContextDep, key: Key) -> Response:
     """Stream a data set to the store. The same bytes are stored once, however often they come."""
-    limit = here.settings.max_upload_bytes
-    received = await receive(request, here.artifacts, DatasetFields, limit)
-    body, replayed = await run_in_threadpool(service.create, here, received, key)
+    limit = context.settings.max_upload_bytes
+    received = await receive(request, context.artifacts, DatasetFields, limit)
+    body, replayed = await run_in_threadpool(service.create, context, received, key)
     return created(body, replayed)
 
 
@@ -47,12 +47,12 @@ async def create_dataset(request: Request, here: Here, key: Key) -> Response:
     operation_id="listDatasets",
     summary="List data sets",
     response_model=Page[Dataset],
-    responses=openapi.problems("invalid-request"),
+    responses=operations.problems("invalid-request"),
     dependencies=[Depends(refuse_unknown)],
 )
-def list_datasets(request: Request, here: Here, cursor: CursorQuery) -> Response:
+def list_datasets(request: Request, context: ContextDep, cursor: CursorQuery) -> Response:
     """Return one page of data sets, the latest first unless asked otherwise."""
-    return page(request, cursor, service.find(here, cursor), service.show)
+    return page(request, cursor, service.find(context, cursor), service.show)
 
 
 @router.get(
@@ -60,11 +60,11 @@ def list_datasets(request: Request, here: Here, cursor: CursorQuery) -> Response
     operation_id="getDataset",
     summary="Get a data set",
     response_model=Dataset,
-    responses=openapi.problems("not-found", "invalid-request"),
+    responses=operations.problems("not-found", "invalid-request"),
 )
-def get_dataset(dataset_id: str, here: Here) -> Response:
+def get_dataset(dataset_id: str, context: ContextDep) -> Response:
     """Return what is known of a data set."""
-    return json_response(service.show(service.get(here, dataset_id)))
+    return json_response(service.show(service.get(context, dataset_id)))
 
 
 @router.get(
@@ -72,13 +72,13 @@ def get_dataset(dataset_id: str, here: Here) -> Response:
     operation_id="downloadDatasetFile",
     summary="Download an uploaded data set",
     response_class=Response,
-    responses=openapi.ranged("the uploaded file", MEDIA_TYPE)
-    | openapi.problems("not-found", "invalid-request"),
+    responses=operations.ranged("the uploaded file", MEDIA_TYPE)
+    | operations.problems("not-found", "invalid-request"),
 )
-def download_dataset_file(dataset_id: str, request: Request, here: Here) -> Response:
+def download_dataset_file(dataset_id: str, request: Request, context: ContextDep) -> Response:
     """Return the bytes as they were uploaded."""
-    dataset = service.get(here, dataset_id)
+    dataset = service.get(context, dataset_id)
     file_name = dataset.file_name or f"{dataset.id}.bin"
     return respond_with_file(
-        request, here.artifacts, dataset.sha256, media_type=MEDIA_TYPE, file_name=file_name
+        request, context.artifacts, dataset.sha256, media_type=MEDIA_TYPE, file_name=file_name
     )

@@ -10,6 +10,7 @@ from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
 from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.rows import SeenByOriginal
 
 Positive = Annotated[float, Field(gt=0)]
 Channels = Field(min_length=1, max_length=1024)
@@ -40,6 +41,14 @@ class Preprocessing(Request):
         None,
         description="of images, after `resize`, out of the middle: a square's side, or height and width",
     )
+    letterbox: Literal["centre", "corner"] | None = Field(
+        None,
+        description="of images: resized with their aspect kept to the size of `resize`, or the model's, with borders "
+        "around them, or at the right and the bottom",
+    )
+    fill: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        None, description="of a letterbox's borders, in bytes; 114 where it is not given"
+    )
 
 
 class DatasetFields(Request):
@@ -51,6 +60,11 @@ class DatasetFields(Request):
     preprocessing: Preprocessing | None = None
     labels: LabelsOption | None = Field(
         None, description="what the labels are; what a recipe says wins over it, field by field"
+    )
+    seen_by_original: SeenByOriginal | None = Field(
+        None,
+        description="whether the original was trained on these rows, or on which of the file's splits, as "
+        '`["train", "val"]`; what a recipe says wins over it',
     )
 
 
@@ -66,6 +80,7 @@ class Dataset(Resource):
     label: str | None
     preprocessing: dict[str, Any] | None
     labels: dict[str, Any] | None
+    seen_by_original: SeenByOriginal | None
     metadata: dict[str, str]
     created_at: Timestamp
     links: FileLinks

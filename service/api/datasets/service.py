@@ -21,7 +21,7 @@ from service.store.ids import is_id
 
 
 def create(
-    here: Context, received: Received[DatasetFields], key: str | None
+    context: Context, received: Received[DatasetFields], key: str | None
 ) -> tuple[dict[str, Any], bool]:
     """Record a stored file as a data set; return it as shown, and whether it is an old answer."""
     fields = received.fields
@@ -36,19 +36,20 @@ def create(
             label=fields.label,
             preprocessing=_said(fields.preprocessing),
             labels=_said(fields.labels),
+            seen_by_original=fields.seen_by_original,
         )
         return show(record)
 
-    return once(here, key, "POST /v1/datasets", received.fingerprint(), make)
+    return once(context, key, "POST /v1/datasets", received.fingerprint(), make)
 
 
 def _said(given: BaseModel | None) -> dict[str, Any] | None:
     return given.model_dump(mode="json", exclude_unset=True, exclude_none=True) if given else None
 
 
-def get(here: Context, dataset_id: str) -> DatasetRecord:
+def get(context: Context, dataset_id: str) -> DatasetRecord:
     """Return a data set. Raises NotFound."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         known = is_id(dataset_id, "ds_")
         dataset = DatasetRepository(session).get(dataset_id) if known else None
         if dataset is None:
@@ -56,9 +57,9 @@ def get(here: Context, dataset_id: str) -> DatasetRecord:
         return dataset
 
 
-def find(here: Context, cursor: Cursor) -> Sequence[DatasetRecord]:
+def find(context: Context, cursor: Cursor) -> Sequence[DatasetRecord]:
     """Return one row more than the page holds where there is a next one."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         return DatasetRepository(session).list(
             after=cursor.after_id("ds_"), limit=cursor.limit + 1, order=cursor.order
         )
@@ -77,6 +78,7 @@ def show(dataset: DatasetRecord) -> dict[str, Any]:
         "label": dataset.label,
         "preprocessing": dataset.preprocessing,
         "labels": dataset.labels,
+        "seen_by_original": dataset.seen_by_original,
         "metadata": dataset.metadata_,
         "created_at": timestamp(dataset.created_at),
         "links": {"self": path, "file": f"{path}/file"},

@@ -12,12 +12,12 @@ from service.store.models.records import ModelRecord
 
 
 def respond_with_external(
-    request: Request, here: Context, owner: ModelRecord | CandidateRecord, name: str
+    request: Request, context: Context, owner: ModelRecord | CandidateRecord, name: str
 ) -> Response:
     """Return the file that belongs beside this model under this name. Raises NotFound."""
     for file in owner.external:
         if file["name"] == name:
             return respond_with_file(
-                request, here.artifacts, file["sha256"], media_type=MEDIA_TYPE, file_name=name
+                request, context.artifacts, file["sha256"], media_type=MEDIA_TYPE, file_name=name
             )
     raise NotFound(f"{owner.id} has no external file {name!r}.")

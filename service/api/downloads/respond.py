@@ -11,9 +11,10 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api.digests import etag, repr_digest
 from service.api.downloads.ranges import Span, matches, wanted_span
+from service.api.media_types import OCTETS
 from service.store.artifacts.blobs import ArtifactStore
 
-MEDIA_TYPE = "application/octet-stream"  # of files that are stored as they came
+MEDIA_TYPE = OCTETS  # of files that are stored as they came
 UNSAFE = re.compile(r"[^A-Za-z0-9 ._()+-]")
 # Content under a digest never changes, but who may read it can.
 CACHING = "private, max-age=31536000, immutable"

@@ -9,9 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from service.api import openapi
+from service.api import operations
 from service.api.accept import prefers
-from service.api.context import Here
+from service.api.context import ContextDep
 from service.api.events import service
 from service.api.events.schemas import EventPage
 from service.api.events.stream import HEADERS, MEDIA_TYPE, event_stream
@@ -35,14 +35,14 @@ MAX_SEQUENCE = 2**53
             "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
         },
         204: {"description": "the job has ended and there is nothing after `Last-Event-ID`"},
-        **openapi.problems("not-found", "invalid-request"),
+        **operations.problems("not-found", "invalid-request"),
     },
     dependencies=[Depends(refuse_unknown)],
 )
 async def list_job_events(
     job_id: str,
     request: Request,
-    here: Here,
+    context: ContextDep,
     limit: Annotated[int, Query(ge=1, description=f"at most {MAX_LIMIT}; more is clamped")] = 100,
     after: Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="a sequence")] = 0,
     last_event_id: Annotated[
@@ -52,15 +52,15 @@ async def list_job_events(
     """Page through a job's events in order, or follow them until the job has ended."""
     start = after if last_event_id is None else last_event_id
     if not prefers(request.headers.get("accept"), MEDIA_TYPE, over="application/json"):
-        page = await run_in_threadpool(service.page, here, job_id, start, min(limit, MAX_LIMIT))
+        page = await run_in_threadpool(service.page, context, job_id, start, min(limit, MAX_LIMIT))
         return _page(request, page)
-    if await run_in_threadpool(service.is_over, here, job_id, start):
+    if await run_in_threadpool(service.is_over, context, job_id, start):
         return Response(status_code=204, headers=HEADERS)
 
     async def read(sequence: int) -> list[service.Event]:
-        return await run_in_threadpool(service.after, here, job_id, sequence, MAX_LIMIT)
+        return await run_in_threadpool(service.after, context, job_id, sequence, MAX_LIMIT)
 
-    frames = event_stream(read, start, here.is_closing)
+    frames = event_stream(read, start, context.is_closing)
     return StreamingResponse(frames, headers=HEADERS, media_type=MEDIA_TYPE)
 
 

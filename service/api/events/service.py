@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from service.api.context import Context
-from service.api.jobs.schemas import TERMINAL
 from service.api.jobs.service import require
-from service.api.schemas import timestamp
+from service.api.schemas import TERMINAL, timestamp
 from service.store.events.records import EventRecord
 from service.store.events.repository import EventRepository
 
 Event = dict[str, Any]
 
 
-def page(here: Context, job_id: str, after_sequence: int, limit: int) -> dict[str, Any]:
+def page(context: Context, job_id: str, after_sequence: int, limit: int) -> dict[str, Any]:
     """Return one page of events after a sequence."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         # The job first: an event that comes between the two reads is then on a later page.
         ended = require(session, job_id).status in TERMINAL
         rows = EventRepository(session).list(job_id, after_sequence, limit + 1)
@@ -32,15 +31,15 @@ def page(here: Context, job_id: str, after_sequence: int, limit: int) -> dict[st
     }
 
 
-def after(here: Context, job_id: str, sequence: int, limit: int) -> list[Event]:
+def after(context: Context, job_id: str, sequence: int, limit: int) -> list[Event]:
     """Return the next events after a sequence."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         return [show(row) for row in EventRepository(session).list(job_id, sequence, limit)]
 
 
-def is_over(here: Context, job_id: str, sequence: int) -> bool:
+def is_over(context: Context, job_id: str, sequence: int) -> bool:
     """Say whether the job has ended and has no event after `sequence`. Raises NotFound."""
-    found = page(here, job_id, sequence, 1)
+    found = page(context, job_id, sequence, 1)
     return bool(found["job_ended"]) and not found["data"]
 
 

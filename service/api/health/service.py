@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import get_args
 
 from service.api.context import Context
-from service.api.health.metrics import JobCounts
 from service.api.health.schemas import Check, Readiness, ReadinessStatus, Workers
 from service.api.jobs.schemas import Status
+from service.api.metrics import JobCounts
 from service.store.base import now
 from service.store.jobs.repository import JobRepository
 
@@ -16,13 +16,13 @@ NEEDED = ("database", "artifacts")  # without these no request can be answered
 NO_ARTIFACT = "0" * 64
 
 
-def readiness(here: Context) -> Readiness:
+def readiness(context: Context) -> Readiness:
     """Check every part; a part that fails says why."""
-    alive = here.doorbell.workers_alive()
+    alive = context.notifier.workers_alive()
     broker = Check(ok=True) if alive is not None else Check(ok=False, detail="does not answer")
     checks = {
-        "database": _check(lambda: count_jobs(here)),
-        "artifacts": _check(lambda: here.artifacts.exists(NO_ARTIFACT)),
+        "database": _check(lambda: count_jobs(context)),
+        "artifacts": _check(lambda: context.artifacts.exists(NO_ARTIFACT)),
         "broker": broker,
     }
     workers = Workers(alive=alive, any_alive=bool(alive))
@@ -44,9 +44,9 @@ def _check(ask: Callable[[], object]) -> Check:
     return Check(ok=True)
 
 
-def count_jobs(here: Context) -> JobCounts:
+def count_jobs(context: Context) -> JobCounts:
     """Count the jobs by status, and find the age of the oldest that waits."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         jobs = JobRepository(session)
         found, oldest = jobs.count_by_status(), jobs.oldest_queued_at()
     by_status = {status: found.get(status, 0) for status in get_args(Status)}

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.api.problems.schemas import Problem
-from service.api.schemas import Request, Resource, Timestamp
+from service.api.schemas import TERMINAL, Request, Resource, Timestamp
 from service.api.text import Metadata
+from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.recipe import Recipe
 
 Status = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class JobLimits(Request):
@@ -32,8 +32,14 @@ class JobCreate(Request):
     limits: JobLimits = Field(default_factory=JobLimits)
 
 
+class ValidationLinks(Resource):
+    """Where to go from a job that was not submitted; paths on this server."""
+
+    analysis: str
+
+
 class JobValidation(Resource):
-    """A job that would be accepted, with every default of its recipe filled in."""
+    """A job that would be accepted, with every default of its recipe filled in, and what its data mean to it."""
 
     object: Literal["job.validation"] = "job.validation"
     model: str
@@ -42,6 +48,14 @@ class JobValidation(Resource):
     priority: int
     limits: dict[str, Any]
     metadata: dict[str, str]
+    status: Literal["checked", "pending"] = Field(
+        description="`pending`: no worker has looked at the data yet; ask again"
+    )
+    data: DataCheck | None = Field(
+        description="what the data mean to this job; null while the analysis is pending"
+    )
+    analysis: str = Field(description="id of the analysis by which a worker looks at the data")
+    links: ValidationLinks
 
 
 class JobProgress(Resource):

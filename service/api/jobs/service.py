@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 
 from service.api.context import Context, ReadJob
 from service.api.idempotency import once
-from service.api.jobs.schemas import TERMINAL, JobCreate
+from service.api.jobs.schemas import JobCreate
 from service.api.jobs.show import show
 from service.api.pagination import Cursor
+from service.api.queues import queue_of
+from service.api.schemas import TERMINAL
 from service.api.text import require_storable
 from service.errors import InvalidRequest, NotFound, ResultNotReady, ServiceError
 from service.store.database import Database
@@ -24,10 +26,14 @@ from service.store.models.repository import ModelRepository
 PREFIX = PREFIXES["compression"]
 
 
-def validate(here: Context, body: JobCreate) -> dict[str, Any]:
-    """Return the job as it would be executed. Raises InvalidRequest as `create` does."""
-    with here.database.read() as session:
+def require_inputs(context: Context, body: JobCreate) -> None:
+    """Raise InvalidRequest as `create` does where model or data set are not there."""
+    with context.database.read() as session:
         _require_inputs(session, body)
+
+
+def as_executed(body: JobCreate) -> dict[str, Any]:
+    """Return a job that is not submitted as `service.api.jobs.schemas.JobValidation` begins."""
     return {
         "object": "job.validation",
         "model": body.model,
@@ -40,7 +46,7 @@ def validate(here: Context, body: JobCreate) -> dict[str, Any]:
 
 
 def create(
-    here: Context, body: JobCreate, key: str | None, base_url: str
+    context: Context, body: JobCreate, key: str | None, base_url: str
 ) -> tuple[dict[str, Any], bool]:
     """Queue a job; return it as shown, and whether this repeats an earlier answer."""
 
@@ -53,20 +59,15 @@ def create(
             metadata=body.metadata,
             priority=body.priority,
             limits=_limits(body),
-            queue=queue_of(body),
+            queue=queue_of(body.recipe),
         )
         return show(job, base_url, JobRepository(session).queue_position(job))
 
-    shown, replayed = once(here, key, "POST /v1/jobs", body.model_dump(mode="json"), make)
+    shown, replayed = once(context, key, "POST /v1/jobs", body.model_dump(mode="json"), make)
     if not replayed:
         # After the commit, so that no worker looks for a row that is not there yet.
-        here.doorbell.ring(shown["id"], queue_of(body))
+        context.notifier.notify(shown["id"], queue_of(body.recipe))
     return shown, replayed
-
-
-def queue_of(body: JobCreate) -> str:
-    """Return which workers may take the job."""
-    return "gpu" if body.recipe.training.device.startswith("cuda") else "cpu"
 
 
 def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob]:
@@ -80,7 +81,7 @@ def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob
 
 
 def find(
-    here: Context,
+    context: Context,
     cursor: Cursor,
     status: str | None,
     model: str | None,
@@ -89,7 +90,7 @@ def find(
     """Return one row more than the page holds where there is a next one."""
     for text in [*metadata, *metadata.values(), model or ""]:
         require_storable(text, "metadata")
-    with here.database.read() as session:
+    with context.database.read() as session:
         return JobRepository(session).list(
             status=status,
             model_id=model,
@@ -100,9 +101,9 @@ def find(
         )
 
 
-def cancel(here: Context, job_id: str) -> JobRecord:
+def cancel(context: Context, job_id: str) -> JobRecord:
     """Ask for a job to stop. Raises JobTerminal when it ended otherwise."""
-    with here.database.begin() as session:
+    with context.database.begin() as session:
         require(session, job_id)
         return JobRepository(session).request_cancel(job_id)
 

@@ -7,8 +7,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api import openapi
-from service.api.context import Here
+from service.api import operations
+from service.api.context import ContextDep
 from service.api.downloads.external import respond_with_external
 from service.api.downloads.respond import MEDIA_TYPE, respond_with_file
 from service.api.idempotency import Key
@@ -35,14 +35,14 @@ FILE_FIELDS = (FILE_FIELD, EXTERNAL_FIELD)
     summary="Upload an ONNX model",
     status_code=201,
     response_model=Model,
-    responses=openapi.UPLOAD_PROBLEMS,
-    openapi_extra=openapi.upload(ModelFields, "the ONNX file", external=EXTERNAL),
+    responses=operations.UPLOAD_PROBLEMS,
+    openapi_extra=operations.upload(ModelFields, "the ONNX file", external=EXTERNAL),
 )
-async def create_model(request: Request, here: Here, key: Key) -> Response:
+async def create_model(request: Request, context: ContextDep, key: Key) -> Response:
     """Stream a model to the store. The same bytes are stored once, however often they come."""
-    limit = here.settings.max_upload_bytes
-    received = await receive(request, here.artifacts, ModelFields, limit, FILE_FIELDS)
-    body, replayed = await run_in_threadpool(service.create, here, received, key)
+    limit = context.settings.max_upload_bytes
+    received = await receive(request, context.artifacts, ModelFields, limit, FILE_FIELDS)
+    body, replayed = await run_in_threadpool(service.create, context, received, key)
     return created(body, replayed)
 
 
@@ -51,12 +51,12 @@ async def create_model(request: Request, here: Here, key: Key) -> Response:
     operation_id="listModels",
     summary="List models",
     response_model=Page[Model],
-    responses=openapi.problems("invalid-request"),
+    responses=operations.problems("invalid-request"),
     dependencies=[Depends(refuse_unknown)],
 )
-def list_models(request: Request, here: Here, cursor: CursorQuery) -> Response:
+def list_models(request: Request, context: ContextDep, cursor: CursorQuery) -> Response:
     """Return one page of models, the latest first unless asked otherwise."""
-    return page(request, cursor, service.find(here, cursor), service.show)
+    return page(request, cursor, service.find(context, cursor), service.show)
 
 
 @router.get(
@@ -64,11 +64,11 @@ def list_models(request: Request, here: Here, cursor: CursorQuery) -> Response:
     operation_id="getModel",
     summary="Get a model",
     response_model=Model,
-    responses=openapi.problems("not-found", "invalid-request"),
+    responses=operations.problems("not-found", "invalid-request"),
 )
-def get_model(model_id: str, here: Here) -> Response:
+def get_model(model_id: str, context: ContextDep) -> Response:
     """Return what is known of a model."""
-    return json_response(service.show(service.get(here, model_id)))
+    return json_response(service.show(service.get(context, model_id)))
 
 
 @router.get(
@@ -76,15 +76,15 @@ def get_model(model_id: str, here: Here) -> Response:
     operation_id="downloadModelFile",
     summary="Download an uploaded model",
     response_class=Response,
-    responses=openapi.ranged("the uploaded file", MEDIA_TYPE)
-    | openapi.problems("not-found", "invalid-request"),
+    responses=operations.ranged("the uploaded file", MEDIA_TYPE)
+    | operations.problems("not-found", "invalid-request"),
 )
-def download_model_file(model_id: str, request: Request, here: Here) -> Response:
+def download_model_file(model_id: str, request: Request, context: ContextDep) -> Response:
     """Return the bytes as they were uploaded."""
-    model = service.get(here, model_id)
+    model = service.get(context, model_id)
     file_name = model.file_name or f"{model.id}.onnx"
     return respond_with_file(
-        request, here.artifacts, model.sha256, media_type=MEDIA_TYPE, file_name=file_name
+        request, context.artifacts, model.sha256, media_type=MEDIA_TYPE, file_name=file_name
     )
 
 
@@ -93,9 +93,11 @@ def download_model_file(model_id: str, request: Request, here: Here) -> Response
     operation_id="downloadModelExternal",
     summary="Download a file of a model's external data",
     response_class=Response,
-    responses=openapi.ranged("the uploaded file", MEDIA_TYPE)
-    | openapi.problems("not-found", "invalid-request"),
+    responses=operations.ranged("the uploaded file", MEDIA_TYPE)
+    | operations.problems("not-found", "invalid-request"),
 )
-def download_model_external(model_id: str, name: str, request: Request, here: Here) -> Response:
+def download_model_external(
+    model_id: str, name: str, request: Request, context: ContextDep
+) -> Response:
     """Return the bytes as they were uploaded."""
-    return respond_with_external(request, here, service.get(here, model_id), name)
+    return respond_with_external(request, context, service.get(context, model_id), name)

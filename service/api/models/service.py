@@ -20,7 +20,7 @@ from service.store.models.repository import ModelRepository
 
 
 def create(
-    here: Context, received: Received[ModelFields], key: str | None
+    context: Context, received: Received[ModelFields], key: str | None
 ) -> tuple[dict[str, Any], bool]:
     """Record a stored file as a model; return it as shown, and whether it is an old answer."""
 
@@ -35,21 +35,21 @@ def create(
         )
         return show(record)
 
-    return once(here, key, "POST /v1/models", received.fingerprint(), make)
+    return once(context, key, "POST /v1/models", received.fingerprint(), make)
 
 
-def get(here: Context, model_id: str) -> ModelRecord:
+def get(context: Context, model_id: str) -> ModelRecord:
     """Return a model. Raises NotFound."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         model = ModelRepository(session).get(model_id) if is_id(model_id, "mdl_") else None
         if model is None:
             raise NotFound(f"There is no model {model_id!r}.")
         return model
 
 
-def find(here: Context, cursor: Cursor) -> Sequence[ModelRecord]:
+def find(context: Context, cursor: Cursor) -> Sequence[ModelRecord]:
     """Return one row more than the page holds where there is a next one."""
-    with here.database.read() as session:
+    with context.database.read() as session:
         return ModelRepository(session).list(
             after=cursor.after_id("mdl_"), limit=cursor.limit + 1, order=cursor.order
         )

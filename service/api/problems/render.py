@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.json_text import encode
+from service.api.media_types import PROBLEM
 from service.api.problems.catalogue import status_and_title
-
-MEDIA_TYPE = "application/problem+json"
+from service.store.jobs.error import JobError
 
 
 def problem_body(
@@ -66,7 +66,14 @@ def problem_response(
         retryable=retryable,
     )
     sent = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(encode(body), body["status"], sent, media_type=MEDIA_TYPE)
+    return Response(encode(body), body["status"], sent, media_type=PROBLEM)
+
+
+def recorded_response(request: Request, path: str, error: Mapping[str, Any]) -> Response:
+    """Answer a request with the recorded error of the job or analysis at `path`."""
+    body = job_problem(str(request.base_url), path, error) | {"request_id": request_id(request)}
+    headers = {"Cache-Control": "no-store"}
+    return Response(encode(body), body["status"], headers, media_type=PROBLEM)
 
 
 def request_id(request: Request) -> str | None:
@@ -77,17 +84,14 @@ def request_id(request: Request) -> str | None:
 
 def job_problem(base_url: str, job_path: str, error: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job's recorded error as a problem whose instance is the job."""
-    errors = list(error.get("errors") or ())
-    pointer = error.get("pointer")
-    detail = str(error.get("detail") or "")
-    if pointer and not errors:
-        errors = [{"detail": detail, "pointer": pointer}]
+    recorded = JobError.model_validate(error)
+    pointed = {"detail": recorded.detail, "pointer": recorded.pointer}
     return problem_body(
         base_url,
-        str(error.get("code") or "internal"),
-        detail,
+        recorded.code,
+        recorded.detail,
         instance=job_path,
-        errors=errors,
-        retryable=bool(error.get("retryable")),
-        node=error.get("node"),
+        errors=[pointed] if recorded.pointer else (),
+        retryable=recorded.retryable,
+        node=None if recorded.node is None else recorded.node.model_dump(),
     )

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api import openapi
+from service.api import operations
 from service.api.accept import prefers
-from service.api.context import Here
+from service.api.context import ContextDep
 from service.api.downloads.respond import respond_with_file
 from service.api.query import refuse_unknown
 from service.api.reports import service
@@ -26,22 +26,22 @@ HTML_HEADERS = {"Content-Security-Policy": "sandbox allow-scripts allow-popups a
     operation_id="getReport",
     summary="Get the report",
     response_class=Response,
-    responses=openapi.ranged("the report", *MEDIA_TYPES.values())
-    | openapi.problems("not-found", "result-not-ready", "invalid-request"),
+    responses=operations.ranged("the report", *MEDIA_TYPES.values())
+    | operations.problems("not-found", "result-not-ready", "invalid-request"),
     dependencies=[Depends(refuse_unknown)],
 )
 def get_report(
     job_id: str,
     request: Request,
-    here: Here,
+    context: ContextDep,
     format: Annotated[Format | None, Query(description="wins over `Accept`")] = None,
 ) -> Response:
     """Return the report as JSON, as a page for people, or its relevance table as CSV."""
     chosen = format or _accepted(request)
-    sha256 = service.digest(here, job_id, chosen)
+    sha256 = service.digest(context, job_id, chosen)
     return respond_with_file(
         request,
-        here.artifacts,
+        context.artifacts,
         sha256,
         media_type=MEDIA_TYPES[chosen],
         file_name=f"{job_id}-report.{chosen}",

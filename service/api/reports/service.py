@@ -15,12 +15,12 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-def digest(here: Context, job_id: str, format: Format) -> str:
+def digest(context: Context, job_id: str, format: Format) -> str:
     """Return the SHA-256 under which the report is stored.
 
     Raises ResultNotReady while the job is at work, NotFound when it ended without a report.
     """
-    with here.database.read() as session:
+    with context.database.read() as session:
         job = require(session, job_id)
         found = {
             "json": job.report_json_sha256,

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from service.api import digests
+from service.api.media_types import OCTETS
 from service.api.text import display_name
 from service.api.uploads.fields import read_fields, refuse
 from service.api.uploads.multipart import (
@@ -81,7 +82,7 @@ async def receive(
         _refuse_long(request, max_bytes + FORM_OVERHEAD_BYTES, max_bytes)
         reader = FormReader(request.headers["content-type"], file_fields)
         return await _receive_form(request, artifacts, schema, reader, _Room(max_bytes))
-    if media_type == "application/octet-stream":
+    if media_type == OCTETS:
         _refuse_long(request, max_bytes, max_bytes)
         return await _receive_raw(request, artifacts, schema, max_bytes)
     raise UnsupportedMediaType(

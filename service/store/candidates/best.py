@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from service.store.candidates.records import CandidateRecord
-from spectral_engine.records.metrics import HIGHER_IS_BETTER, Metric
+from spectral_engine.records.choice import Standing, choose_standing
 
-PREFIX = "validation_"
+# Among a candidate's metrics, from the moment that the engine announces it.
 DROP = "validation_drop"
+WITHIN_BUDGET = "within_budget"
 
 
 def best_so_far(
     candidates: Sequence[CandidateRecord], recipe: Mapping[str, Any]
 ) -> CandidateRecord | None:
-    """Return the narrowest candidate that loses no more than the recipe allows, or None without any.
+    """Return the candidate that the rule of finished jobs chooses among these, or None without any.
 
-    The loss is counted from the best of the candidates, on validation rows: the job had no time to measure more.
-    Where the recipe names no drop, the narrowest comes nearest to what was asked for.
+    The job had no time to measure how sure a drop is, nor how long a candidate takes: only what it announced counts.
     """
     if not candidates:
         return None
+    in_order = sorted(candidates, key=lambda one: one.index)
     allowed = (recipe.get("target") or {}).get("max_metric_drop")
-    best = max(map(_goodness, candidates))
-    least = -math.inf if allowed is None else best - allowed
-    within = [one for one in candidates if _goodness(one) >= least]
-    return min(within, key=lambda one: (one.macs, one.params, one.nodes, one.index))
+    return in_order[choose_standing([_standing(one) for one in in_order], allowed)]
 
 
-def _goodness(candidate: CandidateRecord) -> float:
-    """Return the validation metric, turned so that more is better."""
-    for name, value in candidate.metrics.items():
-        if name.startswith(PREFIX) and name != DROP and value is not None:
-            higher = HIGHER_IS_BETTER.get(cast(Metric, name.removeprefix(PREFIX)), True)
-            return float(value) if higher else -float(value)
-    return -math.inf
+def _standing(candidate: CandidateRecord) -> Standing:
+    told = candidate.metrics.get(DROP)
+    drop = math.inf if told is None else float(told)
+    return Standing(
+        macs=candidate.macs,
+        params=candidate.params,
+        nodes=candidate.nodes,
+        within_budget=bool(candidate.metrics.get(WITHIN_BUDGET, True)),
+        drop=drop,
+        careful_drop=drop,
+    )

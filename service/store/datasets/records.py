@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import JSON, BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
@@ -24,5 +24,7 @@ class DatasetRecord(Base):
     label: Mapped[str | None] = mapped_column(String(200))
     preprocessing: Mapped[dict[str, Any] | None]
     labels: Mapped[dict[str, Any] | None]
+    # True, False, or names of splits; null where nothing is said.
+    seen_by_original: Mapped[bool | list[str] | None] = mapped_column(JSON(none_as_null=True))
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
     created_at: Mapped[datetime]

@@ -31,6 +31,7 @@ class DatasetRepository:
         label: str | None = None,
         preprocessing: dict[str, Any] | None = None,
         labels: dict[str, Any] | None = None,
+        seen_by_original: bool | Sequence[str] | None = None,
     ) -> DatasetRecord:
         """Record an artifact as a data set."""
         record = DatasetRecord(
@@ -43,6 +44,7 @@ class DatasetRepository:
             label=label,
             preprocessing=preprocessing,
             labels=labels,
+            seen_by_original=_as_json(seen_by_original),
             created_at=now(),
         )
         self.session.add(record)
@@ -59,3 +61,7 @@ class DatasetRepository:
         """Return the data sets that follow `after`."""
         query = page(select(DatasetRecord), DatasetRecord.id, after, limit, order)
         return self.session.scalars(query).all()
+
+
+def _as_json(said: bool | Sequence[str] | None) -> bool | list[str] | None:
+    return said if said is None or isinstance(said, bool) else list(said)

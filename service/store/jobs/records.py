@@ -20,7 +20,8 @@ PREFIXES = {"compression": "job_", "analysis": "ana_"}
 class JobRecord(Base):
     """A compression, or an analysis. `fence` counts its claims: whoever writes must hold the latest.
 
-    An analysis may have no data set; its `recipe` holds `target` and `batch_size`, its `result` the analysis.
+    An analysis may have no data set; its `recipe` holds `target`, `batch_size` and the `recipe` of a job, its
+    `metadata` the digest of what was asked, its `result` the analysis.
     """
 
     __tablename__ = "jobs"

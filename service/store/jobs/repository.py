@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
 
 from service.errors import JobTerminal, NotFound
 from service.store.base import now
 from service.store.events.repository import EventRepository
 from service.store.ids import new_id
-from service.store.jobs.leases import Lease, Leases
+from service.store.jobs.leases import Leases
 from service.store.jobs.records import PREFIXES, STATUSES, JobRecord
+from service.store.jobs.transitions import Transitions
 from service.store.paging import Order, page
 
-__all__ = ["JobRepository", "Lease"]
 
+class JobRepository:
+    """Jobs of every kind; what their holders write goes through `leases`."""
 
-class JobRepository(Leases):
-    """Jobs of every kind."""
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.leases = Leases(session)
 
     def create(
         self,
@@ -112,6 +116,23 @@ class JobRepository(Leases):
             query = query.where(JobRecord.kind == kind)
         return self.session.execute(query).scalar_one_or_none()
 
+    def stale_queued(self, older_than: float) -> Sequence[tuple[str, str]]:
+        """Return (id, queue) of the jobs that have waited for more than so many seconds."""
+        query = (
+            select(JobRecord.id, JobRecord.queue)
+            .where(
+                JobRecord.status == "queued",
+                JobRecord.queued_at < now() - timedelta(seconds=older_than),
+            )
+            .order_by(JobRecord.priority.desc(), JobRecord.id)
+        )
+        return [(row.id, row.queue) for row in self.session.execute(query)]
+
+    def status(self, job_id: str) -> str:
+        """Return a job's status as it is now."""
+        query = select(JobRecord.status).where(JobRecord.id == job_id)
+        return self.session.execute(query).scalar_one()
+
     def count_by_status(self) -> dict[str, int]:
         """Return how many jobs there are in every status."""
         query = select(JobRecord.status, func.count()).group_by(JobRecord.status)
@@ -136,8 +157,9 @@ class JobRepository(Leases):
         moment = now()
         queued = [JobRecord.id == job_id, JobRecord.status == "queued"]
         running = [JobRecord.id == job_id, JobRecord.status == "running"]
-        if not self._end(queued, job_id, "cancelled", cancel_requested_at=moment):
-            self._update(running, status="cancelling", cancel_requested_at=moment)
+        transitions = Transitions(self.session)
+        if not transitions.end(queued, "cancelled", cancel_requested_at=moment):
+            transitions.update(running, status="cancelling", cancel_requested_at=moment)
         job = self.get(job_id)
         if job is None:
             raise NotFound(f"There is no job {job_id!r}.")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.decode import CannotDecode, decode, refused
+from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import SHOWN, pointer_to
 from spectral_engine.data.images.plan import Plan, plan_for
 from spectral_engine.data.preprocessing import Preprocessing
@@ -37,15 +38,18 @@ def decoded(
     spec: InputSpec,
     preprocessing: Preprocessing,
     notes: list[str],
+    placed: dict[int, Placement] | None = None,
 ) -> list[Array]:
     """Return the images of each part [n, …], of which `parts` says the rows of `names`.
+
+    In `placed` stands afterwards where the image of each row lies in what the model sees.
 
     Raises DatasetMismatch that names the images that cannot be used, and counts them.
     """
     with _quiet():
         plan = _plan(container, names, spec, preprocessing)
         mapped = _on_disk(plan, sum(len(rows) for rows in parts))
-        work = _Work(container, names, plan)
+        work = _Work(container, names, plan, {} if placed is None else placed)
         found = [work.decode(rows, mapped=mapped) for rows in parts]
     work.refuse_bad()
     notes += [plan.describe(), *work.notes()]
@@ -55,8 +59,15 @@ def decoded(
 class _Work:
     """Decodes, and counts what was done to how many images."""
 
-    def __init__(self, container: Container, names: Sequence[str], plan: Plan) -> None:
+    def __init__(
+        self,
+        container: Container,
+        names: Sequence[str],
+        plan: Plan,
+        placed: dict[int, Placement],
+    ) -> None:
         self._container, self._names, self._plan = container, names, plan
+        self._placed = placed
         self._counts: Counter[str] = Counter()
         self._bad: list[tuple[str, str]] = []
         self._total = 0
@@ -79,7 +90,10 @@ class _Work:
         try:
             image = decode(_content(self._container, name), self._plan.channels, said.add)
             fitted = self._plan.fitted(image)
-            if fitted.size != image.size and self._plan.stretched:
+            self._placed[row] = self._plan.placed(image.size)
+            if self._plan.preprocessing.letterbox is not None:
+                said.add("resized with the aspect kept (bilinear), and borders around them")
+            elif fitted.size != image.size and self._plan.stretched:
                 said.add("resized to the model's height and width, whatever the aspect (bilinear)")
             out[place] = self._plan.row(fitted)
         except CannotDecode as why:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from spectral_engine.data.checks import matches
 from spectral_engine.data.images.decode import CannotDecode
+from spectral_engine.data.images.letterbox import WHOLE, Placement, letterboxed, placement
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
@@ -60,8 +61,16 @@ class Plan:
             return (self.channels, self.height, self.width)
         return (self.height, self.width, self.channels)
 
+    def placed(self, size: tuple[int, int]) -> Placement:
+        """Say where an image of this width and height comes to lie."""
+        how = self.preprocessing.letterbox
+        return WHOLE if how is None else placement(size, (self.width, self.height), how)
+
     def fitted(self, image: Image.Image) -> Image.Image:
         """Return the image in its size; raises CannotDecode where it has another one."""
+        if self.preprocessing.letterbox is not None:
+            place = self.placed(image.size)
+            return letterboxed(image, place, (self.width, self.height), self.preprocessing.fill)
         if self.stretched:
             return stretched(image, (self.height, self.width))
         image = sized(image, self.preprocessing)
@@ -136,6 +145,7 @@ def _layout(spec: InputSpec) -> Layout:
 def plan_for(spec: InputSpec, preprocessing: Preprocessing, first: Image.Image) -> Plan:
     """Lay out what becomes of images of which `first` is one; raises DatasetMismatch or InvalidRequest."""
     axes = axes_of(spec, preprocessing)
+    _check_letterbox(axes, preprocessing)
     said = preprocessing.resize is not None or preprocessing.crop is not None
     height, width = axes.height, axes.width
     fixed = height is not None and width is not None
@@ -162,6 +172,22 @@ def plan_for(spec: InputSpec, preprocessing: Preprocessing, first: Image.Image) 
             pointer="#/preprocessing/reshape",
         )
     return plan
+
+
+def _check_letterbox(axes: Axes, preprocessing: Preprocessing) -> None:
+    if preprocessing.letterbox is None:
+        return
+    if preprocessing.crop is not None:
+        raise InvalidRequest(
+            "a crop after a letterbox would take its borders away: pass one of both",
+            pointer="#/preprocessing/crop",
+        )
+    free = axes.height is None or axes.width is None
+    if isinstance(preprocessing.resize, int) or (preprocessing.resize is None and free):
+        raise InvalidRequest(
+            'a letterbox has a height and a width: pass preprocessing {"resize": [height, width]} with it',
+            pointer="#/preprocessing/resize",
+        )
 
 
 def _check_size(spec: InputSpec, axes: Axes, found: tuple[int, int], *, said: bool) -> None:

@@ -134,7 +134,9 @@ def _coco(members: Members, name: str, images: Array) -> BoxArchive:
     note = (
         f"boxes are read from {name!r}; its images are the rows in the order in which it lists them"
     )
-    return _archive(images, found.images, KnownBoxes(YOLO, found.names), [note, *found.notes])
+    return _archive(
+        images, found.images, KnownBoxes(YOLO, found.names, crowds=True), [note, *found.notes]
+    )
 
 
 def _archive(

@@ -6,12 +6,15 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spectral_engine.data.boxes import YOLO, KnownBoxes, padded
+from spectral_engine.data.boxes import PADDING, YOLO, KnownBoxes, padded
 from spectral_engine.data.images.container import opened
 from spectral_engine.data.images.decoded import decoded
+from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import is_image, listed
 from spectral_engine.data.images.read import ROW, Divide, Images
 from spectral_engine.data.preprocessing import Preprocessing
@@ -24,6 +27,7 @@ from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 
+Array = NDArray[Any]
 UNKNOWN_SIZE = (1, 1)  # of an image of which COCO's file does not say it
 
 
@@ -76,7 +80,9 @@ def _by_annotations(members: Members, images: list[str], annotations: str) -> Bo
     if left:
         notes.append(f"images that {annotations!r} does not list are left out: {listed(left)}")
     parts = _parts([_key(name) for name in files])
-    return BoxedImages(files, parts, found.images, KnownBoxes(YOLO, found.names), notes)
+    return BoxedImages(
+        files, parts, found.images, KnownBoxes(YOLO, found.names, crowds=True), notes
+    )
 
 
 def _only(found: Sequence[str], file: str, annotations: str) -> str:
@@ -130,8 +136,22 @@ def read_boxed_images(
     kind = "folder" if path.is_dir() else "tar" if tarfile.is_tarfile(path) else "zip"
     with opened(path, kind) as container:
         places = [part.inputs[ROW] for part in cut]
-        arrays = decoded(container, found.names, places, inputs[0], done, notes)
+        lies: dict[int, Placement] = {}
+        arrays = decoded(container, found.names, places, inputs[0], done, notes, lies)
     made = [
-        Split({inputs[0].name: array}, part.labels) for array, part in zip(arrays, cut, strict=True)
+        Split({inputs[0].name: array}, _moved(part.labels, [lies[int(row)] for row in rows]))
+        for array, part, rows in zip(arrays, cut, places, strict=True)
     ]
     return Images(made, "train" in rows, None, notes, done.for_pixels())
+
+
+def _moved(boxes: Array | None, lies: Sequence[Placement]) -> Array:
+    """Return boxes [n, k, 5] of class, centre and size in shares of what the model sees, not of the image files."""
+    assert boxes is not None
+    offset, scale = (np.array([getattr(lie, name) for lie in lies]) for name in ("offset", "scale"))
+    found = boxes.copy()
+    there = boxes[..., :1] != PADDING
+    centre = boxes[..., 1:3] * scale[:, None] + offset[:, None]
+    moved = np.concatenate([centre, boxes[..., 3:] * scale[:, None]], axis=-1)
+    found[..., 1:] = np.where(there, moved, boxes[..., 1:])
+    return found

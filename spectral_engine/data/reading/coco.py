@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from spectral_engine.data.boxes import FIRST_CROWD
 from spectral_engine.errors import DatasetMismatch
 
 MOST_BYTES = 2**29
@@ -16,7 +17,10 @@ Box = tuple[float, ...]
 
 @dataclass(frozen=True)
 class CocoBoxes:
-    """Boxes of each image (class by place among the sorted ids, then centre and size in shares), file names, notes."""
+    """Boxes of each image (class by place among the sorted ids, then centre and size in shares), file names, notes.
+
+    Crowds are boxes of the class −2 − k.
+    """
 
     images: list[list[Box]]
     files: list[str]
@@ -41,14 +45,16 @@ def read_coco(content: bytes, name: str, image_size: tuple[int, int]) -> CocoBox
         image = _known(one.get("image_id"), images, "image_id", "images", where)
         kind = _known(one.get("category_id"), categories, "category_id", "categories", where)
         box = _box(one.get("bbox"), sizes[image], where)
+        if box[2] == 0 or box[3] == 0:
+            empty.append(where)
+            continue
         if one.get("iscrowd"):
             crowds.append(where)
-        elif box[2] == 0 or box[3] == 0:
-            empty.append(where)
+            found[image].append((FIRST_CROWD - kinds[kind], *box))
         else:
             found[image].append((kinds[kind], *box))
-            if len(found[image]) > MOST_BOXES:
-                raise _wrong(f"{name!r}", f"image {image} has more than {MOST_BOXES:,} boxes")
+        if len(found[image]) > MOST_BOXES:
+            raise _wrong(f"{name!r}", f"image {image} has more than {MOST_BOXES:,} boxes")
     files = [str(image.get("file_name", key)) for key, image in images.items()]
     names = tuple(str(categories[key].get("name", key)) for key in sorted(categories))
     return CocoBoxes([*found.values()], files, names, _notes(crowds, empty))
@@ -139,7 +145,10 @@ def _is_number(value: Any) -> bool:
 def _notes(crowds: list[str], empty: list[str]) -> list[str]:
     notes = []
     if crowds:
-        notes.append(f"{len(crowds):,} annotations of crowds are left out (the first: {crowds[0]})")
+        notes.append(
+            f"{len(crowds):,} annotations are of crowds: boxes that are found there count neither way (the first: "
+            f"{crowds[0]})"
+        )
     if empty:
         notes.append(f"{len(empty):,} boxes without an area are left out (the first: {empty[0]})")
     return notes

@@ -13,6 +13,7 @@ from math import ceil
 from pathlib import Path
 
 from spectral_engine.evaluation.evaluation import Evaluation
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Schedule, one_training
@@ -39,16 +40,17 @@ def rehearse(job: PreparedJob, plan: RunPlan, on_progress: OnProgress) -> Rehear
     """Train the stand-in and narrow it; resumes as the job's own path does, from folders of its own."""
     quiet = _without_candidates(on_progress)
     stand_in = _stand_in(job, plan, quiet)
-    evaluation = Evaluation(job.meaning, stand_in, job.splits, job.recipe)
+    original = OpenedModel(stand_in)
+    evaluation = Evaluation(job.meaning, original, job.splits, job.recipe)
     narrowed = replace(
         plan,
-        original=stand_in,
+        original=original,
         measure=evaluation.validation_metric,
         score=evaluation.validation_score,
         work_dir=_folder(plan, NARROWED),
         on_progress=quiet,
     )
-    built = start_run(replace(job, original=stand_in, evaluation=evaluation), narrowed).run()
+    built = start_run(replace(job, original=original, evaluation=evaluation), narrowed).run()
     return Rehearsal(
         stand_in, tuple(item.path for item in built), tuple(item.cost.nodes for item in built)
     )

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
 from spectral_engine.errors import Diverged
-from spectral_engine.graph.loading import load
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.memory import (
     THRESHOLD,
@@ -24,7 +23,6 @@ from spectral_engine.measure.memory import (
     place_between,
     score_losses,
 )
-from spectral_engine.measure.runtime import Runner
 from spectral_engine.methods.schedule import half_cosine
 from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.seen_rows import MemorySign
@@ -97,7 +95,7 @@ def _some(split: Split, most: int, rng: np.random.Generator) -> Split:
 
 
 def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign | None:
-    runner = Runner(job.original)
+    runner = job.original.runner
 
     def by_original(part: Split) -> NDArray[Any]:
         return runner.predict(part, output=job.meaning.output)
@@ -132,7 +130,7 @@ def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign 
 def _shaken(job: PreparedJob) -> Trainer:
     """Return a copy of the original whose weights have some noise: what errs on no row would not move, nor forget."""
     objective = replace(job.objective, distill=0.0, others=())
-    module = load(job.original)
+    module = job.original.module()
     generator = torch.Generator().manual_seed(job.recipe.seed)
     with torch.no_grad():
         for parameter in module.parameters():

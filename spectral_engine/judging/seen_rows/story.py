@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spectral_engine.judging.seen_rows.compare import GRANTED, ReadAs, Readings
 from spectral_engine.judging.seen_rows.memory import Memory
+from spectral_engine.measure.memory import SURENESS
 from spectral_engine.records.seen_rows import FloorReading, MemorySign, SeenRows
 
 UNSEEN = "they are taken as rows that it has not seen"
@@ -77,6 +78,6 @@ def statement(memory: Memory) -> str:
 
 def _figures(sign: MemorySign) -> str:
     return (
-        f"its place between rows learned, 0, and rows never seen, 1, is {sign.place:.2f} ± {sign.error:.2f}; below "
-        f"{sign.threshold:g} is a sign"
+        f"its place between rows learned, 0, and rows never seen, 1, is {sign.place:.2f} ± {sign.error:.2f}; "
+        f"{SURENESS:g} times that error below {sign.threshold:g} is a sign"
     )

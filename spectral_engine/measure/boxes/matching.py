@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,27 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MOST_BOXES = 100  # of one class in one image
 ANY_AREA = [0.0, 1e10]
+FIRST_CROWD = -2
 
 
-def matched(
-    answers: Array, truth: list[Floats], classes: NDArray[np.int64]
-) -> list[list[tuple[float, int, NDArray[np.bool_]]]]:
-    """Return score, index of the class and hits at the overlaps 0.5, 0.55 … 0.95 of every box, image by image.
+class Match(NamedTuple):
+    """A found box: score, index of its class, and whether it is right, or not counted, at ten overlaps [10]."""
+
+    score: float
+    kind: int
+    hit: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+
+
+def matched(answers: Array, truth: list[Floats], classes: NDArray[np.int64]) -> list[list[Match]]:
+    """Return score, index of the class, hits and what is ignored at the overlaps 0.5, 0.55 … 0.95 of every box.
 
     Answers are [images, boxes, 6], true boxes [boxes, 5] by image: x1, y1, x2, y2, then score and class, or the class.
+    A true box of the class −2 − k is a crowd of the class k: boxes of k that no true one takes and that lie in it by
+    such a share are ignored.
     Boxes of other classes than these are left out, and of one class in one image all but the surest 100.
     """
-    found: list[list[tuple[float, int, NDArray[np.bool_]]]] = [[] for _ in truth]
+    found: list[list[Match]] = [[] for _ in truth]
     index = {int(k): place for place, k in enumerate(classes)}
     known = [
         boxes[(boxes[:, 4] >= 0) & np.isin(boxes[:, 5], classes)].astype(float) for boxes in answers
@@ -41,10 +51,12 @@ def matched(
         judge.evaluate()
     for image in judge.evalImgs:
         if image is not None:
-            hits = np.asarray(image["dtMatches"]).T > 0
+            ignored = np.asarray(image["dtIgnore"]).T > 0
+            hits = (np.asarray(image["dtMatches"]).T > 0) & ~ignored
             place = index[image["category_id"]]
             found[image["image_id"]] += [
-                (score, place, hit) for score, hit in zip(image["dtScores"], hits, strict=True)
+                Match(score, place, *seen)
+                for score, *seen in zip(image["dtScores"], hits, ignored, strict=True)
             ]
     return found
 
@@ -60,10 +72,10 @@ def _dataset(images: list[Floats], classes: NDArray[np.int64]) -> Any:
             {
                 "id": number,
                 "image_id": image,
-                "category_id": int(box[4]),
+                "category_id": int(FIRST_CROWD - box[4] if box[4] <= FIRST_CROWD else box[4]),
                 "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
                 "area": (box[2] - box[0]) * (box[3] - box[1]),
-                "iscrowd": 0,
+                "iscrowd": int(box[4] <= FIRST_CROWD),
                 "score": box[5] if len(box) > 5 else 1.0,
             }
             for number, (image, box) in enumerate(boxes, start=1)

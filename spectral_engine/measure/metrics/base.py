@@ -20,8 +20,8 @@ class MetricRule(ABC):
     """One metric. Answers and labels come in canonical form, as docs/decisions/0008-metrics.md tells it.
 
     `task` says what the shapes leave open: whether entries are labels of their own (multilabel) or places of one kind
-    (binary), and what answers mean that stand in for labels. `quantile` is the one of `quantile_loss`, `blank` the
-    class that stands for no character, −1 for the last.
+    (binary), and what answers mean that stand in for labels. `quantiles` are those of `quantile_loss`, one of all
+    numbers or one for each place on the last axis; `blank` is the class that stands for no character, −1 for the last.
     """
 
     name: ClassVar[Metric]
@@ -29,8 +29,10 @@ class MetricRule(ABC):
         False  # where labels can be nothing but the original's answers
     )
 
-    def __init__(self, task: Task | None = None, *, quantile: float = 0.5, blank: int = 0) -> None:
-        self.task, self.quantile, self.blank = task, quantile, blank
+    def __init__(
+        self, task: Task | None = None, *, quantiles: tuple[float, ...] = (0.5,), blank: int = 0
+    ) -> None:
+        self.task, self.quantiles, self.blank = task, quantiles, blank
 
     @property
     def higher_is_better(self) -> bool:

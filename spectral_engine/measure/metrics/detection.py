@@ -16,6 +16,7 @@ from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.records.metrics import Metric
 
+NO_BOX = -1  # the class of padding
 SURE = 0.25  # the score from which another model's box stands for a true one
 RECALLS = np.linspace(0.0, 1.0, 101)
 CELLS = 300_000  # of the weights that are spread over boxes at once: what a cache holds
@@ -25,8 +26,8 @@ class AveragePrecision(MetricRule):
     """AP: precision over 101 levels of recall, meaned over overlaps and over the classes that occur in the labels.
 
     Answers are [images, boxes, 6]: x1, y1, x2, y2, score, class, with a score of −1 in padding. Labels are [images,
-    boxes, 5] with a class of −1 in padding, or another model's answers, of which boxes with a score of at least 0.25
-    count as true.
+    boxes, 5] with a class of −1 in padding and −2 − k of a crowd of class k, in which nothing counts, or another
+    model's answers, of which boxes with a score of at least 0.25 count as true.
     """
 
     @property
@@ -35,21 +36,23 @@ class AveragePrecision(MetricRule):
         """Which of the ten overlaps 0.5, 0.55 … 0.95 count."""
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
-        """Return every box's `score`, `kind` (−1: none) and `hit` at ten overlaps, and how many are `true` by class."""
+        """Return every box's `score`, `kind` (−1: none) `hit` and `ignored` at ten overlaps; how many are `true`."""
         truth = _truth(answers, labels)
         classes = np.unique(
-            np.concatenate([np.empty(0), *(boxes[:, 4] for boxes in truth)])
+            np.concatenate([np.empty(0), *(boxes[boxes[:, 4] >= 0, 4] for boxes in truth)])
         ).astype(int)
         found = matched(answers, truth, classes)
         true = np.array([(boxes[:, 4:] == classes).sum(axis=0) for boxes in truth])
         true = true.reshape(len(truth), len(classes))
         width = max([1, *(len(boxes) for boxes in found), *(len(boxes) for boxes in truth)])
         score, kind = np.zeros((len(truth), width)), np.full((len(truth), width), -1)
-        hit = np.zeros((len(truth), width, 10), dtype=bool)
+        hit, ignored = (np.zeros((len(truth), width, 10), dtype=bool) for _ in range(2))
         for image, boxes in enumerate(found):
-            for place, (value, index, hits) in enumerate(boxes):
-                score[image, place], kind[image, place], hit[image, place] = value, index, hits
-        values = {"score": score, "kind": kind, "hit": hit, "true": true.astype(np.float64)}
+            for place, box in enumerate(boxes):
+                score[image, place], kind[image, place] = box.score, box.kind
+                hit[image, place], ignored[image, place] = box.hit, box.ignored
+        values = {"score": score, "kind": kind, "hit": hit, "ignored": ignored}
+        values["true"] = true.astype(np.float64)
         return Rows(values, shared={"classes": classes})
 
     def values(self, rows: Rows, weights: Floats) -> Floats:
@@ -97,11 +100,14 @@ class AveragePrecision(MetricRule):
         image, place = np.nonzero(rows["kind"] == kind)
         order = np.argsort(-rows["score"][image, place], kind="stable")
         image, place = image[order], place[order]
-        hits = rows["hit"][image, place][:, self.overlaps]
+        hits, ignored = (rows[name][image, place][:, self.overlaps] for name in ("hit", "ignored"))
         step = max(1, CELLS // max(1, len(image)))
         chunks = [weights[:, start : start + step] for start in range(0, weights.shape[1], step)]
         return np.concatenate(
-            [_precision(hits, chunk[image], rows["true"][:, kind] @ chunk) for chunk in chunks]
+            [
+                _precision(hits, ignored, chunk[image], rows["true"][:, kind] @ chunk)
+                for chunk in chunks
+            ]
         )
 
 
@@ -121,15 +127,20 @@ class AveragePrecisionAtHalf(AveragePrecision):
     overlaps = slice(1)
 
 
-def _precision(hits: NDArray[np.bool_], weights: Floats, true: Floats) -> Floats:
-    """Return AP [resamples], meaned over overlaps; `hits` [boxes, overlaps] from the surest box on, `true` [resamples].
+def _precision(
+    hits: NDArray[np.bool_], ignored: NDArray[np.bool_], weights: Floats, true: Floats
+) -> Floats:
+    """Return AP [resamples], meaned over overlaps, of boxes from the surest on; `true` [resamples].
+
+    `hits` and `ignored` are [boxes, overlaps], `weights` [boxes, resamples].
 
     Between two hits precision only falls and recall stays, so that hits are all the points that a curve needs. A hit
     that is in a resample twice is two points of one curve, of which the second has the higher precision.
     """
-    boxes = np.cumsum(weights, axis=0)
+    all_boxes = np.cumsum(weights, axis=0)
     total = np.zeros(weights.shape[1])
-    for hit in hits.T:
+    for hit, out in zip(hits.T, ignored.T, strict=True):
+        boxes = np.cumsum(weights * ~out[:, None], axis=0) if out.any() else all_boxes
         found = np.cumsum(weights[hit], axis=0)
         precision = found / (boxes[hit] + np.spacing(1))
         precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
@@ -155,13 +166,13 @@ def _truth(answers: Array, labels: Array) -> list[Floats]:
         )
     if labels.shape[-1] == 6:
         return [boxes[boxes[:, 4] >= SURE][:, [0, 1, 2, 3, 5]].astype(float) for boxes in labels]
-    return [boxes[boxes[:, 4] >= 0].astype(float) for boxes in labels]
+    return [boxes[boxes[:, 4] != NO_BOX].astype(float) for boxes in labels]
 
 
 def _all_alike(rows: Rows, image: int, kinds: NDArray[np.int64], *, hit: bool) -> Rows:
     """Return one image with a box for each true one, the surest of all, and all hits or none."""
     row = rows.take(np.array([image]))
-    values = {name: np.zeros_like(row[name]) for name in ("score", "kind", "hit")}
+    values = {name: np.zeros_like(row[name]) for name in ("score", "kind", "hit", "ignored")}
     values["kind"] -= 1
     values["score"] += rows["score"].max(initial=0.0)
     values["kind"][0, : len(kinds)] = kinds

@@ -83,6 +83,8 @@ class MeanAbsolutePercentageError(MeanError):
 class QuantileLoss(MeanError):
     """The pinball loss: q of what an answer falls short by, 1 − q of what it is too much by.
 
+    Of several quantiles each place on the last axis has its own, and the mean is over all of them.
+
     Koenker & Bassett, Econometrica 46 (1978): the q-quantile of the targets makes it smallest.
     """
 
@@ -90,5 +92,5 @@ class QuantileLoss(MeanError):
 
     def cost(self, answers: Floats, labels: Floats) -> Floats:
         """Return what falls short and what is too much, each by its weight."""
-        off = labels - answers
-        return np.maximum(self.quantile * off, (self.quantile - 1) * off)
+        off, quantiles = labels - answers, np.asarray(self.quantiles)
+        return np.asarray(np.maximum(quantiles * off, (quantiles - 1) * off))

@@ -19,11 +19,15 @@ def register(rule: type[Rule]) -> type[Rule]:
 
 
 def metric_rule(
-    name: Metric, *, task: Task | None = None, quantile: float = 0.5, blank: int = 0
+    name: Metric,
+    *,
+    task: Task | None = None,
+    quantiles: tuple[float, ...] = (0.5,),
+    blank: int = 0,
 ) -> MetricRule:
     """Return the metric of this name.
 
     >>> metric_rule("accuracy").higher_is_better
     True
     """
-    return RULES[name](task, quantile=quantile, blank=blank)
+    return RULES[name](task, quantiles=quantiles, blank=blank)

@@ -82,6 +82,10 @@ class SparseModel(SpectralModel):
         for name in self.left_plain:
             self.module.write(name, self.weight(name))
 
+    def may_change(self) -> set[str]:
+        """Return the initializers that a training or a mask may change."""
+        return super().may_change() | set(self.masks)
+
     def _plain_weights(self) -> dict[str, Tensor]:
         return {
             name: masked(self.module.initializer(name), mask, dense_gradient=self.dense_gradient)

@@ -14,9 +14,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,7 +29,6 @@ from spectral_engine.methods.sparse.figures import count_links
 from spectral_engine.methods.sparse.model import SparseModel
 from spectral_engine.methods.sparse.topology import Topology
 from spectral_engine.methods.state import RunState
-from spectral_engine.onnx_io.load import load_model
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Links, TopologyPoint
 from spectral_engine.training.trainer import Trainer
@@ -110,9 +109,9 @@ class SparseTraining(Policy):
             )
         )
 
-    def count_links(self, candidate: Path, removed: NDArray[np.bool_]) -> Links | None:
+    def count_links(self, candidate: ir.Model, removed: NDArray[np.bool_]) -> Links | None:
         """Return what is left of the links in a candidate's file."""
-        narrow, graph = self.plan.coupling.without(removed), load_model(candidate).graph
+        narrow, graph = self.plan.coupling.without(removed), candidate.graph
         return count_links(self.topology, narrow, graph, self.plan.recipe, int(removed.sum()))
 
     def tensors(self) -> dict[str, Tensor]:

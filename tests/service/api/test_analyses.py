@@ -62,6 +62,8 @@ def test_an_analysis_is_accepted_and_can_be_read_where_it_says(
         ({"model": "mdl_" + "0" * 32}, "#/model"),
         ({"model": None}, "#/model"),
         ({"batch_size": 0}, "#/batch_size"),
+        ({"recipe": {}}, "#/dataset"),
+        ({"recipe": {"metric": "beauty"}}, "#/recipe/metric"),
     ],
 )
 def test_an_analysis_that_is_wrong_names_the_field(
@@ -72,6 +74,19 @@ def test_an_analysis_that_is_wrong_names_the_field(
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
     assert api.get("/v1/analyses").json()["data"] == []
+
+
+def test_a_recipe_beside_a_data_set_is_shown_with_every_default(
+    api: TestClient, inputs: dict[str, str]
+) -> None:
+    asked = api.post("/v1/analyses", json={**inputs, "recipe": {"metric": "f1_macro"}}).json()
+
+    shown = api.get(asked["links"]["self"]).json()
+
+    assert shown["recipe"]["metric"] == "f1_macro"
+    assert shown["recipe"]["target"]["max_metric_drop"] == 0.01
+    assert api.post("/v1/analyses", json=inputs).json()["recipe"] is None
+    ModelAnalysis.model_validate(shown)
 
 
 def test_an_analysis_that_succeeded_carries_its_result(

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import pytest
 
-from service.api.jobs.reader import BatchReader
+from service.api.batch_reader import BatchReader
 
 
 class Table:

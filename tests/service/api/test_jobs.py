@@ -84,6 +84,7 @@ def test_a_job_that_is_wrong_names_the_field(
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
     assert api.get("/v1/jobs").json()["data"] == []
+    assert api.get("/v1/analyses").json()["data"] == []
 
 
 def test_numbers_that_json_lacks_are_refused(api: TestClient, inputs: dict[str, str]) -> None:
@@ -93,16 +94,6 @@ def test_numbers_that_json_lacks_are_refused(api: TestClient, inputs: dict[str, 
     for recipe in ('{"target":{"max_macs":Infinity}}', '{"training":{"weight_decay":NaN}}'):
         answer = api.post("/v1/jobs", content=body % recipe, headers=headers)
         assert answer.status_code == 422
-
-
-def test_validating_shows_the_recipe_as_executed_and_submits_nothing(
-    api: TestClient, inputs: dict[str, str]
-) -> None:
-    answer = api.post("/v1/jobs?validate_only=true", json=inputs)
-
-    assert answer.status_code == 200
-    assert answer.json()["recipe"]["target"]["max_metric_drop"] == 0.01
-    assert api.get("/v1/jobs").json()["data"] == []
 
 
 def test_a_running_job_shows_its_stage_and_progress(

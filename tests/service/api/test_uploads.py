@@ -54,6 +54,41 @@ def test_raw_bytes_take_the_same_fields_in_the_query(api: TestClient) -> None:
     assert dataset["name"] == "rows.csv"
 
 
+@pytest.mark.parametrize("said", [True, False, ["train", "val"]])
+@pytest.mark.parametrize("as_form", [True, False])
+def test_a_data_set_may_say_whether_the_original_has_seen_its_rows(
+    api: TestClient, said: bool | list[str], as_form: bool
+) -> None:
+    text = json.dumps(said)
+    if as_form:
+        parts = [("file", ("a.csv", b"1")), ("seen_by_original", (None, text))]
+        answer = api.post("/v1/datasets", files=parts)
+    else:
+        query = {"seen_by_original": text}
+        answer = api.post("/v1/datasets", content=b"1", params=query, headers=RAW)
+
+    assert answer.status_code == 201, answer.text
+    shown = api.get(answer.json()["links"]["self"]).json()
+    assert shown["seen_by_original"] == answer.json()["seen_by_original"] == said
+
+
+@pytest.mark.parametrize("text", ['["tests"]', '"perhaps"', "yes", '{"train": true}'])
+def test_what_says_nothing_of_rows_is_refused_by_field(api: TestClient, text: str) -> None:
+    query = {"seen_by_original": text}
+
+    answer = api.post("/v1/datasets", content=b"1", params=query, headers=RAW)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith("#/seen_by_original")
+    assert api.get("/v1/datasets").json()["data"] == []
+
+
+def test_a_data_set_of_which_nothing_is_said_says_nothing(api: TestClient) -> None:
+    shown = api.post("/v1/datasets", content=b"1", headers=RAW).json()
+
+    assert (shown["seen_by_original"], shown["labels"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("given", "status"),
     [

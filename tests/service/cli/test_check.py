@@ -20,6 +20,7 @@ def folder(tmp_path_factory):
     )
     named = {f"y_{part}": words[splits()[f"y_{part}"]] for part in ("train", "val", "test")}
     save_digits(place / "words.npz", **named)
+    np.savez(place / "whole.npz", x=splits()["x_train"], y=splits()["y_train"])
     turned = {f"y_{part}": (splits()[f"y_{part}"] + 3) % 10 for part in ("train", "val", "test")}
     save_digits(place / "turned.npz", **turned)
     return place
@@ -54,6 +55,17 @@ def test_labels_in_another_order_end_with_what_to_pass_and_passing_it_helps(fold
     assert f"pass labels {option}" in error["detail"]
     passed = run(folder, "turned.npz", "--labels", option, "--json")
     assert json.loads(passed.stdout)["original"]["value"] > 0.9
+
+
+@pytest.mark.parametrize("command", [["check"], ["analyze", "--data"]])
+def test_it_may_be_said_which_splits_the_model_has_seen(folder, command):
+    name, *option = command
+    model, data = str(folder / "net.onnx"), str(folder / "whole.npz")
+    asked = [name, model, *option, data, "--json", "--seen-by-original"]
+    refused = CliRunner().invoke(app, [*asked, "test"])
+    assert refused.exit_code == 2
+    assert json.loads(refused.stdout)["error"]["pointer"].endswith("/seen_by_original")
+    assert CliRunner().invoke(app, [*asked, "no"]).exit_code == 0
 
 
 def test_the_function_is_there_whatever_was_imported_before():

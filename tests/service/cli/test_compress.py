@@ -104,6 +104,16 @@ def test_options_win_over_the_recipe_file(run, model, data, tmp_path):
     assert executed["target"]["max_metric_drop"] == 0.5
 
 
+def test_amounts_and_percentages_reach_the_recipe_that_is_executed(run, model, data, tmp_path):
+    given = ("--max-macs", "5M", "--max-bytes", "500kB", "--max-latency", "0.9ms")
+    shares = ("--keep-nodes", "50%", "--epochs", "1")
+    ended = run("compress", model, data, *given, *shares, "-o", tmp_path / "o.onnx", "--json")
+    assert ended.returncode == 0, ended.stderr
+    target = json.loads(ended.stdout)["recipe"]["target"]
+    assert (target["max_macs"], target["max_bytes"]) == (5_000_000, 500_000)
+    assert (target["max_latency_ms"], target["keep_nodes"]) == ({"ms": 0.9}, 0.5)
+
+
 def test_a_density_trains_within_a_budget_of_links_and_the_table_counts_them(
     run, model, data, tmp_path
 ):
@@ -117,7 +127,7 @@ def test_a_density_trains_within_a_budget_of_links_and_the_table_counts_them(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--max-macs", "1.5"), "--max-macs"),
+        (("--max-macs", "150%"), "--max-macs"),
         (("--max-params", "0"), "--max-params"),
         (("--keep-nodes", "-0.1"), "--keep-nodes"),
         (("--keep-nodes", "nan"), "--keep-nodes"),

@@ -110,7 +110,65 @@ def test_analyze_ends_with_3_for_a_file_or_a_time_that_no_cut_can_reach(run, mod
     assert option.lstrip("-").replace("-", "_") in told["reason"]
 
 
-def test_analyze_refuses_a_ratio_that_is_none(run, model):
-    ended = run("analyze", model, "--max-macs", "2")
+@pytest.mark.parametrize(
+    ("option", "limit", "feasible"),
+    [
+        ("--max-macs", "5M", True),
+        ("--max-macs", "5000000", True),
+        ("--max-macs", "2", False),
+        ("--max-params", "50%", True),
+        ("--max-bytes", "500kB", True),
+        ("--max-bytes", "0.01kB", False),
+        ("--keep-nodes", "50%", True),
+        ("--max-latency", "1000ms", True),
+        ("--max-latency", "0.000001ms", False),
+        ("--max-latency-ms", "1s", True),
+    ],
+)
+def test_analyze_takes_shares_and_amounts(run, model, option, limit, feasible):
+    ended = run("analyze", model, option, limit, "--json")
+    assert json.loads(ended.stdout)["target"]["feasible"] is feasible
+    assert ended.returncode == (0 if feasible else 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "limit", "way"),
+    [
+        ("--max-macs", "5ms", "5M"),
+        ("--max-bytes", "5M", "500kB"),
+        ("--max-latency", "5MB", "0.5ms"),
+        ("--max-params", "150%", "50%"),
+        ("--keep-nodes", "2", "1"),
+    ],
+)
+def test_a_limit_that_does_not_fit_is_refused_with_the_ways_to_write_it(
+    run, model, option, limit, way
+):
+    ended = run("analyze", model, option, limit)
     assert ended.returncode == 2
-    assert "ratio" in ended.stderr
+    assert option in ended.stderr
+    assert way in ended.stderr
+
+
+def test_every_field_of_a_target_is_an_option(run):
+    from spectral_engine.records.target import Target
+
+    for command in ("compress", "submit"):
+        told = run(command, "--help").stdout
+        for field in Target.model_fields:
+            assert f"--{field.replace('_', '-')} " in told.replace(",", " ")
+
+
+def test_analyze_offers_the_targets_that_narrowing_can_meet_and_no_other(run):
+    told = run("analyze", "--help").stdout.replace(",", " ")
+    for option in (
+        "max-macs",
+        "max-params",
+        "max-bytes",
+        "max-latency-ms",
+        "max-latency",
+        "keep-nodes",
+    ):
+        assert f"--{option} " in told
+    for option in ("max-metric-drop", "density", "confidence"):
+        assert f"--{option}" not in told

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from support.analyses import ANALYSIS
+from support.analyses import ANALYSIS, WITH_DATA
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 from support.working import wait_until
@@ -143,6 +143,22 @@ def test_analyze_uploads_the_model_waits_and_ends_as_at_home(remote: Remote):
         ended = remote(*asked)
     assert ended.returncode == 1
     assert "made of cheese (model-invalid)" in ended.stderr
+
+
+def test_submit_may_only_look_at_the_data_and_says_what_they_mean(remote: Remote):
+    before = remote.json("jobs", "--limit", "100")["data"]
+    asked = ("submit", *remote.files, "--validate-only")
+    with played(remote, lambda hand: hand.analysed(WITH_DATA)):
+        ended = remote(*asked)
+    assert ended.returncode == 0, ended.stderr
+    assert "accuracy 0.9 on validation rows" in ended.stdout
+    with played(remote, lambda hand: hand.analysed(WITH_DATA)):
+        assert remote.json(*asked)["data"]["metric"] == "accuracy"
+    with played(remote, lambda hand: hand.fail(code="dataset-mismatch", detail="turned")):
+        ended = remote(*asked)
+    assert ended.returncode == 1
+    assert "turned (dataset-mismatch)" in ended.stderr
+    assert remote.json("jobs", "--limit", "100")["data"] == before
 
 
 @contextmanager

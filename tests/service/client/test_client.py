@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.analyses import WITH_DATA
 from support.hand import Hand
 from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.api.context import Context
+from service.api.jobs.schemas import JobValidation
 from service.client import (
     ApiError,
     Client,
@@ -84,11 +86,17 @@ def test_a_data_set_goes_up_with_its_label_and_preprocessing(
     file.write_bytes(b"x,y\n1,0\n")
 
     dataset = client.datasets.create(
-        file, label="y", preprocessing={"scale": 0.5}, labels={"classes": ["no", "yes"]}
+        file,
+        label="y",
+        preprocessing={"scale": 0.5},
+        labels={"classes": ["no", "yes"]},
+        seen_by_original=["train"],
     )
 
     assert (dataset.label, dataset.preprocessing) == ("y", {"scale": 0.5})
     assert dataset.labels == {"classes": ["no", "yes"]}
+    assert dataset.seen_by_original == ["train"]
+    assert client.datasets.create(file, seen_by_original=False).seen_by_original is False
 
 
 def test_labels_that_cannot_be_read_are_refused_by_field(client: Client, tmp_path: Path) -> None:
@@ -117,10 +125,35 @@ def test_a_folder_goes_up_as_an_archive_that_depends_on_its_contents_alone(
 def test_a_recipe_is_sent_as_object_or_dict(client: Client, job: Job) -> None:
     recipe = Recipe.parse({"target": {"keep_nodes": 0.1}})
 
-    checked = client.jobs.validate(model=job.model, dataset=job.dataset, recipe=recipe)
+    checked = client.jobs.validate(
+        model=job.model, dataset=job.dataset, recipe=recipe, wait_seconds=0
+    )
 
     assert checked.recipe["target"]["keep_nodes"] == 0.1
+    assert checked.status == "pending"
     assert job.recipe["target"]["max_metric_drop"] == 0.02
+
+
+def test_validating_waits_for_a_worker_and_raises_what_the_job_would_fail_with(
+    client: Client, job: Job, here: Context
+) -> None:
+    def validate(seconds: float, **recipe: Any) -> JobValidation:
+        return client.jobs.validate(
+            model=job.model, dataset=job.dataset, recipe=recipe, wait_seconds=seconds
+        )
+
+    hand = Hand(here, validate(0, seed=1).analysis).claim()
+    Timer(0.5, hand.analysed, [WITH_DATA]).start()
+    checked = validate(60, seed=1)
+    assert checked.data is not None
+    assert checked.data.metric == "accuracy"
+
+    hand = Hand(here, validate(0, seed=2).analysis).claim()
+    hand.fail(code="dataset-mismatch", detail="turned", pointer="#/y", retryable=False)
+    with pytest.raises(ApiError) as caught:
+        validate(60, seed=2)
+    assert caught.value.code == "dataset-mismatch"
+    assert caught.value.problem.errors[0].pointer == "#/y"
 
 
 def test_waiting_ends_with_the_job_and_its_result_can_be_fetched(

@@ -1,16 +1,28 @@
 """Which candidate a cancelled job hands out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.store.candidates.best import best_so_far
 from service.store.candidates.records import CandidateRecord
+from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.judging.choice import Option, choose
+from spectral_engine.records.progress import CandidateFile
+from worker.candidates import announced_facts
+from worker.messages import AnnouncedCandidate
 
 
-def candidate(index: int, nodes: int, **metrics: float | None) -> CandidateRecord:
-    sizes = {"nodes": nodes, "params": nodes * 10, "macs": nodes * 100}
-    return CandidateRecord(index=index, metrics=metrics, **sizes)
+def candidate(
+    index: int, nodes: int, drop: float | None, within_budget: bool = True
+) -> CandidateRecord:
+    metrics = {"validation_drop": drop, "within_budget": within_budget}
+    return CandidateRecord(
+        index=index, nodes=nodes, params=nodes * 10, macs=nodes * 100, metrics=metrics
+    )
 
 
 def chosen(recipe: dict[str, Any], *candidates: CandidateRecord) -> int | None:
@@ -18,11 +30,7 @@ def chosen(recipe: dict[str, Any], *candidates: CandidateRecord) -> int | None:
     return None if found is None else found.index
 
 
-PATH = (
-    candidate(0, 80, validation_accuracy=0.95),
-    candidate(1, 40, validation_accuracy=0.945),
-    candidate(2, 20, validation_accuracy=0.90),
-)
+PATH = (candidate(0, 80, 0.0), candidate(1, 40, 0.005), candidate(2, 20, 0.05))
 
 
 @pytest.mark.parametrize(
@@ -31,21 +39,25 @@ PATH = (
         ({"max_metric_drop": 0.01}, 1),
         ({"max_metric_drop": 0.0}, 0),
         ({"max_metric_drop": 0.2}, 2),
-        ({"keep_nodes": 0.1}, 2),
-        ({"keep_nodes": 0.1, "max_metric_drop": None}, 2),
+        ({}, 0),
+        (None, 0),
     ],
 )
-def test_it_is_the_narrowest_that_loses_no_more_than_was_allowed(target, index):
+def test_it_is_the_narrowest_that_loses_no_more_than_was_allowed_or_the_most_accurate(
+    target, index
+):
     assert chosen({"target": target}, *PATH) == index
 
 
-def test_an_error_is_better_when_it_is_lower():
-    wide, narrow = candidate(0, 80, validation_mse=0.1), candidate(1, 40, validation_mse=0.5)
-    assert chosen({"target": {"max_metric_drop": 0.2}}, wide, narrow) == 0
+def test_what_exceeds_a_budget_is_handed_out_only_where_all_do_and_then_it_is_the_narrowest():
+    wide, narrow = candidate(0, 80, 0.0, within_budget=False), candidate(1, 40, 0.3)
+    assert chosen({}, wide, narrow) == 1
+    widest = candidate(1, 90, 0.0, within_budget=False)
+    assert chosen({}, wide, widest) == 0
 
 
 def test_a_candidate_without_a_number_is_chosen_only_where_no_other_is():
-    lost = candidate(1, 40, validation_accuracy=None)
+    lost = candidate(1, 40, None)
     target = {"target": {"max_metric_drop": 0.01}}
     assert chosen(target, PATH[0], lost) == 0
     assert chosen(target, lost) == 1
@@ -53,3 +65,46 @@ def test_a_candidate_without_a_number_is_chosen_only_where_no_other_is():
 
 def test_without_candidates_there_is_none():
     assert chosen({"target": {"max_metric_drop": 0.01}}) is None
+
+
+# Few values, so that many candidates are alike.
+COSTS = st.builds(
+    Cost,
+    nodes=st.integers(1, 4),
+    macs=st.integers(1, 4),
+    params=st.integers(1, 4),
+    bytes=st.integers(1, 4),
+)
+DROPS = st.sampled_from([-0.02, 0.0, 0.01, 0.02, 0.5])
+OPTIONS = st.lists(st.tuples(COSTS, DROPS), min_size=1, max_size=8)
+BUDGETS = st.dictionaries(
+    st.sampled_from(["macs", "params", "bytes", "nodes"]), st.integers(0, 4).map(float)
+).map(Budget)
+
+
+def announced(index: int, cost: Cost, drop: float, budget: Budget) -> CandidateRecord:
+    """Return the record that comes of what a run tells of a candidate."""
+    file = CandidateFile(
+        index=index,
+        path=Path("c.onnx"),
+        nodes=cost.nodes,
+        params=cost.params,
+        macs=cost.macs,
+        metric_name="accuracy",
+        validation_metric=0.9 - drop,
+        validation_drop=drop,
+        within_budget=not budget.exceeded_by(cost),
+    )
+    facts = announced_facts(AnnouncedCandidate.model_validate(file))
+    return CandidateRecord(index=index, **vars(facts))
+
+
+@given(OPTIONS, BUDGETS, st.none() | DROPS.filter(lambda drop: drop >= 0), st.randoms())
+def test_a_cancelled_job_hands_out_what_the_engine_would_choose_of_the_same_candidates(
+    found, budget, max_drop, random
+):
+    options = [Option(cost, drop, drop) for cost, drop in found]
+    records = [announced(index, *one, budget) for index, one in enumerate(found)]
+    random.shuffle(records)
+    recipe = {"target": {"max_metric_drop": max_drop}}
+    assert chosen(recipe, *records) == choose(options, budget, max_drop)

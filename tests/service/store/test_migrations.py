@@ -57,6 +57,14 @@ def test_an_old_file_is_brought_up_and_its_jobs_are_compressions(old: Path) -> N
         assert to.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_of_data_sets_of_before_nothing_is_said(old: Path) -> None:
+    upgrade(f"sqlite:///{old}")
+
+    with opened(old) as to:
+        said = to.execute("SELECT labels, seen_by_original FROM datasets").fetchall()
+        assert said == [(None, None)]
+
+
 def test_only_an_analysis_has_no_data_set(old: Path) -> None:
     upgrade(f"sqlite:///{old}")
 

@@ -6,11 +6,13 @@ import torch
 
 import spectral_engine as se
 from benchmarks.digits import export, perceptron
-from spectral_engine.cost.budget import Budget, Cost, absolute
+from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
 from spectral_engine.judging.verdict import judge
+from spectral_engine.measure.latency import measure_latency
+from spectral_engine.records.target import Limit
 from tests.support.digits import save_digits
 
 
@@ -54,16 +56,39 @@ def test_a_time_that_no_cut_can_meet_is_refused_before_training(folder):
     assert not told.feasible
 
 
-def test_a_limit_up_to_one_is_a_share_and_above_it_milliseconds(folder):
-    assert absolute(0.5, 10.0) == 5.0
-    assert absolute(3.0, 10.0) == 3.0
-    assert se.analyze(folder / "wide.onnx", {"max_latency_ms": 1000.0}).target.feasible
+@pytest.mark.parametrize(
+    ("written", "feasible", "named"),
+    [
+        (1000.0, True, ""),
+        ({"ms": 1000}, True, ""),
+        ({"ms": 1e-6}, False, "allows 1e-06 ms"),  # a nanosecond
+        ("0.1%", False, "allows 0.001 of the model's own time"),
+    ],
+)
+def test_milliseconds_are_told_from_a_share_by_how_they_are_written(
+    folder, written, feasible, named
+):
+    told = se.analyze(folder / "wide.onnx", {"max_latency_ms": written}).target
+    assert told.feasible is feasible
+    assert named in told.reason
+
+
+def test_a_time_under_a_millisecond_can_be_asked_for_and_the_report_repeats_it(folder):
+    rows = {"x": np.zeros((1, 64), np.float32)}
+    timed = measure_latency({"it": folder / "wide.onnx"}, rows, batch_sizes=(1,), seconds=1.0)
+    half = timed["it"][0].median_ms / 2
+    assert half < 1  # else it would be no such time
+    found = compress(folder, {"ms": half})
+    assert found.report.data.recipe["target"]["max_latency_ms"] == {"ms": half}
+    after = found.chosen.entry.measurement.latency[0].median_ms
+    assert (after <= half) == (found.outcome == "target_met")
+    assert found.chosen.entry.measurement.macs < found.report.data.baseline.macs
 
 
 def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = {"x": np.zeros((1, 64), np.float32)}
-    watch = LatencyProbe(folder / "wide.onnx", coupling, 4, 1000.0, rows)
+    watch = LatencyProbe(folder / "wide.onnx", coupling, 4, Limit(1000.0, "ms"), rows)
     assert macs_in_time(watch, 100, None) == coupling.macs()
 
 
@@ -71,8 +96,10 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = {"x": np.zeros((1, 64), np.float32)}
     kept = tmp_path / "in-time.json"
-    found = macs_in_time(LatencyProbe(folder / "wide.onnx", coupling, 4, 0.5, rows), 1000, kept)
-    gone = LatencyProbe(folder / "gone.onnx", coupling, 4, 0.5, rows)
+    found = macs_in_time(
+        LatencyProbe(folder / "wide.onnx", coupling, 4, Limit(0.5), rows), 1000, kept
+    )
+    gone = LatencyProbe(folder / "gone.onnx", coupling, 4, Limit(0.5), rows)
     assert macs_in_time(gone, 1000, kept) == found
 
 

@@ -65,7 +65,9 @@ def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
         scale = float(twin.gradient.abs().max())
         torch.testing.assert_close(own, twin.gradient, rtol=1e-3, atol=1e-5 * (1 + scale))
     seen = {name for twin in whole for name in twin.names}
-    folded = sum(isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d) for m in found.net.modules())
+    folded = sum(
+        isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in found.net.modules()
+    )
     assert len(seen) >= len(list(found.net.parameters())) - 4 * folded
 
 

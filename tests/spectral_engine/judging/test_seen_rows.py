@@ -134,6 +134,27 @@ def test_splits_that_the_file_does_not_hold_cannot_be_named(folder):
         asked(seen_by_original=["tests"])
 
 
+@pytest.mark.parametrize(
+    ("rows", "beside", "in_recipe"),
+    [("parts", ["train"], {}), ("new", True, {"seen_by_original": False})],
+)
+def test_it_may_be_said_beside_the_data_and_what_the_recipe_says_wins(
+    folder, rows, beside, in_recipe
+):
+    model, data = folder / "net.onnx", folder / f"{rows}.npz"
+    report = se.compress(model, data, asked(**in_recipe), seen_by_original=beside).report.data
+    assert report.seen_rows.said is False
+    assert report.seen_rows.statement.startswith("stated: the original has not seen")
+    assert report.recipe["seen_by_original"] == in_recipe.get("seen_by_original", beside)
+
+
+@pytest.mark.parametrize("beside", [["test"], ["tests"], "perhaps"])
+def test_what_cannot_be_said_beside_the_data_is_an_error_at_its_own_field(folder, beside):
+    with pytest.raises(InvalidRequest) as caught:
+        se.check(folder / "net.onnx", folder / "new.npz", seen_by_original=beside)
+    assert caught.value.pointer == "#/seen_by_original"
+
+
 class Stopped(Exception):
     """The process that ran the job is gone."""
 

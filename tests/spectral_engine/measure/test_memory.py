@@ -43,6 +43,13 @@ def test_few_rows_are_no_sign():
     assert many.error < few.error
 
 
+def test_at_the_threshold_itself_chance_gives_a_sign_in_one_of_twenty_draws():
+    rng = np.random.default_rng(5)
+    fall, rise = (mean + 0.2 * rng.standard_normal((2000, 400)) for mean in (0.12, 0.08))
+    alarms = np.mean([place_between(*pair).remembers for pair in zip(fall, rise, strict=True)])
+    assert alarms == pytest.approx(0.05, abs=0.02)
+
+
 def test_confidence_alone_changes_no_loss():
     logits, labels = RANDOM.standard_normal((300, 4)), RANDOM.integers(0, 4, 300)
     logits[np.arange(300), labels] += 1

@@ -153,7 +153,7 @@ def test_figures_of_numbers_are_scikit_learns(seed, name, several):
     labels = rng.uniform(1, 5, (70, 3) if several else 70)
     answers = labels + rng.normal(size=labels.shape)
     expected = NUMBER_ORACLES[name](labels, answers)
-    assert value(name, answers, labels, "values", quantile=0.9) == pytest.approx(expected)
+    assert value(name, answers, labels, "values", quantiles=(0.9,)) == pytest.approx(expected)
 
 
 def test_a_column_that_does_not_vary_is_left_out_of_r2():
@@ -250,7 +250,7 @@ def coco(answers, labels):
 
     def data(images, score, kind):
         rows = [(image, box) for image, boxes in enumerate(images) for box in boxes]
-        rows = [(image, box) for image, box in rows if box[4] >= 0]
+        rows = [(image, box) for image, box in rows if box[4] != -1]
         found = COCO()
         found.dataset = {
             "images": [{"id": image} for image in range(len(images))],
@@ -259,10 +259,10 @@ def coco(answers, labels):
                 {
                     "id": number + 1,
                     "image_id": image,
-                    "category_id": int(box[kind]),
+                    "category_id": int(-2 - box[kind] if box[kind] < 0 else box[kind]),
                     "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
                     "area": 1.0,
-                    "iscrowd": 0,
+                    "iscrowd": int(box[kind] < 0),
                     "score": box[score],
                 }
                 for number, (image, box) in enumerate(rows)
@@ -288,6 +288,31 @@ def test_average_precision_is_cocos_also_of_images_that_are_drawn_twice(seed):
     for place, name in enumerate(("map", "map50")):
         rule = metric_rule(name)
         rows = rule.rows(found.good, found.labels, "values")
+        assert rule.value(rows) == pytest.approx(expected[0][place])
+        assert rule.value(rows.take(again)) == pytest.approx(expected[1][place])
+
+
+def with_crowds(found, seed):
+    """The labels, of which about a third has become crowds, with one large crowd in each fourth image."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([found.labels, np.full((60, 1, 5), -1.0)], axis=1)
+    there = (labels[..., 4] >= 0) & (rng.random(labels.shape[:2]) < 0.3)
+    labels[there, 4] = -2 - labels[there, 4]
+    low, high = labels[labels[..., 4] != -1][:, :4].min(), labels[..., :4].max()
+    labels[::4, -1] = low, low, (low + high) / 2, high, -2
+    return labels
+
+
+@settings(deadline=None, max_examples=8)
+@seeds
+def test_average_precision_ignores_crowds_as_coco_does(seed):
+    found = case("map", seed)
+    labels, again = with_crowds(found, seed), np.random.default_rng(seed).integers(0, 60, 60)
+    expected = coco(found.good, labels), coco(found.good[again], labels[again])
+    for place, name in enumerate(("map", "map50")):
+        rule = metric_rule(name)
+        rows = rule.rows(found.good, labels, "values")
+        assert rows["ignored"].any()
         assert rule.value(rows) == pytest.approx(expected[0][place])
         assert rule.value(rows.take(again)) == pytest.approx(expected[1][place])
 

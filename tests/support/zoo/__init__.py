@@ -8,18 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.zoo.convolutional import CONVOLUTIONAL
+from tests.support.zoo.doubles import DOUBLES
 from tests.support.zoo.exporting import EXPORTERS, Input, export, settle
 from tests.support.zoo.perceptrons import PERCEPTRONS
 from tests.support.zoo.recurrent import RECURRENT
 from tests.support.zoo.transformers import TRANSFORMERS
 
-__all__ = ["EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
+__all__ = ["DOUBLES", "EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **PERCEPTRONS,
     **CONVOLUTIONAL,
     **RECURRENT,
     **TRANSFORMERS,
+    **DOUBLES,
 }
 
 

@@ -14,15 +14,16 @@ TOKENS = 11  # size of the vocabulary
 
 @dataclass(frozen=True)
 class Input:
-    """What a net takes: its shape without the batch, and whether its entries are floats or tokens."""
+    """What a net takes: its shape without the batch, and whether its entries are floats (of which type) or tokens."""
 
     shape: tuple[int, ...]
     tokens: bool = False
+    dtype: torch.dtype = torch.float32
 
     def sample(self, batch: int, generator: torch.Generator) -> Tensor:
         if self.tokens:
             return torch.randint(0, TOKENS, (batch, *self.shape), generator=generator)
-        return torch.randn(batch, *self.shape, generator=generator)
+        return torch.randn(batch, *self.shape, generator=generator, dtype=self.dtype)
 
 
 ROW, IMAGE, SIGNAL = Input((12,)), Input((3, 8, 8)), Input((24,))

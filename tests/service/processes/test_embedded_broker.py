@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.doorbell import JobNotifier
+from service.job_notifier import JobNotifier
+from service.processes.embedded_broker import BrokerUnavailableError, embedded_broker
 from service.settings import Settings
 from tests.support.running_service import command_line, descendants, is_alive
 from tests.support.working import wait_until
-from worker.embedded import BrokerUnavailableError, embedded_broker
 
 OWNER = """
 import sys, time
 from pathlib import Path
 from service.settings import Settings
-from worker.embedded import embedded_broker
+from service.processes.embedded_broker import embedded_broker
 with embedded_broker(Settings(data_dir=Path(sys.argv[1]))) as url:
     print(url, flush=True)
     time.sleep(600)
@@ -55,20 +55,20 @@ def server_of(process_id: int) -> int:
 
 def test_it_carries_messages_and_is_gone_afterwards(settings: Settings):
     with embedded_broker(settings) as url:
-        doorbell = JobNotifier(None, settings.broker_url_file)
-        assert doorbell.broker_url == url
-        assert doorbell.ring("job_1", "cpu")
-        assert doorbell.pending("cpu") == 1
+        notifier = JobNotifier(None, settings.broker_url_file)
+        assert notifier.broker_url == url
+        assert notifier.notify("job_1", "cpu")
+        assert notifier.pending("cpu") == 1
         server = server_of(os.getpid())
     assert not is_alive(server)
-    assert doorbell.broker_url is None
-    assert not doorbell.ring("job_1", "cpu")
+    assert notifier.broker_url is None
+    assert not notifier.notify("job_1", "cpu")
 
 
 def test_messages_outlive_it(settings: Settings):
     for _ in range(2):
         with embedded_broker(settings):
-            JobNotifier(None, settings.broker_url_file).ring("job_1", "cpu")
+            JobNotifier(None, settings.broker_url_file).notify("job_1", "cpu")
     with embedded_broker(settings) as url:
         assert JobNotifier(url).pending("cpu") == 2
 

@@ -64,7 +64,7 @@ def _next(stores: Stores, queues: Sequence[str]) -> str | None:
 def claim(stores: Stores, owner: str, job_id: str) -> Claimed | None:
     """Take one job; None when another worker has it, or it does not wait any more."""
     with stores.database.begin() as session:
-        fence = JobRepository(session).claim(job_id, owner, stores.settings.lease_seconds)
+        fence = JobRepository(session).leases.claim(job_id, owner, stores.settings.lease_seconds)
         if fence is None:
             return None
         job = session.get_one(JobRecord, job_id)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import HTMLResponse
 
-from service.api import openapi
+from service.api import operations
 from service.api.problems.catalogue import explanation, known_codes, status_and_title
 from service.errors import NotFound
 
@@ -27,7 +27,7 @@ code{{font-size:.95em}}</style>
     operation_id="getProblem",
     summary="What a problem type means",
     response_class=HTMLResponse,
-    responses=openapi.problems("not-found", "invalid-request"),
+    responses=operations.problems("not-found", "invalid-request"),
 )
 def get_problem(code: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
     """Explain a problem type to a person."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.supervisor import Supervised
+from service.processes.supervised import Supervised
 from tests.support.running_service import is_alive, until
 
 # Writes its process id, starts a child that would live for ever, and waits.
@@ -98,7 +98,7 @@ def children() -> list[int]:
 def test_the_command_dies_with_a_parent_that_is_killed(tmp_path):
     log = tmp_path / "log"
     code = (
-        "import os, sys, time; from service.cli.supervisor import Supervised;"
+        "import os, sys, time; from service.processes.supervised import Supervised;"
         f"Supervised('t', [sys.executable, '-c', {PARENT!r}, {str(log)!r}], dict(os.environ)).start();"
         "time.sleep(600)"
     )

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import redis
 
+from service.processes.parent_death import die_with_parent
 from service.settings import Settings
-from worker.lifeline import die_with_parent
 
 log = logging.getLogger("eigenpress.broker")
 

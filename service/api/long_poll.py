@@ -7,7 +7,7 @@ import time
 from anyio import sleep
 
 from service.api.context import Context, ReadJob
-from service.api.jobs.schemas import TERMINAL
+from service.api.schemas import TERMINAL
 from service.store.ids import is_id
 
 POLL_SECONDS = 0.5
@@ -15,15 +15,15 @@ MAX_WAIT_SECONDS = 60.0
 
 
 async def read_at_end(
-    here: Context, job_id: str, prefix: str, wait_seconds: float
+    context: Context, job_id: str, prefix: str, wait_seconds: float
 ) -> ReadJob | None:
     """Return the row of this kind of id at its end or in time; hold neither thread nor connection meanwhile."""
     if not is_id(job_id, prefix):
         return None
     until = time.monotonic() + wait_seconds
     while True:
-        found = await here.job_reader.read(job_id)
+        found = await context.job_reader.read(job_id)
         left = until - time.monotonic()
-        if found is None or found.job.status in TERMINAL or left <= 0 or here.is_closing():
+        if found is None or found.job.status in TERMINAL or left <= 0 or context.is_closing():
             return found
         await sleep(min(POLL_SECONDS, left))

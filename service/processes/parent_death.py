@@ -7,6 +7,7 @@ import os
 import signal
 
 PR_SET_PDEATHSIG = 1
+# Looked up before any fork: between fork and exec only the call itself is safe.
 _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 

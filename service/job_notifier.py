@@ -8,7 +8,7 @@ from typing import Any
 
 import kombu as untyped_kombu
 
-log = logging.getLogger("eigenpress.doorbell")
+log = logging.getLogger("eigenpress.job_notifier")
 
 # Kombu marks itself as typed and leaves its functions bare.
 kombu: Any = untyped_kombu
@@ -25,7 +25,7 @@ TRANSPORT_OPTIONS = {
 
 
 class JobNotifier:
-    """Rings workers through the broker at `broker_url`, or at the one that `url_file` names."""
+    """Wakes workers through the broker at `broker_url`, or at the one that `url_file` names."""
 
     def __init__(self, broker_url: str | None, url_file: Path | None = None) -> None:
         self._broker_url = broker_url
@@ -38,13 +38,13 @@ class JobNotifier:
             return self._url_file.read_text().strip() or None
         return self._broker_url
 
-    def ring(self, job_id: str, queue: str) -> bool:
-        """Wake a worker of `queue`. False when the broker did not take it: a reaper rings later."""
+    def notify(self, job_id: str, queue: str) -> bool:
+        """Wake a worker of `queue`. False when the broker did not take it: a reaper notifies later."""
         try:
             with self._connect() as connection:
                 _publish(connection, job_id, queue)
         except Exception as error:
-            log.warning("could not ring for %s: %s", job_id, error)
+            log.warning("could not notify of %s: %s", job_id, error)
             return False
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,10 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from service.cli.output import say
+from service.processes.parent_death import die_with_parent
 
-PR_SET_PDEATHSIG = 1
-_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
 
@@ -48,7 +45,7 @@ class Supervised:
         self._signal(os.kill, signal.SIGTERM)
         self._thread.join(grace_seconds)
         if self._thread.is_alive():
-            say(f"{self.name} did not stop in {grace_seconds:g} s and is killed")
+            _say(f"{self.name} did not stop in {grace_seconds:g} s and is killed")
             self._signal(os.killpg, signal.SIGKILL)
             self._thread.join()
 
@@ -66,7 +63,7 @@ class Supervised:
                 return
             if time.monotonic() - born > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            say(f"{self.name} {ending} and is started again in {pause:g} s")
+            _say(f"{self.name} {ending} and is started again in {pause:g} s")
             self._stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -90,7 +87,7 @@ class Supervised:
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call, looked up before: no lock
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509  # one system call
             )
             return self._process
 
@@ -113,7 +110,6 @@ def _wait_and_leave(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies, however it dies."""
-    if _PRCTL is not None:
-        _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _say(text: str) -> None:
+    """Tell the person something: stdout is for what programs read."""
+    print(text, file=sys.stderr, flush=True)

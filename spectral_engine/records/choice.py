@@ -1,0 +1,47 @@
+"""The rule by which validation rows choose the candidate that is given back, of a finished job and of a cancelled one.
+
+Light to import: the records of a cancelled job are read where there is no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a candidate stands: its size, whether it is within every budget, and what it loses on validation rows.
+
+    Drops are in the metric's own unit. `careful_drop` adds one standard error, where that is known.
+    """
+
+    macs: int
+    params: int
+    nodes: int
+    within_budget: bool
+    drop: float
+    careful_drop: float
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """What makes one candidate wider than another: multiply-adds first."""
+        return self.macs, self.params, self.nodes
+
+
+def choose_standing(standings: Sequence[Standing], max_drop: float | None) -> int:
+    """Return the index of the best candidate; of those that are alike in all that counts, the first.
+
+    Within the budget: the narrowest whose measured drop is allowed; else the one most surely within the drop; without
+    a bound on the drop, the most accurate. Where none is within the budget, the narrowest.
+    """
+    everyone = range(len(standings))
+    fitting = [i for i in everyone if standings[i].within_budget]
+    if not fitting:
+        return min(everyone, key=lambda i: standings[i].size)
+    if max_drop is None:
+        return min(fitting, key=lambda i: (standings[i].drop, standings[i].size))
+    allowed = [i for i in fitting if standings[i].drop <= max_drop]
+    if allowed:
+        return min(allowed, key=lambda i: standings[i].size)
+    return min(fitting, key=lambda i: (standings[i].careful_drop, standings[i].size))

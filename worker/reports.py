@@ -1,0 +1,3 @@
+"""The files in which a finished compression is told."""
+
+REPORTS = ("report.json", "report.html", "report.csv")
