@@ -106,6 +106,7 @@ class Coupling:
 
     @cached_property
     def _alive(self) -> Mark:
+        # The numbering outlives a cut: groups that are gone have a number, and no place.
         alive = np.zeros(self.count, dtype=bool)
         for axes in self.axes.values():
             for ids in axes:
@@ -151,6 +152,7 @@ class Coupling:
 
     @cached_property
     def _macs(self) -> ProductSum:
+        # Transfers with a weight, and products of two activations, whose factors are nodes on both sides.
         links = [self._links(transfer) for transfer in self.transfers]
         return ProductSum([*links, *((item.factor, list(item.ids)) for item in self.products)])
 
@@ -184,6 +186,7 @@ class Coupling:
         return [ids for ids in along if out is None or not np.array_equal(ids, out)]
 
     def _fewer_positions(self, transfer: Transfer, removed: Mark) -> Transfer:
+        # Positions that go leave fewer multiply-adds to each link; the links that go are counted by the ends.
         macs = transfer.macs_per_link
         for ids in self._position_ids(transfer):
             macs = macs * int((~removed[ids]).sum()) // len(ids)
@@ -246,8 +249,8 @@ def _with_known(node: Node, known: Mapping[str, NDArray[Any]]) -> Node:
 
 def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ...]:
     """Return the settled numbers that nodes compute from widths: they stay as they are, whatever narrows."""
-    # Computed from a width, such a number would shrink with it: 2 · channels of a reshape that means something else.
-    # Numbers of which a rule says that they do state a width are rewritten by surgery, over these.
+    # Computed from a width, such a number would follow it when the cut graph runs; where no rule says that it counts
+    # nodes, it must not. Those of which a rule does are rewritten by surgery, over these.
     return tuple(
         Frozen(node.outputs[0], position, numbers)
         for node in nodes

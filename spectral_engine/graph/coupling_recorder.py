@@ -1,4 +1,8 @@
-"""The book of node ids: every index of every axis that could be narrowed has an integer id."""
+"""The book of node ids: every index of every axis that could be narrowed has an integer id.
+
+The rules of the operators write in it, in the order of the graph, so that a rule finds the ids of what its node reads.
+Ids are joined and pinned, and never taken apart or set free again.
+"""
 
 from __future__ import annotations
 
@@ -148,15 +152,19 @@ class CouplingRecorder:
     shapes: Mapping[str, tuple[int, ...]]
     initializers: frozenset[str]
     float_initializers: frozenset[str] = frozenset()
+    # What is said of places: the ids of each value's axes, which of them are one node, and which must stay.
     axes: dict[str, NodeAxes] = field(default_factory=dict)
     edges: list[tuple[NodeIds, NodeIds]] = field(default_factory=list)
     pins: list[tuple[NodeIds, str]] = field(default_factory=list)
+    # What is said of operators: linear maps, numbers that state widths, sums over nodes, products without a weight.
     transfers: list[Transfer] = field(default_factory=list)
     facts: list[ShapeFact[NodeIds]] = field(default_factory=list)
     mixes: list[Mix[NodeIds]] = field(default_factory=list)
     products: list[Product[NodeIds]] = field(default_factory=list)
+    # What the traced run told of integers: their values, and which values change with the inputs' entries.
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # integer vectors of the run
     varying: frozenset[str] = frozenset()
+    # What helps the rules: where widths are stated already, transposed initializers, where integers come from.
     stated: dict[tuple[str, int | None, str | None, int | None], NodeIds] = field(
         default_factory=dict
     )
@@ -169,6 +177,7 @@ class CouplingRecorder:
 
     def fresh(self, count: int) -> NodeIds:
         """Return `count` new ids."""
+        # Counted up and never reused: an id belongs to one index of one axis, until it is joined with others.
         ids = NodeIds(np.arange(self.size, self.size + count, dtype=np.int64))
         self.size += count
         return ids
@@ -193,17 +202,20 @@ class CouplingRecorder:
 
     def pass_on(self, source: str, target: str, axes: NodeAxes | None = None) -> None:
         """Give `target` the ids of `source`, or these, where it has as many axes."""
-        found = self.ids(source) if axes is None else axes
-        if len(found) == len(self.shapes[target]):
-            self.write(target, found)
+        along = self.ids(source) if axes is None else axes
+        # With another rank it is not told which axis became which: the target's nodes stay unknown, as they were.
+        if len(along) == len(self.shapes[target]):
+            self.write(target, along)
 
     def nodes_of(self, value: str, axis: int) -> NodeIds:
         """Return the ids along an axis that a transfer reads; new ones that must stay where it holds no nodes."""
+        # A weight's axis needs ids even where the data's are not known; unknown nodes cannot go, so these must stay.
         ids = self.axis(value, axis)
         return self.fresh_pinned(self.shapes[value][axis], NO_NODES) if ids is None else ids
 
     def positions(self, value: str, *node_axes: int) -> int:
         """Return the places of one sample in a value, leaving these axes out."""
+        # Costs are those of one sample, so that the traced batch is divided out.
         shape = self.shapes[value]
         count = prod(shape) // max(1, prod(shape[axis] for axis in node_axes))
         return max(1, count // self.batch)
@@ -214,6 +226,7 @@ class CouplingRecorder:
 
     def mix_along(self, node: Node, input: int, value: str, axis: int, kind: MixKind) -> None:
         """Record the same where the nodes stand in another value, of the same shape."""
+        # An axis without nodes loses none: nothing has to be kept out of it.
         ids = self.axis(value, axis)
         if ids is not None:
             rank = len(self.shapes[value])
@@ -227,6 +240,7 @@ class CouplingRecorder:
 
     def unify_rows(self, rows: NodeIds) -> NodeIds:
         """Make each row of a table [rows, members] one node; return the first id of each row."""
+        # A star of edges to the first member connects a row as well as all pairs would, with the fewest of them.
         first = NodeIds(rows[:, 0].copy())
         if rows.shape[1] > 1:
             self.unify(NodeIds(np.repeat(first, rows.shape[1])), NodeIds(rows.reshape(-1)))
@@ -236,6 +250,7 @@ class CouplingRecorder:
         self, left: NodeIds | None, right: NodeIds | None, reason: str = UNKNOWN_PARTNER
     ) -> NodeIds | None:
         """Unify two axes that meet, and return their ids; ids that meet an unknown axis must stay."""
+        # Both known: they are the same nodes. One unknown: the other cannot go, for nobody would narrow its partner.
         if left is not None and right is not None:
             if left is not right:
                 self.unify(left, right)
@@ -260,6 +275,7 @@ class CouplingRecorder:
 
     def claim(self, initializer: str, axes: NodeAxes) -> None:
         """Give an initializer these ids; what it has already from another reader becomes the same."""
+        # The first reader gives the ids; every further one shares the same numbers, and so the same nodes.
         if initializer not in self.axes:
             self.write(initializer, axes)
             return
@@ -275,6 +291,7 @@ class CouplingRecorder:
 
     def freeze(self, initializer: str, reason: str) -> None:
         """Say that an initializer keeps its shape, whoever else reads it."""
+        # Written even where nobody has read it yet: a later claim then meets ids that are pinned.
         if initializer in self.axes:
             self.pin_value(initializer, reason)
         else:
@@ -283,21 +300,23 @@ class CouplingRecorder:
 
     def attach(self, value: str, axes: NodeAxes, reason: str = UNKNOWN_PARTNER) -> None:
         """Give a parameter these ids, whether it is an initializer, turned or not, or computed."""
-        found = self.constant(value)
-        if found is not None:
-            initializer, order = found
+        # Exporters transpose weights in the graph: surgery narrows the initializer, so its own axes get the ids.
+        source = self.constant(value)
+        if source is not None:
+            initializer, order = source
             turned: list[NodeIds | None] = [None] * len(axes)
             for axis, place in enumerate(order):
                 turned[place] = axes[axis]
             self.claim(initializer, tuple(turned))
             return
-        for own, ids in zip(self.ids(value), axes, strict=True):
-            self.join(own, ids, reason)
+        # A computed parameter has ids from the node that makes it.
+        for along, ids in zip(self.ids(value), axes, strict=True):
+            self.join(along, ids, reason)
 
     def is_weight(self, value: str) -> bool:
         """Say whether a float initializer is behind a value, turned or not."""
-        found = self.constant(value)
-        return found is not None and found[0] in self.float_initializers
+        source = self.constant(value)
+        return source is not None and source[0] in self.float_initializers
 
     def depends_on_input(self, value: str) -> bool:
         """Say whether a value changes with what the model is given, and not with its shape alone."""
@@ -324,12 +343,14 @@ class CouplingRecorder:
 
     def extend_transfer(self, made: str, **changes: str) -> None:
         """Add to the transfer that made a value what follows directly after it."""
+        # A bias moves the transfer's output on: a norm after it is still directly after the transfer.
         index = self.made_by[made]
         self.transfers[index] = replace(self.transfers[index], **changes)  # type: ignore[arg-type]  # string fields only
         self.made_by[self.transfers[index].output] = index
 
     def transfer_before(self, value: str) -> Transfer | None:
         """Return the transfer whose output this is, where nothing else reads that output."""
+        # A second reader would see the value before what is added to the transfer: it must stay a value of its own.
         if value not in self.made_by or len(self.readers.get(value, ())) != 1:
             return None
         return self.transfers[self.made_by[value]]
@@ -345,16 +366,18 @@ class CouplingRecorder:
         sign: int = 1,
     ) -> None:
         """Record that a number in a node's constant input or attribute counts these ids."""
-        place = (node.outputs[0], input, attribute, entry)
-        if place in self.stated:
-            self._state_again(self.stated[place], ids)
+        # One number is written once: where two axes are counted by it, it is true of both or false of one.
+        where = (node.outputs[0], input, attribute, entry)
+        if where in self.stated:
+            self._state_again(self.stated[where], ids)
             return
-        self.stated[place] = ids
+        self.stated[where] = ids
         old = node.constants.get(input) if input is not None else None
         self.facts.append(ShapeFact(ids, node.outputs[0], input, attribute, entry, sign, old))
 
     def _state_again(self, before: NodeIds, ids: NodeIds) -> None:
         """One number that counts two axes: they can only be narrowed alike."""
+        # Equal lengths stay equal where the i-th nodes of both go together.
         if before.shape == ids.shape:
             self.unify(before, ids)
             return

@@ -28,16 +28,22 @@ LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     """Return a copy of the model in which these node groups are silenced, and nothing is narrower."""
     wide = copy_model(model)
+    # 1. Transfers. A removed input contributes W · x = 0 whatever finite x is, once its column of W is zero. The
+    # weights that make the node stay as they are: only who reads it must not notice it. Grouped transfers have no
+    # axis of inputs: what they read goes together with what they make, and that is zero at its next reader.
     for transfer in coupling.transfers:
         if transfer.in_axis is not None:
             ids = coupling.axes[transfer.weight][transfer.in_axis]
             if ids is not None:
                 _zero(wide.graph.initializers[transfer.weight], transfer.in_axis, removed[ids])
+    # 2. Operators that compute across nodes without a weight, of which a silenced node must be no part.
     dtype = _float_type(wide)
     nodes = {node.outputs[0].name: node for node in wide.graph}
     for mix in coupling.mixes:
         if removed[mix.ids].any() and mix.kind != "norm":
             _keep_out(wide, nodes[mix.node], mix, ~removed[mix.ids], dtype)
+    # 3. Norms. No value of an input keeps it out of mean and variance both, so that they are written out. One
+    # norm may go over several axes of nodes, and is written once for all of them.
     for name, mixes in _norms(coupling.mixes).items():
         if any(removed[mix.ids].any() for mix in mixes):
             _MaskedNorm(wide, nodes[name], mixes, removed, dtype).replace()
@@ -49,6 +55,7 @@ def _zero(value: ir.Value, axis: int, gone: Mark) -> None:
     if tensor is None or not gone.any():
         return
 
+    # Worked out while the file is written, tensor by tensor: the masked model is never in memory as a whole.
     def silence(array: NDArray[Any]) -> None:
         np.moveaxis(array, axis, 0)[gone] = 0
 
@@ -70,7 +77,9 @@ def _keep_out(
     source = node.inputs[mix.input]
     assert source is not None
     name = f"{mix.node}/{mix.input}/{mix.axis}"
+    # The neutral element of each operator: 0 in a sum, −∞ in a maximum or a softmax, +∞ in a minimum.
     if mix.kind in {"sum", "mean"}:
+        # A mean still divides by all entries: those that stay are scaled up by as much.
         scale = len(stays) / stays.sum() if mix.kind == "mean" else 1.0
         factor = add_initializer(
             model, f"{name}/mask", _along(stays * scale, mix.axis, mix.rank), dtype
@@ -78,8 +87,10 @@ def _keep_out(
         masked = ir.node("Mul", [source, factor], outputs=[ir.Value(name=f"{name}/masked")])
     else:
         lowest = LOWEST if mix.kind == "lowest" else -LOWEST
+        # What float16 can hold; exp of it is 0 all the same.
         if dtype == ir.DataType.FLOAT16:
             lowest = np.sign(lowest) * 6e4
+        # Chosen, not multiplied: 0 times an infinite entry would be NaN.
         kept = add_initializer(
             model, f"{name}/mask", _along(stays, mix.axis, mix.rank), ir.DataType.BOOL
         )
@@ -96,14 +107,16 @@ def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
 
 
 def _norms(mixes: Iterable[Mix[GroupIds]]) -> dict[str, list[Mix[GroupIds]]]:
-    found: dict[str, list[Mix[GroupIds]]] = {}
+    """Return the axes over which each norm goes, by the first output of its node."""
+    by_node: dict[str, list[Mix[GroupIds]]] = {}
     for mix in mixes:
         if mix.kind == "norm":
-            found.setdefault(mix.node, []).append(mix)
-    return found
+            by_node.setdefault(mix.node, []).append(mix)
+    return by_node
 
 
 def _norm_form(node: ir.Node) -> NormForm:
+    """Return how the norm is written out, as its operator's spec says."""
     spec = spec_of(node.op_type, "" if node.domain in DEFAULT_DOMAINS else node.domain)
     if spec is None or spec.norm is None:
         raise ValueError(
@@ -132,32 +145,36 @@ class _MaskedNorm:
         rank = mixes[0].rank
         axis = node.attributes.get_int("axis", -1)
         self.axes = list(range(axis % rank, rank))
+        # Over several axes the mask is the outer product of theirs, and n the product of their counts.
         stays = np.ones([1] * rank)
         wide = kept = 1
         for mix in mixes:
-            own = ~removed[mix.ids]
-            stays = stays * _along(own.astype(np.float64), mix.axis, rank)
-            wide, kept = wide * len(own), kept * int(own.sum())
+            along = ~removed[mix.ids]
+            stays = stays * _along(along.astype(np.float64), mix.axis, rank)
+            wide, kept = wide * len(along), kept * int(along.sum())
         self.scale = wide / kept  # turns a mean over all entries into one over those that stay
-        self.mask = self._held("mask", stays)
+        self.mask = self._constant("mask", stays)
 
     def replace(self) -> None:
         """Put the plain operators in the place of the node."""
         form = self.form
+        # The sum that a skip norm hands on is the unmasked one: its other readers do not read silenced nodes either.
         total = self._input(0)
         for position in form.summed:
             total = self._with("Add", total, position)
+        # m x before the mean, and m (x − μ) after it: without the second mask a silenced entry would be −μ.
         kept = self._add("Mul", total, self.mask)
         if form.centred:
             kept = self._add("Mul", self._add("Sub", kept, self._mean(kept)), self.mask)
         variance = self._mean(self._add("Mul", kept, kept))
         least = self.node.attributes.get_float("epsilon", form.epsilon)
         deviation = self._add(
-            "Sqrt", self._add("Add", variance, self._held("epsilon", np.array(least)))
+            "Sqrt", self._add("Add", variance, self._constant("epsilon", np.array(least)))
         )
         result = self._with("Mul", self._add("Div", kept, deviation), form.scale)
         if form.shift is not None:
             result = self._with("Add", result, form.shift)
+        # Entries that are silenced come out as β, or 0: who reads them reads them through zeros.
         self._hand_over(0, result)
         if len(self.node.outputs) > 3:
             self._hand_over(3, total)
@@ -175,6 +192,7 @@ class _MaskedNorm:
         return self._add(op_type, value, self._input(position))
 
     def _hand_over(self, position: int, value: ir.Value) -> None:
+        # An output of the model keeps its name and declared type, whatever node now makes it.
         old = self.node.outputs[position]
         ir.convenience.replace_all_uses_with(old, value)
         for index, output in enumerate(self.model.graph.outputs):
@@ -183,14 +201,17 @@ class _MaskedNorm:
                 value.name, value.shape, value.type = old.name, old.shape, old.type
 
     def _mean(self, value: ir.Value) -> ir.Value:
+        # Since opset 18 the axes are an input. The scale turns 1 / all entries into 1 / those that stay.
         if self.model.opset_imports.get("", 17) >= 18:
-            axes = self._held("axes", np.array(self.axes), ir.DataType.INT64)
+            axes = self._constant("axes", np.array(self.axes), ir.DataType.INT64)
             mean = self._add("ReduceMean", value, axes)
         else:
             mean = self._add("ReduceMean", value, axes=self.axes)
-        return self._add("Mul", mean, self._held("scale", np.array(self.scale)))
+        return self._add("Mul", mean, self._constant("scale", np.array(self.scale)))
 
-    def _held(self, part: str, array: NDArray[Any], dtype: ir.DataType | None = None) -> ir.Value:
+    def _constant(
+        self, part: str, array: NDArray[Any], dtype: ir.DataType | None = None
+    ) -> ir.Value:
         name = f"{self.name}/norm/{part}"
         if name in self.model.graph.initializers:
             return self.model.graph.initializers[name]

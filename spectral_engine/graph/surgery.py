@@ -23,12 +23,16 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
 
     Raises ValueError for a group that must stay.
     """
+    # Groups are closed: every axis that an index is taken from meets only axes that lose the same one. So each tensor
+    # can be narrowed by itself, in any order, and the graph is sound again once all are.
     check_removable(coupling, removed)
     narrow_model = copy_model(model)
     for name, value in narrow_model.graph.initializers.items():
         _narrow_initializer(value, coupling.axes.get(name), removed)
+    # With nothing removed the copy is the model, number for number.
     if removed.any():
         _restate(narrow_model, coupling, removed)
+    # Outputs are pinned, so that what the model declares of them still holds.
     for node in narrow_model.graph:
         for value in node.outputs:
             if not value.is_graph_output():
@@ -45,11 +49,13 @@ def _narrow_initializer(value: ir.Value, axes: GroupAxes | None, removed: Mark) 
     tensor = value.const_value
     if tensor is None or axes is None:
         return
+    # One index set per axis; the entries that stay are their product, which `ix_` takes out in one go.
     places = kept_places(tuple(tensor.shape.numpy()), axes, removed)
     if all(len(kept) == size for kept, size in zip(places, tensor.shape.numpy(), strict=True)):
         return
     shape = [len(kept) for kept in places]
     if isinstance(tensor, PlaceholderTensor):
+        # The weight is held in spectral form elsewhere, and written here when it is folded.
         value.const_value = PlaceholderTensor(value.name or "", tensor.dtype, shape)
     else:
         array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
@@ -67,9 +73,12 @@ def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[
 
 def _restate(model: ir.Model, coupling: Coupling, removed: Mark) -> None:
     """Write the widths that stay into the places that state them, and hold what must not follow them."""
+    # Settled numbers come first, at their values in the wide model; facts are written over them, entry by entry: a
+    # vector may state widths that shrink beside numbers that must not.
     by_output = {node.outputs[0].name or "": node for node in model.graph}
     constants = {(item.node, item.input): item.numbers.copy() for item in coupling.frozen}
     for fact in coupling.facts:
+        # A width counts indices, not groups: a group that stands at several places of the axis counts as often.
         number = fact.sign * int((~removed[fact.ids]).sum())
         if number == fact.sign * len(fact.ids):
             continue
@@ -99,6 +108,7 @@ def _replace_constant(
     assert old is not None
     name = f"{old.name}/{node.outputs[0].name}/narrow"
     node.replace_input_with(position, add_initializer(model, name, numbers))
+    # What nobody reads any more would stand in the file for nothing.
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():
         del model.graph.initializers[old.name]
 
@@ -120,9 +130,11 @@ def left_behind(
     `mean` [in] holds each input node's mean. A kernel's entries add up; padded borders see a little less than that.
     """
     assert transfer.in_axis is not None
-    own = ids[transfer.in_axis]
-    assert own is not None
-    gone = torch.from_numpy(removed[own]).to(weight.device)
+    inputs = ids[transfer.in_axis]
+    assert inputs is not None
+    # Σ W x over the removed columns, with x replaced by its mean: exact for a node that is constant, and else what is
+    # closest in the mean square among constants.
+    gone = torch.from_numpy(removed[inputs]).to(weight.device)
     turned = weight.detach().movedim((transfer.out_axis, transfer.in_axis), (0, 1))  # [out, in, …]
     summed = turned.flatten(2).sum(dim=2) if turned.dim() > 2 else turned  # [out, in]
     left: Tensor = transfer.gain * (summed[:, gone] @ mean[gone])  # [out]
