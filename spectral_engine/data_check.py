@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.evaluation.moving import floor_obstacle
 from spectral_engine.planning import refuse_infeasible
 from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
@@ -87,5 +88,5 @@ def _told(job: PreparedJob) -> DataCheck:
         meaning=meaning,
         metric=job.evaluation.metric,
         original=job.evaluation.validation_baseline(),
-        still=job.evaluation.obstacle(),
+        still=floor_obstacle(job.evaluation),
     )

@@ -48,7 +48,7 @@ def _cut(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list
 
 def _held_out_share(whole: Split, claim: Claim | None) -> float:
     """Return the share to hold out; only of classes is it known how many rows show a drop."""
-    if claim is None or whole.labels is None or whole.labels.dtype.kind == "f":
+    if claim is None or whole.labels is None or not claim.is_of(whole.labels):
         return HELD_OUT_SHARE
     return claim.held_out_share(whole.rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log
 from typing import Any
@@ -22,10 +23,18 @@ COMFORT = 1.25  # times the rows that would show a floor if no answer were lost;
 
 @dataclass(frozen=True)
 class Claim:
-    """What held-out rows are to show: that a share of right answers truly drops by `floor` at most."""
+    """What held-out rows are to show: that a share of right answers truly drops by `floor` at most.
+
+    `counts` says whether labels as the file holds them [n, …] may be answers that are right or wrong, beside the model.
+    """
 
     floor: float
     confidence: float
+    counts: Callable[[Array], bool] | None = None
+
+    def is_of(self, labels: Array) -> bool:
+        """Say whether labels may be right answers; numbers with a fraction are none."""
+        return labels.dtype.kind != "f" and (self.counts is None or self.counts(labels))
 
     @property
     def fewest_rows(self) -> float:

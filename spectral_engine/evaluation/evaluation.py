@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
-from spectral_engine.errors import InvalidRequest
+from spectral_engine.evaluation.metric_choice import choose_metric, task_of_answers
 from spectral_engine.evaluation.sanity import contradiction
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.bootstrap import Pair
@@ -20,18 +20,10 @@ from spectral_engine.measure.movement import cannot_move
 from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.measure.statistics import metric_interval, paired_drop
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.records.labels import Task
-from spectral_engine.records.metrics import TASK_OF_METRIC, Metric
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Drop, Interval, MetricValue
 
 ONE_STANDARD_ERROR = 0.6827
-USUAL: dict[str, Metric] = {"numbers": "r2", "boxes": "map", "texts": "cer", "pairs": "spearman"}
-OWN_METRICS: dict[str, tuple[Metric, ...]] = {
-    "boxes": ("map", "map50"),
-    "texts": ("cer",),
-    "pairs": ("spearman",),
-}
 
 
 @dataclass(frozen=True)
@@ -88,6 +80,8 @@ class Evaluation:
 
     def held_out(self, model: Source | OpenedModel) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""
+        if opened(model).sha256 == self.original.sha256:
+            return self._original_beside_itself()
         outputs = self._run(opened(model), self.splits.test)
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
         before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
@@ -98,6 +92,16 @@ class Evaluation:
             self._weigh(before, after),
             self._contradicted(outputs, drop),
         )
+
+    def _original_beside_itself(self) -> HeldOut:
+        """Return what is known of the original without measuring: it loses nothing."""
+        rows, confidence = self._held_out_rows(self._held_out), self.recipe.target.confidence
+        drop = Drop(
+            value=0.0,
+            interval=Interval(low=0.0, high=0.0, confidence=confidence),
+            method="none: the original itself, by definition",
+        )
+        return HeldOut(self.held_out_baseline(), drop, self._weigh(rows, rows))
 
     def held_out_baseline(self) -> MetricValue:
         """Return the baseline's metric on the held-out rows with its interval."""
@@ -114,14 +118,24 @@ class Evaluation:
         sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
         return found.model_copy(update={"interval": sure})
 
-    def obstacle(self) -> str | None:
-        """Return why the metric would be the same whatever a model answers to the validation rows, or None."""
+    def understood_as(self, meaning: Meaning, splits: Splits) -> Evaluation:
+        """Return the same rows and answers under another meaning of them; the original is not run again."""
+        other = Evaluation(meaning, self.original, splits, self.recipe)
+        other.__dict__["_validation"] = self._validation
+        return other
+
+    def obstacle(self, floor: float | None = None) -> str | None:
+        """Return why the metric would be the same whatever a model answers to the validation rows, or None.
+
+        With a floor, answers that know nothing of their row must lose more than it.
+        """
         return cannot_move(
             self.rule,
             self.meaning.answers(self._validation),
             self._truth(self.splits.validation, self._validation),
             self.meaning.layout.form,
             against="original" if self._by_original else "labels",
+            floor=floor,
         )
 
     def _contradicted(self, outputs: NDArray[Any], drop: Drop) -> str | None:
@@ -204,38 +218,3 @@ class Evaluation:
     @cached_property
     def _held_out(self) -> NDArray[Any]:
         return self._run(self.original, self.splits.test)
-
-
-def task_of_answers(meaning: Meaning) -> Task:
-    """Return what kind of answers these are, also where there are no labels."""
-    if meaning.labelled:
-        return meaning.task
-    tasks: dict[str, Task] = {"classes": "classification", "numbers": "regression"}
-    return tasks.get(meaning.kind, "multilabel")
-
-
-def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
-    """Return the metric that is asked for, or the usual one; raises InvalidRequest where it needs labels."""
-    if meaning.labelled:
-        return _of_labels(recipe.metric, meaning)
-    usual: Metric = "r2" if meaning.kind == "numbers" else "agreement"
-    if recipe.metric not in {None, usual, "agreement", "rank_agreement"}:
-        raise InvalidRequest(
-            f"metric {recipe.metric!r} needs labels, and the data set has none",
-            pointer="#/recipe/metric",
-        )
-    return recipe.metric or usual
-
-
-def _of_labels(asked: Metric | None, meaning: Meaning) -> Metric:
-    """Return the metric of labels of this kind; raises InvalidRequest for one of another task."""
-    metric = asked or USUAL.get(meaning.kind, "accuracy")
-    task = TASK_OF_METRIC.get(metric)
-    own_kind = meaning.kind in OWN_METRICS
-    if (task is None and not own_kind) or task == meaning.task:
-        return metric
-    known = ", ".join(OWN_METRICS[meaning.kind]) if own_kind else "other metrics"
-    raise InvalidRequest(
-        f"metric {metric!r} does not go with {meaning.reading}: ask for {known}",
-        pointer="#/recipe/metric",
-    )

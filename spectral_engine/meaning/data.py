@@ -9,7 +9,7 @@ import numpy as np
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import find_head
+from spectral_engine.meaning.head import find_head, normalised_by
 from spectral_engine.meaning.hypotheses import skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.names import names_in_model
@@ -47,7 +47,9 @@ def understand_data(
     names = names_in_model(module.model)
     task = asked_task(recipe, option)
     quantiles = recipe.quantiles if recipe.metric == "quantile_loss" else ()
-    meaning = understand(probe, splits.labels, option, task, names, splits.written, quantiles)
+    meaning = understand(
+        probe, splits.labels, option, task, names, splits.written, quantiles, recipe.metric
+    )
     if len(quantiles) == 1 and meaning.labelled:
         meaning = _at_quantile(meaning, probe, quantiles[0])
     fresh = recipe.spectral.init == "fresh"
@@ -96,7 +98,13 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
     outputs = tuple(
-        Output(name, found, find_head(nodes, name).squashed_by, name in runner.steps_first)
+        Output(
+            name,
+            found,
+            find_head(nodes, name).squashed_by,
+            name in runner.steps_first,
+            normalised_by(nodes, name),
+        )
         for name, found in answers.items()
         if np.issubdtype(found.dtype, np.floating)
     )

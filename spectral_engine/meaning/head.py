@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from spectral_engine.graph.operators import spec_of
 from spectral_engine.onnx_io.node import Node
 
+LOOKED_THROUGH = {"Identity", "Cast"}
+BETWEEN_NORM_AND_DIV = {"Clip", "Max", "Add", "Expand", "Unsqueeze"}
+NORMS = {"ReduceL2", "ReduceL1"}
+
 
 @dataclass(frozen=True)
 class Head:
@@ -33,3 +37,25 @@ def find_head(nodes: list[Node], output: str) -> Head:
     if node is None or spec is None or spec.squashes is None:
         return Head(output, output, None)
     return Head(output, node.input(0), node.op_type)
+
+
+def normalised_by(nodes: list[Node], output: str) -> str | None:
+    """Say which operator divides an output's rows by their own norm, or None; a LpNormalization, or a Div by a norm."""
+    producers = {name: node for node in nodes for name in node.outputs}
+    node = _behind(producers, output, LOOKED_THROUGH)
+    if node is None:
+        return None
+    if node.op_type == "LpNormalization":
+        return "LpNormalization"
+    if node.op_type != "Div":
+        return None
+    norm = _behind(producers, node.input(1), LOOKED_THROUGH | BETWEEN_NORM_AND_DIV)
+    return "Div by a norm" if norm is not None and norm.op_type in NORMS else None
+
+
+def _behind(producers: dict[str, Node], value: str, through: set[str]) -> Node | None:
+    """Return the first node behind a value that is none of these."""
+    node = producers.get(value)
+    while node is not None and node.op_type in through:
+        node = producers.get(node.input(0))
+    return node

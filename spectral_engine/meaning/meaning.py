@@ -12,6 +12,7 @@ from spectral_engine.data.split import Split, Splits
 from spectral_engine.meaning.coding import Coding
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.records.labels import Task
+from spectral_engine.records.metrics import Metric
 
 Array = NDArray[Any]
 LABELS_FIELD = "y"
@@ -44,6 +45,10 @@ class Meaning:
         float, ...
     ] = ()  # of the targets that numbers aim at, where it is not their mean: one, or one for each on the last axis
     blank: int = 0  # of texts: the class that stands for no character
+    metric: Metric | None = (
+        None  # what fits these answers, where it is not the usual one of the kind
+    )
+    compared_as: Task | None = None  # what answers are to a metric, where no labels say it
 
     @property
     def labelled(self) -> bool:

@@ -25,6 +25,7 @@ from spectral_engine.meaning.text_trials import text_trials
 from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.meaning.unlabelled import without_labels
 from spectral_engine.records.labels import LabelsOption, Task
+from spectral_engine.records.metrics import Metric
 
 Array = NDArray[Any]
 CLEARLY_BETTER = 0.02  # of skill, before a reading that is less usual wins
@@ -40,10 +41,12 @@ def understand(
     names: Sequence[Sequence[str]],
     written: Written = UNKNOWN,
     quantiles: tuple[float, ...] = (),
+    metric: Metric | None = None,
 ) -> Meaning:
     """Return what the data mean; `labels` are those of all parts, `names` the lists of class names in the file.
 
-    `written` is what reading the file has told, `quantiles` those that numbers aim at, where it is not their mean.
+    `written` is what reading the file has told, `quantiles` those that numbers aim at, where it is not their mean;
+    `metric` is the one that is asked for, which says what answers without labels are.
 
     Raises DatasetMismatch at `#/y` where no reading fits shapes and values, InvalidRequest where what was asked for
     does not go with them.
@@ -51,7 +54,7 @@ def understand(
     task = option.task or task
     outputs = _asked_outputs(probe, option)
     if labels is None or task == "distillation":
-        return without_labels(outputs, probe.rows.rows, task)
+        return without_labels(outputs, probe, task, metric)
     _refuse_one_class(labels, task)
     facts = facts_of(labels)
     if len(quantiles) > 1 and task in {None, "regression"}:

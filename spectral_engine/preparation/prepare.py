@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,24 @@ from spectral_engine.cost.budget import check_target
 from spectral_engine.data import Claim, Split, Splits, load_splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
+from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.meaning.countable import countable
 from spectral_engine.meaning.data import understand_data
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.source import as_source
 from spectral_engine.preparation.said import with_seen_rows
-from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
+COUNT_NOTHING: set[Task | None] = {"regression", "detection", "ctc", "similarity"}
 COUNT_ANSWERS = {None, "accuracy", "balanced_accuracy", "f1_macro", "top5", "agreement"}
 
 
@@ -76,38 +80,56 @@ def prepare(
             array=option.array,
             outputs=tuple(module.output_names),
             preprocessing=preprocessing,
-            claim=claim_of(recipe),
+            claim=claim_of(recipe, option, module),
         )
     recipe = with_seen_rows(recipe, seen_by_original, splits.given)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module)
     with unforeseen(lambda: "finding out what the data mean"):
         understood = understand_data(module, original, splits, recipe, option)
-    meaning, splits = understood.meaning, understood.splits
+        evaluation = in_a_metric_that_moves(
+            Evaluation(understood.meaning, original, understood.splits, recipe)
+        )
+    meaning, splits = evaluation.meaning, evaluation.splits
     answers = understood.probe.answers_of(meaning.output)
     nodes = graph_nodes(module.model)
     objective = build_objective(
         recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
     )
-    evaluation = Evaluation(meaning, original, splits, recipe)
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return PreparedJob(recipe, original, coupling, splits, meaning, objective, evaluation, device)
 
 
-def claim_of(recipe: Recipe) -> Claim | None:
-    """Return what the held-out rows are to show, where the metric counts right answers."""
+def claim_of(recipe: Recipe, option: LabelsOption, module: OnnxModule) -> Claim | None:
+    """Return what the held-out rows are to show, where the metric counts right answers.
+
+    Where no metric is said, the labels must be such that the usual one counts them: beside the model's outputs they
+    may be classes, rather than boxes or numbers.
+    """
     floor = recipe.target.max_metric_drop
     if floor is None or recipe.metric not in COUNT_ANSWERS:
         return None
-    return Claim(floor, recipe.target.confidence)
+    if recipe.metric is None and (option.task or recipe.task) in COUNT_NOTHING:
+        return None
+    counts = None if recipe.metric else partial(countable, outputs=row_shapes(module))
+    return Claim(floor, recipe.target.confidence, counts)
+
+
+def row_shapes(module: OnnxModule) -> list[tuple[int | None, ...]]:
+    """Return the shape of one row of each output that has one, None for a size that the file leaves open."""
+    shapes = [value.shape for value in module.model.graph.outputs if value.shape is not None]
+    return [
+        tuple(size if isinstance(size, int) else None for size in list(shape)[1:])
+        for shape in shapes
+    ]
 
 
 def refuse_still_metric(recipe: Recipe, evaluation: Evaluation) -> None:
     """Raise DatasetMismatch where a floor is asked for in a metric that would be kept whatever a model answers."""
     if recipe.target.max_metric_drop is None or recipe.allow_poor_original:
         return
-    if reason := evaluation.obstacle():
+    if reason := floor_obstacle(evaluation):
         raise DatasetMismatch(
             f"{reason}: max_metric_drop would mean nothing; ask for another metric",
             pointer="#/recipe/metric",

@@ -37,12 +37,18 @@ class DataCheck(Section):
             lines.append(f"classes   {shown} (order: {meaning.order})")
         if meaning.ignore is not None:
             lines.append(f"ignored   {meaning.ignore:g}")
-        low, high = original.interval.low, original.interval.high
-        against = "the reference" if original.against == "original" else f"{low:.4g} to {high:.4g}"
-        lines.append(f"original  {self.metric} {original.value:.4g} on validation rows ({against})")
+        lines.append(f"original  {self._original()}")
         lines += [f"why       {reason}" for reason in meaning.why]
         lines += [f"or else   {other.reading}: {other.original}" for other in meaning.tried]
         lines += [f"note      {note}" for note in data.notes]
         if self.still is not None:
             lines.append(f"warning   {self.still}: max_metric_drop would be refused in this metric")
         return "\n".join(lines)
+
+    def _original(self) -> str:
+        """Say what the original reaches; compared with itself it is the reference, and nothing is measured."""
+        found = self.original
+        if found.against == "original":
+            return f"the reference, by definition: {self.metric} to it is what candidates are judged by"
+        low, high = found.interval.low, found.interval.high
+        return f"{self.metric} {found.value:.4g} on validation rows ({low:.4g} to {high:.4g})"

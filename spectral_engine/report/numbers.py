@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from spectral_engine.records.report import FloorStatus, FloorTest, Interval, MetricValue
+from spectral_engine.records.report import (
+    FloorStatus,
+    FloorTest,
+    Interval,
+    Measurement,
+    MetricValue,
+)
 
 SCALES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 POINTS = {
@@ -86,11 +92,24 @@ def measured(found: MetricValue | None) -> str:
     return f"{metric(found.name, found.value)} ({interval(found.name, found.interval)})"
 
 
-def baseline(found: MetricValue | None) -> str:
-    """Return the baseline's metric; what is compared with itself is the reference, and nothing is measured."""
+def reference(found: MetricValue | None) -> str:
+    """Return the original's metric; what is compared with itself is the reference, and nothing is measured."""
     if found is not None and found.against == "original":
         return "reference, by definition"
     return measured(found)
+
+
+def held_out(found: Measurement, baseline: Measurement) -> str:
+    """Return a model's metric with its interval; the original, where it is handed back, is the reference again."""
+    return measured(found.metric) if found.sha256 != baseline.sha256 else reference(found.metric)
+
+
+def without_interval(found: Measurement, baseline: Measurement) -> str:
+    """Return a model's metric on held-out rows, for a column of many."""
+    if found.metric is None:
+        return "–"
+    itself = found.sha256 == baseline.sha256 and found.metric.against == "original"
+    return "reference" if itself else metric(found.metric.name, found.metric.value)
 
 
 def ratio(before: float, after: float) -> str:

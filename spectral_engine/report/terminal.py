@@ -29,8 +29,8 @@ def _table(report: Report, chosen: CandidateEntry) -> Table:
     name = before.metric.name if before.metric else "metric"
     table.add_row(
         f"{name} (held out)",
-        numbers.baseline(before.metric),
-        numbers.measured(after.metric),
+        numbers.reference(before.metric),
+        numbers.held_out(after, before),
         _drop(name, chosen),
     )
     if chosen.floor_test is not None:

@@ -30,8 +30,11 @@ def test_a_wreck_meets_no_target(kind, how, tmp_path):
     assert not any(entry.meets_target for entry in result.report.data.candidates)
 
 
-def test_an_honest_candidate_meets_it(tmp_path):
-    task = draw("classes", ROWS, seed=3)
+@pytest.mark.parametrize(
+    "kind", ["classes", "maps without labels", "masks without labels", "embeddings without labels"]
+)
+def test_an_honest_candidate_meets_it(kind, tmp_path):
+    task = draw(kind, ROWS, seed=3)
     model, data = trained(task, tmp_path / "net.onnx"), written(task, tmp_path / "d.npz")
     recipe = {
         "target": {"max_metric_drop": 0.2, "confidence": 0.8},

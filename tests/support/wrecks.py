@@ -30,19 +30,36 @@ KINDS = (
     "one number",
     "classes without labels",
     "numbers without labels",
+    "maps without labels",
+    "masks without labels",
+    "embeddings without labels",
 )
 MIX = np.random.default_rng(3).normal(size=(FEATURES, CLASSES))
+MAP = (3, 2, 2)  # channels, height, width
+MANY = np.random.default_rng(4).normal(size=(FEATURES, 12))
 RARE_ABOVE = 1.645 * float(np.linalg.norm(MIX[:, 0]))  # one row in twenty
 
 
 @dataclass(frozen=True)
 class Task:
-    """Rows with what a net is trained towards, by which loss, and the labels that a job is given."""
+    """Rows with what a net is trained towards, by which loss, and the labels that a job is given.
+
+    `layout` is how a row's 12 numbers are laid out, `end` what stands behind a net that is trained without it.
+    """
 
     x: np.ndarray
     target: np.ndarray
     loss: Callable[..., torch.Tensor]
     labels: np.ndarray | None
+    layout: nn.Module | None = None
+    end: nn.Module | None = None
+
+
+class Normalised(nn.Module):
+    """Gives every row the length 1, as encoders of sentences and images do."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return F.normalize(rows)
 
 
 def draw(kind: str, rows: int, seed: int) -> Task:
@@ -52,6 +69,8 @@ def draw(kind: str, rows: int, seed: int) -> Task:
     classes = scores.argmax(1)
     rare = (scores[:, 0] > RARE_ABOVE).astype(np.int64)
     numbers = scores.astype(np.float32)
+    if kind in OF_MANY:
+        return _of_many(kind, x)
     entropy, binary, squares = F.cross_entropy, F.binary_cross_entropy_with_logits, F.mse_loss
     tasks: dict[str, tuple[np.ndarray, Any, np.ndarray | None]] = {
         "classes": (classes, entropy, classes),
@@ -69,13 +88,33 @@ def draw(kind: str, rows: int, seed: int) -> Task:
     return Task(x, target, loss, labels)
 
 
+OF_MANY = {"maps without labels", "masks without labels", "embeddings without labels"}
+
+
+def _of_many(kind: str, x: np.ndarray) -> Task:
+    """Draw tasks of twelve numbers a row."""
+    scores = (x @ MANY).astype(np.float32)
+    maps, layout = scores.reshape(-1, *MAP), nn.Unflatten(1, MAP)
+    if kind == "maps without labels":
+        return Task(x, maps.argmax(1), F.cross_entropy, None, layout, nn.Softmax(1))
+    if kind == "masks without labels":
+        loss = F.binary_cross_entropy_with_logits
+        return Task(x, maps > 0, loss, None, layout, nn.Sigmoid())
+    unit = scores / np.linalg.norm(scores, axis=1, keepdims=True)
+    return Task(x, unit, F.mse_loss, None, None, Normalised())
+
+
 def trained(task: Task, path: Path, hidden: int = 24, seed: int = 0) -> Path:
     """Train a perceptron with one hidden layer and export it."""
     torch.manual_seed(seed)
     outputs = 2 if task.loss is F.cross_entropy and task.target.max() == 1 else CLASSES
     if task.target.ndim == 2:
         outputs = task.target.shape[1]
+    if task.layout is not None:
+        outputs = MANY.shape[1]
     net = nn.Sequential(nn.Linear(FEATURES, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+    if task.layout is not None:
+        net.append(task.layout)
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     x, y = torch.from_numpy(task.x), torch.from_numpy(task.target)
     y = y if task.loss is F.cross_entropy else y.float()
@@ -83,6 +122,8 @@ def trained(task: Task, path: Path, hidden: int = 24, seed: int = 0) -> Path:
         optimizer.zero_grad()
         task.loss(net(x), y).backward()
         optimizer.step()
+    if task.end is not None:
+        net.append(task.end)
     torch.onnx.export(
         net, (x[:2],), str(path), input_names=["x"], output_names=["answers"], dynamo=False,
         dynamic_axes={"x": {0: "n"}, "answers": {0: "n"}},

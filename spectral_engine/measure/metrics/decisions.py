@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ UNDECIDED = -2  # what is not a number is no answer
 class Decisions:
     """What was decided and what is true, both [rows, places], of the rows that have a place that counts.
 
-    `columns` tells that every place is a label of its own; `classes` is 2 for on and off.
+    `columns` tells that labels are on or off by themselves: `labels` of them, as many as there are places, or one for
+    each channel of a map. `classes` is 2 for on and off.
     """
 
     decided: NDArray[np.int64]
@@ -29,6 +31,7 @@ class Decisions:
     columns: bool
     kept: NDArray[np.int64]
     dropped: int
+    labels: int
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -79,7 +82,13 @@ def decisions(answers: Array, labels: Array, task: Task | None) -> Decisions:
         over_columns(answers, labels, task),
         kept,
         len(truth) - len(kept),
+        _labels(truth),
     )
+
+
+def _labels(truth: NDArray[np.int64]) -> int:
+    """Return how many labels a row has where they are on or off: channels of a map [n, channels, h, w], else places."""
+    return int(truth.shape[1]) if truth.ndim > 3 else prod(truth.shape[1:])
 
 
 def truth_of(answers: Array, labels: Array, *, classes: bool) -> NDArray[np.int64]:

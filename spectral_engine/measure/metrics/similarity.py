@@ -18,6 +18,7 @@ from spectral_engine.records.metrics import Metric
 MOST_ANCHORS = 128
 ROWS_PER_ANCHOR = 4  # at least
 LEAST_ANCHORS = 3  # two can only be in the same or in the other order
+LEAST_ROWS = LEAST_ANCHORS * ROWS_PER_ANCHOR
 
 
 @register
@@ -80,7 +81,7 @@ class RankAgreement(MetricRule):
         count = min(MOST_ANCHORS, len(labels) // ROWS_PER_ANCHOR)
         if count < LEAST_ANCHORS:
             raise InvalidRequest(
-                f"rank_agreement needs {LEAST_ANCHORS * ROWS_PER_ANCHOR} rows, and there are {len(labels)}",
+                f"rank_agreement needs {LEAST_ROWS} rows, and there are {len(labels)}",
                 pointer="#/recipe/metric",
             )
         anchors = np.linspace(0, len(labels) - 1, count).round().astype(np.int64)

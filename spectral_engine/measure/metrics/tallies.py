@@ -173,9 +173,10 @@ def _block(found: Decisions, rows: slice, foreground: bool) -> dict[str, Any]:
             "true": counted & (truth == 1),
             "counted": counted,
         }
-        if foreground:
-            on = {name: part.sum(axis=1, keepdims=True) for name, part in on.items()}
-        return {name: csr(part.astype(np.float64)) for name, part in on.items()}
+        width = 1 if foreground else found.labels
+        shape = (len(truth), width, truth.shape[1] // width)
+        counts = {name: part.reshape(shape).sum(axis=2) for name, part in on.items()}
+        return {name: csr(part.astype(np.float64)) for name, part in counts.items()}
     seen = {
         "right": _counts(truth, counted & (decided == truth), found.classes),
         "answered": _counts(decided, counted & (decided != UNDECIDED), found.classes),

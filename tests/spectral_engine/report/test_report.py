@@ -96,6 +96,27 @@ def test_a_baseline_that_is_compared_with_itself_is_the_reference_and_has_no_fig
         assert "100.00 % (" not in words
 
 
+def test_an_original_that_is_handed_back_is_the_reference_in_every_place(report):
+    from rich.console import Console
+
+    alone = {"low": 1.0, "high": 1.0, "confidence": 0.95}
+    metric = report.baseline.metric.model_copy(
+        update={"value": 1.0, "against": "original", "interval": alone}
+    )
+    metric = type(metric).model_validate(metric.model_dump())
+    baseline = report.baseline.model_copy(update={"metric": metric})
+    entries = [
+        entry.model_copy(update={"measurement": baseline}) if entry.chosen else entry
+        for entry in report.candidates
+    ]
+    handed_back = report.model_copy(update={"baseline": baseline, "candidates": entries})
+    console = Console(file=io.StringIO(), width=160)
+    render_terminal(handed_back, console)
+    for words in (Page(render(handed_back)).words, console.file.getvalue()):
+        assert words.count("reference, by definition") == 2
+        assert "100.00 % (" not in words
+
+
 def test_the_page_needs_nothing_from_elsewhere(report):
     page = Page(render(report))
     assert all(address.startswith("data:image/png") for address in page.addresses)

@@ -1,0 +1,72 @@
+"""What the user says that answers without labels are: it wins over what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from spectral_engine.errors import InvalidRequest
+from spectral_engine.meaning.layout import Array, Layout, class_axes, form_of
+from spectral_engine.meaning.maps import channel_axis, classes_of_map, is_map, masks
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.probe import Output
+from spectral_engine.meaning.unlabelled_forms import (
+    as_classes,
+    as_embeddings,
+    as_numbers,
+    as_scores,
+)
+from spectral_engine.records.labels import Task
+
+Inputs = Mapping[str, Array]
+
+
+def as_said(output: Output, inputs: Inputs, task: Task | None) -> Meaning | None:
+    """Return the form that a task asks for; None for tasks that say nothing of it.
+
+    Raises InvalidRequest where the answers cannot be that.
+    """
+    why = f"no labels; read as {task}, as the request says"
+    shape = tuple(output.answers.shape[1:])
+    if task == "regression":
+        return as_numbers(output.name, Layout("numbers", shape), f"{why}: compared by r2")
+    if task == "similarity":
+        _refuse(prod(shape) < 2, output, task)
+        how = f"{why}: compared by the order of neighbours"
+        return as_embeddings(output.name, Layout("numbers", shape), how)
+    if task == "classification":
+        return _classes(output, inputs, why)
+    if task in {"binary", "multilabel"}:
+        return _scores(output, inputs, why, task)
+    return None
+
+
+def _classes(output: Output, inputs: Inputs, why: str) -> Meaning:
+    shape = tuple(output.answers.shape[1:])
+    a_map = is_map(output, inputs)
+    axes = class_axes(shape, None) if shape else []
+    axis = channel_axis(output, inputs) if a_map else next(iter(axes), None)
+    if axis is None or shape[axis - 1] < 2:
+        _refuse(True, output, "classification")
+    assert axis is not None
+    if a_map:
+        return classes_of_map(output, axis, why)
+    layout = Layout("classes", shape, axis, form_of(output.answers, axis, output.squashed_by))
+    return as_classes(output.name, layout, f"{why}: compared by their highest class")
+
+
+def _scores(output: Output, inputs: Inputs, why: str, task: Task) -> Meaning:
+    if is_map(output, inputs):
+        return masks(output, channel_axis(output, inputs) if task == "multilabel" else None, why)
+    form = form_of(output.answers, None, output.squashed_by)
+    threshold = 0.5 if form == "probabilities" else 0.0
+    layout = Layout("scores", tuple(output.answers.shape[1:]), None, form, threshold)
+    return as_scores(output.name, layout, f"{why}: compared by yes and no")
+
+
+def _refuse(wrong: bool, output: Output, task: Task) -> None:
+    if wrong:
+        raise InvalidRequest(
+            f"the request reads output {output.name!r} as {task}, and it answers {list(output.answers.shape[1:])} a row",
+            pointer="#/recipe/task",
+        )
