@@ -8,9 +8,9 @@ import numpy as np
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.judging.choice import Option
 from spectral_engine.judging.fixed_sequence import (
+    fixed_sequence_test,
     narrowest_shown,
     order_of_tests,
-    fixed_sequence_test,
 )
 
 FREE = Budget({})

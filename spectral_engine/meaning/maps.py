@@ -109,7 +109,7 @@ def _why_classes(output: Output, axis: int) -> str | None:
 
 
 def _in_common(values: Array, axis: int) -> float:
-    """Return which share of the channels' variance their mean has: 1 / channels where they know nothing of each other."""
+    """Return which share of the variance the channels' mean has: 1 / channels where they are independent."""
     return float(values.mean(axis=axis).var() / max(float(values.var()), 1e-30))
 
 

@@ -19,7 +19,7 @@ from spectral_engine.meaning.unlabelled_forms import (
     as_numbers,
     as_scores,
 )
-from spectral_engine.meaning.unlabelled_said import as_said
+from spectral_engine.meaning.unlabelled_said import as_decided, as_said
 from spectral_engine.meaning.words import CLASS_WORDS, NUMBER_WORDS, called
 from spectral_engine.records.labels import Task
 from spectral_engine.records.metrics import Metric
@@ -56,9 +56,7 @@ def without_labels(
         return said
     found = map_meaning(output, inputs) if is_map(output, inputs) else _of_rows(output)
     if metric in OF_DECISIONS and found.kind == "numbers":
-        several = class_axes(tuple(output.answers.shape[1:]), None)
-        decided = as_said(output, inputs, "classification" if several else "binary")
-        return decided or found
+        return as_decided(output, inputs)
     return found
 
 

@@ -31,7 +31,8 @@ def as_said(output: Output, inputs: Inputs, task: Task | None) -> Meaning | None
     if task == "regression":
         return as_numbers(output.name, Layout("numbers", shape), f"{why}: compared by r2")
     if task == "similarity":
-        _refuse(prod(shape) < 2, output, task)
+        if prod(shape) < 2:
+            raise _cannot_be(output, task)
         how = f"{why}: compared by the order of neighbours"
         return as_embeddings(output.name, Layout("numbers", shape), how)
     if task == "classification":
@@ -41,16 +42,30 @@ def as_said(output: Output, inputs: Inputs, task: Task | None) -> Meaning | None
     return None
 
 
-def _classes(output: Output, inputs: Inputs, why: str) -> Meaning:
+def as_decided(output: Output, inputs: Inputs) -> Meaning:
+    """Return classes, or yes and no where there is no axis of them: for a metric that counts decisions."""
+    why = "no labels; the metric that is asked for counts decisions"
+    if _class_axis(output, inputs) is None:
+        return _scores(output, inputs, why, "binary")
+    return _classes(output, inputs, why)
+
+
+def _class_axis(output: Output, inputs: Inputs) -> int | None:
+    """Return the axis on which classes would lie, counted with the rows' one; None where there is none."""
     shape = tuple(output.answers.shape[1:])
-    a_map = is_map(output, inputs)
-    axes = class_axes(shape, None) if shape else []
-    axis = channel_axis(output, inputs) if a_map else next(iter(axes), None)
-    if axis is None or shape[axis - 1] < 2:
-        _refuse(True, output, "classification")
-    assert axis is not None
-    if a_map:
+    if not is_map(output, inputs):
+        return next(iter(class_axes(shape, None)), None)
+    axis = channel_axis(output, inputs)
+    return None if axis is None or shape[axis - 1] < 2 else axis
+
+
+def _classes(output: Output, inputs: Inputs, why: str) -> Meaning:
+    axis = _class_axis(output, inputs)
+    if axis is None:
+        raise _cannot_be(output, "classification")
+    if is_map(output, inputs):
         return classes_of_map(output, axis, why)
+    shape = tuple(output.answers.shape[1:])
     layout = Layout("classes", shape, axis, form_of(output.answers, axis, output.squashed_by))
     return as_classes(output.name, layout, f"{why}: compared by their highest class")
 
@@ -64,9 +79,9 @@ def _scores(output: Output, inputs: Inputs, why: str, task: Task) -> Meaning:
     return as_scores(output.name, layout, f"{why}: compared by yes and no")
 
 
-def _refuse(wrong: bool, output: Output, task: Task) -> None:
-    if wrong:
-        raise InvalidRequest(
-            f"the request reads output {output.name!r} as {task}, and it answers {list(output.answers.shape[1:])} a row",
-            pointer="#/recipe/task",
-        )
+def _cannot_be(output: Output, task: Task) -> InvalidRequest:
+    shape = list(output.answers.shape[1:])
+    return InvalidRequest(
+        f"the request reads output {output.name!r} as {task}, and it answers {shape} a row",
+        pointer="#/recipe/task",
+    )

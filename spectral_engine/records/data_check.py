@@ -26,7 +26,7 @@ class DataCheck(Section):
 
     def __str__(self) -> str:
         """Return what a person wants to know, a line each."""
-        data, meaning, original = self.data, self.meaning, self.original
+        data, meaning = self.data, self.meaning
         lines = [
             f"rows      {data.train_rows:,} to train on, {data.validation_rows:,} to choose by, "
             f"{data.test_rows:,} held out ({data.split} split)",
