@@ -7,7 +7,11 @@ import numpy as np
 
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.judging.choice import Option
-from spectral_engine.judging.fixed_sequence import narrowest_shown, order_of_tests, fixed_sequence_test
+from spectral_engine.judging.fixed_sequence import (
+    fixed_sequence_test,
+    narrowest_shown,
+    order_of_tests,
+)
 
 FREE = Budget({})
 ASYMPTOTIC_RULES = ("certified", "uncorrected")
@@ -57,7 +61,9 @@ def point_estimate(draw: Draw) -> int | None:
 
 
 def _in_sequence(draw: Draw, order: list[int]) -> int | None:
-    return narrowest_shown(order, fixed_sequence_test(order, [p <= draw.level for p in draw.p_values]))
+    return narrowest_shown(
+        order, fixed_sequence_test(order, [p <= draw.level for p in draw.p_values])
+    )
 
 
 def _narrowest(passing: np.ndarray) -> int | None:
