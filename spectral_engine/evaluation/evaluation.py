@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from numpy.typing import NDArray
 
@@ -47,7 +47,8 @@ class Evaluation:
     ) -> None:
         self.meaning, self.splits, self.recipe = meaning, splits, recipe
         self.original = opened(original)
-        self._of_candidates: dict[Path, Rows] = {}  # on validation rows
+        # By what was opened, not by path: a run that begins again writes other files there.
+        self._of_candidates: WeakKeyDictionary[OpenedModel, Rows] = WeakKeyDictionary()
         self.metric = choose_metric(recipe, meaning)
         self.rule = metric_rule(
             self.metric,
@@ -193,15 +194,12 @@ class Evaluation:
 
     def _on_validation(self, model: OpenedModel) -> Rows:
         """Return what the metric keeps of a model's answers to the validation rows; a file is run once."""
-        path = model.source
         if model is self.original:
             return self._validation_rows(self._validation)
-        if isinstance(path, bytes):
-            return self._validation_rows(self._run(model, self.splits.validation))
-        if path not in self._of_candidates:
+        if model not in self._of_candidates:
             answers = self._run(model, self.splits.validation)
-            self._of_candidates[path] = self._validation_rows(answers)
-        return self._of_candidates[path]
+            self._of_candidates[model] = self._validation_rows(answers)
+        return self._of_candidates[model]
 
     def _run(self, model: OpenedModel, split: Split) -> NDArray[Any]:
         return model.runner.predict(split, output=self.meaning.output)

@@ -6,6 +6,7 @@ from spectral_engine.cost.file_size import growth
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
+from spectral_engine.measure.opened_model import OpenedModel
 from tests.support.narrowing import narrow_to
 from tests.support.zoo import NETS, specimen
 from tests.support.zoo.handmade import HANDMADE
@@ -18,7 +19,9 @@ def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, tmp_path):
     found = specimen(name, "torchscript")  # its files compute more numbers, which a cut writes down
     narrowed = narrow_to(found)
     coupling = narrowed.coupling
-    more = growth(found.model, coupling, all_that_can_go(coupling, 1), {}, tmp_path)
+    more = growth(
+        OpenedModel(found.model).graph, coupling, all_that_can_go(coupling, 1), {}, tmp_path
+    )
     counted = narrowed.counted_bytes + more
     assert len(narrowed.cut) <= counted <= len(narrowed.cut) + NAMES * len(coupling.sizes)
     assert not list(tmp_path.iterdir())
@@ -38,6 +41,7 @@ def test_what_is_written_of_the_origin_is_counted(tmp_path):
     coupling = narrow_to(found).coupling
     going = all_that_can_go(coupling, 1)
     bare, told = (
-        growth(found.model, coupling, going, texts, tmp_path) for texts in ({}, {"from": "x" * 300})
+        growth(OpenedModel(found.model).graph, coupling, going, texts, tmp_path)
+        for texts in ({}, {"from": "x" * 300})
     )
     assert bare + 300 < told < bare + 330

@@ -12,6 +12,7 @@ from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
 from spectral_engine.judging.verdict import judge
 from spectral_engine.measure.latency import measure_latency
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.records.target import Limit
 from tests.support.digits import save_digits
 
@@ -88,7 +89,7 @@ def test_a_time_under_a_millisecond_can_be_asked_for_and_the_report_repeats_it(f
 def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = {"x": np.zeros((1, 64), np.float32)}
-    watch = LatencyProbe(folder / "wide.onnx", coupling, 4, Limit(1000.0, "ms"), rows)
+    watch = LatencyProbe(OpenedModel(folder / "wide.onnx"), coupling, 4, Limit(1000.0, "ms"), rows)
     assert macs_in_time(watch, 100, None) == coupling.macs()
 
 
@@ -97,9 +98,9 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     rows = {"x": np.zeros((1, 64), np.float32)}
     kept = tmp_path / "in-time.json"
     found = macs_in_time(
-        LatencyProbe(folder / "wide.onnx", coupling, 4, Limit(0.5), rows), 1000, kept
+        LatencyProbe(OpenedModel(folder / "wide.onnx"), coupling, 4, Limit(0.5), rows), 1000, kept
     )
-    gone = LatencyProbe(folder / "gone.onnx", coupling, 4, Limit(0.5), rows)
+    gone = LatencyProbe(OpenedModel(folder / "gone.onnx"), coupling, 4, Limit(0.5), rows)
     assert macs_in_time(gone, 1000, kept) == found
 
 

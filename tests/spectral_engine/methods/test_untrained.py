@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 import spectral_engine as se
 from spectral_engine.errors import NumericMismatch
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.candidate import Cut, export, prove_exact, untrained
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.planning import plan, start_run
@@ -122,7 +123,7 @@ def test_a_candidate_that_was_not_trained_has_the_originals_bits(name, form, tmp
     made = make(run, removed, tmp_path)
     assert differing(model, made) == []
     everything = arrays_of(model)
-    prove_exact(made.cut, tmp_path / "cut.onnx", run.plan.samples, everything)
+    prove_exact(made.cut, OpenedModel(tmp_path / "cut.onnx"), run.plan.samples, everything)
 
 
 def test_bits_outlast_cuts_of_cuts_spills_reloads_and_checkpoints(tmp_path):
@@ -180,12 +181,12 @@ def test_the_proof_refuses_an_untrained_weight_that_went_through_float32(tmp_pat
     made, left = make(run, removed, tmp_path), untrained(run.trainer.model)
     assert left == {"embed.weight"}
     path = tmp_path / "cut.onnx"
-    prove_exact(made.cut, path, run.plan.samples, left)
+    prove_exact(made.cut, OpenedModel(path), run.plan.samples, left)
     path.write_bytes(changed(made.model, in_float32("inner.weight")))  # trained: its bits are new
-    prove_exact(made.cut, path, run.plan.samples, left)
+    prove_exact(made.cut, OpenedModel(path), run.plan.samples, left)
     path.write_bytes(changed(made.model, in_float32("embed.weight")))
     with pytest.raises(NumericMismatch, match=r"'embed\.weight' was not trained"):
-        prove_exact(made.cut, path, run.plan.samples, left)
+        prove_exact(made.cut, OpenedModel(path), run.plan.samples, left)
 
 
 def test_the_proof_refuses_a_weight_of_another_type(tmp_path):
@@ -194,7 +195,7 @@ def test_the_proof_refuses_a_weight_of_another_type(tmp_path):
     made, path = make(run, removed, tmp_path), tmp_path / "cut.onnx"
     path.write_bytes(changed(made.model, lambda name, array: array.astype(np.float32)))
     with pytest.raises(NumericMismatch, match="is DOUBLE in the original, and FLOAT in the cut"):
-        prove_exact(made.cut, path, run.plan.samples, ())
+        prove_exact(made.cut, OpenedModel(path), run.plan.samples, ())
 
 
 def test_a_job_leaves_what_it_does_not_train_as_it_came(tmp_path):

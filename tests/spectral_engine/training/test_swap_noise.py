@@ -9,6 +9,7 @@ import spectral_engine as se
 from spectral_engine.data import Split, Splits
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.training.swap_noise import calibrate_swap_noise
 
 COPIES = 40
@@ -51,9 +52,11 @@ def told():
 
 def test_inputs_that_repeat_each_other_bear_more_than_one_that_stands_alone(tmp_path, told):
     once, often, labels = told
-    alone = calibrate_swap_noise(export(tmp_path, np.ones(1)), CLASSES, splits(once, labels), 0)
+    alone = calibrate_swap_noise(
+        OpenedModel(export(tmp_path, np.ones(1))), CLASSES, splits(once, labels), 0
+    )
     among = calibrate_swap_noise(
-        export(tmp_path, np.ones(COPIES)), CLASSES, splits(often, labels), 0
+        OpenedModel(export(tmp_path, np.ones(COPIES))), CLASSES, splits(often, labels), 0
     )
     assert 0 < alone < 0.03  # half of what is swapped turns the answer: 0.2 · 5 % of wrong answers
     assert among > 2 * alone
@@ -61,7 +64,9 @@ def test_inputs_that_repeat_each_other_bear_more_than_one_that_stands_alone(tmp_
 
 def test_the_share_found_keeps_changed_answers_within_a_fifth_of_the_wrong_ones(tmp_path, told):
     once, _, labels = told
-    share = calibrate_swap_noise(export(tmp_path, np.ones(1)), CLASSES, splits(once, labels), 0)
+    share = calibrate_swap_noise(
+        OpenedModel(export(tmp_path, np.ones(1))), CLASSES, splits(once, labels), 0
+    )
     random = np.random.default_rng(5)
     swapped = random.random(len(once)) < share
     other = once[random.integers(len(once), size=len(once)), 0]
@@ -73,9 +78,9 @@ def test_the_share_found_keeps_changed_answers_within_a_fifth_of_the_wrong_ones(
 def test_without_labels_or_without_errors_there_is_no_noise(tmp_path, told):
     once = told[0]
     model = export(tmp_path, np.ones(1))
-    assert calibrate_swap_noise(model, CLASSES, splits(once, None), 0) == 0
+    assert calibrate_swap_noise(OpenedModel(model), CLASSES, splits(once, None), 0) == 0
     perfect = (once[:, 0] > 0).astype(np.int64)
-    assert calibrate_swap_noise(model, CLASSES, splits(once, perfect), 0) == 0
+    assert calibrate_swap_noise(OpenedModel(model), CLASSES, splits(once, perfect), 0) == 0
 
 
 def test_a_regression_is_measured_by_squares(tmp_path, told):
@@ -91,7 +96,11 @@ def test_a_regression_is_measured_by_squares(tmp_path, told):
         dynamo=False,
         dynamic_axes={"x": {0: "batch"}},
     )  # fmt: skip
-    assert 0 < calibrate_swap_noise(tmp_path / "r.onnx", NUMBERS, splits(often, target), 0) < 0.2
+    assert (
+        0
+        < calibrate_swap_noise(OpenedModel(tmp_path / "r.onnx"), NUMBERS, splits(often, target), 0)
+        < 0.2
+    )
 
 
 def test_the_report_says_what_share_was_found_and_what_was_asked_for_is_kept_to(tmp_path, told):
