@@ -21,9 +21,8 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
-from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.methods.prune.options import Prune
-from spectral_engine.onnx_io.source import Source, as_source
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -66,6 +65,7 @@ def analyze(
     `check` does; with a `recipe` too, what they mean to a job of this recipe, as `dry_run` does. Raises ModelInvalid or
     UnsupportedOperator, and what `check` or `dry_run` raises.
     """
+    original = opened(model)
     asked = None if recipe is None else Recipe.parse(recipe)
     if asked is not None:
         if data is None:
@@ -73,12 +73,12 @@ def analyze(
         batch_size = batch_size or asked.training.batch_size
         min_nodes = min_nodes or asked.prune.min_nodes
     with unforeseen(lambda: "analysing the model"):
-        found = _analyze(as_source(model), target, batch_size, min_nodes)
+        found = _analyze(original, target, batch_size, min_nodes)
     if data is None:
         return found
     look = check if asked is None else dry_run
     told = look(
-        model,
+        original,
         data,
         asked,
         label=label,
@@ -90,12 +90,11 @@ def analyze(
 
 
 def _analyze(
-    source: Source,
+    original: OpenedModel,
     target: Target | dict[str, Any] | None,
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    original = OpenedModel(source)
     module = original.module()
     coupling = couple(module).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())

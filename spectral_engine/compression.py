@@ -87,7 +87,7 @@ def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result
             run.keep_original()
     seconds = time.time() - started
     tell("verifying", TRAINING_ENDS)
-    report = build_report(Finished(job, planned, run, baseline, memory, started, seconds))
+    report = build_report(Finished(job, run, baseline, memory, started, seconds))
     tell("reporting", 1.0)
     candidates = (
         Candidate(entry, item.path, item.external, folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.evaluation.moving import floor_obstacle
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.planning import refuse_infeasible
 from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
@@ -18,7 +19,7 @@ from spectral_engine.unforeseen import unforeseen
 
 
 def check(
-    model: str | Path | bytes,
+    model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     *,
@@ -49,7 +50,7 @@ def check(
 
 
 def dry_run(
-    model: str | Path | bytes,
+    model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     *,

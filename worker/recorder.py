@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from service.store.events.repository import EventRepository
 from service.store.jobs.repository import JobRepository
 from worker.candidates import announced_facts, record_candidate, store_model
@@ -98,16 +100,18 @@ class Recorder:
         model = store_model(self._stores.artifacts, candidate)
         facts = announced_facts(candidate)
         with self._stores.database.begin() as session:
-            if not JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence):
-                self.lost = True
-                return
-            record_candidate(session, self._claimed.id, candidate.index, model, facts)
+            if self._holds(session):
+                record_candidate(session, self._claimed.id, candidate.index, model, facts)
 
     def _tell(self, news: News) -> None:
         with self._stores.database.begin() as session:
-            if not JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence):
-                self.lost = True
-                return
-            EventRepository(session).append(
-                self._claimed.id, news.type, news.level, news.message, news.data
-            )
+            if self._holds(session):
+                EventRepository(session).append(
+                    self._claimed.id, news.type, news.level, news.message, news.data
+                )
+
+    def _holds(self, session: Session) -> bool:
+        """Say whether the lease still stands, and note where it does not."""
+        held = JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence)
+        self.lost = self.lost or not held
+        return held

@@ -48,7 +48,7 @@ class Evaluation:
         self.meaning, self.splits, self.recipe = meaning, splits, recipe
         self.original = opened(original)
         # By what was opened, not by path: a run that begins again writes other files there.
-        self._of_candidates: WeakKeyDictionary[OpenedModel, Rows] = WeakKeyDictionary()
+        self._rows_of: WeakKeyDictionary[OpenedModel, Rows] = WeakKeyDictionary()
         self.metric = choose_metric(recipe, meaning)
         self.rule = metric_rule(
             self.metric,
@@ -68,15 +68,14 @@ class Evaluation:
 
     def validation_drop(self, model: Source | OpenedModel) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error."""
-        before = self._validation_rows(self._validation)
-        after = self._on_validation(opened(model))
+        before, after = self._on_validation(self.original), self._on_validation(opened(model))
         return paired_drop(
             self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
         )
 
     def validation_drop_to(self, metric: float) -> float:
         """Return by how much a metric on the validation rows is worse than the original's there."""
-        before = self.rule.value(self._validation_rows(self._validation))
+        before = self.rule.value(self._on_validation(self.original))
         return before - metric if self.rule.higher_is_better else metric - before
 
     def held_out(self, model: Source | OpenedModel) -> HeldOut:
@@ -85,7 +84,7 @@ class Evaluation:
             return self._original_beside_itself()
         outputs = self._run(opened(model), self.splits.test)
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
-        before, after = self._held_out_rows(self._held_out), self._held_out_rows(outputs)
+        before, after = self._original_held_out, self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
         return HeldOut(
             self._metric(outputs, self.splits.test, self._held_out),
@@ -96,7 +95,7 @@ class Evaluation:
 
     def _original_beside_itself(self) -> HeldOut:
         """Return what is known of the original without measuring: it loses nothing."""
-        rows, confidence = self._held_out_rows(self._held_out), self.recipe.target.confidence
+        rows, confidence = self._original_held_out, self.recipe.target.confidence
         drop = Drop(
             value=0.0,
             interval=Interval(low=0.0, high=0.0, confidence=confidence),
@@ -130,6 +129,13 @@ class Evaluation:
 
         With a floor, answers that know nothing of their row must lose more than it.
         """
+        return self._obstacle if floor is None else self._cannot_move(floor)
+
+    @cached_property
+    def _obstacle(self) -> str | None:
+        return self._cannot_move(None)
+
+    def _cannot_move(self, floor: float | None) -> str | None:
         return cannot_move(
             self.rule,
             self.meaning.answers(self._validation),
@@ -194,12 +200,11 @@ class Evaluation:
 
     def _on_validation(self, model: OpenedModel) -> Rows:
         """Return what the metric keeps of a model's answers to the validation rows; a file is run once."""
-        if model is self.original:
-            return self._validation_rows(self._validation)
-        if model not in self._of_candidates:
-            answers = self._run(model, self.splits.validation)
-            self._of_candidates[model] = self._validation_rows(answers)
-        return self._of_candidates[model]
+        if model not in self._rows_of:
+            own = model is self.original
+            answers = self._validation if own else self._run(model, self.splits.validation)
+            self._rows_of[model] = self._validation_rows(answers)
+        return self._rows_of[model]
 
     def _run(self, model: OpenedModel, split: Split) -> NDArray[Any]:
         return model.runner.predict(split, output=self.meaning.output)
@@ -212,6 +217,10 @@ class Evaluation:
     @cached_property
     def _validation(self) -> NDArray[Any]:
         return self._run(self.original, self.splits.validation)
+
+    @cached_property
+    def _original_held_out(self) -> Rows:
+        return self._held_out_rows(self._held_out)
 
     @cached_property
     def _held_out(self) -> NDArray[Any]:

@@ -283,12 +283,6 @@ class CouplingRecorder:
         reason = f"shares {initializer!r} with an axis whose nodes are not known"
         self.write(initializer, tuple(self.join(old, new, reason) for old, new in pairs))
 
-    def claim_axis(self, initializer: str, axis: int, ids: NodeIds) -> None:
-        """Give one axis of an initializer these ids, none to the others."""
-        axes: list[NodeIds | None] = [None] * len(self.shapes[initializer])
-        axes[axis] = ids
-        self.claim(initializer, tuple(axes))
-
     def freeze(self, initializer: str, reason: str) -> None:
         """Say that an initializer keeps its shape, whoever else reads it."""
         # Written even where nobody has read it yet: a later claim then meets ids that are pinned.

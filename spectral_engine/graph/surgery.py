@@ -63,6 +63,15 @@ def _narrow_initializer(value: ir.Value, axes: GroupAxes | None, removed: Mark) 
     value.shape, value.type = ir.Shape(shape), ir.TensorType(tensor.dtype)
 
 
+def kept_entries(
+    coupling: Coupling, name: str, tensor: ir.TensorProtocol, removed: Mark
+) -> tuple[NDArray[np.int64], ...]:
+    """Return the index, as `np.ix_` makes it, of what stays of the whole model's initializer."""
+    shape = tuple(tensor.shape.numpy())
+    axes = coupling.axes.get(name, (None,) * len(shape))
+    return np.ix_(*kept_places(shape, axes, removed))
+
+
 def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[NDArray[np.int64]]:
     """Return the indices along each axis that stay."""
     return [

@@ -40,12 +40,16 @@ class Finished:
     """A compression whose candidates are built and not yet judged."""
 
     job: PreparedJob
-    plan: RunPlan
     run: CompressionRun
     baseline_metric: float
     memory: Memory
     started: float
     training_seconds: float
+
+    @property
+    def plan(self) -> RunPlan:
+        """What was planned."""
+        return self.run.plan
 
     @property
     def built(self) -> Sequence[Built]:

@@ -40,8 +40,3 @@ def choose(options: Sequence[Option], budget: Budget, max_drop: float | None) ->
     What a drop allows here is not shown yet: that is the held-out rows' business.
     """
     return choose_standing([option.within(budget) for option in options], max_drop)
-
-
-def size(option: Option) -> tuple[int, int, int]:
-    """Return what makes one candidate wider than another: multiply-adds first."""
-    return option.cost.macs, option.cost.params, option.cost.nodes

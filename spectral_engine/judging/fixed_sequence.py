@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spectral_engine.cost.budget import Budget
-from spectral_engine.judging.choice import Option, size
+from spectral_engine.judging.choice import Option
+from spectral_engine.records.choice import size
 from spectral_engine.records.report import FloorStatus
 
 
@@ -27,7 +28,7 @@ def order_of_tests(options: Sequence[Option], budget: Budget) -> list[int]:
         for i, option in enumerate(options)
         if not option.unchanged and not budget.exceeded_by(option.cost)
     ]
-    for index in sorted(fitting, key=lambda i: size(options[i]), reverse=True):
+    for index in sorted(fitting, key=lambda i: size(options[i].cost), reverse=True):
         while order and options[order[-1]].careful_drop >= options[index].careful_drop:
             order.pop()
         order.append(index)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.boxes import FIRST_CROWD, BoxForm, of_crowds
+from spectral_engine.data.boxes import FIRST_CROWD, PADDING, BoxForm, of_crowds
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.layout import Layout
@@ -20,7 +20,6 @@ from spectral_engine.records.labels import Corners
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 NOWHERE = Where("")
-NO_BOX = -1
 MOST_OUTSIDE = 1.01  # shares of an image; what is rounded may stand out by a little
 CHANNELS = (1, 3, 4)
 ORDERS: tuple[Corners, ...] = ("xyxy", "xywh", "cxcywh")
@@ -84,7 +83,7 @@ class BoxLabels:
             )
         corners = self.form.corners(labels, self.image_size)
         own = np.asarray(self.classes, np.float64)[at]
-        classes = np.where(there, np.where(crowd, of_crowds(own), own), NO_BOX)
+        classes = np.where(there, np.where(crowd, of_crowds(own), own), PADDING)
         return np.concatenate(
             [np.where(there[..., None], corners, 0.0), classes[..., None]], axis=-1
         )

@@ -30,9 +30,7 @@ class Head:
 def find_head(nodes: list[Node], output: str) -> Head:
     """Look behind an output for its logits."""
     producers = {name: node for node in nodes for name in node.outputs}
-    node = producers.get(output)
-    while node is not None and node.op_type in {"Identity", "Cast"}:
-        node = producers.get(node.input(0))
+    node = _behind(producers, output, LOOKED_THROUGH)
     spec = None if node is None else spec_of(node.op_type, node.domain)
     if node is None or spec is None or spec.squashes is None:
         return Head(output, output, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -11,12 +10,18 @@ from scipy.special import expit, softmax
 from spectral_engine.meaning.layout import Array, Layout, form_of, squeezed
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output
-from spectral_engine.meaning.unlabelled_forms import as_classes, as_numbers, as_scores
+from spectral_engine.meaning.unlabelled_forms import (
+    CLASS_HEADS,
+    Inputs,
+    as_classes,
+    as_numbers,
+    as_scores,
+    classes_layout,
+    scores_layout,
+)
 from spectral_engine.meaning.words import IMAGE_WORDS, MASK_WORDS, NUMBER_WORDS, called
 from spectral_engine.records.labels import Task
 
-Inputs = Mapping[str, Array]
-CLASS_HEADS = {"Softmax", "LogSoftmax"}
 SURE = 0.75  # mean share of the strongest channel, were channels the logits of classes
 IN_COMMON = 0.4  # of the variance, that the channels of a pixel share: colours have most, a flow half, classes little
 DECIDED = (
@@ -74,22 +79,17 @@ def map_meaning(output: Output, inputs: Inputs) -> Meaning:
 
 def classes_of_map(output: Output, axis: int, reason: str) -> Meaning:
     """Return per-pixel classes along an axis of the answers."""
-    form = form_of(output.answers, axis, output.squashed_by)
-    layout = Layout("classes", tuple(output.answers.shape[1:]), axis, form)
     why = f"{reason}: pixels are compared by the mean IoU of the original's classes"
-    return as_classes(output.name, layout, why, "miou")
+    return as_classes(output.name, classes_layout(output, axis), why, "miou")
 
 
 def masks(output: Output, axis: int | None, reason: str) -> Meaning:
     """Return masks of yes and no: one of all places, or one for each channel where channels come first."""
-    shape = tuple(output.answers.shape[1:])
-    form = form_of(output.answers, None, output.squashed_by)
-    layout = Layout("scores", shape, None, form, 0.5 if form == "probabilities" else 0.0)
-    several = axis == 1 and shape[0] > 1
+    several = axis == 1 and output.answers.shape[1] > 1
     compared_as: Task = "multilabel" if several else "binary"
     of = "of each of the original's masks" if several else "of the original's yes and no"
     why = f"{reason}: pixels are compared by the mean IoU {of}"
-    return as_scores(output.name, layout, why, "miou", compared_as)
+    return as_scores(output.name, scores_layout(output), why, "miou", compared_as)
 
 
 def _why_classes(output: Output, axis: int) -> str | None:

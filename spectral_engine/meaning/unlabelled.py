@@ -14,10 +14,13 @@ from spectral_engine.meaning.maps import is_map, map_meaning
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.unlabelled_forms import (
+    CLASS_HEADS,
     as_classes,
     as_embeddings,
     as_numbers,
     as_scores,
+    classes_layout,
+    scores_layout,
 )
 from spectral_engine.meaning.unlabelled_said import as_decided, as_said
 from spectral_engine.meaning.words import CLASS_WORDS, NUMBER_WORDS, called
@@ -26,7 +29,6 @@ from spectral_engine.records.metrics import Metric
 
 OF_METRIC: dict[Metric, Task] = {"r2": "regression"}  # to ask for one says what the answers are
 OF_DECISIONS: set[Metric] = {"miou", "dice", "balanced_accuracy", "f1_macro"}
-CLASS_HEADS = {"Softmax", "LogSoftmax"}
 MOST_ALIKE = 0.9  # of the rows in one class: beyond it the classes of answers say little
 SURE = (
     0.75  # mean share of the highest class, were the answers logits: numbers of unit size have less
@@ -65,9 +67,8 @@ def _of_rows(output: Output) -> Meaning:
     shape = tuple(output.answers.shape[1:])
     axis = next(iter(class_axes(shape, None)), None) if shape else None
     if axis is not None and (reason := _why_classes(output, axis)) is not None:
-        form = form_of(output.answers, axis, output.squashed_by)
         why = f"no labels; {reason}: answers are compared by their highest class"
-        return as_classes(output.name, Layout("classes", shape, axis, form), why)
+        return as_classes(output.name, classes_layout(output, axis), why)
     if (reason := why_embedding(output)) is not None:
         why = (
             f"no labels; {reason}: answers are embeddings, and compared by the order of their neighbours "
@@ -76,7 +77,7 @@ def _of_rows(output: Output) -> Meaning:
         return as_embeddings(output.name, Layout("numbers", shape), why)
     if output.squashed_by == "Sigmoid" and _both_sides(output.answers):
         why = "no labels; a sigmoid ends the graph: answers are compared by yes and no"
-        return as_scores(output.name, Layout("scores", shape, None, "probabilities", 0.5), why)
+        return as_scores(output.name, scores_layout(output), why)
     why = "no labels; the answers are numbers: they are compared by r2 to the original's"
     return as_numbers(output.name, Layout("numbers", shape), why)
 

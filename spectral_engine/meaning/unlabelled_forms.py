@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from spectral_engine.meaning.layout import Layout
+from collections.abc import Mapping
+
+from spectral_engine.meaning.layout import Array, Layout, form_of
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.probe import Output
 from spectral_engine.records.labels import Task
 from spectral_engine.records.metrics import Metric
+
+Inputs = Mapping[str, Array]
+CLASS_HEADS = {"Softmax", "LogSoftmax"}
+
+
+def classes_layout(output: Output, axis: int) -> Layout:
+    """Return the layout of classes along an axis, counted with the rows' one."""
+    form = form_of(output.answers, axis, output.squashed_by)
+    return Layout("classes", tuple(output.answers.shape[1:]), axis, form)
+
+
+def scores_layout(output: Output) -> Layout:
+    """Return the layout of yes and no at every place."""
+    form = form_of(output.answers, None, output.squashed_by)
+    threshold = 0.5 if form == "probabilities" else 0.0
+    return Layout("scores", tuple(output.answers.shape[1:]), None, form, threshold)
 
 
 def as_classes(output: str, layout: Layout, why: str, metric: Metric = "agreement") -> Meaning:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from spectral_engine.errors import InvalidRequest
-from spectral_engine.meaning.layout import Array, Layout, class_axes, form_of
+from spectral_engine.meaning.layout import Layout, class_axes
 from spectral_engine.meaning.maps import channel_axis, classes_of_map, is_map, masks
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output
 from spectral_engine.meaning.unlabelled_forms import (
+    Inputs,
     as_classes,
     as_embeddings,
     as_numbers,
     as_scores,
+    classes_layout,
+    scores_layout,
 )
 from spectral_engine.records.labels import Task
-
-Inputs = Mapping[str, Array]
 
 
 def as_said(output: Output, inputs: Inputs, task: Task | None) -> Meaning | None:
@@ -65,18 +65,15 @@ def _classes(output: Output, inputs: Inputs, why: str) -> Meaning:
         raise _cannot_be(output, "classification")
     if is_map(output, inputs):
         return classes_of_map(output, axis, why)
-    shape = tuple(output.answers.shape[1:])
-    layout = Layout("classes", shape, axis, form_of(output.answers, axis, output.squashed_by))
-    return as_classes(output.name, layout, f"{why}: compared by their highest class")
+    return as_classes(
+        output.name, classes_layout(output, axis), f"{why}: compared by their highest class"
+    )
 
 
 def _scores(output: Output, inputs: Inputs, why: str, task: Task) -> Meaning:
     if is_map(output, inputs):
         return masks(output, channel_axis(output, inputs) if task == "multilabel" else None, why)
-    form = form_of(output.answers, None, output.squashed_by)
-    threshold = 0.5 if form == "probabilities" else 0.0
-    layout = Layout("scores", tuple(output.answers.shape[1:]), None, form, threshold)
-    return as_scores(output.name, layout, f"{why}: compared by yes and no")
+    return as_scores(output.name, scores_layout(output), f"{why}: compared by yes and no")
 
 
 def _cannot_be(output: Output, task: Task) -> InvalidRequest:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.split import Split
 from spectral_engine.errors import NumericMismatch
 from spectral_engine.graph.coupling import Coupling, Mark
-from spectral_engine.graph.surgery import kept_places
+from spectral_engine.graph.surgery import kept_entries
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Exactness
@@ -72,9 +72,8 @@ def compare_weights(
                 f"{name!r} is {before.dtype.name} in the original, and {after.dtype.name} in the cut model"
             )
         if name in untrained:
-            shape = tuple(before.shape.numpy())
-            places = kept_places(shape, coupling.axes.get(name, (None,) * len(shape)), removed)
-            if before.numpy()[np.ix_(*places)].tobytes() != after.numpy().tobytes():
+            stays = kept_entries(coupling, name, before, removed)
+            if before.numpy()[stays].tobytes() != after.numpy().tobytes():
                 raise NumericMismatch(
                     f"{name!r} was not trained, and what the cut model keeps of it is not what the original holds"
                 )

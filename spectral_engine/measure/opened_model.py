@@ -27,7 +27,7 @@ class OpenedModel:
     """A file, its graph, and its answers. Copies of the graph share their weights, which never change."""
 
     def __init__(self, source: Source | str) -> None:
-        self.source = source if isinstance(source, bytes) else as_source(source)
+        self.source = as_source(source)
         self._parsed: ir.Model | None = None
         self._external: frozenset[Path] | None = None
         self._runner: Runner | None = None
@@ -76,6 +76,6 @@ class OpenedModel:
         return source_sha256(self.source)
 
 
-def opened(model: Source | OpenedModel) -> OpenedModel:
+def opened(model: Source | str | OpenedModel) -> OpenedModel:
     """Return a model opened, by whoever came first."""
     return model if isinstance(model, OpenedModel) else OpenedModel(model)

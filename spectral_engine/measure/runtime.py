@@ -57,16 +57,6 @@ def open_session(
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
 
 
-def input_specs(model: bytes | str | Path) -> list[InputSpec]:
-    """Return what the model takes, in its own order."""
-    return specs_of(open_session(model, prepack=False))
-
-
-def specs_of(session: onnxruntime.InferenceSession) -> list[InputSpec]:
-    """Return what an open model takes, in its own order."""
-    return [_spec(value) for value in session.get_inputs()]
-
-
 def _spec(value: Any) -> InputSpec:
     dtype = NUMPY_TYPES.get(value.type)
     if dtype is None:
@@ -121,7 +111,7 @@ class Runner:
     @property
     def inputs(self) -> list[InputSpec]:
         """What the model takes, in its own order. Raises ModelInvalid for a type that is not supported."""
-        return specs_of(self.session)
+        return [_spec(value) for value in self.session.get_inputs()]
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spectral_engine.cost.budget import Cost
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
-from spectral_engine.graph.surgery import kept_places
+from spectral_engine.graph.surgery import kept_entries
 from spectral_engine.measure.exactness import compare, compare_weights
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.initializers import derived
@@ -167,18 +167,16 @@ def widen(cut: Cut, narrow: ir.Model, untrained: Collection[str]) -> ir.Model:
         if name in untrained:
             continue
         if value.const_value.dtype.is_floating_point():
-            shape = tuple(value.const_value.shape.numpy())
-            axes = cut.coupling.axes.get(name, (None,) * len(shape))
-            places = kept_places(shape, axes, cut.removed)
-            value.const_value = _filled(value.const_value, places, source.const_value)
+            stays = kept_entries(cut.coupling, name, value.const_value, cut.removed)
+            value.const_value = _filled(value.const_value, stays, source.const_value)
     return wide
 
 
 def _filled(
-    wide: ir.TensorProtocol, places: list[NDArray[np.int64]], narrow: ir.TensorProtocol
+    wide: ir.TensorProtocol, stays: tuple[NDArray[np.int64], ...], narrow: ir.TensorProtocol
 ) -> ir.LazyTensor:
     def fill(array: NDArray[Any]) -> None:
-        array[np.ix_(*places)] = narrow.numpy()
+        array[stays] = narrow.numpy()
 
     return derived(wide, fill)
 

@@ -21,9 +21,8 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.countable import countable
 from spectral_engine.meaning.data import understand_data
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.onnx_io.source import as_source
 from spectral_engine.preparation.said import with_seen_rows
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
@@ -56,7 +55,7 @@ class PreparedJob:
 
 
 def prepare(
-    model: str | Path | bytes,
+    model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe,
     *,
@@ -68,7 +67,7 @@ def prepare(
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
-        original = OpenedModel(as_source(model))
+        original = opened(model)
         module, inputs = original.module(), original.runner.inputs
     option = labels_option(recipe, labels, label)
     with unforeseen(lambda: "reading the data"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,21 @@ class Standing:
     drop: float
     careful_drop: float
 
+
+class Sized(Protocol):
+    """What has the numbers of a candidate's size."""
+
     @property
-    def size(self) -> tuple[int, int, int]:
-        """What makes one candidate wider than another: multiply-adds first."""
-        return self.macs, self.params, self.nodes
+    def macs(self) -> int: ...  # noqa: D102
+    @property
+    def params(self) -> int: ...  # noqa: D102
+    @property
+    def nodes(self) -> int: ...  # noqa: D102
+
+
+def size(of: Sized) -> tuple[int, int, int]:
+    """Return what makes one candidate wider than another: multiply-adds first."""
+    return of.macs, of.params, of.nodes
 
 
 def choose_standing(standings: Sequence[Standing], max_drop: float | None) -> int:
@@ -38,10 +50,10 @@ def choose_standing(standings: Sequence[Standing], max_drop: float | None) -> in
     everyone = range(len(standings))
     fitting = [i for i in everyone if standings[i].within_budget]
     if not fitting:
-        return min(everyone, key=lambda i: standings[i].size)
+        return min(everyone, key=lambda i: size(standings[i]))
     if max_drop is None:
-        return min(fitting, key=lambda i: (standings[i].drop, standings[i].size))
+        return min(fitting, key=lambda i: (standings[i].drop, size(standings[i])))
     allowed = [i for i in fitting if standings[i].drop <= max_drop]
     if allowed:
-        return min(allowed, key=lambda i: standings[i].size)
-    return min(fitting, key=lambda i: (standings[i].careful_drop, standings[i].size))
+        return min(allowed, key=lambda i: size(standings[i]))
+    return min(fitting, key=lambda i: (standings[i].careful_drop, size(standings[i])))

@@ -12,7 +12,7 @@ import torch
 
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.module import as_parameter
-from spectral_engine.graph.surgery import kept_places, narrow
+from spectral_engine.graph.surgery import kept_entries, narrow
 from spectral_engine.spectral.model import SpectralModel
 
 
@@ -30,10 +30,9 @@ def keep_untrained(
         if tensor is None or written is None:
             continue
         now = model.weight(name)
-        axes = coupling.axes[name]
         start = held.as_first_held(as_parameter(tensor).to(now.device))
-        same = (narrow(start, axes, removed) == now).cpu().numpy()
+        same = (narrow(start, coupling.axes[name], removed) == now).cpu().numpy()
         if same.any():
-            places = np.ix_(*kept_places(tuple(tensor.shape.numpy()), axes, removed))
-            array = np.where(same, tensor.numpy()[places], written.numpy())
+            stays = kept_entries(coupling, name, tensor, removed)
+            array = np.where(same, tensor.numpy()[stays], written.numpy())
             value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=name)

@@ -8,7 +8,7 @@ import torch
 
 import spectral_engine as se
 from spectral_engine.errors import InvalidRequest
-from spectral_engine.methods import run as path
+from spectral_engine.methods import run as run_module
 from tests.gpu.jobs import DEVICE, METRIC_APART, check_alike, compress, on_both, recipe
 from tests.support.zoo import specimen
 
@@ -125,7 +125,7 @@ def test_a_run_that_was_stopped_resumes_and_ends_alike(folder, tmp_path, kind, m
 def test_a_trunk_that_waits_on_disk_changes_nothing(folder, tmp_path, kind, monkeypatch):
     asked = recipe(precision="float32", target={"keep_nodes": 0.5}, prune=CUTS)
     whole = compress(folder, kind, asked)
-    monkeypatch.setattr(path, "SPILLED_BYTES", 0)
+    monkeypatch.setattr(run_module, "SPILLED_BYTES", 0)
     spilled = compress(folder, kind, asked, work_dir=tmp_path)
     for one, other in zip(spilled.candidates, whole.candidates, strict=True):
         assert one.entry.measurement.nodes == other.entry.measurement.nodes

@@ -12,7 +12,7 @@ import pytest
 import spectral_engine as se
 from spectral_engine.errors import ModelTooLarge
 from spectral_engine.measure.runtime import open_session
-from spectral_engine.methods import run as path
+from spectral_engine.methods import run as run_module
 from spectral_engine.onnx_io import save
 from spectral_engine.records.progress import Progress
 from spectral_engine.result import Candidate, Result
@@ -144,7 +144,7 @@ def test_a_trunk_that_waits_on_disk_goes_on_as_if_it_had_not(
     place: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = run(place, kind)
-    monkeypatch.setattr(path, "SPILLED_BYTES", 0)
+    monkeypatch.setattr(run_module, "SPILLED_BYTES", 0)
 
     spilled = run(place, kind, tmp_path)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import nn
 
-from spectral_engine.methods import run as walked
+from spectral_engine.methods import run as run_module
 
 FEATURES, CLASSES = 8, 4
 WRECKS = ("shuffled", "zeroed", "turned", "constant", "one answer lost", "noise", "first shuffled")
@@ -159,15 +159,15 @@ def wreck(path: Path, how: str, seed: int = 1) -> None:
 @contextmanager
 def wrecking(how: str, seed: int = 1) -> Iterator[None]:
     """Wreck every candidate behind the job's back, once it is written and before anybody looks at it."""
-    honest = walked.export
+    honest = run_module.export
 
     def spoil(*arguments: Any) -> tuple[Path, ...]:
         external = honest(*arguments)
         wreck(arguments[-1], how, seed)
         return external
 
-    walked.export = spoil
+    run_module.export = spoil
     try:
         yield
     finally:
-        walked.export = honest
+        run_module.export = honest

@@ -18,9 +18,3 @@ def seen_parts(recipe: Recipe, splits: Splits) -> tuple[str, ...] | None:
         return None if said is None else NAMES if said else ()
     origin = {name: name if name in splits.given else "train" for name in NAMES}
     return tuple(name for name in NAMES if origin[name] in said)
-
-
-def held_out_seen(recipe: Recipe, splits: Splits) -> bool | None:
-    """Return whether the held-out rows are said to be seen; None where nothing is said."""
-    parts = seen_parts(recipe, splits)
-    return None if parts is None else "test" in parts

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from spectral_engine.data.boxes import FIRST_CROWD
+
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 MOST_BOXES = 100  # of one class in one image
 ANY_AREA = [0.0, 1e10]
-FIRST_CROWD = -2
 
 
 class Match(NamedTuple):

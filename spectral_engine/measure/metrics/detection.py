@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.boxes import PADDING
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.measure.boxes.matching import matched
 from spectral_engine.measure.metrics.base import Form, MetricRule
@@ -16,7 +17,6 @@ from spectral_engine.measure.metrics.registry import register
 from spectral_engine.measure.metrics.rows import Array, Floats, Rows
 from spectral_engine.records.metrics import Metric
 
-NO_BOX = -1  # the class of padding
 SURE = 0.25  # the score from which another model's box stands for a true one
 RECALLS = np.linspace(0.0, 1.0, 101)
 CELLS = 300_000  # of the weights that are spread over boxes at once: what a cache holds
@@ -166,7 +166,7 @@ def _truth(answers: Array, labels: Array) -> list[Floats]:
         )
     if labels.shape[-1] == 6:
         return [boxes[boxes[:, 4] >= SURE][:, [0, 1, 2, 3, 5]].astype(float) for boxes in labels]
-    return [boxes[boxes[:, 4] != NO_BOX].astype(float) for boxes in labels]
+    return [boxes[boxes[:, 4] != PADDING].astype(float) for boxes in labels]
 
 
 def _all_alike(rows: Rows, image: int, kinds: NDArray[np.int64], *, hit: bool) -> Rows:

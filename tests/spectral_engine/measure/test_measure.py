@@ -10,7 +10,7 @@ from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.measure.metrics import metric_rule, per_class
-from spectral_engine.measure.runtime import Runner, input_specs
+from spectral_engine.measure.runtime import Runner
 from spectral_engine.measure.statistics import metric_interval, paired_drop, paired_proportions
 from spectral_engine.records.report import Latency
 from tests.support.digits import splits, trained
@@ -152,7 +152,7 @@ def test_a_runner_answers_every_row_whatever_the_batches():
 
 
 def test_what_a_model_takes_is_read_from_its_file():
-    (spec,) = input_specs(trained())
+    (spec,) = Runner(trained()).inputs
     assert (spec.name, spec.dtype, spec.shape) == ("x", np.dtype(np.float32), (None, 64))
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import spectral_engine as se
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.coupling import couple
-from spectral_engine.methods import run as path_module
+from spectral_engine.methods import run as run_module
 from spectral_engine.methods.sparse.model import SparseModel
 from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare
@@ -194,7 +194,7 @@ def test_fresh_weights_on_a_device_are_those_that_the_cpu_draws(name):
 
 def test_a_trunk_that_waits_on_disk_comes_back_to_its_device(folder, tmp_path, monkeypatch):
     here = compress(folder, "perceptron", recipe(device="cpu"))
-    monkeypatch.setattr(path_module, "SPILLED_BYTES", 0)
+    monkeypatch.setattr(run_module, "SPILLED_BYTES", 0)
     with pretended_cuda():
         there = compress(folder, "perceptron", recipe(), work_dir=tmp_path)
     assert there.chosen.model_bytes == here.chosen.model_bytes
