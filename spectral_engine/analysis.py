@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import onnx_ir as ir
 from pydantic import ValidationError
@@ -15,14 +15,17 @@ from pydantic import ValidationError
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
+from spectral_engine.data import Split
 from spectral_engine.data_check import check, dry_run
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.graph.trace import trace_shapes, traced_batch, traced_inputs
 from spectral_engine.measure.opened_model import OpenedModel, opened
+from spectral_engine.measure.rows import rows_of
 from spectral_engine.methods.prune.options import Prune
+from spectral_engine.preparation.in_rows import in_declared_rows
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -31,10 +34,9 @@ from spectral_engine.records.analysis import (
     LayerEntry,
     Port,
 )
-from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.limit import Limit
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -54,10 +56,7 @@ def analyze(
     min_nodes: int | None = None,
     data: str | Path | None = None,
     recipe: Recipe | dict[str, Any] | str | None = None,
-    label: str | None = None,
-    preprocessing: dict[str, Any] | None = None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
@@ -81,10 +80,7 @@ def analyze(
         original,
         data,
         asked,
-        label=label,
-        preprocessing=preprocessing,
-        labels=labels,
-        seen_by_original=seen_by_original,
+        **facts,
     )
     return found.model_copy(update={"data": told})
 
@@ -95,15 +91,17 @@ def _analyze(
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    module = original.module()
+    module = in_declared_rows(original)
     coupling = couple(module).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
     def watch(limit: Limit) -> LatencyProbe:
-        feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
-        return LatencyProbe(original, coupling, least, limit, feeds)
+        taken = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
+        return LatencyProbe(
+            original, coupling, least, limit, Split(rows_of(taken, module.rows), None)
+        )
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
@@ -153,12 +151,12 @@ def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
     shapes = trace_shapes(module)
     held = sum(parameter.numel() for parameter in module.parameters())
     names = set(shapes) - {name for name, _ in module.named_parameters()} - set(module.plan.known)
-    values = sum(prod(shapes[name]) for name in names) / TRACED_BATCH
+    values = sum(prod(shapes[name]) for name in names) / traced_batch(module)
     memory = BYTES * (COPIES * held + 2 * values * batch_size)
     inputs = traced_inputs(module, batch_size)
-    module.compute(inputs)
+    module.run(inputs)
     begun = time.perf_counter()
-    module.compute(inputs)
+    module.run(inputs)
     step = STEP_OVER_FORWARD * (time.perf_counter() - begun)
     return Estimate(
         batch_size=batch_size,

@@ -35,7 +35,7 @@ from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.operators import find_spec
-from spectral_engine.graph.trace import TRACED_BATCH, trace
+from spectral_engine.graph.trace import trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -214,7 +214,7 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
         traced.shapes,
         frozenset(module.model.graph.initializers),
         frozenset(floats),
-        batch=TRACED_BATCH,
+        batch=traced_batch(module),
         readers=_readers(nodes),
         numbers=numbers,
         varying=varying,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
+from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
 from spectral_engine.graph.operators.types import TORCH_TYPES, as_tensor
 from spectral_engine.graph.placement import HOST, device_of
 from spectral_engine.graph.plan import make_plan
+from spectral_engine.graph.rows import module_axes, run_rows
 from spectral_engine.onnx_io.initializers import PlaceholderTensor
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.row_axes import RowAxes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
@@ -28,13 +32,14 @@ class OnnxModule(nn.Module):
     """The graph, trainable. Call it with inputs by name; it returns outputs by name.
 
     float16 and bfloat16 parameters compute in float32, float64 ones in float64; each is written back in its own type.
-    A batch size frozen to one runs batched all the same.
+    A batch size frozen to one runs batched all the same, where the graph's reshapes allow it.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, rows: RowAxes | None = None) -> None:
         super().__init__()
         _check_types(model)
         self.model = model
+        self.rows = rows or module_axes(model)
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
         self.output_names = tuple(value.name or "" for value in model.graph.outputs)
         self._parameters_by_name = self._hold_parameters()
@@ -61,16 +66,29 @@ class OnnxModule(nn.Module):
         weights: Mapping[str, Any] | None = None,
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
-        """Run the graph; `watch` adds intermediate values to the result.
+        """Run the graph on rows [n, …]; `watch` adds intermediate values to the result.
 
         `weights` replaces initializers by name: by tensors or, where dense layers alone read them, Factored ones.
+        Outputs and what they are squashed from come with their rows first, all else as the graph has it; where rows do
+        not run together, it comes one run after the other along its first axis.
         """
+        return run_rows(
+            lambda values: self.run(values, weights, watch), inputs, self.rows, self.answers
+        )
+
+    def run(
+        self,
+        inputs: Mapping[str, Tensor],
+        weights: Mapping[str, Any] | None = None,
+        watch: Collection[str] = (),
+    ) -> dict[str, Tensor]:
+        """Run the graph once, on inputs in the shapes that it declares."""
         values: dict[str, Any] = {**self.plan.known, **self._parameters_by_name}
         for name in self.input_names:
             if name not in inputs:
                 raise DatasetMismatch(f"input {name!r} is missing", pointer=f"/{name}")
             values[name] = _widened(inputs[name])
-        self.mode.batch = _first_size(values, self.input_names)
+        self.mode.batch = self._batch(values)
         if weights:
             values.update(weights)
         scalars = (
@@ -78,6 +96,21 @@ class OnnxModule(nn.Module):
         )
         device = next((device_of(value) for value in inputs.values()), HOST)
         return self.plan.run(values, (*self.output_names, *watch), scalars, device)
+
+    @cached_property
+    def answers(self) -> Mapping[str, int | None]:
+        """The axis of the rows of outputs, and of the values that a final softmax or sigmoid squashes into them."""
+        axes = {name: self.rows.outputs.get(name, 0) for name in self.output_names}
+        heads = {find_head(self.nodes, name).value: axis for name, axis in axes.items()}
+        return {**heads, **axes}
+
+    def _batch(self, values: Mapping[str, Any]) -> int:
+        """Return how many rows these inputs hold, 0 where they have no axis of rows."""
+        for name in self.input_names:
+            axis = self.rows.of_input(name)
+            if axis is not None and isinstance(values[name], Tensor) and values[name].dim() > axis:
+                return int(values[name].shape[axis])
+        return 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -216,11 +249,6 @@ def _frozen_batch(model: ir.Model) -> int | None:
 
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
-
-
-def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    first = values[names[0]] if names else None
-    return len(first) if isinstance(first, Tensor) and first.dim() else 0
 
 
 def as_parameter(tensor: ir.TensorProtocol) -> Tensor:

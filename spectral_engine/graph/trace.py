@@ -48,7 +48,7 @@ class Trace:
 
 def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:
     """Run a few times, with other batches and other lengths of symbolic dimensions, and compare."""
-    first, inputs = run_once(module, TRACED_BATCH, known)
+    first, inputs = run_once(module, traced_batch(module), known)
     numbers = {name: value for name, value in first.items() if _is_small(value)}
     settled = set(numbers)
     for other in _other_runs(module, inputs, known):
@@ -68,12 +68,15 @@ def _is_small(value: object) -> bool:
 def _other_runs(
     module: OnnxModule, inputs: Mapping[str, Tensor], known: Mapping[str, tuple[int, ...]] | None
 ) -> Iterator[dict[str, Tensor]]:
-    yield run_once(module, TRACED_BATCH + 1, known)[0]
-    if not any(_is_free(value) for value in module.model.graph.inputs):
+    if module.rows.at_once is None:
+        yield run_once(module, TRACED_BATCH + 1, known)[0]
+    if not any(_is_free(value, module) for value in module.model.graph.inputs):
         return
     for size in FREE_SIZES:
         other = {
-            value.name or "": example_input(value, TRACED_BATCH, None, size)
+            value.name or "": example_input(
+                value, traced_batch(module), None, size, module.rows.of_input(value.name or "")
+            )
             for value in module.model.graph.inputs
         }
         if any(other[name].shape != value.shape for name, value in inputs.items()):
@@ -84,8 +87,13 @@ def _other_runs(
             return
 
 
+def traced_batch(module: OnnxModule) -> int:
+    """Return how many rows a traced run holds."""
+    return module.rows.at_once or TRACED_BATCH
+
+
 def traced_inputs(module: OnnxModule, batch: int) -> dict[str, Tensor]:
-    """Return inputs that the model runs on."""
+    """Return inputs in the shapes that the model runs on, of so many rows or of as many as it is frozen to."""
     _, inputs = run_once(module, batch, None)
     return inputs
 
@@ -98,18 +106,25 @@ def run_once(
     `known` gives shapes of inputs without their batch. Symbolic dimensions that it does not tell are tried at a few
     sizes. Raises ModelInvalid where the model runs at none of them.
     """
-    free = not known and any(_is_free(value) for value in module.model.graph.inputs)
+    batch = module.rows.at_once or batch
+    free = not known and any(_is_free(value, module) for value in module.model.graph.inputs)
     failure: Exception | None = None
     for size in FREE_SIZES if free else FREE_SIZES[:1]:
         inputs = {
-            value.name or "": example_input(value, batch, (known or {}).get(value.name or ""), size)
+            value.name or "": example_input(
+                value,
+                batch,
+                (known or {}).get(value.name or ""),
+                size,
+                module.rows.of_input(value.name or ""),
+            )
             for value in module.model.graph.inputs
         }
         try:
             return _run(module, inputs), inputs
         except MISFITS as error:
             failure = failure or error
-    raise ModelInvalid(f"the model does not run on a batch of {batch}: {failure}") from failure
+    raise ModelInvalid(f"the model does not run on {batch} rows: {failure}") from failure
 
 
 def _run(module: OnnxModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,26 +132,37 @@ def _run(module: OnnxModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     module.eval()
     try:
         with torch.no_grad():
-            return module.compute(inputs, watch=[*module.plan.slots])
+            return module.run(inputs, watch=[*module.plan.slots])
     finally:
         module.train(was_training)
 
 
-def _is_free(value: ir.Value) -> bool:
-    return value.shape is not None and any(not isinstance(dim, int) for dim in value.shape[1:])
+def _is_free(value: ir.Value, module: OnnxModule) -> bool:
+    rows = module.rows.of_input(value.name or "")
+    sizes = [] if value.shape is None else [*value.shape]
+    return any(not isinstance(dim, int) for axis, dim in enumerate(sizes) if axis != rows)
 
 
 def example_input(
-    value: ir.Value, batch: int, known: tuple[int, ...] | None = None, free: int = 1
+    value: ir.Value,
+    batch: int,
+    known: tuple[int, ...] | None = None,
+    free: int = 1,
+    rows: int | None = 0,
 ) -> Tensor:
-    """Return ones in the shape and type that an input declares; `free` is the length of symbolic dimensions."""
+    """Return ones in the shape and type that an input declares, with `batch` rows along axis `rows`.
+
+    `known` is the shape of one row, `free` the length of symbolic dimensions where it does not tell.
+    """
     if value.shape is None or value.dtype is None:
         raise ModelInvalid(f"input {value.name!r} declares no shape or type")
     sizes = [dim if isinstance(dim, int) else free for dim in value.shape]
-    if known is not None and len(known) + 1 == len(sizes):
-        sizes[1:] = known
-    if sizes:
-        sizes[0] = batch
+    if rows is not None and rows < len(sizes):
+        sizes.pop(rows)
+        sizes = list(known) if known is not None and len(known) == len(sizes) else sizes
+        sizes.insert(rows, batch)
+    elif known is not None and len(known) == len(sizes):
+        sizes = list(known)
     if value.dtype.is_floating_point():
         return torch.ones(sizes, dtype=TORCH_TYPES.get(int(value.dtype), torch.float32))
     return torch.zeros(sizes, dtype=_integer(value.dtype))

@@ -103,7 +103,7 @@ def _relevance(plan: RunPlan, chosen: Built) -> list[NodeRelevance]:
 
 
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
-    module = finished.built[chosen].opened.module().to(finished.job.device)
+    module = finished.built[chosen].opened.module(finished.job.rows).to(finished.job.device)
     job = finished.job
     found = input_relevance(module, job.objective, finished.plan.feed, job.recipe.seed)
     return [

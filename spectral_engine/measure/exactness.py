@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,13 @@ TOLERANCE = 1e-5
 def compare(
     masked: Source,
     cut: Source,
-    samples: Mapping[str, NDArray[Any]],
+    rows: Split,
     tolerance: float = TOLERANCE,
 ) -> Exactness:
     """Return the largest difference over all outputs; raises NumericMismatch where it is above the tolerance.
 
     The tolerance is relative to the largest output, and absolute where that is below 1.
     """
-    rows = Split(dict(samples), None)
     wide, narrow = (_answers(model, rows) for model in (masked, cut))
     difference = largest = 0.0
     for name, left in wide.items():
@@ -82,4 +81,4 @@ def compare_weights(
 def _answers(model: Source, rows: Split) -> dict[str, NDArray[Any]]:
     """Return every output; the model is gone afterwards, so that never two are in memory."""
     runner = Runner(model, prepack=False)
-    return {one.name: runner.predict(rows, output=one.name) for one in runner.session.get_outputs()}
+    return runner.predict_all(rows)

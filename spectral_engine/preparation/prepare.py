@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -23,11 +23,13 @@ from spectral_engine.meaning.data import understand_data
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.preparation.said import with_seen_rows
+from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -47,6 +49,11 @@ class PreparedJob:
     objective: Objective
     evaluation: Evaluation
     device: torch.device
+    rows: RowAxes  # where the rows lie in what the module takes and answers
+
+    def module(self) -> OnnxModule:
+        """Return the original as a torch module of its own."""
+        return self.original.module(self.rows)
 
     @property
     def model_sha256(self) -> str:
@@ -58,18 +65,14 @@ def prepare(
     model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe,
-    *,
-    label: str | None,
-    preprocessing: dict[str, Any] | None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
         original = opened(model)
         module, inputs = original.module(), original.runner.inputs
-    option = labels_option(recipe, labels, label)
+    option = labels_option(recipe, facts.get("labels"), facts.get("label"))
     with unforeseen(lambda: "reading the data"):
         splits = load_splits(
             data,
@@ -78,10 +81,13 @@ def prepare(
             label=option.column,
             array=option.array,
             outputs=tuple(module.output_names),
-            preprocessing=preprocessing,
+            preprocessing=facts.get("preprocessing"),
             claim=claim_of(recipe, option, module),
+            rows_axis=rows_axis_said(recipe, facts.get("rows_axis")),
         )
-    recipe = with_seen_rows(recipe, seen_by_original, splits.given)
+    recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
+    with unforeseen(lambda: "finding out where the rows lie"):
+        module = in_rows(original, splits.train)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module)
     with unforeseen(lambda: "finding out what the data mean"):
@@ -97,7 +103,9 @@ def prepare(
     )
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
-    return PreparedJob(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+    return PreparedJob(
+        recipe, original, coupling, splits, meaning, objective, evaluation, device, module.rows
+    )
 
 
 def claim_of(recipe: Recipe, option: LabelsOption, module: OnnxModule) -> Claim | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import torch
 from torch import Tensor
 
@@ -21,9 +19,7 @@ class Teacher:
         module: OnnxModule,
         watch: tuple[str, ...],
         feed: Feed,
-        by_row: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
     ) -> None:
-        self.by_row = by_row
         self.module: OnnxModule | None = module.eval().requires_grad_(False)
         self.watch, self.feed = watch, feed
         first = self._run(next(iter(feed.in_order(1))))
@@ -45,4 +41,4 @@ class Teacher:
     def _run(self, batch: Batch) -> dict[str, Tensor]:
         assert self.module is not None
         values = self.module.compute(batch.inputs, watch=self.watch)
-        return self.by_row({name: values[name] for name in self.watch})
+        return {name: values[name] for name in self.watch}

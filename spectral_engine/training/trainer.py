@@ -85,7 +85,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             values = self.model(batch.inputs, self.objective.watch)
-        values = self.objective.by_row({name: value.float() for name, value in values.items()})
+        values = {name: value.float() for name, value in values.items()}
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -106,10 +106,7 @@ class Trainer:
         """Return the model's first output for all rows of a feed, as it answers when it does not train."""
         self.model.module.eval()
         parts = [
-            self.objective.by_row(self.model(batch.inputs))[self.objective.head.output]
-            .float()
-            .cpu()
-            .numpy()
+            self.model(batch.inputs)[self.objective.head.output].float().cpu().numpy()
             for batch in feed.in_order()
         ]
         self.model.module.train()
@@ -140,7 +137,9 @@ class Trainer:
         for item in old.tracked():
             tensors[item.key] = narrow(item.tensor.detach(), item.axes, removed)
             item.tensor.data = item.tensor.new_empty(0)
-        model = type(old)(OnnxModule(graph), old.coupling.without(removed), old.options)
+        model = type(old)(
+            OnnxModule(graph, old.module.rows), old.coupling.without(removed), old.options
+        )
         model.load(tensors)
         self._use(model, moments)
 
@@ -187,7 +186,7 @@ class Trainer:
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
         self.model.write_back_plain()
-        module = OnnxModule(copy_model(self.model.module.model))
+        module = OnnxModule(copy_model(self.model.module.model), self.model.module.rows)
         options = self.model.options
         if trains is not None:
             options = options.model_copy(update={"train": trains})
