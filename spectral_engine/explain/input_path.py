@@ -73,6 +73,8 @@ class InputPath:
             for name, value in eigenvalues.items()
         }
         loss = self._loss(inputs, gates)
+        if not loss.requires_grad:  # no gradient passes an operator that torch does not compute
+            return {name: torch.zeros_like(gate) for name, gate in gates.items()}
         found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
         return {
             name: torch.zeros_like(gate) if gradient is None else rows * gradient.nan_to_num()

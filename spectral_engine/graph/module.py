@@ -57,8 +57,8 @@ class OnnxModule(nn.Module):
         self.train(False)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """Return the graph's outputs by name."""
-        return self.compute(inputs)
+        """Return the graph's outputs by name, of inputs in the shapes that it declares."""
+        return self.run(inputs)
 
     def compute(
         self,

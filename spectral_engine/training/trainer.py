@@ -88,7 +88,8 @@ class Trainer:
         values = {name: value.float() for name, value in values.items()}
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if loss.requires_grad:  # not where an operator without a gradient stands before all outputs
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if after_backward is not None:
             after_backward()
         tensors = [item.tensor for item in self.held.values()]

@@ -3,6 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from spectral_engine.data import Split
 from spectral_engine.graph.module import OnnxModule
@@ -79,10 +80,8 @@ def test_the_module_that_trains_answers_the_same(name):
     expected = one_by_one(make(), rows, axes, out)
 
     module: OnnxModule = in_rows(OpenedModel(make()), split_of(name, rows))
-    import torch
-
     with torch.no_grad():
-        answers = module(**{n: torch.from_numpy(array) for n, array in rows.items()})["y"]
+        answers = module.compute({n: torch.from_numpy(array) for n, array in rows.items()})["y"]
 
     np.testing.assert_allclose(answers.numpy(), expected, atol=1e-5)
 
