@@ -66,6 +66,11 @@ class Split:
         """How many rows there are."""
         return len(next(iter(self.inputs.values())))
 
+    @property
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one row of each input."""
+        return {name: array.shape[1:] for name, array in self.inputs.items()}
+
     def take(self, indices: NDArray[np.int64]) -> Split:
         """Return these rows."""
         inputs = {name: array[indices] for name, array in self.inputs.items()}

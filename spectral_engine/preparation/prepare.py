@@ -89,7 +89,7 @@ def prepare(
     with unforeseen(lambda: "finding out where the rows lie"):
         module = in_rows(original, splits.train)
     with unforeseen(lambda: "finding out what may be cut"):
-        coupling = couple(module)
+        coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"):
         understood = understand_data(module, original, splits, recipe, option)
         evaluation = in_a_metric_that_moves(
