@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 
-import onnx_ir as ir
-
-from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.onnx_io.row_axes import RowAxes, Shapes
 
 Place = tuple[str, int]  # an input and one of its axes
 Lengths = dict[str, int]  # by the name of a free dimension, or of its place where it has none
@@ -16,20 +14,20 @@ Lengths = dict[str, int]  # by the name of a free dimension, or of its place whe
 FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120, 16000)
 NEAR_FROM = 128  # a length of which half and a bit more are tried before multiples
 MOST_ELEMENTS = 2**23  # of one input in a trial
+SWEPT = 5  # lengths of each free dimension at which a written file is run
 OTHERS = 2  # further lengths of each free dimension that a number must stand before it is taken for a constant
 
 
 class FreeAxes:
     """The free dimensions of a model's inputs, leaving rows out: those of one name have one length."""
 
-    def __init__(self, inputs: Mapping[str, ir.Value], rows: RowAxes) -> None:
-        self.shapes = {name: list(value.shape or ()) for name, value in inputs.items()}
-        self.rows = rows
+    def __init__(self, inputs: Shapes, rows: RowAxes) -> None:
+        self.shapes, self.rows = inputs, rows
         self.places: dict[str, list[Place]] = {}
         for name, shape in self.shapes.items():
             for axis, dim in enumerate(shape):
                 if not isinstance(dim, int) and axis != rows.of_input(name):
-                    called = getattr(dim, "value", None) or f"{name}/{axis}"
+                    called = dim or f"{name}/{axis}"
                     self.places.setdefault(called, []).append((name, axis))
 
     def of_data(self, known: Mapping[str, tuple[int, ...]]) -> Lengths:
@@ -75,13 +73,27 @@ class FreeAxes:
         for called in base:
             ran = 0
             for length in _other_lengths(base[called]):
-                alone = {**base, called: length}
-                all_alike = {one: _as_much(base[one], base[called], length) for one in base}
-                if any(self._is_affordable(one) and runs(one) for one in (alone, all_alike)):
-                    ran += 1
+                ran += any(runs(one) for one in self._varied(base, called, length))
                 if ran == OTHERS:
                     break
             yield ran == OTHERS
+
+    def around(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
+        """Try lengths near those of `base`, which run, until each free dimension has run at a few."""
+        for called in base:
+            ran = 0
+            for length in _near_lengths(base[called]):
+                ran += any(runs(one) for one in self._varied(base, called, length))
+                if ran == SWEPT:
+                    break
+
+    def _varied(self, base: Lengths, called: str, length: int) -> Iterator[Lengths]:
+        """Yield `base` with one dimension changed, by itself and with all others."""
+        alone = {**base, called: length}
+        all_alike = {one: _as_much(base[one], base[called], length) for one in base}
+        for lengths in (alone, all_alike) if alone != all_alike else (alone,):
+            if self._is_affordable(lengths):
+                yield lengths
 
     def _is_affordable(self, lengths: Lengths) -> bool:
         sizes = [self.sizes(name, lengths, 2) for name in self.shapes]
@@ -93,6 +105,14 @@ def _other_lengths(base: int) -> Iterator[int]:
     near, far = (base + 64, base + 32, base // 2), (3 * base, 2 * base, 10 * base)
     tried = (*near, *far) if base >= NEAR_FROM else (*far[:2], *near[:1], far[2], base + 1)
     yield from dict.fromkeys(length for length in tried if 0 < length != base)
+
+
+def _near_lengths(base: int) -> Iterator[int]:
+    """Yield lengths that cost about as much: odd ones for sequences, multiples of 32 for images, more for sound."""
+    little = (base + 1, base - 1, 2 * base, base + 5, 3 * base, base + 7, base + 64)
+    much = (base - 32, base + 32, base // 2, base + 64, base - 64, base + 1, 2 * base, base + 128)
+    lengths = much if base >= NEAR_FROM else (*little, base + 32, base // 2)
+    yield from dict.fromkeys(length for length in lengths if 0 < length != base)
 
 
 def _as_much(own: int, base: int, length: int) -> int:

@@ -35,7 +35,12 @@ class OnnxModule(nn.Module):
     A batch size frozen to one runs batched all the same, where the graph's reshapes allow it.
     """
 
-    def __init__(self, model: ir.Model, rows: RowAxes | None = None) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        rows: RowAxes | None = None,
+        trainable: Collection[str] | None = None,
+    ) -> None:
         super().__init__()
         _check_types(model)
         self.model = model
@@ -48,11 +53,11 @@ class OnnxModule(nn.Module):
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
-        self.trainable = self._find_trainable(nodes)
+        self.trainable = self._find_trainable(nodes, trainable)
         self._scalars = {
             name: float(p.detach())
             for name, p in self._parameters_by_name.items()
-            if p.numel() == 1
+            if p.numel() == 1 and name not in self.trainable
         }
         self.train(False)
 
@@ -169,7 +174,16 @@ class OnnxModule(nn.Module):
             if value.const_value is not None and name not in self._parameters_by_name
         }
 
-    def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
+    def over(self, model: ir.Model) -> OnnxModule:
+        """Return the module of a graph that was cut out of this one: with the same rows, and training the same.
+
+        What it trains is not found anew: a weight that has one entry left would be taken for a constant.
+        """
+        return OnnxModule(model, self.rows, self.trainable)
+
+    def _find_trainable(self, nodes: list[Node], given: Collection[str] | None) -> tuple[str, ...]:
+        if given is not None:
+            return tuple(name for name in self._parameters_by_name if name in given)
         read = {name for node in nodes for name in self._weights_of(node)}
         return tuple(name for name in self._parameters_by_name if name in read)
 

@@ -18,14 +18,15 @@ def module_axes(model: ir.Model) -> RowAxes:
     """Return the axes that a graph declares; as a module it takes any number of rows, though frozen to one."""
     graph = model.graph
     axes = declared_row_axes(
-        {value.name or "": _dims(value) for value in graph.inputs},
-        {value.name or "": _dims(value) for value in graph.outputs},
+        {value.name or "": dims_of(value) for value in graph.inputs},
+        {value.name or "": dims_of(value) for value in graph.outputs},
     )
     has_rows = any(axis is not None for axis in axes.inputs.values())
     return replace(axes, at_once=None) if has_rows else axes
 
 
-def _dims(value: ir.Value) -> list[Dim]:
+def dims_of(value: ir.Value) -> list[Dim]:
+    """Return the dimensions that a value declares: numbers, names, or None."""
     if value.shape is None:
         return []
     return [dim if isinstance(dim, int) else dim.value for dim in value.shape]

@@ -13,6 +13,7 @@ from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
+from spectral_engine.graph.rows import dims_of
 from spectral_engine.graph.shape_flow import may_be_open
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -151,7 +152,7 @@ def _first_run(
 
 
 def _free_axes(module: OnnxModule) -> FreeAxes:
-    return FreeAxes({v.name or "": v for v in module.model.graph.inputs}, module.rows)
+    return FreeAxes({v.name or "": dims_of(v) for v in module.model.graph.inputs}, module.rows)
 
 
 def _examples(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,14 @@ class Runner:
             elif outputs is not None:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found
+
+    def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Return all outputs for inputs in the shapes that the file declares; raises ModelInvalid where it fails."""
+        names = self.output_names
+        try:
+            return dict(zip(names, self.session.run(list(names), dict(feeds)), strict=True))
+        except FAILURES as error:
+            raise ModelInvalid(f"the model fails: {error}") from error
 
     @property
     def inputs(self) -> list[InputSpec]:

@@ -19,6 +19,7 @@ from spectral_engine.onnx_io.external import (
     map_external,
     refuse_external,
 )
+from spectral_engine.onnx_io.nodes import name_nodes
 from spectral_engine.onnx_io.operator_support import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
@@ -60,7 +61,8 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. External data stay in their files, beside the model, and are mapped.
+    inputs are initializers alone. Every node has a name of its own. External data stay in their files, beside the
+    model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = parse_model(source, limits)
@@ -80,6 +82,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     model = _to_ir(proto)
     if not isinstance(source, bytes):
         map_external(model, Path(source).parent)
+    name_nodes(model)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
     return Loaded(model, external)
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from spectral_engine.errors import Diverged
 from spectral_engine.graph.ids import GroupAxes
-from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
@@ -138,9 +137,7 @@ class Trainer:
         for item in old.tracked():
             tensors[item.key] = narrow(item.tensor.detach(), item.axes, removed)
             item.tensor.data = item.tensor.new_empty(0)
-        model = type(old)(
-            OnnxModule(graph, old.module.rows), old.coupling.without(removed), old.options
-        )
+        model = type(old)(old.module.over(graph), old.coupling.without(removed), old.options)
         model.load(tensors)
         self._use(model, moments)
 
@@ -187,7 +184,7 @@ class Trainer:
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
         self.model.write_back_plain()
-        module = OnnxModule(copy_model(self.model.module.model), self.model.module.rows)
+        module = self.model.module.over(copy_model(self.model.module.model))
         options = self.model.options
         if trains is not None:
             options = options.model_copy(update={"train": trains})
