@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -50,10 +50,11 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Tr
     """Run a few times, with other batches and other lengths of symbolic dimensions, and compare."""
     first, inputs = run_once(module, TRACED_BATCH, known)
     numbers = {name: value for name, value in first.items() if _is_small(value)}
-    settled = set(numbers)
-    for other in _other_runs(module, inputs, known):
+    shapes, settled = _shapes(first), set(numbers)
+    del first  # all values of the pass: of the others only the numbers are kept
+    for other in _other_runs(module, inputs, known, numbers):
         settled = {name for name in settled if torch.equal(numbers[name], other[name])}
-    return Trace(_shapes(first), numbers, frozenset(settled))
+    return Trace(shapes, numbers, frozenset(settled))
 
 
 def _is_small(value: object) -> bool:
@@ -66,9 +67,12 @@ def _is_small(value: object) -> bool:
 
 
 def _other_runs(
-    module: OnnxModule, inputs: Mapping[str, Tensor], known: Mapping[str, tuple[int, ...]] | None
+    module: OnnxModule,
+    inputs: Mapping[str, Tensor],
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str],
 ) -> Iterator[dict[str, Tensor]]:
-    yield run_once(module, TRACED_BATCH + 1, known)[0]
+    yield run_once(module, TRACED_BATCH + 1, known, watch)[0]
     if not any(_is_free(value) for value in module.model.graph.inputs):
         return
     for size in FREE_SIZES:
@@ -78,7 +82,7 @@ def _other_runs(
         }
         if any(other[name].shape != value.shape for name, value in inputs.items()):
             try:
-                yield _run(module, other)
+                yield _run(module, other, watch)
             except MISFITS:
                 continue
             return
@@ -86,14 +90,17 @@ def _other_runs(
 
 def traced_inputs(module: OnnxModule, batch: int) -> dict[str, Tensor]:
     """Return inputs that the model runs on."""
-    _, inputs = run_once(module, batch, None)
+    _, inputs = run_once(module, batch, None, ())
     return inputs
 
 
 def run_once(
-    module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None
+    module: OnnxModule,
+    batch: int,
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Run on ones; return every value, and the inputs.
+    """Run on ones; return every value, or those to `watch` and the answers, and the inputs.
 
     `known` gives shapes of inputs without their batch. Symbolic dimensions that it does not tell are tried at a few
     sizes. Raises ModelInvalid where the model runs at none of them.
@@ -106,18 +113,20 @@ def run_once(
             for value in module.model.graph.inputs
         }
         try:
-            return _run(module, inputs), inputs
+            return _run(module, inputs, watch), inputs
         except MISFITS as error:
             failure = failure or error
     raise ModelInvalid(f"the model does not run on a batch of {batch}: {failure}") from failure
 
 
-def _run(module: OnnxModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _run(
+    module: OnnxModule, inputs: Mapping[str, Tensor], watch: Collection[str] | None = None
+) -> dict[str, Tensor]:
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            return module.compute(inputs, watch=[*module.plan.slots])
+            return module.compute(inputs, watch=[*module.plan.slots] if watch is None else watch)
     finally:
         module.train(was_training)
 

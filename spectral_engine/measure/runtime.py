@@ -21,8 +21,10 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
 
 FAILURES = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PROVIDER = "CPUExecutionProvider"
 NUMPY_TYPES = {
     "tensor(float)": np.float32,
@@ -35,16 +37,31 @@ NUMPY_TYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
+NUMBER_TYPES = {
+    *NUMPY_TYPES,
+    "tensor(uint16)",
+    "tensor(uint32)",
+    "tensor(uint64)",
+    "tensor(bfloat16)",
+}
+FLOATS_TOLD = {*FLOATS, *(f"seq({kind})" for kind in FLOATS)}
 
 
 def open_session(
-    model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
+    model: bytes | str | Path,
+    threads: int = 1,
+    *,
+    prepack: bool = True,
+    beside: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot.
 
-    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory.
+    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory. `beside`
+    is the folder of the external data of a model that is given by its bytes.
     """
     options = onnxruntime.SessionOptions()
+    if beside is not None:
+        options.add_session_config_entry(EXTERNAL_FOLDER, str(beside))
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = threads
@@ -66,12 +83,21 @@ def _spec(value: Any) -> InputSpec:
 
 
 class Runner:
-    """Answers of one model, in batches; a batch size frozen in the file is kept to."""
+    """Answers of one model, in batches; a batch size frozen in the file is kept to.
+
+    Where the file's outputs cannot be judged, as labels and maps, the float tensors behind them are `hidden` answers,
+    and stand before its outputs.
+    """
 
     def __init__(
         self, model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
     ) -> None:
         self.session = open_session(model, threads, prepack=prepack)
+        self.hidden: tuple[str, ...] = ()
+        if (shown := with_answers_shown(model, self.session)) is not None:
+            folder = None if isinstance(model, bytes) else Path(model).parent
+            self.session = open_session(shown[0], threads, prepack=prepack, beside=folder)
+            self.hidden = shown[1]
         shapes = [value.shape for value in self.session.get_inputs()]
         frozen = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
         self.frozen_batch: int | None = frozen[0] if frozen else None
@@ -108,6 +134,22 @@ class Runner:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found
 
+    def floats(self, split: Split, batch_size: int = 256) -> dict[str, NDArray[Any]]:
+        """Return all that the model answers in floats, of each output in one row: also what tells nothing of the rows.
+
+        Raises ModelInvalid where the model fails.
+        """
+        names = [value.name for value in self.session.get_outputs() if value.type in FLOATS_TOLD]
+        size = self.frozen_batch or batch_size
+        parts = [
+            self._ask(names, split, start, min(start + size, split.rows), size)[0]
+            for start in range(0, split.rows, size)
+        ]
+        return {
+            name: np.concatenate([_flat(part[place]) for part in parts])
+            for place, name in enumerate(names)
+        }
+
     @property
     def inputs(self) -> list[InputSpec]:
         """What the model takes, in its own order. Raises ModelInvalid for a type that is not supported."""
@@ -115,24 +157,32 @@ class Runner:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The model's outputs, in its own order."""
-        return tuple(value.name for value in self.session.get_outputs())
+        """The model's outputs that are tensors of numbers, hidden answers first, else in its own order."""
+        return tuple(
+            value.name for value in self.session.get_outputs() if value.type in NUMBER_TYPES
+        )
 
     def _run(
         self, outputs: Sequence[str], split: Split, start: int, end: int, size: int
     ) -> list[NDArray[Any] | None]:
+        answers, run = self._ask(outputs, split, start, end, size)
+        return [
+            _by_row(answer.swapaxes(0, 1) if name in self.steps_first else answer, run, end - start)
+            for name, answer in zip(outputs, answers, strict=True)
+        ]
+
+    def _ask(
+        self, outputs: Sequence[str], split: Split, start: int, end: int, size: int
+    ) -> tuple[list[Any], int]:
+        """Return what the model answers to some rows, and to how many: a frozen batch is filled up."""
         feeds = {name: array[start:end] for name, array in split.inputs.items()}
         run = end - start
         if self.frozen_batch is not None and run < size:
             feeds, run = {name: _padded(array, size) for name, array in feeds.items()}, size
         try:
-            answers = self.session.run(list(outputs), feeds)
+            return self.session.run(list(outputs), feeds), run
         except FAILURES as error:
             raise ModelInvalid(f"the model fails on rows {start} to {end - 1}: {error}") from error
-        return [
-            _by_row(answer.swapaxes(0, 1) if name in self.steps_first else answer, run, end - start)
-            for name, answer in zip(outputs, answers, strict=True)
-        ]
 
 
 def _steps_first(session: onnxruntime.InferenceSession) -> frozenset[str]:
@@ -156,6 +206,14 @@ def _by_row(answer: Any, run: int, wanted: int) -> NDArray[Any] | None:
     if rest or (columns > 1 and answer.size != len(answer)):
         return None
     return answer[: wanted * columns]
+
+
+def _flat(answer: Any) -> NDArray[Any]:
+    """Return the entries of a tensor, or of all tensors of a sequence, in one row."""
+    parts = answer if isinstance(answer, list) else [answer]
+    return np.concatenate(
+        [np.empty(0, np.float32), *(np.asarray(part).reshape(-1) for part in parts)]
+    )
 
 
 def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:
