@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
+from spectral_engine.graph.beside import Part, computed_part
 from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
@@ -29,7 +30,10 @@ HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 class OnnxModule(nn.Module):
-    """The graph, trainable. Call it with inputs by name; it returns outputs by name.
+    """The graph, trainable. Call it with inputs by name; it returns its answers by name.
+
+    Answers are the float outputs and, where these tell nothing of the rows, the float tensors that feed the others;
+    nodes that lead to none of them are `beside`, and not computed.
 
     float16 and bfloat16 parameters compute in float32, float64 ones in float64; each is written back in its own type.
     A batch size frozen to one runs batched all the same, where the graph's reshapes allow it.
@@ -42,14 +46,15 @@ class OnnxModule(nn.Module):
         trainable: Collection[str] | None = None,
     ) -> None:
         super().__init__()
-        _check_types(model)
         self.model = model
         self.rows = rows or module_axes(model)
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
-        self.output_names = tuple(value.name or "" for value in model.graph.outputs)
+        part = computed_part(model, graph_nodes(model))
+        self.output_names, self.beside = part.answers, part.beside
+        _check_types(model, part)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode(make_plan)
-        nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model), self.input_names)
+        nodes = unfreeze_batch(list(part.nodes), _frozen_batch(model), self.input_names)
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
@@ -162,7 +167,9 @@ class OnnxModule(nn.Module):
         held = {}
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
-            if tensor is not None and tensor.dtype.is_floating_point():
+            if tensor is None or int(tensor.dtype) not in TORCH_TYPES:
+                continue  # what is computed does not read it
+            if tensor.dtype.is_floating_point():
                 held[name] = nn.Parameter(as_parameter(tensor))
                 attach(self, name, held[name])
         return held
@@ -172,6 +179,7 @@ class OnnxModule(nn.Module):
             name: as_tensor(value.const_value.numpy())
             for name, value in self.model.graph.initializers.items()
             if value.const_value is not None and name not in self._parameters_by_name
+            if int(value.const_value.dtype) in TORCH_TYPES
         }
 
     def over(self, model: ir.Model) -> OnnxModule:
@@ -198,20 +206,31 @@ class OnnxModule(nn.Module):
                 yield name
 
 
-def _check_types(model: ir.Model) -> None:
-    """Refuse, by name, values of types that torch cannot compute with."""
-    for value in (*model.graph.inputs, *model.graph.initializers.values()):
-        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+def _check_types(model: ir.Model, part: Part) -> None:
+    """Refuse, by name, values of types that torch cannot compute with, where they are to be computed with."""
+    read = {name for node in part.nodes for name in node.inputs}
+    constants = [value for name, value in model.graph.initializers.items() if name in read]
+    for value in model.graph.inputs:
+        if kind := _no_tensor(value):
             raise ModelInvalid(
-                f"{value.name!r} is a sequence or an optional, which is not supported"
+                f"input {value.name!r} is {kind}, which is not supported: export the model with a tensor in its place"
             )
+    for value in model.graph.outputs:
+        if value.name in part.answers and (kind := _no_tensor(value)):
+            raise ModelInvalid(
+                f"output {value.name!r} is {kind}, and no floats that could be trained feed it: export the model with "
+                "its scores as an output"
+            )
+    for value in (*model.graph.inputs, *constants):
         if value.dtype is not None and int(value.dtype) not in TORCH_TYPES:
             raise ModelInvalid(f"{value.name!r} holds {value.dtype.name}, which is not supported")
-    for value in model.graph.outputs:
-        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
-            raise ModelInvalid(
-                f"output {value.name!r} is a sequence or an optional, which is not supported"
-            )
+
+
+def _no_tensor(value: ir.Value) -> str | None:
+    """Say what a value is that is no tensor."""
+    if isinstance(value.type, ir.SequenceType):
+        return "a sequence"
+    return "an optional" if isinstance(value.type, ir.OptionalType) else None
 
 
 def attach(module: nn.Module, name: str, parameter: nn.Parameter) -> None:

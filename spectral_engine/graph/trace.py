@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -60,7 +60,8 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
     settled = set(numbers)
     if not computed:
         return Trace(_shapes(first), numbers, frozenset(settled))
-    free, varied = _free_axes(module), True
+    free, varied, shapes = _free_axes(module), True, _shapes(first)
+    del first  # all values of the pass: of the others only the numbers are kept
 
     def runs(rows: int, other: Lengths) -> bool:
         """Run with this batch and these lengths, and keep what stays the same; say whether it ran."""
@@ -76,7 +77,7 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
     enough = [*free.others(lengths, lambda other: runs(batch, other))]
     if not (varied and all(enough)):
         settled -= may_be_open(module.model, graph_nodes(module.model)) & set(computed)
-    return Trace(_shapes(first), numbers, frozenset(settled))
+    return Trace(shapes, numbers, frozenset(settled))
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
@@ -117,30 +118,37 @@ def traced_inputs(
 
     Raises ModelInvalid as `run_once` does.
     """
-    return run_once(module, batch, known)[1]
+    return run_once(module, batch, known, ())[1]
 
 
 def run_once(
-    module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None
+    module: OnnxModule,
+    batch: int,
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Run on ones; return every value, and the inputs.
+    """Run on ones; return every value, or those to `watch` and the answers, and the inputs.
 
     `known` gives shapes of rows by input. Free axes that it does not tell are tried at a few lengths. Raises
     ModelInvalid where the model runs at none of them.
     """
     batch = module.rows.at_once or batch
-    values, lengths = _first_run(module, batch, known)
+    values, lengths = _first_run(module, batch, known, watch)
     return values, _examples(module, _free_axes(module), lengths, batch)
 
 
 def _first_run(
-    module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None
+    module: OnnxModule,
+    batch: int,
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], Lengths]:
-    """Run at the first lengths that fit; return every value, and the lengths."""
+    """Run at the first lengths that fit; return the values to watch, all where none are named, and the lengths."""
     free, failure = _free_axes(module), None
+    wanted = [*module.plan.slots] if watch is None else watch
     for lengths in free.first(known or {}):
         try:
-            values = _run(module, _examples(module, free, lengths, batch), [*module.plan.slots])
+            values = _run(module, _examples(module, free, lengths, batch), wanted)
         except MISFITS as error:
             failure = failure or error
         else:
@@ -166,7 +174,7 @@ def _examples(
 
 
 def _run(
-    module: OnnxModule, inputs: Mapping[str, Tensor], watch: Sequence[str]
+    module: OnnxModule, inputs: Mapping[str, Tensor], watch: Collection[str]
 ) -> dict[str, Tensor]:
     was_training = module.training
     module.eval()

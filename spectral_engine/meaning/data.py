@@ -105,7 +105,7 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
             normalised_by(nodes, name),
         )
         for name, found in answers.items()
-        if np.issubdtype(found.dtype, np.floating)
+        if name in module.output_names and np.issubdtype(found.dtype, np.floating)
     )
     if not outputs:
         raise ModelInvalid(

@@ -23,9 +23,11 @@ from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.measure.rows import axes_singly, axes_together, by_row, feeds_of
+from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
 from spectral_engine.onnx_io.row_axes import RowAxes, declared_row_axes
 
 FAILURES = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PROVIDER = "CPUExecutionProvider"
 TRIED_ROWS = 3
 NUMPY_TYPES = {
@@ -39,16 +41,31 @@ NUMPY_TYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
+NUMBER_TYPES = {
+    *NUMPY_TYPES,
+    "tensor(uint16)",
+    "tensor(uint32)",
+    "tensor(uint64)",
+    "tensor(bfloat16)",
+}
+FLOATS_TOLD = {*FLOATS, *(f"seq({kind})" for kind in FLOATS)}
 
 
 def open_session(
-    model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
+    model: bytes | str | Path,
+    threads: int = 1,
+    *,
+    prepack: bool = True,
+    beside: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot.
 
-    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory.
+    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory. `beside`
+    is the folder of the external data of a model that is given by its bytes.
     """
     options = onnxruntime.SessionOptions()
+    if beside is not None:
+        options.add_session_config_entry(EXTERNAL_FOLDER, str(beside))
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = threads
@@ -70,15 +87,28 @@ def _spec(value: Any, axis: int | None) -> InputSpec:
 
 
 class Runner:
-    """Answers of one model for rows, wherever in its inputs and outputs these lie."""
+    """Answers of one model for rows, wherever in its inputs and outputs these lie.
+
+    Where the file's outputs cannot be judged, as labels and maps, the float tensors behind them are `hidden` answers,
+    and stand before its outputs.
+    """
 
     def __init__(
         self, model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
     ) -> None:
         self.session = open_session(model, threads, prepack=prepack)
+        self.hidden: tuple[str, ...] = ()
+        if (shown := with_answers_shown(model, self.session)) is not None:
+            folder = None if isinstance(model, bytes) else Path(model).parent
+            self.session = open_session(shown[0], threads, prepack=prepack, beside=folder)
+            self.hidden = shown[1]
         self.declared = declared_row_axes(
             {value.name: value.shape for value in self.session.get_inputs()},
-            {value.name: value.shape for value in self.session.get_outputs()},
+            {
+                value.name: value.shape
+                for value in self.session.get_outputs()
+                if value.type in NUMBER_TYPES
+            },
         )
         self._found: dict[tuple[tuple[str, int | None], ...], RowAxes] = {}
 
@@ -113,13 +143,31 @@ class Runner:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found
 
-    def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-        """Return all outputs for inputs in the shapes that the file declares; raises ModelInvalid where it fails."""
-        names = self.output_names
+    def floats(self, split: Split, batch_size: int = 256) -> dict[str, NDArray[Any]]:
+        """Return all that the model answers in floats, of each output in one row: also what tells nothing of the rows.
+
+        Raises ModelInvalid where the model fails.
+        """
+        names, axes = self._float_names, self.row_axes(split)
+        size = axes.at_once or batch_size
+        parts = [
+            self._run(split, axes, slice(start, min(start + size, split.rows)), names)
+            for start in range(0, split.rows, size)
+        ]
+        return {name: np.concatenate([_flat(part[name]) for part in parts]) for name in names}
+
+    def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the same for one run on inputs in the shapes that the file declares."""
+        names = self._float_names
         try:
-            return dict(zip(names, self.session.run(list(names), dict(feeds)), strict=True))
+            answers = self.session.run(names, dict(feeds))
         except FAILURES as error:
             raise ModelInvalid(f"the model fails: {error}") from error
+        return {name: _flat(answer) for name, answer in zip(names, answers, strict=True)}
+
+    @property
+    def _float_names(self) -> list[str]:
+        return [value.name for value in self.session.get_outputs() if value.type in FLOATS_TOLD]
 
     @property
     def inputs(self) -> list[InputSpec]:
@@ -130,8 +178,10 @@ class Runner:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The model's outputs, in its own order."""
-        return tuple(value.name for value in self.session.get_outputs())
+        """The model's outputs that are tensors of numbers, hidden answers first, else in its own order."""
+        return tuple(
+            value.name for value in self.session.get_outputs() if value.type in NUMBER_TYPES
+        )
 
     def row_axes(self, split: Split) -> RowAxes:
         """Return where the rows of inputs like these lie: as shapes declare, and else as the first rows show.
@@ -181,3 +231,11 @@ class Runner:
             raise ModelInvalid(
                 f"the model fails on rows {rows.start} to {rows.stop - 1}: {error}"
             ) from error
+
+
+def _flat(answer: Any) -> NDArray[Any]:
+    """Return the entries of a tensor, or of all tensors of a sequence, in one row."""
+    parts = answer if isinstance(answer, list) else [answer]
+    return np.concatenate(
+        [np.empty(0, np.float32), *(np.asarray(part).reshape(-1) for part in parts)]
+    )

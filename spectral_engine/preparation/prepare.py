@@ -20,8 +20,11 @@ from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.countable import countable
 from spectral_engine.meaning.data import understand_data
+from spectral_engine.meaning.head import is_part_of
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.probe import Probe
 from spectral_engine.measure.opened_model import OpenedModel, opened
+from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.preparation.in_rows import in_rows
@@ -80,7 +83,7 @@ def prepare(
             seed=recipe.seed,
             label=option.column,
             array=option.array,
-            outputs=tuple(module.output_names),
+            outputs=tuple(value.name or "" for value in module.model.graph.outputs),
             preprocessing=facts.get("preprocessing"),
             claim=claim_of(recipe, option, module),
             rows_axis=rows_axis_said(recipe, facts.get("rows_axis")),
@@ -99,7 +102,12 @@ def prepare(
     answers = understood.probe.answers_of(meaning.output)
     nodes = graph_nodes(module.model)
     objective = build_objective(
-        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
+        recipe,
+        meaning,
+        nodes,
+        splits.train.labels,
+        answers,
+        other_outputs(nodes, understood.probe, meaning.output),
     )
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
@@ -167,13 +175,13 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
         raise InvalidRequest.of(error, "labels") from error
 
 
-def other_outputs(module: OnnxModule, answering: str) -> tuple[str, ...]:
-    """Return the graph's outputs that hold floats, without the one that is judged."""
+def other_outputs(nodes: list[Node], probe: Probe, answering: str) -> tuple[str, ...]:
+    """Return what the model answers in floats for each row, without what is judged and what lays the same out anew."""
     return tuple(
-        value.name
-        for value in module.model.graph.outputs
-        if value.name and value.name != answering
-        if value.dtype is not None and value.dtype.is_floating_point()
+        output.name
+        for output in probe.outputs
+        if not is_part_of(nodes, output.name, answering)
+        and not is_part_of(nodes, answering, output.name)
     )
 
 

@@ -11,6 +11,7 @@ from spectral_engine.graph.operator_spec import (
 from spectral_engine.graph.operators import (
     activation,
     attention,
+    classical,
     constants,
     contrib,
     contrib_attention,
@@ -40,6 +41,7 @@ __all__ = [
     "OperatorSpec",
     "activation",
     "attention",
+    "classical",
     "constants",
     "contrib",
     "contrib_attention",

@@ -134,7 +134,7 @@ def _shaken(job: PreparedJob) -> Trainer:
     generator = torch.Generator().manual_seed(job.recipe.seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            if parameter.dim() > 1 and parameter.is_floating_point():
+            if parameter.dim() > 1 and parameter.numel() > 1 and parameter.is_floating_point():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.add_(SHAKE * parameter.std() * noise.to(parameter.dtype))
     model = SpectralModel(module.to(job.device), job.coupling, Spectral())
