@@ -43,14 +43,10 @@ def computed_part(model: ir.Model, nodes: list[Node]) -> Part:
     leading = _leading_to(answers, nodes)
     kept = frozenset(node.name for node in nodes if node.name not in leading)
     made = {name for node in nodes if node.name in leading for name in node.outputs}
-    further = [
-        value.name or ""
-        for value in model.graph.outputs
-        if value.name in made
-        and value.name not in answers
-        and isinstance(value.type, ir.TensorType)
-    ]
-    return Part((*answers, *further), tuple(node for node in nodes if node.name in leading), kept)
+    numbers = {value.name for value in model.graph.outputs if isinstance(value.type, ir.TensorType)}
+    hidden = [name for name in answers if name not in outputs]
+    told = [name for name in outputs if name in answers or name in made & numbers]
+    return Part((*hidden, *told), tuple(node for node in nodes if node.name in leading), kept)
 
 
 def is_float(value: ir.Value) -> bool:
