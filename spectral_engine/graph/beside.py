@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from spectral_engine.graph.operators import find_spec, spec_of
+from spectral_engine.graph.operators import spec_of
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.onnx_io.hidden_answers import kept_hidden
 from spectral_engine.onnx_io.node import Node
@@ -27,18 +27,16 @@ class Part:
 
 
 def computed_part(model: ir.Model, nodes: list[Node]) -> Part:
-    """Return what is to be computed: hidden answers and float outputs as far as torch can, all outputs where none.
+    """Return what is to be computed: hidden answers and float outputs as far as torch can.
 
-    Raises UnsupportedOperator where no answer can be computed, at the first operator that is not known.
+    Where it can compute none of them, onnxruntime computes for it what it cannot; where there are none, all outputs.
     """
     outputs = [value.name or "" for value in model.graph.outputs]
     floats = [value.name or "" for value in model.graph.outputs if is_float(value)]
     wanted = [*kept_hidden(model), *floats]
     unknown = _not_computable(model, nodes)
-    answers = tuple(dict.fromkeys(name for name in wanted if name not in unknown))
+    answers = tuple(dict.fromkeys([name for name in wanted if name not in unknown] or wanted))
     if not answers:
-        for node in nodes:
-            find_spec(node)  # raises at the first that is not known
         return Part(tuple(outputs), tuple(nodes), frozenset())
     leading = _leading_to(answers, nodes)
     kept = frozenset(node.name for node in nodes if node.name not in leading)

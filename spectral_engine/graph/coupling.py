@@ -34,7 +34,7 @@ from spectral_engine.graph.coupling_recorder import (
 from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
-from spectral_engine.graph.operators import find_spec
+from spectral_engine.graph.operators import find_spec, spec_of
 from spectral_engine.graph.trace import Trace, trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid, NumericMismatch
@@ -71,9 +72,7 @@ def _difference(wide: Answers, narrow: Answers) -> tuple[float, float]:
 def _masked_answers(model: Source, rows: Split) -> tuple[Answers, list[tuple[Feeds, Answers]]]:
     """Return every float output on the rows, and at the shapes around theirs; the model is gone afterwards."""
     runner = Runner(model, prepack=False)
-    return runner.floats(rows), [
-        (feeds, runner.answer(feeds)) for feeds in sweep(runner, rows)
-    ]
+    return runner.floats(rows), [(feeds, runner.answer(feeds)) for feeds in sweep(runner, rows)]
 
 
 def _cut_answers(model: Source, rows: Split, elsewhere: Sequence[Feeds]) -> list[Answers]:

@@ -17,10 +17,10 @@ from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
 from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
 from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.head import is_part_of
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.countable import countable
 from spectral_engine.meaning.data import understand_data
-from spectral_engine.meaning.head import is_part_of
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Probe
 from spectral_engine.measure.opened_model import OpenedModel, opened
