@@ -17,7 +17,7 @@ from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.data import Split
-from spectral_engine.data_check import check, dry_run
+from spectral_engine.data_check import checked_job, startable_job, told_of
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
@@ -27,6 +27,7 @@ from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.measure.rows import rows_of
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.preparation.in_rows import in_declared_rows
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -41,6 +42,8 @@ from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 BYTES = 4  # of a float
 # Of each parameter: eigenvectors, folded weight, gradient, and the optimiser's two means. All else that a job does
@@ -75,35 +78,32 @@ def analyze(
             raise InvalidRequest("a recipe is looked at beside data", pointer="#/recipe")
         batch_size = batch_size or asked.training.batch_size
         min_nodes = min_nodes or asked.prune.min_nodes
+    with unforeseen(lambda: "looking at the data"):
+        look = checked_job if asked is None else startable_job
+        job = None if data is None else look(original, data, asked, **facts)
     with unforeseen(lambda: "analysing the model"):
-        found = _analyze(original, target, batch_size, min_nodes)
-    if data is None:
-        return found
-    look = check if asked is None else dry_run
-    told = look(
-        original,
-        data,
-        asked,
-        **facts,
-    )
-    return found.model_copy(update={"data": told})
+        found = _analyze(original, job, target, batch_size, min_nodes)
+    return found if job is None else found.model_copy(update={"data": told_of(job)})
 
 
 def _analyze(
     original: OpenedModel,
+    job: PreparedJob | None,
     target: Target | dict[str, Any] | None,
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    module = in_declared_rows(original)
-    traced = trace(module)
+    # Rows that are at hand say where they lie and how long free axes are.
+    module = in_declared_rows(original) if job is None else job.module()
+    known = None if job is None else job.splits.train.row_shapes
+    traced = trace(module, known)
     coupling = couple(module, traced=traced).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
     def watch(limit: Limit) -> LatencyProbe:
-        taken = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
+        taken = {name: value.numpy() for name, value in traced_inputs(module, 1, known).items()}
         return LatencyProbe(
             original, coupling, least, limit, Split(rows_of(taken, module.rows), None)
         )
@@ -121,7 +121,7 @@ def _analyze(
         untouched=[layer for layer in layers if layer.removable == 0],
         now=_amounts(start),
         floor=_amounts(floor),
-        estimate=_estimate(module, traced.shapes, batch_size or Training().batch_size),
+        estimate=_estimate(module, traced.shapes, known, batch_size or Training().batch_size),
         target=None if target is None else _feasible(target, start, floor, watch),
     )
 
@@ -152,7 +152,7 @@ def _amounts(cost: Cost) -> Amounts:
 
 
 def _estimate(
-    module: OnnxModule, shapes: Mapping[str, tuple[int, ...]], batch_size: int
+    module: OnnxModule, shapes: Shapes, known: Shapes | None, batch_size: int
 ) -> Estimate:
     """Count every value of one pass as kept for the backward pass; time one forward pass of as many rows as are small.
 
@@ -167,13 +167,18 @@ def _estimate(
         batch_size=batch_size,
         memory_bytes=int(BYTES * (COPIES * held + 2 * values * batch_size)),
         timed_rows=rows,
-        seconds_per_epoch_of_1000_rows=STEP_OVER_FORWARD * _seconds(module, rows) * 1000 / rows,
+        seconds_per_epoch_of_1000_rows=STEP_OVER_FORWARD
+        * _seconds(module, rows, known)
+        * 1000
+        / rows,
     )
 
 
-def _seconds(module: OnnxModule, rows: int) -> float:
+def _seconds(module: OnnxModule, rows: int, known: Shapes | None) -> float:
     """Return how long a forward pass of so many rows takes."""
-    inputs = traced_inputs(module, rows)  # which runs them once: what is timed is a second run
+    inputs = traced_inputs(
+        module, rows, known
+    )  # which runs them once: what is timed is a second run
     with torch.no_grad():
         begun = time.perf_counter()
         module.run(inputs)

@@ -27,18 +27,20 @@ def check(
 
     Raises the EngineError with which `compress` would stop, but for its target, which is not looked at.
     """
-    asked = Recipe.parse(recipe)
-    # Whether a floor can be judged is told, not raised: this is the place to look at it.
-    bare = asked.model_copy(update={"target": Target()})
     with unforeseen(lambda: "checking the data"):
-        return _told(
-            prepare(
-                model,
-                data,
-                bare,
-                **facts,
-            )
-        )
+        return told_of(checked_job(model, data, recipe, **facts))
+
+
+def checked_job(
+    model: str | Path | bytes | OpenedModel,
+    data: str | Path,
+    recipe: Recipe | dict[str, Any] | str | None = None,
+    **facts: Unpack[DataFacts],
+) -> PreparedJob:
+    """Return the job that `check` looks at: without a target."""
+    # Whether a floor can be judged is told, not raised: this is the place to look at it.
+    bare = Recipe.parse(recipe).model_copy(update={"target": Target()})
+    return prepare(model, data, bare, **facts)
 
 
 def dry_run(
@@ -51,20 +53,25 @@ def dry_run(
 
     Raises the EngineError with which `compress` would stop before it trains.
     """
-    asked = Recipe.parse(recipe)
     with unforeseen(lambda: "checking the job"):
-        job = prepare(
-            model,
-            data,
-            asked,
-            **facts,
-        )
-        job.objective.refuse_untrainable()
-        refuse_infeasible(job)
-        return _told(job)
+        return told_of(startable_job(model, data, recipe, **facts))
 
 
-def _told(job: PreparedJob) -> DataCheck:
+def startable_job(
+    model: str | Path | bytes | OpenedModel,
+    data: str | Path,
+    recipe: Recipe | dict[str, Any] | str | None = None,
+    **facts: Unpack[DataFacts],
+) -> PreparedJob:
+    """Return the job that `dry_run` looks at: one that could start to train."""
+    job = prepare(model, data, Recipe.parse(recipe), **facts)
+    job.objective.refuse_untrainable()
+    refuse_infeasible(job)
+    return job
+
+
+def told_of(job: PreparedJob) -> DataCheck:
+    """Return what is told of a job's data."""
     meaning = job.splits.summary.meaning
     if meaning is None:
         raise DatasetMismatch("nothing was understood of these data", pointer="#/file")

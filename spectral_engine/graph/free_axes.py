@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from math import prod
 
 from spectral_engine.onnx_io.row_axes import RowAxes, Shapes
@@ -12,6 +13,9 @@ Lengths = dict[str, int]  # by the name of a free dimension, or of its place whe
 
 # Sequences first, then images that are halved again and again, then sound.
 FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120, 16000)
+# Where one length for all does not fit: that of one dimension, as the height of a line of text, beside those of the rest.
+LENGTHS_ALONE = (48, 32, 64, 80, 40, 96, 24, 16, 128, 1)
+LENGTHS_OF_REST = (256, 100, 32)
 NEAR_FROM = 128  # a length of which half and a bit more are tried before multiples
 MOST_ELEMENTS = 2**23  # of one input in a trial
 SWEPT = 5  # lengths of each free dimension at which a written file is run
@@ -63,6 +67,15 @@ class FreeAxes:
         for length in FIRST_LENGTHS:
             lengths = {**told, **dict.fromkeys(missing, length)}
             if length == FIRST_LENGTHS[0] or self._is_affordable(lengths):
+                yield lengths
+        if len(missing) > 1:
+            yield from self._one_apart(told, missing)
+
+    def _one_apart(self, told: Lengths, missing: Sequence[str]) -> Iterator[Lengths]:
+        """Yield lengths of which one differs from all others that are not told."""
+        for rest, alone, called in product(LENGTHS_OF_REST, LENGTHS_ALONE, missing):
+            lengths = {**told, **dict.fromkeys(missing, rest), called: alone}
+            if rest != alone and self._is_affordable(lengths):
                 yield lengths
 
     def others(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
