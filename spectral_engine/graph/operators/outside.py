@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor
