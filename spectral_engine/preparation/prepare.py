@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,10 +91,10 @@ def prepare(
             Evaluation(understood.meaning, original, understood.splits, recipe)
         )
     meaning, splits = evaluation.meaning, evaluation.splits
-    answers = understood.probe.answers_of(meaning.output)
+    answers = meaning.raw(understood.probe.answers)
     nodes = graph_nodes(module.model)
     objective = build_objective(
-        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.output)
+        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.outputs)
     )
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
@@ -159,12 +160,12 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
         raise InvalidRequest.of(error, "labels") from error
 
 
-def other_outputs(module: OnnxModule, answering: str) -> tuple[str, ...]:
-    """Return the graph's outputs that hold floats, without the one that is judged."""
+def other_outputs(module: OnnxModule, answering: Collection[str]) -> tuple[str, ...]:
+    """Return the graph's outputs that hold floats, without those that are judged."""
     return tuple(
         value.name
         for value in module.model.graph.outputs
-        if value.name and value.name != answering
+        if value.name and value.name not in answering
         if value.dtype is not None and value.dtype.is_floating_point()
     )
 

@@ -19,6 +19,7 @@ from spectral_engine.meaning.head import Head, find_head
 from spectral_engine.meaning.layout import Kind
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.texts import TextAnswers
+from spectral_engine.measure.boxes import Join
 from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.measure.form import Form
 from spectral_engine.onnx_io.node import Node
@@ -56,11 +57,12 @@ class Objective:
     quantiles: tuple[
         float, ...
     ] = ()  # of the targets that numbers aim at: one, or one for each place on the last axis
+    join: Join | None = None  # how several outputs make up the head's value
 
     @property
     def watch(self) -> tuple[str, ...]:
         """Values that the loss needs."""
-        return (self.head.value, *self.others)
+        return (*(self.join.names if self.join else (self.head.value,)), *self.others)
 
     @property
     def needs_teacher(self) -> bool:
@@ -68,7 +70,10 @@ class Objective:
         return self.distill > 0 or self.task in TAUGHT or bool(self.others)
 
     def by_row(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a graph's values with the rows on the first axis of the answers."""
+        """Return a graph's values with the rows on the first axis of the answers, and what is joined as one value."""
+        if self.join is not None:
+            kept = {name: value for name, value in values.items() if name not in self.join.names}
+            return {self.head.value: self.join.of(values, torch.cat), **kept}
         found, head = dict(values), {self.head.value, self.head.output}
         if self.steps_first:
             found |= {name: value.transpose(0, 1) for name, value in values.items() if name in head}
@@ -247,6 +252,7 @@ def build_objective(
         isinstance(layout, TextAnswers) and layout.steps_first,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantiles,
+        join=meaning.join,
     )
 
 

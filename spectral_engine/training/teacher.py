@@ -31,7 +31,7 @@ class Teacher:
         self.kept: dict[str, Tensor] | None = None
         if row_bytes * feed.split.rows <= KEPT_BYTES:
             parts = [self._run(batch) for batch in feed.in_order()]
-            self.kept = {name: torch.cat([part[name] for part in parts]) for name in watch}
+            self.kept = {name: torch.cat([part[name] for part in parts]) for name in first}
             self.module = None  # its weights are not needed any more
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
