@@ -65,7 +65,7 @@ def curve(case: Case) -> float:
     changes = {"prune": {"candidates": CANDIDATES}}
     recipe = ours.recipe_for(case, case.setting.levels[0], None, **changes)
     begun = time.perf_counter()
-    setup = set_up(case.model_path, case.data_path, recipe, label=None, preprocessing=None)
+    setup = set_up(case.model_path, case.data_path, recipe)
     with tempfile.TemporaryDirectory() as folder:
         task = plan(setup, Path(folder), ignore)
         built = start_run(setup, task).run()

@@ -29,9 +29,9 @@ from benchmarks.quality.nets import build
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.head import Head
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import Head
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.training import Precision
 from spectral_engine.spectral.model import SpectralModel

@@ -23,8 +23,8 @@ from benchmarks.digits import export, perceptron
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.head import Head
 from spectral_engine.graph.loading import load
-from spectral_engine.meaning.head import Head
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import onnx_ir as ir
+import torch
 from pydantic import ValidationError
 
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
+from spectral_engine.data import Split
 from spectral_engine.data_check import check, dry_run
 from spectral_engine.errors import EngineError, InvalidRequest
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.layers import Layer
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.graph.trace import TRACED_BATCH, trace_shapes, traced_inputs
+from spectral_engine.graph.trace import trace, traced_batch, traced_inputs
 from spectral_engine.measure.opened_model import OpenedModel, opened
+from spectral_engine.measure.rows import rows_of
 from spectral_engine.methods.prune.options import Prune
+from spectral_engine.preparation.in_rows import in_declared_rows
 from spectral_engine.records.analysis import (
     Amounts,
     Analysis,
@@ -31,10 +35,9 @@ from spectral_engine.records.analysis import (
     LayerEntry,
     Port,
 )
-from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.limit import Limit
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
 from spectral_engine.unforeseen import unforeseen
@@ -43,6 +46,9 @@ BYTES = 4  # of a float
 # Of each parameter: eigenvectors, folded weight, gradient, and the optimiser's two means. All else that a job does
 # takes less: the original stays in its file, a large trunk waits on disk while a branch trains.
 COPIES = 5
+TIMED_VALUES = (
+    2**21
+)  # at most, of all rows together, in the pass that is timed; one row is timed whatever it takes
 STEP_OVER_FORWARD = 3.0  # a training step against a forward pass
 
 
@@ -54,10 +60,7 @@ def analyze(
     min_nodes: int | None = None,
     data: str | Path | None = None,
     recipe: Recipe | dict[str, Any] | str | None = None,
-    label: str | None = None,
-    preprocessing: dict[str, Any] | None = None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
@@ -81,10 +84,7 @@ def analyze(
         original,
         data,
         asked,
-        label=label,
-        preprocessing=preprocessing,
-        labels=labels,
-        seen_by_original=seen_by_original,
+        **facts,
     )
     return found.model_copy(update={"data": told})
 
@@ -95,30 +95,33 @@ def _analyze(
     batch_size: int | None,
     min_nodes: int | None,
 ) -> Analysis:
-    module = original.module()
-    coupling = couple(module).in_file(original.bytes)
+    module = in_declared_rows(original)
+    traced = trace(module)
+    coupling = couple(module, traced=traced).in_file(original.bytes)
     start = cost_of(coupling, ~coupling.alive())
     least = min_nodes or Prune().min_nodes
     floor = floor_cost(coupling, least)
 
     def watch(limit: Limit) -> LatencyProbe:
-        feeds = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
-        return LatencyProbe(original, coupling, least, limit, feeds)
+        taken = {name: value.numpy() for name, value in traced_inputs(module, 1).items()}
+        return LatencyProbe(
+            original, coupling, least, limit, Split(rows_of(taken, module.rows), None)
+        )
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
         model_sha256=original.sha256,
         opset=module.model.opset_imports.get("", 0),
-        graph_nodes=len(module.nodes),
-        operators=dict(Counter(node.op_type for node in module.nodes)),
+        graph_nodes=len(graph),
+        operators=dict(Counter(node.op_type for node in graph)),
         inputs=[_port(value) for value in graph.inputs],
         outputs=[_port(value) for value in graph.outputs],
         layers=layers,
         untouched=[layer for layer in layers if layer.removable == 0],
         now=_amounts(start),
         floor=_amounts(floor),
-        estimate=_estimate(module, batch_size or Training().batch_size),
+        estimate=_estimate(module, traced.shapes, batch_size or Training().batch_size),
         target=None if target is None else _feasible(target, start, floor, watch),
     )
 
@@ -148,23 +151,33 @@ def _amounts(cost: Cost) -> Amounts:
     return Amounts(nodes=cost.nodes, params=cost.params, macs=cost.macs, file_bytes=cost.bytes)
 
 
-def _estimate(module: OnnxModule, batch_size: int) -> Estimate:
-    """Count every value of one pass as kept for the backward pass; time one forward pass."""
-    shapes = trace_shapes(module)
+def _estimate(
+    module: OnnxModule, shapes: Mapping[str, tuple[int, ...]], batch_size: int
+) -> Estimate:
+    """Count every value of one pass as kept for the backward pass; time one forward pass of as many rows as are small.
+
+    What is run here takes the memory of one or two rows, or a few megabytes: never that of a batch.
+    """
     held = sum(parameter.numel() for parameter in module.parameters())
     names = set(shapes) - {name for name, _ in module.named_parameters()} - set(module.plan.known)
-    values = sum(prod(shapes[name]) for name in names) / TRACED_BATCH
-    memory = BYTES * (COPIES * held + 2 * values * batch_size)
-    inputs = traced_inputs(module, batch_size)
-    module.compute(inputs)
-    begun = time.perf_counter()
-    module.compute(inputs)
-    step = STEP_OVER_FORWARD * (time.perf_counter() - begun)
+    values = sum(prod(shapes[name]) for name in names) / traced_batch(module)
+    rows = min(batch_size, max(1, int(TIMED_VALUES // max(values, 1))))
+    rows = module.rows.at_once or rows
     return Estimate(
         batch_size=batch_size,
-        memory_bytes=int(memory),
-        seconds_per_epoch_of_1000_rows=step * 1000 / batch_size,
+        memory_bytes=int(BYTES * (COPIES * held + 2 * values * batch_size)),
+        timed_rows=rows,
+        seconds_per_epoch_of_1000_rows=STEP_OVER_FORWARD * _seconds(module, rows) * 1000 / rows,
     )
+
+
+def _seconds(module: OnnxModule, rows: int) -> float:
+    """Return how long a forward pass of so many rows takes."""
+    inputs = traced_inputs(module, rows)  # which runs them once: what is timed is a second run
+    with torch.no_grad():
+        begun = time.perf_counter()
+        module.run(inputs)
+        return time.perf_counter() - begun
 
 
 def _feasible(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spectral_engine.job_clock import JobClock
 from spectral_engine.judging.candidates import Finished
@@ -17,10 +17,9 @@ from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.policy import policy_of
 from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import PreparedJob, prepare
-from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.progress import OnProgress, ignore
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.unforeseen import unforeseen
 from spectral_engine.work_dir import WorkDir
@@ -34,18 +33,13 @@ def compress(
     recipe: Recipe | dict[str, Any] | str | None = None,
     on_progress: OnProgress = ignore,
     work_dir: Path | None = None,
-    *,
-    label: str | None = None,
-    preprocessing: dict[str, Any] | None = None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> Result:
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
     `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file, or images: a folder, .zip or .tar.
     With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
-    gives the same result. `label`, `preprocessing`, `labels` and `seen_by_original` are what is known of the data; what
-    the recipe says wins over it.
+    gives the same result. `facts` are what is known of the data (`DataFacts`); what the recipe says wins over it.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
     """
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
@@ -55,10 +49,7 @@ def compress(
             model,
             data,
             asked,
-            label=label,
-            preprocessing=preprocessing,
-            labels=labels,
-            seen_by_original=seen_by_original,
+            **facts,
         )
         job.objective.refuse_untrainable()
         return _compress(job, tell, work_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.evaluation.moving import floor_obstacle
@@ -11,9 +11,8 @@ from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.planning import refuse_infeasible
 from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_check import DataCheck
-from spectral_engine.records.labels import LabelsOption
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.records.target import Target
 from spectral_engine.unforeseen import unforeseen
 
@@ -22,11 +21,7 @@ def check(
     model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
-    *,
-    label: str | None = None,
-    preprocessing: dict[str, Any] | None = None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> DataCheck:
     """Say how a data set is read and what it means; nothing trains, and held-out rows stay unread.
 
@@ -41,10 +36,7 @@ def check(
                 model,
                 data,
                 bare,
-                label=label,
-                preprocessing=preprocessing,
-                labels=labels,
-                seen_by_original=seen_by_original,
+                **facts,
             )
         )
 
@@ -53,11 +45,7 @@ def dry_run(
     model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
-    *,
-    label: str | None = None,
-    preprocessing: dict[str, Any] | None = None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> DataCheck:
     """Go the way of `compress` up to its training, target included, and say what the data mean to it.
 
@@ -69,10 +57,7 @@ def dry_run(
             model,
             data,
             asked,
-            label=label,
-            preprocessing=preprocessing,
-            labels=labels,
-            seen_by_original=seen_by_original,
+            **facts,
         )
         job.objective.refuse_untrainable()
         refuse_infeasible(job)

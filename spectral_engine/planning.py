@@ -59,7 +59,7 @@ def plan(
         feed=feed,
         validation=Feed(job.splits.validation, recipe.training.batch_size, job.device),
         score=job.evaluation.validation_score,
-        samples=first_rows(job.splits.validation, EXACTNESS_ROWS).inputs,
+        samples=first_rows(job.splits.validation, EXACTNESS_ROWS),
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
         drop_to=job.evaluation.validation_drop_to,
@@ -122,8 +122,8 @@ def latency_probe(job: PreparedJob) -> LatencyProbe:
     """Return what times narrower copies of the original on its own rows."""
     limit = job.recipe.target.max_latency_ms
     assert limit is not None
-    feeds = first_rows(job.splits.validation, 1).inputs
-    return LatencyProbe(job.original, job.coupling, job.recipe.prune.min_nodes, limit, feeds)
+    rows = first_rows(job.splits.validation, 1)
+    return LatencyProbe(job.original, job.coupling, job.recipe.prune.min_nodes, limit, rows)
 
 
 def swap_noise(job: PreparedJob) -> float:
@@ -149,9 +149,8 @@ def start_trainer(
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
     if job.objective.needs_teacher:
-        original = job.original.module().to(job.device)
-        objective = job.objective
-        teacher = Teacher(original, objective.watch, feed, objective.by_row)
+        original = job.module().to(job.device)
+        teacher = Teacher(original, job.objective.watch, feed, job.objective.joined)
     module, coupling = normalized(job, feed)
     if job.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, job.recipe.seed)
@@ -161,8 +160,8 @@ def start_trainer(
 
 def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:
     """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
-    module = job.original.module()
+    module = job.module()
     found = normalize(module.to(job.device), job.coupling, feed)
     if found is None:
         return module, job.coupling
-    return OnnxModule(found.model), found.coupling
+    return OnnxModule(found.model, module.rows), found.coupling

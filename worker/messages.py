@@ -49,6 +49,7 @@ class DataOptions(Message):
     preprocessing: dict[str, Any] | None = None
     labels: dict[str, Any] | None = None
     seen_by_original: bool | list[str] | None = None
+    rows_axis: int | dict[str, int | None] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return them as the engine takes them; of what else nothing is said, that is left to it."""

@@ -11,9 +11,9 @@ from benchmarks.digits import export
 from benchmarks.quality import data as data_sets
 from benchmarks.quality.nets import perceptron
 from spectral_engine.data import Split
+from spectral_engine.graph.head import Head
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import Head
 from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.records.labels import Task
 from spectral_engine.training.objective import Objective

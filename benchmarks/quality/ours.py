@@ -56,7 +56,7 @@ def _task(case: Case) -> str:
 
 def compress(case: Case, recipe: Recipe, *, dense: bool = False) -> tuple[Built, bytes]:
     """Run the engine's default method; return the last candidate and its file."""
-    setup = prepare(case.model_path, case.data_path, recipe, label=None, preprocessing=None)
+    setup = prepare(case.model_path, case.data_path, recipe)
     folder = Path(tempfile.mkdtemp(prefix="quality-"))
     try:
         task = plan(setup, folder, ignore)

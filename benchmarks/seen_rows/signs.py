@@ -66,7 +66,7 @@ def look(model: bytes, rows: tuple[np.ndarray, np.ndarray], seed: int) -> dict[s
         data = Path(folder) / "rows.npz"
         np.savez(data, x=rows[0], y=rows[1])
         recipe = Recipe(seed=seed, allow_poor_original=True)
-        setup = prepare(model, data, recipe, label=None, preprocessing=None)
+        setup = prepare(model, data, recipe)
         started = time.perf_counter()
         sign = memory_sign(setup, None)
     if sign is None:

@@ -35,6 +35,7 @@ def analyze(
     label: options.Label = None,
     labels: options.Labels = None,
     seen_by_original: options.SeenByOriginal = None,
+    rows_axis: options.RowsAxis = None,
     preprocessing: options.Preprocessing = None,
     server: Server = None,
     external: External = None,
@@ -49,6 +50,7 @@ def analyze(
         "label": label,
         "labels": options.read_labels(labels, as_json),
         "seen_by_original": options.read_seen(seen_by_original),
+        "rows_axis": None if rows_axis is None else options.read_rows_axis(rows_axis, as_json),
         "preprocessing": options.read_preprocessing(preprocessing, as_json),
     }
     analysis = (

@@ -17,6 +17,7 @@ def check(
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
     seen_by_original: options.SeenByOriginal = None,
+    rows_axis: options.RowsAxis = None,
     preprocessing: options.Preprocessing = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,6 +35,7 @@ def check(
         labels=labels,
         allow_poor_original=allow_poor_original,
         seen_by_original=seen_by_original,
+        rows_axis=rows_axis,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with engine_errors(as_json):

@@ -52,6 +52,7 @@ def compress(
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
     seen_by_original: options.SeenByOriginal = None,
+    rows_axis: options.RowsAxis = None,
     preprocessing: options.Preprocessing = None,
     report: ReportOption = None,
     as_json: AsJson = False,
@@ -71,6 +72,7 @@ def compress(
         labels=labels,
         allow_poor_original=allow_poor_original,
         seen_by_original=seen_by_original,
+        rows_axis=rows_axis,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     check_places(output, report, as_json, keep=model)

@@ -46,6 +46,7 @@ def submit(
     labels: options.Labels = None,
     allow_poor_original: options.AllowPoorOriginal = False,
     seen_by_original: options.SeenByOriginal = None,
+    rows_axis: options.RowsAxis = None,
     preprocessing: options.Preprocessing = None,
     external: External = None,
     validate_only: ValidateOnly = False,
@@ -63,6 +64,7 @@ def submit(
         labels=labels,
         allow_poor_original=allow_poor_original,
         seen_by_original=seen_by_original,
+        rows_axis=rows_axis,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
     with client_errors(as_json), connect(server, as_json) as client, StageBar() as bar:

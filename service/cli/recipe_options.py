@@ -75,6 +75,15 @@ SeenByOriginal = Annotated[
         "[default: signs of it are looked for]",
     ),
 ]
+RowsAxis = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        metavar="AXIS|JSON",
+        help='Axis of the inputs on which the rows lie, or one by input: {"state": 1, "graph": null}. '
+        "[default: as the model declares]",
+    ),
+]
 
 
 def build_recipe(
@@ -88,6 +97,7 @@ def build_recipe(
     labels: str | None = None,
     allow_poor_original: bool = False,
     seen_by_original: str | None = None,
+    rows_axis: str | None = None,
 ) -> Recipe:
     """Merge the recipe file with the options and validate; ends with WRONG_USE where it is not one."""
     from pydantic import ValidationError
@@ -101,6 +111,8 @@ def build_recipe(
         body["allow_poor_original"] = True
     if seen_by_original is not None:
         body["seen_by_original"] = read_seen(seen_by_original)
+    if rows_axis is not None:
+        body["rows_axis"] = read_rows_axis(rows_axis, as_json)
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),
@@ -119,6 +131,14 @@ def read_seen(text: str | None) -> bool | list[str] | None:
         return None
     said = {"yes": True, "true": True, "no": False, "false": False}.get(text.strip().lower())
     return [name.strip() for name in text.split(",")] if said is None else said
+
+
+def read_rows_axis(text: str, as_json: bool) -> int | dict[str, Any]:
+    """Read the number or JSON object given as --rows-axis."""
+    try:
+        return int(text)
+    except ValueError:
+        return _object(text, "--rows-axis", as_json)
 
 
 def read_preprocessing(text: str | None, as_json: bool) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from service.api.schemas import Page
 from service.client.files import OnBytes, download, upload
 from service.client.packing import as_one_file
 from service.client.transport import Transport
-from spectral_engine.records.rows import SeenByOriginal
+from spectral_engine.records.rows import RowsAxis, SeenByOriginal
 
 
 class Models:
@@ -70,6 +70,7 @@ class Datasets:
         preprocessing: Mapping[str, Any] | None = None,
         labels: Mapping[str, Any] | None = None,
         seen_by_original: SeenByOriginal | None = None,
+        rows_axis: RowsAxis | None = None,
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_bytes: OnBytes | None = None,
@@ -83,6 +84,7 @@ class Datasets:
             "preprocessing": _json(preprocessing),
             "labels": _json(labels),
             "seen_by_original": None if seen_by_original is None else json.dumps(seen_by_original),
+            "rows_axis": None if rows_axis is None else json.dumps(rows_axis),
         }
         with as_one_file(file) as whole:
             answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)

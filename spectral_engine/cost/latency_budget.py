@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import choose_removal, floors
+from spectral_engine.data.split import Split
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import cut
@@ -42,7 +40,7 @@ class LatencyProbe:
     coupling: Coupling
     min_nodes: int
     limit: Limit
-    feeds: Mapping[str, NDArray[Any]]
+    rows: Split
 
     def is_in_time(self, macs: int) -> bool:
         """Say whether the model with so many multiply-adds is surely within the limit."""
@@ -50,7 +48,7 @@ class LatencyProbe:
             path = Path(place) / "narrow.onnx"
             save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
             models = {"original": self.original.source, "narrow": path}
-            times = measure_latency(models, self.feeds, batch_sizes=(BATCH,), seconds=SECONDS)
+            times = measure_latency(models, self.rows, batch_sizes=(BATCH,), seconds=SECONDS)
         original, narrow = (times[name][0].median_ms for name in models)
         return narrow <= MARGIN * self.limit.of(original)
 

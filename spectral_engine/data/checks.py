@@ -19,7 +19,12 @@ def fit(
     array: Array, spec: InputSpec, field: str, preprocessing: Preprocessing | None, notes: list[str]
 ) -> Array:
     """Return an array in the model's type and shape; raises DatasetMismatch at `#/field`."""
-    if array.ndim == 0 or len(array) == 0:
+    if array.ndim == 0:
+        raise DatasetMismatch(
+            f"{field!r} is one number, and input {spec.name!r} takes {spec.describe()}",
+            pointer=f"#/{field}",
+        )
+    if len(array) == 0:
         raise DatasetMismatch(f"{field!r} is empty", pointer=f"#/{field}")
     if array.dtype.kind not in "fiub":
         raise DatasetMismatch(
@@ -87,8 +92,11 @@ def _reshaped(array: Array, spec: InputSpec, field: str, notes: list[str]) -> Ar
             f'the axes stand in another order; pass preprocessing {{"layout": "{layout}"}}',
             pointer=f"#/{field}",
         )
+    whole = ""
+    if spec.rows_axis is not None and matches(array.shape[1:], spec.shape):
+        whole = f': if each row is a whole input, pass rows_axis {{"{spec.name}": null}}'
     raise DatasetMismatch(
-        f"{field!r} has rows of shape {list(array.shape[1:])}, and input {spec.name!r} takes {spec.describe()}",
+        f"{field!r} has rows of shape {list(array.shape[1:])}, and input {spec.name!r} takes {spec.describe()}{whole}",
         pointer=f"#/{field}",
     )
 

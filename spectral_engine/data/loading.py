@@ -17,6 +17,14 @@ from spectral_engine.data.digest import digest_of
 from spectral_engine.data.dividing import divided
 from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
+from spectral_engine.data.placing import (
+    as_said,
+    count_rows,
+    is_state,
+    resting_state,
+    rows_first,
+    whole_samples,
+)
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import (
     INPUT_NAMES,
@@ -42,6 +50,7 @@ from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.records.report import DataSummary
+from spectral_engine.records.rows import RowsAxis
 
 Array = NDArray[Any]
 
@@ -56,13 +65,15 @@ def load_splits(
     array: str | None = None,
     outputs: Sequence[str] = (),
     claim: Claim | None = None,
+    rows_axis: RowsAxis | None = None,
 ) -> Splits:
     """Read arrays, a table or images; raises DatasetMismatch that names array, column, row or file.
 
     `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
-    model's outputs, after which labels may be called. Where rows are cut here, as many are held
-    out as `claim` needs.
+    model's outputs, after which labels may be called. `rows_axis` says where inputs and their arrays have their rows.
+    Where rows are cut here, as many are held out as `claim` needs.
     """
+    inputs = as_said(inputs, rows_axis)
     path = Path(source)
     if not path.exists():
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
@@ -196,11 +207,12 @@ def _from_arrays(
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
     )
     read: set[str] = set()
+    inputs = _placed(parts[used[0]], inputs)
     found, raw = {}, {}
     for part in used:
         named = parts[part]
-        found[part], names = _inputs(named, inputs, part, prepare, notes)
-        raw[part], label = _raw_labels(named, outputs, array, names)
+        raw[part], label = _raw_labels(named, outputs, array, inputs)
+        found[part], names = _inputs(named, inputs, raw[part], part, prepare, notes)
         read |= {named.written[name] for name in (*names, *([label] if label else []))}
         unusual = [
             named.written[name]
@@ -212,7 +224,8 @@ def _from_arrays(
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
     notes += [f"array {name!r} was not read" for name in arrays if name not in read]
     labels = _labels(raw)
-    splits = {part: Split(found[part], labels[part]) for part in used}
+    axes = {spec.name: spec.rows_axis for spec in inputs if spec.said}
+    splits = {part: Split(found[part], labels[part], axes) for part in used}
     paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
     if paired:
         notes.append("rows come in pairs: each label is of two rows that follow each other")
@@ -226,9 +239,26 @@ def _from_arrays(
     return replace(made, given=tuple(used) if given else (), written=Written(paired=paired))
 
 
+def _placed(named: Named, inputs: Sequence[InputSpec]) -> list[InputSpec]:
+    """Return the inputs with their rows where the arrays show them to lie."""
+    found = []
+    for spec in inputs:
+        name = _array_of(named, spec, inputs)
+        found.append(spec if name is None else whole_samples(spec, named.arrays[name]))
+    return found
+
+
+def _array_of(named: Named, spec: InputSpec, inputs: Sequence[InputSpec]) -> str | None:
+    """Return the name of the array that feeds an input: its own, or a usual one where there is no other input."""
+    alone = sum(not is_state(other) for other in inputs) == 1 and not is_state(spec)
+    names = [spec.name, *(INPUT_NAMES if len(inputs) == 1 or alone else ())]
+    return next((name for name in names if name in named.arrays), None)
+
+
 def _inputs(
     named: Named,
     inputs: Sequence[InputSpec],
+    labels: Array | None,
     part: str,
     prepare: Preprocessing | None,
     notes: list[str],
@@ -236,10 +266,16 @@ def _inputs(
     """Return the arrays of all inputs of a part, fitted, and the names under which they were found."""
     suffix = f"_{part}" if part else ""
     found, read = {}, []
+    held = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
+    arrays = {name: named.arrays[array] for name, array in held.items() if array is not None}
+    rows = count_rows(arrays, inputs, labels)
     for spec in inputs:
-        names = [spec.name, *(INPUT_NAMES if len(inputs) == 1 else ())]
-        name = next((name for name in names if name in named.arrays), None)
+        name = held[spec.name]
         if name is None:
+            zeros = resting_state(spec, rows, notes)
+            if zeros is not None:
+                found[spec.name] = zeros
+                continue
             usual = dict.fromkeys(
                 [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
             )
@@ -248,7 +284,7 @@ def _inputs(
                 f"the file holds {', '.join(sorted(named.written.values())) or 'none'}",
                 pointer=f"#/{spec.name}{suffix}",
             )
-        array = named.arrays[name]
+        array = rows_first(named.arrays[name], spec, rows, named.written[name], notes)
         if is_paired(array, spec):
             array = fit_pairs(array, spec, named.written[name], prepare, notes)
         else:
@@ -259,10 +295,11 @@ def _inputs(
 
 
 def _raw_labels(
-    named: Named, outputs: Sequence[str], array: str | None, inputs: Sequence[str]
+    named: Named, outputs: Sequence[str], array: str | None, inputs: Sequence[InputSpec]
 ) -> tuple[Array | None, str | None]:
-    name = label_name(named, [output for output in outputs if output not in inputs], array)
-    return (None, None) if name is None or name in inputs else (named.arrays[name], name)
+    fed = {_array_of(named, spec, inputs) for spec in inputs}
+    name = label_name(named, [output for output in outputs if output not in fed], array)
+    return (None, None) if name is None or name in fed else (named.arrays[name], name)
 
 
 def _labels(raw: dict[str, Array | None]) -> dict[str, Array | None]:

@@ -10,16 +10,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input; axis 0 is the batch, and None stands for a size that is free."""
+    """One input; None stands for a size that is free.
+
+    Rows lie on `rows_axis`; where that is None, the input has no such axis: one value serves all rows, or each row is
+    a whole one.
+    """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
+    rows_axis: int | None = 0
+    said: bool = False  # whether the request says where its rows lie
 
     @property
     def row_shape(self) -> tuple[int | None, ...]:
         """The shape of one row."""
-        return self.shape[1:]
+        if self.rows_axis is None:
+            return self.shape
+        return (*self.shape[: self.rows_axis], *self.shape[self.rows_axis + 1 :])
 
     @property
     def row_elements(self) -> int | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
@@ -52,20 +52,30 @@ class Claim:
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs by name and labels, row by row; arrays may lie on disk."""
+    """Inputs by name and labels, row by row; arrays may lie on disk.
+
+    `row_axes` says where the model takes the rows of an input, for those that lie elsewhere than the model declares.
+    """
 
     inputs: dict[str, Array]
     labels: Array | None
+    row_axes: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return len(next(iter(self.inputs.values())))
 
+    @property
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one row of each input."""
+        return {name: array.shape[1:] for name, array in self.inputs.items()}
+
     def take(self, indices: NDArray[np.int64]) -> Split:
         """Return these rows."""
         inputs = {name: array[indices] for name, array in self.inputs.items()}
-        return Split(inputs, None if self.labels is None else self.labels[indices])
+        labels = None if self.labels is None else self.labels[indices]
+        return replace(self, inputs=inputs, labels=labels)
 
 
 @dataclass(frozen=True)

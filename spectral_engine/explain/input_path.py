@@ -73,6 +73,8 @@ class InputPath:
             for name, value in eigenvalues.items()
         }
         loss = self._loss(inputs, gates)
+        if not loss.requires_grad:  # no gradient passes an operator that torch does not compute
+            return {name: torch.zeros_like(gate) for name, gate in gates.items()}
         found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
         return {
             name: torch.zeros_like(gate) if gradient is None else rows * gradient.nan_to_num()
@@ -101,7 +103,7 @@ class InputPath:
     def _watched(self, inputs: Inputs) -> Inputs:
         watch = self.objective.watch
         found = self.module.compute(inputs, watch=watch)
-        return self.objective.by_row({name: found[name] for name in watch})
+        return self.objective.joined({name: found[name] for name in watch})
 
 
 def input_means(feed: Feed) -> Inputs:

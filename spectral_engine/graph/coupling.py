@@ -34,8 +34,8 @@ from spectral_engine.graph.coupling_recorder import (
 from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
-from spectral_engine.graph.operators import find_spec
-from spectral_engine.graph.trace import TRACED_BATCH, trace
+from spectral_engine.graph.operators import find_spec, spec_of
+from spectral_engine.graph.trace import Trace, trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -193,9 +193,17 @@ class Coupling:
         return replace(transfer, macs_per_link=macs)
 
 
-def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Coupling:
-    """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares."""
-    traced = trace(module, shapes)
+def couple(
+    module: OnnxModule,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    traced: Trace | None = None,
+) -> Coupling:
+    """Find the node groups of a model; `shapes` of its inputs, where data tells more than the model declares.
+
+    `traced` is what a trace of this module has told already.
+    """
+    traced = traced or trace(module, shapes)
     # Nodes as the file has them, not as the module runs them: with a frozen batch these differ, and the file is cut.
     nodes = graph_nodes(module.model)
     varying = carrying_inputs(nodes, module.input_names)
@@ -207,21 +215,23 @@ def couple(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]] | None = No
     bits = {
         name: int(value.dtype.bitwidth)
         for name, value in module.model.graph.initializers.items()
-        if value.dtype is not None and value.dtype.is_floating_point()
+        if name in traced.shapes and value.dtype is not None and value.dtype.is_floating_point()
     }
     floats = {name: traced.shapes[name] for name in bits}
     book = CouplingRecorder(
         traced.shapes,
         frozenset(module.model.graph.initializers),
         frozenset(floats),
-        batch=TRACED_BATCH,
+        batch=traced_batch(module),
         readers=_readers(nodes),
         numbers=numbers,
         varying=varying,
     )
-    book_nodes(book, nodes, module.output_names)
+    computed = [node for node in nodes if node.name not in module.beside]
+    book_nodes(book, computed, module.output_names)
+    _keep_beside(book, [node for node in nodes if node.name in module.beside])
     # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
-    frozen = _freeze(nodes, module.plan.known)
+    frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
     return replace(close_book(book, floats), frozen=frozen, bits=bits)
 
 
@@ -234,6 +244,19 @@ def book_nodes(book: CouplingRecorder, nodes: Iterable[Node], outputs: Iterable[
     # The caller counts on the shape of what the model answers.
     for name in outputs:
         book.pin_value(name, "graph output")
+
+
+def _keep_beside(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
+    """Pin what is read by nodes that are not computed: they take it as it is."""
+    for node in nodes:
+        reason = f"is read by {node.op_type}, which stays as it is"
+        for name in node.inputs:
+            if name is None or name not in book.shapes:
+                continue  # it is made by such a node itself
+            if name in book.initializers:
+                book.freeze(name, reason)
+            else:
+                book.pin_value(name, reason)
 
 
 def _with_known(node: Node, known: Mapping[str, NDArray[Any]]) -> Node:
@@ -254,7 +277,7 @@ def _freeze(nodes: Iterable[Node], written: Collection[str]) -> tuple[Frozen, ..
     return tuple(
         Frozen(node.outputs[0], position, numbers)
         for node in nodes
-        if not find_spec(node).reads_shape_alone
+        if (spec := spec_of(node.op_type, node.domain)) is None or not spec.reads_shape_alone
         for position, numbers in node.constants.items()
         if node.inputs[position] not in written
     )

@@ -19,6 +19,7 @@ from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.operator_spec import NormForm
 from spectral_engine.graph.operators import spec_of
 from spectral_engine.graph.surgery import copy_model
+from spectral_engine.onnx_io.hidden_answers import kept_hidden
 from spectral_engine.onnx_io.initializers import add_initializer, derived
 from spectral_engine.onnx_io.nodes import DEFAULT_DOMAINS
 
@@ -195,6 +196,8 @@ class _MaskedNorm:
         # An output of the model keeps its name and declared type, whatever node now makes it.
         old = self.node.outputs[position]
         ir.convenience.replace_all_uses_with(old, value)
+        if old.name in kept_hidden(self.model):  # it is asked for by its name
+            value.name = old.name
         for index, output in enumerate(self.model.graph.outputs):
             if output is old:
                 self.model.graph.outputs[index] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,48 +13,62 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
+from spectral_engine.graph.beside import Part, computed_part
+from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
 from spectral_engine.graph.operators.types import TORCH_TYPES, as_tensor
 from spectral_engine.graph.placement import HOST, device_of
 from spectral_engine.graph.plan import make_plan
+from spectral_engine.graph.rows import module_axes, run_rows
 from spectral_engine.onnx_io.initializers import PlaceholderTensor
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
+from spectral_engine.onnx_io.row_axes import RowAxes
 
 HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 class OnnxModule(nn.Module):
-    """The graph, trainable. Call it with inputs by name; it returns outputs by name.
+    """The graph, trainable. Call it with inputs by name; it returns its answers by name.
+
+    Answers are the float outputs and, where these tell nothing of the rows, the float tensors that feed the others;
+    nodes that lead to none of them are `beside`, and not computed.
 
     float16 and bfloat16 parameters compute in float32, float64 ones in float64; each is written back in its own type.
-    A batch size frozen to one runs batched all the same.
+    A batch size frozen to one runs batched all the same, where the graph's reshapes allow it.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        rows: RowAxes | None = None,
+        trainable: Collection[str] | None = None,
+    ) -> None:
         super().__init__()
-        _check_types(model)
         self.model = model
+        self.rows = rows or module_axes(model)
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
-        self.output_names = tuple(value.name or "" for value in model.graph.outputs)
+        part = computed_part(model, graph_nodes(model))
+        self.output_names, self.beside = part.answers, part.beside
+        _check_types(model, part)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode(make_plan)
-        nodes = unfreeze_batch(graph_nodes(model), _frozen_batch(model), self.input_names)
+        nodes = unfreeze_batch(list(part.nodes), _frozen_batch(model), self.input_names)
         self.nodes = nodes
         sources = [*self.input_names, *self._parameters_by_name]
         self.plan = make_plan(nodes, sources, self._constants(), self.mode)
-        self.trainable = self._find_trainable(nodes)
+        self.trainable = self._find_trainable(nodes, trainable)
         self._scalars = {
             name: float(p.detach())
             for name, p in self._parameters_by_name.items()
-            if p.numel() == 1
+            if p.numel() == 1 and name not in self.trainable
         }
         self.train(False)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """Return the graph's outputs by name."""
-        return self.compute(inputs)
+        """Return the graph's outputs by name, of inputs in the shapes that it declares."""
+        return self.run(inputs)
 
     def compute(
         self,
@@ -61,16 +76,29 @@ class OnnxModule(nn.Module):
         weights: Mapping[str, Any] | None = None,
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
-        """Run the graph; `watch` adds intermediate values to the result.
+        """Run the graph on rows [n, …]; `watch` adds intermediate values to the result.
 
         `weights` replaces initializers by name: by tensors or, where dense layers alone read them, Factored ones.
+        Outputs and what they are squashed from come with their rows first, all else as the graph has it; where rows do
+        not run together, it comes one run after the other along its first axis.
         """
+        return run_rows(
+            lambda values: self.run(values, weights, watch), inputs, self.rows, self.answers
+        )
+
+    def run(
+        self,
+        inputs: Mapping[str, Tensor],
+        weights: Mapping[str, Any] | None = None,
+        watch: Collection[str] = (),
+    ) -> dict[str, Tensor]:
+        """Run the graph once, on inputs in the shapes that it declares."""
         values: dict[str, Any] = {**self.plan.known, **self._parameters_by_name}
         for name in self.input_names:
             if name not in inputs:
                 raise DatasetMismatch(f"input {name!r} is missing", pointer=f"/{name}")
             values[name] = _widened(inputs[name])
-        self.mode.batch = _first_size(values, self.input_names)
+        self.mode.batch = self._batch(values)
         if weights:
             values.update(weights)
         scalars = (
@@ -78,6 +106,21 @@ class OnnxModule(nn.Module):
         )
         device = next((device_of(value) for value in inputs.values()), HOST)
         return self.plan.run(values, (*self.output_names, *watch), scalars, device)
+
+    @cached_property
+    def answers(self) -> Mapping[str, int | None]:
+        """The axis of the rows of outputs, and of the values that a final softmax or sigmoid squashes into them."""
+        axes = {name: self.rows.outputs.get(name, 0) for name in self.output_names}
+        heads = {find_head(self.nodes, name).value: axis for name, axis in axes.items()}
+        return {**heads, **axes}
+
+    def _batch(self, values: Mapping[str, Any]) -> int:
+        """Return how many rows these inputs hold, 0 where they have no axis of rows."""
+        for name in self.input_names:
+            axis = self.rows.of_input(name)
+            if axis is not None and isinstance(values[name], Tensor) and values[name].dim() > axis:
+                return int(values[name].shape[axis])
+        return 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,7 +167,9 @@ class OnnxModule(nn.Module):
         held = {}
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
-            if tensor is not None and tensor.dtype.is_floating_point():
+            if tensor is None or int(tensor.dtype) not in TORCH_TYPES:
+                continue  # what is computed does not read it
+            if tensor.dtype.is_floating_point():
                 held[name] = nn.Parameter(as_parameter(tensor))
                 attach(self, name, held[name])
         return held
@@ -134,9 +179,19 @@ class OnnxModule(nn.Module):
             name: as_tensor(value.const_value.numpy())
             for name, value in self.model.graph.initializers.items()
             if value.const_value is not None and name not in self._parameters_by_name
+            if int(value.const_value.dtype) in TORCH_TYPES
         }
 
-    def _find_trainable(self, nodes: list[Node]) -> tuple[str, ...]:
+    def over(self, model: ir.Model) -> OnnxModule:
+        """Return the module of a graph that was cut out of this one: with the same rows, and training the same.
+
+        What it trains is not found anew: a weight that has one entry left would be taken for a constant.
+        """
+        return OnnxModule(model, self.rows, self.trainable)
+
+    def _find_trainable(self, nodes: list[Node], given: Collection[str] | None) -> tuple[str, ...]:
+        if given is not None:
+            return tuple(name for name in self._parameters_by_name if name in given)
         read = {name for node in nodes for name in self._weights_of(node)}
         return tuple(name for name in self._parameters_by_name if name in read)
 
@@ -151,20 +206,31 @@ class OnnxModule(nn.Module):
                 yield name
 
 
-def _check_types(model: ir.Model) -> None:
-    """Refuse, by name, values of types that torch cannot compute with."""
-    for value in (*model.graph.inputs, *model.graph.initializers.values()):
-        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+def _check_types(model: ir.Model, part: Part) -> None:
+    """Refuse, by name, values of types that torch cannot compute with, where they are to be computed with."""
+    read = {name for node in part.nodes for name in node.inputs}
+    constants = [value for name, value in model.graph.initializers.items() if name in read]
+    for value in model.graph.inputs:
+        if kind := _no_tensor(value):
             raise ModelInvalid(
-                f"{value.name!r} is a sequence or an optional, which is not supported"
+                f"input {value.name!r} is {kind}, which is not supported: export the model with a tensor in its place"
             )
+    for value in model.graph.outputs:
+        if value.name in part.answers and (kind := _no_tensor(value)):
+            raise ModelInvalid(
+                f"output {value.name!r} is {kind}, and no floats that could be trained feed it: export the model with "
+                "its scores as an output"
+            )
+    for value in (*model.graph.inputs, *constants):
         if value.dtype is not None and int(value.dtype) not in TORCH_TYPES:
             raise ModelInvalid(f"{value.name!r} holds {value.dtype.name}, which is not supported")
-    for value in model.graph.outputs:
-        if isinstance(value.type, ir.SequenceType | ir.OptionalType):
-            raise ModelInvalid(
-                f"output {value.name!r} is a sequence or an optional, which is not supported"
-            )
+
+
+def _no_tensor(value: ir.Value) -> str | None:
+    """Say what a value is that is no tensor."""
+    if isinstance(value.type, ir.SequenceType):
+        return "a sequence"
+    return "an optional" if isinstance(value.type, ir.OptionalType) else None
 
 
 def attach(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -216,11 +282,6 @@ def _frozen_batch(model: ir.Model) -> int | None:
 
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in {torch.float16, torch.bfloat16} else tensor
-
-
-def _first_size(values: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    first = values[names[0]] if names else None
-    return len(first) if isinstance(first, Tensor) and first.dim() else 0
 
 
 def as_parameter(tensor: ir.TensorProtocol) -> Tensor:

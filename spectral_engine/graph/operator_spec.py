@@ -117,6 +117,7 @@ class OperatorSpec:
 
 
 _specs: dict[tuple[str, str], OperatorSpec] = {}
+_of_others: list[OperatorSpec] = []
 
 
 def register(specs: Mapping[str, OperatorSpec], *, domain: str = "") -> None:
@@ -127,12 +128,19 @@ def register(specs: Mapping[str, OperatorSpec], *, domain: str = "") -> None:
         _specs[domain, op_type] = spec
 
 
+def register_for_others(spec: OperatorSpec) -> None:
+    """Say what goes for every operator of which nothing else is said."""
+    _of_others.append(spec)
+
+
 def find_spec(node: Node) -> OperatorSpec:
-    """Return what is said of a node's operator; raises UnsupportedOperator by name."""
-    spec = _specs.get((node.domain, node.op_type))
-    if spec is None:
-        raise node.unsupported("this operator is not supported")
-    return spec
+    """Return what is said of a node's operator, or of all that have no entry of their own."""
+    return _specs.get((node.domain, node.op_type)) or _of_others[-1]
+
+
+def is_outside(node: Node) -> bool:
+    """Say whether nothing is said of a node's operator: no gradient passes it, and what it touches stays."""
+    return (node.domain, node.op_type) not in _specs
 
 
 def spec_of(op_type: str, domain: str = "") -> OperatorSpec | None:

@@ -13,6 +13,8 @@ from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.onnx_io.initializers import PlaceholderTensor, add_initializer
 
+NARROW = "/narrow"  # ends the names of constants that surgery writes
+
 
 def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     """Return a narrower copy of a model: these node groups are gone from weights, constants and attributes.
@@ -82,15 +84,15 @@ def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[
 
 def _restate(model: ir.Model, coupling: Coupling, removed: Mark) -> None:
     """Write the widths that stay into the places that state them, and hold what must not follow them."""
+    by_output = {node.outputs[0].name or "": node for node in model.graph}
     # Settled numbers come first, at their values in the wide model; facts are written over them, entry by entry: a
     # vector may state widths that shrink beside numbers that must not.
-    by_output = {node.outputs[0].name or "": node for node in model.graph}
     constants = {(item.node, item.input): item.numbers.copy() for item in coupling.frozen}
     for fact in coupling.facts:
+        # Every width is written at every cut: the numbers below it are those of the wide model, and a vector of which
+        # one entry changes now may hold another that an earlier cut changed.
         # A width counts indices, not groups: a group that stands at several places of the axis counts as often.
         number = fact.sign * int((~removed[fact.ids]).sum())
-        if number == fact.sign * len(fact.ids):
-            continue
         if fact.attribute is not None:
             _set_attribute(by_output[fact.node], fact.attribute, fact.entry, number)
         elif fact.input is not None and fact.old is not None:
@@ -112,10 +114,12 @@ def _set_attribute(node: ir.Node, name: str, entry: int | None, number: int) -> 
 def _replace_constant(
     model: ir.Model, node: ir.Node, position: int, numbers: NDArray[np.int64]
 ) -> None:
-    """Give a node a constant of its own: another node may read the old one."""
+    """Give a node a constant of its own where it does not read these numbers yet: others may read the old one."""
     old = node.inputs[position]
     assert old is not None
-    name = f"{old.name}/{node.outputs[0].name}/narrow"
+    if old.const_value is not None and np.array_equal(old.const_value.numpy(), numbers):
+        return
+    name = f"{old.name}/{node.outputs[0].name}".removesuffix(NARROW) + NARROW
     node.replace_input_with(position, add_initializer(model, name, numbers))
     # What nobody reads any more would stand in the file for nothing.
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
+from spectral_engine.graph.rows import dims_of
+from spectral_engine.graph.shape_flow import may_be_open
+from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
-# Lengths to try for symbolic dimensions: sequences first, then images that are halved again and again.
-FREE_SIZES = (7, 8, 1, 32, 224, 299)
 
 
 def trace_shapes(
@@ -46,14 +48,53 @@ class Trace:
     settled: frozenset[str]
 
 
-def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:
-    """Run a few times, with other batches and other lengths of symbolic dimensions, and compare."""
-    first, inputs = run_once(module, TRACED_BATCH, known)
+def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None) -> Trace:
+    """Run a few times, with other batches and other lengths of free axes, and compare.
+
+    Of a free axis that runs at one length alone, whatever may depend on it is not settled.
+    """
+    batch = traced_batch(module)
+    first, lengths = _first_run(module, batch, known)
     numbers = {name: value for name, value in first.items() if _is_small(value)}
+    computed = [name for name in numbers if name not in module.plan.known]
     settled = set(numbers)
-    for other in _other_runs(module, inputs, known):
-        settled = {name for name in settled if torch.equal(numbers[name], other[name])}
-    return Trace(_shapes(first), numbers, frozenset(settled))
+    if not computed:
+        return Trace(_shapes(first), numbers, frozenset(settled))
+    free, varied, shapes = _free_axes(module), True, _shapes(first)
+    del first  # all values of the pass: of the others only the numbers are kept
+
+    def runs(rows: int, other: Lengths) -> bool:
+        """Run with this batch and these lengths, and keep what stays the same; say whether it ran."""
+        try:
+            found = _run(module, _examples(module, free, other, rows), computed)
+        except MISFITS:
+            return False
+        settled.difference_update(n for n in computed if not _is_same(numbers[n], found[n]))
+        return True
+
+    if _has_free_rows(module):
+        varied = sum(runs(batch + more, lengths) for more in (1, 2)) > 0
+    enough = [*free.others(lengths, lambda other: runs(batch, other))]
+    if not (varied and all(enough)):
+        settled -= may_be_open(module.model, graph_nodes(module.model)) & set(computed)
+    return Trace(shapes, numbers, frozenset(settled))
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)
+
+
+def _has_free_rows(module: OnnxModule) -> bool:
+    """Say whether files take other numbers of rows: frozen ones are not free, though the module takes any."""
+    if module.rows.at_once is None:
+        return True
+    return any(
+        not isinstance(value.shape[axis], int)
+        for value in module.model.graph.inputs
+        if value.shape is not None
+        and (axis := module.rows.of_input(value.name or "")) is not None
+        and axis < len(value.shape)
+    )
 
 
 def _is_small(value: object) -> bool:
@@ -65,81 +106,91 @@ def _is_small(value: object) -> bool:
     )
 
 
-def _other_runs(
-    module: OnnxModule, inputs: Mapping[str, Tensor], known: Mapping[str, tuple[int, ...]] | None
-) -> Iterator[dict[str, Tensor]]:
-    yield run_once(module, TRACED_BATCH + 1, known)[0]
-    if not any(_is_free(value) for value in module.model.graph.inputs):
-        return
-    for size in FREE_SIZES:
-        other = {
-            value.name or "": example_input(value, TRACED_BATCH, None, size)
-            for value in module.model.graph.inputs
-        }
-        if any(other[name].shape != value.shape for name, value in inputs.items()):
-            try:
-                yield _run(module, other)
-            except MISFITS:
-                continue
-            return
+def traced_batch(module: OnnxModule) -> int:
+    """Return how many rows a traced run holds."""
+    return module.rows.at_once or TRACED_BATCH
 
 
-def traced_inputs(module: OnnxModule, batch: int) -> dict[str, Tensor]:
-    """Return inputs that the model runs on."""
-    _, inputs = run_once(module, batch, None)
-    return inputs
+def traced_inputs(
+    module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, Tensor]:
+    """Return inputs in the shapes that the model runs on, of so many rows or of as many as it is frozen to.
+
+    Raises ModelInvalid as `run_once` does.
+    """
+    return run_once(module, batch, known, ())[1]
 
 
 def run_once(
-    module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None
+    module: OnnxModule,
+    batch: int,
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Run on ones; return every value, and the inputs.
+    """Run on ones; return every value, or those to `watch` and the answers, and the inputs.
 
-    `known` gives shapes of inputs without their batch. Symbolic dimensions that it does not tell are tried at a few
-    sizes. Raises ModelInvalid where the model runs at none of them.
+    `known` gives shapes of rows by input. Free axes that it does not tell are tried at a few lengths. Raises
+    ModelInvalid where the model runs at none of them.
     """
-    free = not known and any(_is_free(value) for value in module.model.graph.inputs)
-    failure: Exception | None = None
-    for size in FREE_SIZES if free else FREE_SIZES[:1]:
-        inputs = {
-            value.name or "": example_input(value, batch, (known or {}).get(value.name or ""), size)
-            for value in module.model.graph.inputs
-        }
+    batch = module.rows.at_once or batch
+    values, lengths = _first_run(module, batch, known, watch)
+    return values, _examples(module, _free_axes(module), lengths, batch)
+
+
+def _first_run(
+    module: OnnxModule,
+    batch: int,
+    known: Mapping[str, tuple[int, ...]] | None,
+    watch: Collection[str] | None = None,
+) -> tuple[dict[str, Tensor], Lengths]:
+    """Run at the first lengths that fit; return the values to watch, all where none are named, and the lengths."""
+    free, failure = _free_axes(module), None
+    wanted = [*module.plan.slots] if watch is None else watch
+    for lengths in free.first(known or {}):
         try:
-            return _run(module, inputs), inputs
+            values = _run(module, _examples(module, free, lengths, batch), wanted)
         except MISFITS as error:
             failure = failure or error
-    raise ModelInvalid(f"the model does not run on a batch of {batch}: {failure}") from failure
+        else:
+            return values, lengths
+    hint = (
+        "" if known or not free.places else "; data beside it would say how long its free axes are"
+    )
+    raise ModelInvalid(f"the model does not run on {batch} rows: {failure}{hint}") from failure
 
 
-def _run(module: OnnxModule, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _free_axes(module: OnnxModule) -> FreeAxes:
+    return FreeAxes({v.name or "": dims_of(v) for v in module.model.graph.inputs}, module.rows)
+
+
+def _examples(
+    module: OnnxModule, free: FreeAxes, lengths: Lengths, batch: int
+) -> dict[str, Tensor]:
+    """Return ones in the shapes and types that the inputs declare."""
+    return {
+        value.name or "": _ones(value, free.sizes(value.name or "", lengths, batch))
+        for value in module.model.graph.inputs
+    }
+
+
+def _run(
+    module: OnnxModule, inputs: Mapping[str, Tensor], watch: Collection[str]
+) -> dict[str, Tensor]:
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            return module.compute(inputs, watch=[*module.plan.slots])
+            return module.run(inputs, watch=watch)
     finally:
         module.train(was_training)
 
 
-def _is_free(value: ir.Value) -> bool:
-    return value.shape is not None and any(not isinstance(dim, int) for dim in value.shape[1:])
-
-
-def example_input(
-    value: ir.Value, batch: int, known: tuple[int, ...] | None = None, free: int = 1
-) -> Tensor:
-    """Return ones in the shape and type that an input declares; `free` is the length of symbolic dimensions."""
+def _ones(value: ir.Value, sizes: Sequence[int]) -> Tensor:
     if value.shape is None or value.dtype is None:
         raise ModelInvalid(f"input {value.name!r} declares no shape or type")
-    sizes = [dim if isinstance(dim, int) else free for dim in value.shape]
-    if known is not None and len(known) + 1 == len(sizes):
-        sizes[1:] = known
-    if sizes:
-        sizes[0] = batch
     if value.dtype.is_floating_point():
-        return torch.ones(sizes, dtype=TORCH_TYPES.get(int(value.dtype), torch.float32))
-    return torch.zeros(sizes, dtype=_integer(value.dtype))
+        return torch.ones([*sizes], dtype=TORCH_TYPES.get(int(value.dtype), torch.float32))
+    return torch.zeros([*sizes], dtype=_integer(value.dtype))
 
 
 def _integer(dtype: ir.DataType) -> torch.dtype:

@@ -186,10 +186,10 @@ def _name(position: int) -> str:
 
 
 def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:
-    feeds = first_rows(finished.job.splits.validation, max(LATENCY_BATCHES)).inputs
+    rows = first_rows(finished.job.splits.validation, max(LATENCY_BATCHES))
     models: dict[str, Source] = {"baseline": finished.job.original.source}
     models |= {_name(position): finished.built[position].path for position in positions}
-    return measure_latency(models, feeds, batch_sizes=LATENCY_BATCHES)
+    return measure_latency(models, rows, batch_sizes=LATENCY_BATCHES)
 
 
 def _measurement(

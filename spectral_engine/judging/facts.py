@@ -10,6 +10,7 @@ import numpy as np
 
 import spectral_engine
 from spectral_engine.explain.input_relevance import input_relevance
+from spectral_engine.graph.operators import is_outside
 from spectral_engine.judging.candidates import Finished, Judged, judge_candidates
 from spectral_engine.judging.seen_rows.story import warnings
 from spectral_engine.methods.candidate import Built
@@ -103,7 +104,7 @@ def _relevance(plan: RunPlan, chosen: Built) -> list[NodeRelevance]:
 
 
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
-    module = finished.built[chosen].opened.module().to(finished.job.device)
+    module = finished.built[chosen].opened.module(finished.job.rows).to(finished.job.device)
     job = finished.job
     found = input_relevance(module, job.objective, finished.plan.feed, job.recipe.seed)
     return [
@@ -118,7 +119,7 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
-    found = [*finished.run.state.warnings, *warnings(judged.seen_rows)]
+    found = [*finished.run.state.warnings, *warnings(judged.seen_rows), *_untaught(finished)]
     test = judged.entries[judged.chosen].floor_test
     if test is not None and test.asymptotic:
         found.append(
@@ -126,6 +127,16 @@ def _warnings(finished: Finished, judged: Judged) -> list[str]:
             f"on {test.rows:,} held-out rows it holds about, not exactly"
         )
     return found
+
+
+def _untaught(finished: Finished) -> list[str]:
+    """Name operators that stopped gradients: what feeds nothing but them was cut and not trained."""
+    nodes = [node for node in finished.job.module().nodes if is_outside(node)]
+    return [
+        f"node {node.name!r} ({node.domain}{'::' if node.domain else ''}{node.op_type}) was computed by onnxruntime, "
+        "without a gradient: layers whose answers go through it alone were not trained, and nodes are ranked by weights"
+        for node in nodes
+    ]
 
 
 def _provenance(finished: Finished, chosen: Built) -> Provenance:

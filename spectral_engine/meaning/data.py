@@ -8,8 +8,8 @@ import numpy as np
 
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
+from spectral_engine.graph.head import find_head, normalised_by
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import find_head, normalised_by
 from spectral_engine.meaning.hypotheses import skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.names import names_in_model
@@ -102,11 +102,10 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
             name,
             found,
             find_head(nodes, name).squashed_by,
-            name in runner.steps_first,
             normalised_by(nodes, name),
         )
         for name, found in answers.items()
-        if np.issubdtype(found.dtype, np.floating)
+        if name in module.output_names and np.issubdtype(found.dtype, np.floating)
     )
     if not outputs:
         raise ModelInvalid(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -206,7 +206,7 @@ def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
             continue
         for reason, option, change in _changes(array):
             inputs = {**rows.inputs, name: change(rows.inputs[name]).astype(array.dtype)}
-            answers = probe.ask(Split(inputs, None))
+            answers = probe.ask(replace(rows, inputs=inputs))
             if all(output in answers for output in meaning.outputs):
                 found = skill_under(meaning, meaning.raw(answers), labels)
                 remedy = (

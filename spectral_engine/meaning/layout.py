@@ -27,7 +27,6 @@ class Layout:
     class_axis: int | None = None  # counted with the rows' axis
     form: Form = "values"
     threshold: float = 0.0  # of a score that means yes
-    flattened: bool = False  # rows and columns come in one axis
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -41,13 +40,8 @@ class Layout:
         """How many classes the answers tell apart."""
         return 2 if self.class_axis is None else self.row_shape[self.class_axis - 1]
 
-    def rows_of(self, answers: Array) -> Array:
-        """Give each row its own answers [n, …] where the model writes all of them in one axis."""
-        return answers.reshape(-1, *self.row_shape) if self.flattened else answers
-
     def canonical(self, answers: Array) -> Array:
         """Return answers [n, …] in canonical form."""
-        answers = self.rows_of(answers)
         if self.class_axis is not None:
             turned = np.moveaxis(answers, self.class_axis, -1)
             return turned.reshape(len(answers), *self.places, answers.shape[self.class_axis])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.split import Split, Splits
+from spectral_engine.data.split import Splits
 from spectral_engine.meaning.coding import Coding
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.measure.boxes import Join
@@ -106,10 +106,10 @@ class Meaning:
     def relabelled(self, splits: Splits) -> Splits:
         """Return the three parts with labels in canonical form."""
         if not self.labelled:
-            return splits.with_parts(*(Split(part.inputs, None) for part in splits.parts))
-        train, *judged = (Split(part.inputs, self._read(part.labels)) for part in splits.parts)
+            return splits.with_parts(*(replace(part, labels=None) for part in splits.parts))
+        train, *judged = (replace(part, labels=self._read(part.labels)) for part in splits.parts)
         if not self.learns_from_labels:
-            train = Split(train.inputs, None)
+            train = replace(train, labels=None)
         return splits.with_parts(train, *judged)
 
     def _read(self, raw: Array | None) -> Array:

@@ -24,6 +24,7 @@ KEYS = {
     "label2id",
 }
 LABEL_ATTRIBUTES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+LOOK_UPS = ("ArrayFeatureExtractor", "Gather")
 LONGEST = 200_000  # characters of one entry that are looked at
 
 
@@ -37,7 +38,17 @@ def names_in_model(model: ir.Model) -> list[list[str]]:
             attribute = node.attributes.get(name)
             if attribute is not None:
                 found.append([_text(value) for value in attribute.value])
+        found += _looked_up(node)
     return found
+
+
+def _looked_up(node: ir.Node) -> Iterator[list[str]]:
+    """Yield the list in which a node looks up the name of a class by its place: texts, or the numbers of classes."""
+    table = node.inputs[0].const_value if node.op_type in LOOK_UPS and node.inputs[0] else None
+    if table is None or len(table.shape) != 1 or table.dtype.is_floating_point():
+        return
+    if table.dtype == ir.DataType.STRING or node.op_type == "ArrayFeatureExtractor":
+        yield [_text(value) for value in table.numpy().tolist()]
 
 
 def _in_metadata(key: str, text: str) -> Iterator[list[str]]:

@@ -20,13 +20,12 @@ ROWS = 2000
 class Output:
     """One output of the original: its name, its answers [n, …] on the probe's rows, and what ends the graph there.
 
-    `steps_first` outputs are [steps, n, classes] in the model itself; `normalised_by` names what gives rows one length.
+    `normalised_by` names what gives rows one length.
     """
 
     name: str
     answers: Array
     squashed_by: str | None
-    steps_first: bool = False
     normalised_by: str | None = None
 
 

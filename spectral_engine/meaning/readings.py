@@ -88,16 +88,16 @@ class Reading:
         ) + where
 
 
-def possible_readings(output: Output, rows: int, facts: LabelFacts) -> Iterator[Reading]:
+def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
     """Yield every reading that fits the shapes; what is likelier comes first."""
-    shape, flattened = _row_shape(output.answers, rows)
-    answers = output.answers.reshape(rows, *shape)
+    shape = tuple(output.answers.shape[1:])
+    answers = output.answers
     same = squeezed(shape) == squeezed(facts.row_shape) or _is_flat_pair(shape, facts.row_shape)
     several = prod(shape) > 1
 
     def layout(axis: int | None, kind: Any, threshold: float = 0.0) -> Layout:
         form = "values" if kind == "numbers" else form_of(answers, axis, output.squashed_by)
-        return Layout(kind, shape, axis, form, threshold, flattened)
+        return Layout(kind, shape, axis, form, threshold)
 
     for ours, theirs in _shared_axes(shape, facts):
         hot = OneHot(theirs)
@@ -152,14 +152,6 @@ def _thresholds(form: str, facts: LabelFacts) -> tuple[float, ...]:
         return (0.5,)
     middle = float(np.mean([float(v) for v in facts.values])) if facts.numeric else 0.0
     return tuple(dict.fromkeys((0.0, 0.5, middle)))
-
-
-def _row_shape(answers: Array, rows: int) -> tuple[tuple[int, ...], bool]:
-    """Return the shape of one row's answers, and whether rows and columns come in one axis."""
-    columns = len(answers) // rows
-    if columns > 1 and len(answers) == rows * columns and prod(answers.shape[1:]) == 1:
-        return (columns,), True
-    return tuple(answers.shape[1:]), False
 
 
 def _shared_axes(shape: tuple[int, ...], facts: LabelFacts) -> list[tuple[int, int]]:

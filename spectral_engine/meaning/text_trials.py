@@ -91,7 +91,7 @@ def _try(output: Output, alphabet: Alphabet, probe: Probe, told: Told, *, texts:
     meaning = Meaning(
         "ctc",
         output.name,
-        TextAnswers("texts", output.answers.shape[1:], 2, form, steps_first=output.steps_first),
+        TextAnswers("texts", output.answers.shape[1:], 2, form),
         Characters(characters) if texts else Numbered(count, blank),
         characters if texts else told.names_of(count),
         how,

@@ -17,12 +17,7 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class TextAnswers(Layout):
-    """Answers of a reader [n, steps, k], the classes last: one character or the blank for each step.
-
-    `steps_first` tells that the model itself gives [steps, n, k].
-    """
-
-    steps_first: bool = False
+    """Answers of a reader [n, steps, k], the classes last: one character or the blank for each step."""
 
     @property
     def places(self) -> tuple[int, ...]:

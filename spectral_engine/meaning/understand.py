@@ -136,7 +136,7 @@ def _trials(
 ) -> list[Trial]:
     assert probe.rows.labels is not None
     found = []
-    for reading in possible_readings(output, probe.rows.rows, facts):
+    for reading in possible_readings(output, facts):
         if (
             task is not None
             and reading.task != task

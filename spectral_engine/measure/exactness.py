@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,45 +10,87 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
-from spectral_engine.errors import NumericMismatch
+from spectral_engine.errors import ModelInvalid, NumericMismatch
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import kept_entries
 from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.sweep import Feeds, sweep
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Exactness
 
 TOLERANCE = 1e-5
+Answers = Mapping[str, NDArray[Any]]
 
 
 def compare(
     masked: Source,
     cut: Source,
-    samples: Mapping[str, NDArray[Any]],
+    rows: Split,
     tolerance: float = TOLERANCE,
 ) -> Exactness:
-    """Return the largest difference over all outputs; raises NumericMismatch where it is above the tolerance.
+    """Return the largest difference over all float outputs; raises NumericMismatch where it is above the tolerance.
+
+    Both are run on the rows, and at each shape of inputs around theirs at which the masked model runs.
 
     The tolerance is relative to the largest output, and absolute where that is below 1.
     """
-    rows = Split(dict(samples), None)
-    wide, narrow = (_answers(model, rows) for model in (masked, cut))
+    wide, elsewhere = _masked_answers(masked, rows)
+    narrow = _cut_answers(cut, rows, [feeds for feeds, _ in elsewhere])
+    pairs = [(wide, narrow[0])] + [
+        (answers, found) for (_, answers), found in zip(elsewhere, narrow[1:], strict=True)
+    ]
+    differences = [_difference(left, right) for left, right in pairs]
+    for place, (difference, largest) in enumerate(differences):
+        if not difference <= tolerance * max(1.0, largest):
+            at = "" if place == 0 else f", for inputs of {_shapes(elsewhere[place - 1][0])}"
+            raise NumericMismatch(
+                f"masked and cut model differ by {difference:.3g}, with outputs up to {largest:.3g}{at}"
+            )
+    return Exactness(
+        max_abs_difference=max(difference for difference, _ in differences),
+        max_abs_output=max(largest for _, largest in differences),
+        tolerance=tolerance,
+        samples=rows.rows,
+        shapes=len(pairs),
+    )
+
+
+def _difference(wide: Answers, narrow: Answers) -> tuple[float, float]:
+    """Return the largest difference of float outputs, and the largest number in them."""
     difference = largest = 0.0
     for name, left in wide.items():
         right = narrow[name]
-        if left.dtype.kind != "f":
-            continue
+        if left.shape != right.shape:
+            raise NumericMismatch(
+                f"output {name!r} has {left.size:,} entries in the masked model, and {right.size:,} in the cut one"
+            )
         difference = max(difference, float(np.abs(left - right).max(initial=0.0)))
         largest = max(largest, float(np.abs(left).max(initial=0.0)))
-    if not difference <= tolerance * max(1.0, largest):
-        raise NumericMismatch(
-            f"masked and cut model differ by {difference:.3g}, with outputs up to {largest:.3g}"
-        )
-    return Exactness(
-        max_abs_difference=difference,
-        max_abs_output=largest,
-        tolerance=tolerance,
-        samples=rows.rows,
-    )
+    return difference, largest
+
+
+def _masked_answers(model: Source, rows: Split) -> tuple[Answers, list[tuple[Feeds, Answers]]]:
+    """Return every float output on the rows, and at the shapes around theirs; the model is gone afterwards."""
+    runner = Runner(model, prepack=False)
+    return runner.floats(rows), [(feeds, runner.answer(feeds)) for feeds in sweep(runner, rows)]
+
+
+def _cut_answers(model: Source, rows: Split, elsewhere: Sequence[Feeds]) -> list[Answers]:
+    """Return the same of the cut model, which must run wherever the masked one does."""
+    runner = Runner(model, prepack=False)
+    found: list[Answers] = [runner.floats(rows)]
+    for feeds in elsewhere:
+        try:
+            found.append(runner.answer(feeds))
+        except ModelInvalid as error:
+            raise NumericMismatch(
+                f"the cut model does not run on inputs of {_shapes(feeds)}, on which the whole one does: {error.detail}"
+            ) from error
+    return found
+
+
+def _shapes(feeds: Feeds) -> str:
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
 
 
 def compare_weights(
@@ -77,9 +119,3 @@ def compare_weights(
                 raise NumericMismatch(
                     f"{name!r} was not trained, and what the cut model keeps of it is not what the original holds"
                 )
-
-
-def _answers(model: Source, rows: Split) -> dict[str, NDArray[Any]]:
-    """Return every output; the model is gone afterwards, so that never two are in memory."""
-    runner = Runner(model, prepack=False)
-    return {one.name: runner.predict(rows, output=one.name) for one in runner.session.get_outputs()}

@@ -11,7 +11,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from spectral_engine.measure.runtime import PROVIDER, open_session
+from spectral_engine.data.split import Split
+from spectral_engine.measure.rows import feeds_of
+from spectral_engine.measure.runtime import PROVIDER, Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Interval, Latency, Speed, Speedup
 
@@ -38,7 +40,7 @@ class _Timed:
 
 def measure_latency(
     models: Mapping[str, Source],
-    feeds: Mapping[str, NDArray[Any]],
+    rows: Split,
     *,
     batch_sizes: Sequence[int] = (1, 64),
     threads: int = 1,
@@ -46,13 +48,16 @@ def measure_latency(
 ) -> dict[str, list[Latency]]:
     """Return each model's latency at each batch size; samples of all models are taken in turns.
 
-    `feeds` holds rows to run on, repeated where they are fewer than a batch. A batch size that a model's file does
-    not take is left out for all.
+    `rows` are those to run on, repeated where they are fewer than a batch. Where files take one number of rows only,
+    that is the one batch size.
     """
-    sessions = {name: open_session(model, threads) for name, model in models.items()}
+    runners = {name: Runner(model, threads) for name, model in models.items()}
+    sessions = {name: runner.session for name, runner in runners.items()}
+    axes = next(iter(runners.values())).row_axes(rows)
     found: dict[str, list[Latency]] = {name: [] for name in models}
-    for batch in usable_batches(sessions, batch_sizes):
-        samples = _interleave(sessions, _rows(feeds, batch), seconds / len(batch_sizes))
+    for batch in [axes.at_once] if axes.at_once else batch_sizes:
+        feeds = feeds_of(_repeated(rows, batch), axes)
+        samples = _interleave(sessions, feeds, seconds / len(batch_sizes))
         for name, values in samples.items():
             found[name].append(
                 Latency(
@@ -64,19 +69,6 @@ def measure_latency(
                 )
             )
     return found
-
-
-def usable_batches(
-    sessions: Mapping[str, onnxruntime.InferenceSession], batch_sizes: Sequence[int]
-) -> list[int]:
-    """Return the batch sizes that all files take; the frozen one where there is one."""
-    frozen = {
-        value.shape[0]
-        for session in sessions.values()
-        for value in session.get_inputs()
-        if value.shape and isinstance(value.shape[0], int)
-    }
-    return sorted(frozen)[:1] if frozen else list(batch_sizes)
 
 
 def speedup(baseline: Latency, candidate: Latency, seed: int = 0) -> Speedup:
@@ -124,5 +116,5 @@ def _prepare(session: onnxruntime.InferenceSession, feeds: dict[str, NDArray[Any
     return _Timed(session, feeds, repeats)
 
 
-def _rows(feeds: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[Any]]:
-    return {name: np.resize(rows, (batch, *rows.shape[1:])) for name, rows in feeds.items()}
+def _repeated(rows: Split, batch: int) -> dict[str, NDArray[Any]]:
+    return {name: np.resize(one, (batch, *one.shape[1:])) for name, one in rows.inputs.items()}

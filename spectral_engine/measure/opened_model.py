@@ -11,6 +11,7 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.load import load_whole
+from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.onnx_io.source import (
     Source,
     as_source,
@@ -44,9 +45,9 @@ class OpenedModel:
         self._parsed = loaded.model
         return copy_model(loaded.model)
 
-    def module(self) -> OnnxModule:
-        """Return the graph as a torch module of its own."""
-        return OnnxModule(self.graph)
+    def module(self, rows: RowAxes | None = None) -> OnnxModule:
+        """Return the graph as a torch module of its own; `rows` where these lie elsewhere than it declares."""
+        return OnnxModule(self.graph, rows)
 
     @property
     def runner(self) -> Runner:

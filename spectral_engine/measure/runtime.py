@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.measure.rows import axes_singly, axes_together, by_row, feeds_of
+from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
+from spectral_engine.onnx_io.row_axes import RowAxes, declared_row_axes
 
 FAILURES = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PROVIDER = "CPUExecutionProvider"
+TRIED_ROWS = 3
 NUMPY_TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -35,16 +41,31 @@ NUMPY_TYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
+NUMBER_TYPES = {
+    *NUMPY_TYPES,
+    "tensor(uint16)",
+    "tensor(uint32)",
+    "tensor(uint64)",
+    "tensor(bfloat16)",
+}
+FLOATS_TOLD = {*FLOATS, *(f"seq({kind})" for kind in FLOATS)}
 
 
 def open_session(
-    model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
+    model: bytes | str | Path,
+    threads: int = 1,
+    *,
+    prepack: bool = True,
+    beside: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot.
 
-    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory.
+    Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory. `beside`
+    is the folder of the external data of a model that is given by its bytes.
     """
     options = onnxruntime.SessionOptions()
+    if beside is not None:
+        options.add_session_config_entry(EXTERNAL_FOLDER, str(beside))
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = threads
@@ -57,25 +78,39 @@ def open_session(
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
 
 
-def _spec(value: Any) -> InputSpec:
+def _spec(value: Any, axis: int | None) -> InputSpec:
     dtype = NUMPY_TYPES.get(value.type)
     if dtype is None:
         raise ModelInvalid(f"input {value.name!r} takes {value.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) else None for size in value.shape)
-    return InputSpec(value.name, np.dtype(dtype), shape)
+    return InputSpec(value.name, np.dtype(dtype), shape, axis)
 
 
 class Runner:
-    """Answers of one model, in batches; a batch size frozen in the file is kept to."""
+    """Answers of one model for rows, wherever in its inputs and outputs these lie.
+
+    Where the file's outputs cannot be judged, as labels and maps, the float tensors behind them are `hidden` answers,
+    and stand before its outputs.
+    """
 
     def __init__(
         self, model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
     ) -> None:
         self.session = open_session(model, threads, prepack=prepack)
-        shapes = [value.shape for value in self.session.get_inputs()]
-        frozen = [shape[0] for shape in shapes if shape and isinstance(shape[0], int)]
-        self.frozen_batch: int | None = frozen[0] if frozen else None
-        self.steps_first = _steps_first(self.session)
+        self.hidden: tuple[str, ...] = ()
+        if (shown := with_answers_shown(model, self.session)) is not None:
+            folder = None if isinstance(model, bytes) else Path(model).parent
+            self.session = open_session(shown[0], threads, prepack=prepack, beside=folder)
+            self.hidden = shown[1]
+        self.declared = declared_row_axes(
+            {value.name: value.shape for value in self.session.get_inputs()},
+            {
+                value.name: value.shape
+                for value in self.session.get_outputs()
+                if value.type in NUMBER_TYPES
+            },
+        )
+        self._found: dict[tuple[tuple[str, int | None], ...], RowAxes] = {}
 
     def predict(
         self, split: Split, batch_size: int = 256, output: str | None = None
@@ -89,75 +124,118 @@ class Runner:
     ) -> dict[str, NDArray[Any]]:
         """Return these outputs, all by default, for every row, from one run.
 
-        Answers of a row lie on the first axis, or as many numbers for each row after one another in it; of outputs with
-        the steps before the rows both are exchanged. Raises
+        Answers of a row lie on the first axis, or as many numbers for each row after one another in it. Raises
         ModelInvalid where the model fails, or where an output that was named has no answer for each row.
         """
         names = self.output_names if outputs is None else tuple(outputs)
-        size = self.frozen_batch or batch_size
+        axes = self.row_axes(split)
+        size = axes.at_once or batch_size
         parts = [
-            self._run(names, split, start, min(start + size, split.rows), size)
+            self._answers(names, split, axes, slice(start, min(start + size, split.rows)))
             for start in range(0, split.rows, size)
         ]
         found: dict[str, NDArray[Any]] = {}
         for place, name in enumerate(names):
             answers = [answer for part in parts if (answer := part[place]) is not None]
-            if len(answers) == len(parts):
+            if len(answers) == len(parts) and len({answer.shape[1:] for answer in answers}) == 1:
                 found[name] = np.concatenate(answers)
             elif outputs is not None:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found
 
+    def floats(self, split: Split, batch_size: int = 256) -> dict[str, NDArray[Any]]:
+        """Return all that the model answers in floats, of each output in one row: also what tells nothing of the rows.
+
+        Raises ModelInvalid where the model fails.
+        """
+        names, axes = self._float_names, self.row_axes(split)
+        size = axes.at_once or batch_size
+        parts = [
+            self._run(split, axes, slice(start, min(start + size, split.rows)), names)
+            for start in range(0, split.rows, size)
+        ]
+        return {name: np.concatenate([_flat(part[name]) for part in parts]) for name in names}
+
+    def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the same for one run on inputs in the shapes that the file declares."""
+        names = self._float_names
+        try:
+            answers = self.session.run(names, dict(feeds))
+        except FAILURES as error:
+            raise ModelInvalid(f"the model fails: {error}") from error
+        return {name: _flat(answer) for name, answer in zip(names, answers, strict=True)}
+
+    @property
+    def _float_names(self) -> list[str]:
+        return [value.name for value in self.session.get_outputs() if value.type in FLOATS_TOLD]
+
     @property
     def inputs(self) -> list[InputSpec]:
         """What the model takes, in its own order. Raises ModelInvalid for a type that is not supported."""
-        return [_spec(value) for value in self.session.get_inputs()]
+        return [
+            _spec(value, self.declared.of_input(value.name)) for value in self.session.get_inputs()
+        ]
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The model's outputs, in its own order."""
-        return tuple(value.name for value in self.session.get_outputs())
+        """The model's outputs that are tensors of numbers, hidden answers first, else in its own order."""
+        return tuple(
+            value.name for value in self.session.get_outputs() if value.type in NUMBER_TYPES
+        )
+
+    def row_axes(self, split: Split) -> RowAxes:
+        """Return where the rows of inputs like these lie: as shapes declare, and else as the first rows show.
+
+        Rows that get other answers beside others than by themselves run one at a time. Raises ModelInvalid where the
+        model does not run on a row.
+        """
+        key = tuple(sorted(split.row_axes.items()))
+        if key not in self._found:
+            axes = self.declared.with_inputs(split.row_axes)
+            known = set(self.output_names) <= axes.outputs.keys()
+            shared = any(axes.of_input(name) is None for name in split.inputs)
+            self._found[key] = axes if known and not shared else self._try(axes, split)
+        return self._found[key]
+
+    def _try(self, axes: RowAxes, split: Split) -> RowAxes:
+        count = min(TRIED_ROWS, split.rows)
+        if axes.at_once not in {None, 1}:
+            return replace(axes, outputs={**dict.fromkeys(self.output_names, 0), **axes.outputs})
+        singly = replace(axes, at_once=1)
+        each = [self._run(split, singly, slice(row, row + 1)) for row in range(count)]
+        if axes.at_once is None and count > 1:
+            try:
+                found = axes_together(axes, self._run(split, axes, slice(0, count)), each)
+            except ModelInvalid:
+                found = None
+            if found is not None:
+                return found
+        return axes_singly(axes, each)
+
+    def _answers(
+        self, outputs: Sequence[str], split: Split, axes: RowAxes, rows: slice
+    ) -> list[NDArray[Any] | None]:
+        answers = self._run(split, axes, rows, outputs)
+        wanted = rows.stop - rows.start
+        run = wanted if axes.at_once is None else axes.at_once
+        return [by_row(answers[name], axes.outputs.get(name), run, wanted) for name in outputs]
 
     def _run(
-        self, outputs: Sequence[str], split: Split, start: int, end: int, size: int
-    ) -> list[NDArray[Any] | None]:
-        feeds = {name: array[start:end] for name, array in split.inputs.items()}
-        run = end - start
-        if self.frozen_batch is not None and run < size:
-            feeds, run = {name: _padded(array, size) for name, array in feeds.items()}, size
+        self, split: Split, axes: RowAxes, rows: slice, outputs: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        names = list(self.output_names if outputs is None else outputs)
+        feeds = feeds_of({name: array[rows] for name, array in split.inputs.items()}, axes)
         try:
-            answers = self.session.run(list(outputs), feeds)
+            return dict(zip(names, self.session.run(names, feeds), strict=True))
         except FAILURES as error:
-            raise ModelInvalid(f"the model fails on rows {start} to {end - 1}: {error}") from error
-        return [
-            _by_row(answer.swapaxes(0, 1) if name in self.steps_first else answer, run, end - start)
-            for name, answer in zip(outputs, answers, strict=True)
-        ]
+            raise ModelInvalid(
+                f"the model fails on rows {rows.start} to {rows.stop - 1}: {error}"
+            ) from error
 
 
-def _steps_first(session: onnxruntime.InferenceSession) -> frozenset[str]:
-    """Return the outputs [steps, rows, classes], as recurrent nets give them: by the name or size of the rows' axis."""
-    batch = next((value.shape[0] for value in session.get_inputs() if value.shape), None)
-    return frozenset(
-        value.name
-        for value in session.get_outputs()
-        if batch is not None
-        and len(value.shape) == 3
-        and value.shape[0] != batch
-        and value.shape[1] == batch
+def _flat(answer: Any) -> NDArray[Any]:
+    """Return the entries of a tensor, or of all tensors of a sequence, in one row."""
+    parts = answer if isinstance(answer, list) else [answer]
+    return np.concatenate(
+        [np.empty(0, np.float32), *(np.asarray(part).reshape(-1) for part in parts)]
     )
-
-
-def _by_row(answer: Any, run: int, wanted: int) -> NDArray[Any] | None:
-    """Return the answers of the wanted rows of those that were run; None where there is none for each row."""
-    if not isinstance(answer, np.ndarray) or answer.ndim == 0 or len(answer) == 0:
-        return None
-    columns, rest = divmod(len(answer), run)
-    if rest or (columns > 1 and answer.size != len(answer)):
-        return None
-    return answer[: wanted * columns]
-
-
-def _padded(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """Repeat the last row up to a frozen batch size."""
-    return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Cost
+from spectral_engine.data.split import Split
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import kept_entries
@@ -184,7 +185,7 @@ def _filled(
 def prove_exact(
     cut: Cut,
     candidate: OpenedModel,
-    samples: Mapping[str, NDArray[np.generic]],
+    samples: Split,
     untrained: Collection[str],
 ) -> Exactness:
     """Compare weights, then run candidate and masked original in onnxruntime.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.data.split import Split
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.schedule import Schedule
@@ -33,7 +33,7 @@ class RunPlan:
     feed: Feed
     validation: Feed
     score: Callable[[NDArray[Any]], float]  # of answers to the validation rows; higher is better
-    samples: dict[str, NDArray[np.generic]]
+    samples: Split
     metric_name: str
     measure: Callable[[OpenedModel], float]  # the metric on the validation rows
     drop_to: Callable[[float], float]  # from the original's metric on the validation rows to this

@@ -19,6 +19,9 @@ from spectral_engine.onnx_io.external import (
     map_external,
     refuse_external,
 )
+from spectral_engine.onnx_io.hidden_answers import keep_hidden
+from spectral_engine.onnx_io.map_types import keep_types, map_types_apart, refuse_map_inputs
+from spectral_engine.onnx_io.nodes import name_nodes
 from spectral_engine.onnx_io.operator_support import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
@@ -60,7 +63,8 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. External data stay in their files, beside the model, and are mapped.
+    inputs are initializers alone. Every node has a name of its own. External data stay in their files, beside the
+    model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = parse_model(source, limits)
@@ -77,9 +81,11 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
         external = frozenset(external_files(proto, Path(source).parent))
     _check_sound(proto)
     check_tensors(proto)
+    refuse_map_inputs(proto)
     model = _to_ir(proto)
     if not isinstance(source, bytes):
         map_external(model, Path(source).parent)
+    name_nodes(model)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
     return Loaded(model, external)
 
@@ -88,7 +94,10 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     try:
         if proto.functions:
             proto = inline_local_functions(proto)
-        model = ir.from_proto(proto)
+        with map_types_apart(proto) as types:
+            model = ir.from_proto(proto)
+        keep_types(model, types)
+        keep_hidden(model, proto.graph)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         RemoveInitializersFromInputsPass()(model)
     except (ir.serde.SerdeError, ir.passes.PassError, *MALFORMED) as error:

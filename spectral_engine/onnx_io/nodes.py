@@ -20,6 +20,15 @@ def named_nodes(model: ir.Model) -> list[tuple[str, ir.Node]]:
     return _named(_sorted(model))
 
 
+def name_nodes(model: ir.Model) -> None:
+    """Give every node without a name one of its own, and all but the first of several that share one.
+
+    Stand-in names count positions: given once, they stay with their nodes when others are put between them.
+    """
+    for name, node in named_nodes(model):
+        node.name = name
+
+
 def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
     taken: set[str] = set()
     found = []

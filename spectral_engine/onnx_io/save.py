@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from spectral_engine.onnx_io.external import relocate
+from spectral_engine.onnx_io.map_types import has_kept_types, put_types_back
 
 ONE_FILE_BYTES = 2**31 - 2**20  # what protobuf can hold, less room for the graph itself
 SMALLEST_BESIDE = (
@@ -20,7 +21,9 @@ PAGE_BYTES = 4096  # where a runtime maps weights rather than reads them, each b
 
 def to_bytes(model: ir.Model) -> bytes:
     """Serialise in one piece; the same graph gives the same bytes."""
-    return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
+    proto = ir.to_proto(model)
+    put_types_back(model, proto)
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def save_model(model: ir.Model, path: Path) -> tuple[Path, ...]:
@@ -41,6 +44,10 @@ def save_model(model: ir.Model, path: Path) -> tuple[Path, ...]:
         alignment=PAGE_BYTES,
         align_threshold=0,
     )
+    if has_kept_types(model):
+        proto = onnx.load(path, load_external_data=False)
+        put_types_back(model, proto)
+        path.write_bytes(proto.SerializeToString(deterministic=True))
     return (data,)
 
 
@@ -83,5 +90,5 @@ def _weight_bytes(model: ir.Model) -> int:
         value.const_value.nbytes
         for graph in model.graphs()
         for value in graph.initializers.values()
-        if value.const_value is not None
+        if value.const_value is not None and value.const_value.dtype != ir.DataType.STRING
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -18,17 +18,22 @@ from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
 from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
 from spectral_engine.graph.coupling import Coupling, couple
+from spectral_engine.graph.head import is_part_of
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.countable import countable
 from spectral_engine.meaning.data import understand_data
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.meaning.probe import Probe
 from spectral_engine.measure.opened_model import OpenedModel, opened
+from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
-from spectral_engine.preparation.said import with_seen_rows
+from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
+from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -48,6 +53,11 @@ class PreparedJob:
     objective: Objective
     evaluation: Evaluation
     device: torch.device
+    rows: RowAxes  # where the rows lie in what the module takes and answers
+
+    def module(self) -> OnnxModule:
+        """Return the original as a torch module of its own."""
+        return self.original.module(self.rows)
 
     @property
     def model_sha256(self) -> str:
@@ -59,18 +69,14 @@ def prepare(
     model: str | Path | bytes | OpenedModel,
     data: str | Path,
     recipe: Recipe,
-    *,
-    label: str | None,
-    preprocessing: dict[str, Any] | None,
-    labels: LabelsOption | dict[str, Any] | None = None,
-    seen_by_original: SeenByOriginal | None = None,
+    **facts: Unpack[DataFacts],
 ) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
         original = opened(model)
         module, inputs = original.module(), original.runner.inputs
-    option = labels_option(recipe, labels, label)
+    option = labels_option(recipe, facts.get("labels"), facts.get("label"))
     with unforeseen(lambda: "reading the data"):
         splits = load_splits(
             data,
@@ -78,13 +84,16 @@ def prepare(
             seed=recipe.seed,
             label=option.column,
             array=option.array,
-            outputs=tuple(module.output_names),
-            preprocessing=preprocessing,
+            outputs=tuple(value.name or "" for value in module.model.graph.outputs),
+            preprocessing=facts.get("preprocessing"),
             claim=claim_of(recipe, option, module),
+            rows_axis=rows_axis_said(recipe, facts.get("rows_axis")),
         )
-    recipe = with_seen_rows(recipe, seen_by_original, splits.given)
+    recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
+    with unforeseen(lambda: "finding out where the rows lie"):
+        module = in_rows(original, splits.train)
     with unforeseen(lambda: "finding out what may be cut"):
-        coupling = couple(module)
+        coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"):
         understood = understand_data(module, original, splits, recipe, option)
         evaluation = in_a_metric_that_moves(
@@ -94,11 +103,18 @@ def prepare(
     answers = meaning.raw(understood.probe.answers)
     nodes = graph_nodes(module.model)
     objective = build_objective(
-        recipe, meaning, nodes, splits.train.labels, answers, other_outputs(module, meaning.outputs)
+        recipe,
+        meaning,
+        nodes,
+        splits.train.labels,
+        answers,
+        other_outputs(nodes, understood.probe, meaning.outputs),
     )
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
-    return PreparedJob(recipe, original, coupling, splits, meaning, objective, evaluation, device)
+    return PreparedJob(
+        recipe, original, coupling, splits, meaning, objective, evaluation, device, module.rows
+    )
 
 
 def claim_of(recipe: Recipe, option: LabelsOption, module: OnnxModule) -> Claim | None:
@@ -160,13 +176,15 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
         raise InvalidRequest.of(error, "labels") from error
 
 
-def other_outputs(module: OnnxModule, answering: Collection[str]) -> tuple[str, ...]:
-    """Return the graph's outputs that hold floats, without those that are judged."""
+def other_outputs(nodes: list[Node], probe: Probe, answering: Collection[str]) -> tuple[str, ...]:
+    """Return what the model answers in floats for each row, without what is judged and what lays the same out anew."""
     return tuple(
-        value.name
-        for value in module.model.graph.outputs
-        if value.name and value.name not in answering
-        if value.dtype is not None and value.dtype.is_floating_point()
+        output.name
+        for output in probe.outputs
+        if not any(
+            is_part_of(nodes, output.name, name) or is_part_of(nodes, name, output.name)
+            for name in answering
+        )
     )
 
 

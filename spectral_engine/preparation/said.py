@@ -8,10 +8,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.records.recipe import Recipe
-from spectral_engine.records.rows import SeenByOriginal
+from spectral_engine.records.rows import RowsAxis, SeenByOriginal
 
 FIELD = "seen_by_original"
 SEEN: TypeAdapter[SeenByOriginal | None] = TypeAdapter(SeenByOriginal | None)
+ROWS: TypeAdapter[RowsAxis | None] = TypeAdapter(RowsAxis | None)
 
 
 def with_seen_rows(
@@ -28,6 +29,19 @@ def with_seen_rows(
     said = _read(beside_data)
     refuse_unknown_splits(said, given, f"#/{FIELD}")
     return recipe.model_copy(update={FIELD: said})
+
+
+def rows_axis_said(recipe: Recipe, beside_data: RowsAxis | None) -> RowsAxis | None:
+    """Return where rows are said to lie. Raises InvalidRequest for what is no axis."""
+    if recipe.rows_axis is not None:
+        return recipe.rows_axis
+    try:
+        return ROWS.validate_python(beside_data)
+    except ValidationError as error:
+        raise InvalidRequest(
+            "rows_axis is an axis, or an axis by input, null for an input that has none",
+            pointer="#/rows_axis",
+        ) from error
 
 
 def refuse_unknown_splits(said: SeenByOriginal | None, given: Sequence[str], pointer: str) -> None:

@@ -46,7 +46,10 @@ class Estimate(Entry):
     """What training would take, at a batch size, on this machine."""
 
     batch_size: int
-    memory_bytes: int
+    memory_bytes: int = Field(description="worked out from the shapes of one row")
+    timed_rows: int | None = Field(
+        None, description="rows of the forward pass that was timed: few where a row has many values"
+    )
     seconds_per_epoch_of_1000_rows: float
 
 

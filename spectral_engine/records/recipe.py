@@ -16,7 +16,7 @@ from spectral_engine.records.method import METHODS, Method
 from spectral_engine.records.metrics import IN_OWN_UNITS, Metric
 from spectral_engine.records.names import Registered
 from spectral_engine.records.part import Part
-from spectral_engine.records.rows import SeenByOriginal
+from spectral_engine.records.rows import RowsAxis, SeenByOriginal
 from spectral_engine.records.target import POINTS, Target
 from spectral_engine.records.training import Spectral, Training
 
@@ -56,6 +56,11 @@ class Recipe(Part):
         None,
         description="whether the original was trained on these rows, or on which of the file's splits; where nothing "
         "is said, signs of it are looked for",
+    )
+    rows_axis: RowsAxis | None = Field(
+        None,
+        description="the axis on which the model's inputs, and arrays in their shape, have their rows: of all inputs, "
+        "or by input, null for one that has none",
     )
     training: Training = Field(default_factory=Training)
     spectral: Spectral = Field(default_factory=Spectral)

@@ -111,12 +111,16 @@ class Speedup(Section):
 
 
 class Exactness(Section):
-    """Masked against cut in onnxruntime on the user's samples."""
+    """Masked against cut in onnxruntime on the user's samples, and on as many numbers in other shapes."""
 
     max_abs_difference: float
     max_abs_output: float
     tolerance: float
     samples: int
+    shapes: int = Field(
+        1,
+        description="shapes of inputs at which both were run: the samples' own, other batches and free lengths",
+    )
 
 
 class LayerWidth(Section):

@@ -5,7 +5,12 @@ Imports no numpy, so that the API can validate it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 SplitName = Literal["train", "val", "test"]
 SeenByOriginal = bool | list[SplitName]
+# Of all inputs, or by input; None says that an input has no axis of rows: each row is a whole one.
+Axis = Annotated[int, Field(strict=True)]
+RowsAxis = Axis | dict[str, Axis | None]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.ids import GroupIds
+from spectral_engine.graph.operators import is_outside
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.transfer import node_norms
 
@@ -33,6 +34,7 @@ class NodeView:
             for transfer in model.coupling.transfers
             if (ids := model.coupling.axes[transfer.weight][transfer.out_axis]) is not None
         ]
+        self.outside = any(is_outside(node) for node in model.module.nodes)
         device = next(model.parameters(), torch.empty(0)).device
         self._places = [torch.from_numpy(ids).to(device) for _, ids in self.producers]
 
@@ -107,6 +109,22 @@ class NodeView:
             if bias.numel() == change.numel():
                 change = change + _times_gradient(bias).flatten()
         return change
+
+    def all_have_gradients(self) -> bool:
+        """Say whether the loss reached every transfer; asked only of graphs that hold operators without a gradient."""
+        if not self.outside:
+            return True
+        return all(
+            tensor.grad is not None
+            for transfer in self.model.coupling.transfers
+            for tensor in self._trained(transfer)
+        )
+
+    def _trained(self, transfer: Transfer) -> list[Tensor]:
+        held = self.model.spectral.get(transfer.weight)
+        if held is not None:
+            return [held.eigenvectors]
+        return [self.model.module.initializer(transfer.weight)]
 
     def change_of_links(self, transfer: Transfer) -> Tensor:
         """Return Σ_j |w_ij ∂L/∂w_ij|, after a backward pass; with w = λ φ it is Σ_j |φ_ij ∂L/∂φ_ij|."""

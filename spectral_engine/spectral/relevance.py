@@ -47,8 +47,8 @@ class Relevance:
     def observe(self) -> None:
         """Take in the gradients of one step: the running mean of each group's change of the loss."""
         change = self.score.change
-        if change is None:
-            return
+        if change is None or not self.nodes.all_have_gradients():
+            return  # nodes behind an operator without a gradient would seem to be worth nothing
         seen = self.nodes.summed(lambda transfer: change(self.nodes, transfer), self._running)
         self.observed += 1
         self._running += (seen.abs() - self._running) * (1 - MOMENTUM)

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.errors import InvalidRequest
+from spectral_engine.graph.head import Head, find_head
 from spectral_engine.meaning.boxes import BoxAnswers
-from spectral_engine.meaning.head import Head, find_head
 from spectral_engine.meaning.layout import Kind
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.meaning.texts import TextAnswers
 from spectral_engine.measure.boxes import Join
 from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.measure.form import Form
@@ -50,9 +49,7 @@ class Objective:
     form: Form = "logits"  # of the answers at the head's output
     threshold: float = 0.0  # of a score that means yes
     ignores: bool = False  # whether a label of −1 is not counted
-    columns: int = 0  # of a row, where the model writes rows and columns in one axis
     blank: int = 0  # of texts: the class that stands for no character
-    steps_first: bool = False  # whether the head's value is [steps, n, classes]
     boxes: BoxLayout | None = None  # where a detector's output holds what
     quantiles: tuple[
         float, ...
@@ -69,15 +66,12 @@ class Objective:
         """True when the original's values enter the loss."""
         return self.distill > 0 or self.task in TAUGHT or bool(self.others)
 
-    def by_row(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a graph's values with the rows on the first axis of the answers, and what is joined as one value."""
-        if self.join is not None:
-            kept = {name: value for name, value in values.items() if name not in self.join.names}
-            return {self.head.value: self.join.of(values, torch.cat), **kept}
-        found, head = dict(values), {self.head.value, self.head.output}
-        if self.steps_first:
-            found |= {name: value.transpose(0, 1) for name, value in values.items() if name in head}
-        return found
+    def joined(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a graph's values with one in the place of those that are joined."""
+        if self.join is None or not values.keys() >= set(self.join.names):
+            return dict(values)
+        kept = {name: value for name, value in values.items() if name not in self.join.names}
+        return {self.head.value: self.join.of(values, torch.cat), **kept}
 
     def refuse_untrainable(self) -> None:
         """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""
@@ -190,8 +184,6 @@ class Objective:
 
     def class_rows(self, answer: Tensor) -> Tensor:
         """Lay answers out as logits [places, classes]: one for each row of a table, each step, each pixel."""
-        if self.columns:
-            answer = answer.reshape(-1, self.columns)
         if answer.dim() < 2:
             return answer[:, None]
         rows = answer.movedim(self.class_axis, -1).flatten(0, -2)
@@ -247,9 +239,7 @@ def build_objective(
         layout.form,
         layout.threshold,
         meaning.ignore is not None,
-        layout.row_shape[0] if layout.flattened else 0,
         meaning.blank,
-        isinstance(layout, TextAnswers) and layout.steps_first,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantiles,
         join=meaning.join,

@@ -7,6 +7,7 @@ share is the largest that changes the original's answers on no more rows than a 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def calibrate_swap_noise(
     now = answers(seen)
 
     def bears(share: float) -> bool:
-        noisy = Split(swap(seen.inputs, share, np.random.default_rng(seed)), None)
+        noisy = replace(seen, inputs=swap(seen.inputs, share, np.random.default_rng(seed)))
         return distance(meaning, answers(noisy), now) <= most
 
     low, high = 0, len(SHARES)  # what is below `low` can be borne, what is from `high` on cannot

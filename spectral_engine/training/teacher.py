@@ -21,9 +21,9 @@ class Teacher:
         module: OnnxModule,
         watch: tuple[str, ...],
         feed: Feed,
-        by_row: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
+        joined: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
     ) -> None:
-        self.by_row = by_row
+        self.joined = joined
         self.module: OnnxModule | None = module.eval().requires_grad_(False)
         self.watch, self.feed = watch, feed
         first = self._run(next(iter(feed.in_order(1))))
@@ -45,4 +45,4 @@ class Teacher:
     def _run(self, batch: Batch) -> dict[str, Tensor]:
         assert self.module is not None
         values = self.module.compute(batch.inputs, watch=self.watch)
-        return self.by_row({name: values[name] for name in self.watch})
+        return self.joined({name: values[name] for name in self.watch})

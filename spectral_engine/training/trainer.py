@@ -14,7 +14,6 @@ from torch import Tensor
 
 from spectral_engine.errors import Diverged
 from spectral_engine.graph.ids import GroupAxes
-from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
@@ -85,10 +84,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             values = self.model(batch.inputs, self.objective.watch)
-        values = self.objective.by_row({name: value.float() for name, value in values.items()})
+        values = self.objective.joined({name: value.float() for name, value in values.items()})
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if loss.requires_grad:  # not where an operator without a gradient stands before all outputs
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if after_backward is not None:
             after_backward()
         tensors = [item.tensor for item in self.held.values()]
@@ -106,7 +106,7 @@ class Trainer:
         """Return the model's first output for all rows of a feed, as it answers when it does not train."""
         self.model.module.eval()
         parts = [
-            self.objective.by_row(self.model(batch.inputs))[self.objective.head.output]
+            self.objective.joined(self.model(batch.inputs))[self.objective.head.output]
             .float()
             .cpu()
             .numpy()
@@ -140,7 +140,7 @@ class Trainer:
         for item in old.tracked():
             tensors[item.key] = narrow(item.tensor.detach(), item.axes, removed)
             item.tensor.data = item.tensor.new_empty(0)
-        model = type(old)(OnnxModule(graph), old.coupling.without(removed), old.options)
+        model = type(old)(old.module.over(graph), old.coupling.without(removed), old.options)
         model.load(tensors)
         self._use(model, moments)
 
@@ -187,7 +187,7 @@ class Trainer:
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
         self.model.write_back_plain()
-        module = OnnxModule(copy_model(self.model.module.model))
+        module = self.model.module.over(copy_model(self.model.module.model))
         options = self.model.options
         if trains is not None:
             options = options.model_copy(update={"train": trains})

@@ -34,7 +34,7 @@ from spectral_engine.graph.placement import bring
 SECONDS_PER_CASE = 20
 CPU = torch.device("cpu")
 TABLE = Path(__file__).parents[2] / "docs" / "operators.md"
-DOMAINS = ("", "com.microsoft")  # tests register operators of other domains
+DOMAINS = ("", "com.microsoft", "ai.onnx.ml")  # tests register operators of other domains
 KINDS = ("simple", "pytorch-converted", "pytorch-operator")
 
 
@@ -134,6 +134,9 @@ def judge(case: Case, device: torch.device = CPU) -> Outcome:
         with _limit(SECONDS_PER_CASE), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module = load(case.model.SerializeToString()).to(device)
+            for value in case.model.graph.output:
+                if value.name not in module.output_names:
+                    return Outcome(case, "refused", f"{value.name!r} is kept beside the answers")
             for given, wanted in case.data:
                 found = _run(module, case, given, device)
                 problem = _difference(case, found, wanted)
@@ -264,7 +267,8 @@ def table() -> str:
     for outcome in outcomes():
         by_operator[outcome.case.operator].append(outcome)
     own = [(domain, name) for domain, name in supported_operators() if domain in DOMAINS]
-    contrib = sorted(name for domain, name in own if domain)
+    contrib = sorted(name for domain, name in own if domain == "com.microsoft")
+    classical = sorted(name for domain, name in own if domain == "ai.onnx.ml")
     rows = [_row(operator, by_operator[operator]) for operator in sorted(by_operator)]
     unseen = sorted(name for domain, name in own if not domain and name not in by_operator)
     return "\n".join(
@@ -276,8 +280,8 @@ def table() -> str:
             "",
             f"**{len(outcomes()):,} cases: {counted['passed']:,} passed, {counted['refused']:,} refused by name, "
             f"{counted['wrong']} wrong, {counted['crashed']} crashed.** "
-            f"{len(own)} operators are supported: {len(own) - len(contrib)} of the default domain and "
-            f"{len(contrib)} of com.microsoft.",
+            f"{len(own)} operators are supported: {len(own) - len(contrib) - len(classical)} of the default domain, "
+            f"{len(contrib)} of com.microsoft and {len(classical)} of ai.onnx.ml.",
             "",
             "Models of opset 7 and later are imported. Values of float16 and bfloat16 are computed in float32.",
             "",
@@ -288,6 +292,9 @@ def table() -> str:
             f"Supported, and seen by no case of their own: {', '.join(unseen)}.",
             "",
             f"Supported of com.microsoft: {', '.join(contrib)}.",
+            "",
+            f"Supported of ai.onnx.ml: {', '.join(classical)}. Others of its operators are kept as they are where no "
+            "answer in floats depends on them, as ZipMap and LabelEncoder.",
             "",
         ]
     )
@@ -306,7 +313,7 @@ def _row(operator: str, found: list[Outcome]) -> str:
 def _reason(detail: str) -> str:
     """Return why a case was refused, without the names of its nodes and values."""
     detail = re.sub(r"^node '[^']*': ", "", detail)
-    detail = re.sub(r"^(output )?'[^']*' (holds|is)", r"a value \2", detail)
+    detail = re.sub(r"^((?:in|out)put )?'[^']*' (holds|is)", r"a value \2", detail)
     return re.sub(r" \(opset \d+\)", "", detail)
 
 

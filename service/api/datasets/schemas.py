@@ -10,7 +10,7 @@ from service.api.models.schemas import FileLinks
 from service.api.schemas import Request, Resource, Timestamp
 from service.api.text import Metadata, Name
 from spectral_engine.records.labels import LabelsOption
-from spectral_engine.records.rows import SeenByOriginal
+from spectral_engine.records.rows import RowsAxis, SeenByOriginal
 
 Positive = Annotated[float, Field(gt=0)]
 Channels = Field(min_length=1, max_length=1024)
@@ -66,6 +66,11 @@ class DatasetFields(Request):
         description="whether the original was trained on these rows, or on which of the file's splits, as "
         '`["train", "val"]`; what a recipe says wins over it',
     )
+    rows_axis: RowsAxis | None = Field(
+        None,
+        description="the axis on which the model's inputs, and arrays in their shape, have their rows: of all inputs, "
+        'or by input, as `{"state": 1}`; null for an input that has none; what a recipe says wins over it',
+    )
 
 
 class Dataset(Resource):
@@ -81,6 +86,7 @@ class Dataset(Resource):
     preprocessing: dict[str, Any] | None
     labels: dict[str, Any] | None
     seen_by_original: SeenByOriginal | None
+    rows_axis: RowsAxis | None
     metadata: dict[str, str]
     created_at: Timestamp
     links: FileLinks

@@ -37,6 +37,7 @@ def create(
             preprocessing=_said(fields.preprocessing),
             labels=_said(fields.labels),
             seen_by_original=fields.seen_by_original,
+            rows_axis=fields.rows_axis,
         )
         return show(record)
 
@@ -79,6 +80,7 @@ def show(dataset: DatasetRecord) -> dict[str, Any]:
         "preprocessing": dataset.preprocessing,
         "labels": dataset.labels,
         "seen_by_original": dataset.seen_by_original,
+        "rows_axis": dataset.rows_axis,
         "metadata": dataset.metadata_,
         "created_at": timestamp(dataset.created_at),
         "links": {"self": path, "file": f"{path}/file"},

@@ -12,7 +12,7 @@ from service.api.problems.handlers import summary, validation_errors
 from service.errors import InvalidRequest
 
 Fields = TypeVar("Fields", bound=BaseModel)
-JSON_FIELDS = {"metadata", "preprocessing", "labels", "seen_by_original"}
+JSON_FIELDS = {"metadata", "preprocessing", "labels", "seen_by_original", "rows_axis"}
 
 
 def read_fields(schema: type[Fields], given: Iterable[tuple[str, str]], location: str) -> Fields:

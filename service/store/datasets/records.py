@@ -26,5 +26,7 @@ class DatasetRecord(Base):
     labels: Mapped[dict[str, Any] | None]
     # True, False, or names of splits; null where nothing is said.
     seen_by_original: Mapped[bool | list[str] | None] = mapped_column(JSON(none_as_null=True))
+    # An axis, or one by input; null where nothing is said.
+    rows_axis: Mapped[int | dict[str, int | None] | None] = mapped_column(JSON(none_as_null=True))
     metadata_: Mapped[dict[str, str]] = mapped_column("metadata")
     created_at: Mapped[datetime]

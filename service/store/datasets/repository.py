@@ -32,6 +32,7 @@ class DatasetRepository:
         preprocessing: dict[str, Any] | None = None,
         labels: dict[str, Any] | None = None,
         seen_by_original: bool | Sequence[str] | None = None,
+        rows_axis: int | dict[str, int | None] | None = None,
     ) -> DatasetRecord:
         """Record an artifact as a data set."""
         record = DatasetRecord(
@@ -45,6 +46,7 @@ class DatasetRepository:
             preprocessing=preprocessing,
             labels=labels,
             seen_by_original=_as_json(seen_by_original),
+            rows_axis=rows_axis,
             created_at=now(),
         )
         self.session.add(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,4 +90,5 @@ def are_pairs(inputs: Mapping[str, Array], specs: Sequence[InputSpec]) -> bool:
 def one_by_one(split: Split) -> Split:
     """Return both rows of each pair as rows of their own, each with the label of the pair."""
     inputs = {name: array.reshape(-1, *array.shape[2:]) for name, array in split.inputs.items()}
-    return Split(inputs, None if split.labels is None else np.repeat(split.labels, 2, axis=0))
+    labels = None if split.labels is None else np.repeat(split.labels, 2, axis=0)
+    return replace(split, inputs=inputs, labels=labels)

@@ -130,11 +130,11 @@ def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign 
 def _shaken(job: PreparedJob) -> Trainer:
     """Return a copy of the original whose weights have some noise: what errs on no row would not move, nor forget."""
     objective = replace(job.objective, distill=0.0, others=())
-    module = job.original.module()
+    module = job.module()
     generator = torch.Generator().manual_seed(job.recipe.seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            if parameter.dim() > 1 and parameter.is_floating_point():
+            if parameter.dim() > 1 and parameter.numel() > 1 and parameter.is_floating_point():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.add_(SHAKE * parameter.std() * noise.to(parameter.dtype))
     model = SpectralModel(module.to(job.device), job.coupling, Spectral())

@@ -54,39 +54,61 @@ def test_raw_bytes_take_the_same_fields_in_the_query(api: TestClient) -> None:
     assert dataset["name"] == "rows.csv"
 
 
-@pytest.mark.parametrize("said", [True, False, ["train", "val"]])
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("seen_by_original", True),
+        ("seen_by_original", False),
+        ("seen_by_original", ["train", "val"]),
+        ("rows_axis", 0),
+        ("rows_axis", {"state": 1, "graph": None}),
+    ],
+)
 @pytest.mark.parametrize("as_form", [True, False])
-def test_a_data_set_may_say_whether_the_original_has_seen_its_rows(
-    api: TestClient, said: bool | list[str], as_form: bool
+def test_a_data_set_may_say_what_its_rows_are(
+    api: TestClient, field: str, said: object, as_form: bool
 ) -> None:
     text = json.dumps(said)
     if as_form:
-        parts = [("file", ("a.csv", b"1")), ("seen_by_original", (None, text))]
+        parts = [("file", ("a.csv", b"1")), (field, (None, text))]
         answer = api.post("/v1/datasets", files=parts)
     else:
-        query = {"seen_by_original": text}
+        query = {field: text}
         answer = api.post("/v1/datasets", content=b"1", params=query, headers=RAW)
 
     assert answer.status_code == 201, answer.text
     shown = api.get(answer.json()["links"]["self"]).json()
-    assert shown["seen_by_original"] == answer.json()["seen_by_original"] == said
+    assert shown[field] == answer.json()[field] == said
 
 
-@pytest.mark.parametrize("text", ['["tests"]', '"perhaps"', "yes", '{"train": true}'])
-def test_what_says_nothing_of_rows_is_refused_by_field(api: TestClient, text: str) -> None:
-    query = {"seen_by_original": text}
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("seen_by_original", '["tests"]'),
+        ("seen_by_original", '"perhaps"'),
+        ("seen_by_original", "yes"),
+        ("seen_by_original", '{"train": true}'),
+        ("rows_axis", '"first"'),
+        ("rows_axis", "true"),
+        ("rows_axis", '{"x": 0.5}'),
+    ],
+)
+def test_what_says_nothing_of_rows_is_refused_by_field(
+    api: TestClient, field: str, text: str
+) -> None:
+    query = {field: text}
 
     answer = api.post("/v1/datasets", content=b"1", params=query, headers=RAW)
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"].startswith("#/seen_by_original")
+    assert answer.json()["errors"][0]["pointer"].startswith(f"#/{field}")
     assert api.get("/v1/datasets").json()["data"] == []
 
 
 def test_a_data_set_of_which_nothing_is_said_says_nothing(api: TestClient) -> None:
     shown = api.post("/v1/datasets", content=b"1", headers=RAW).json()
 
-    assert (shown["seen_by_original"], shown["labels"]) == (None, None)
+    assert (shown["seen_by_original"], shown["rows_axis"], shown["labels"]) == (None, None, None)
 
 
 @pytest.mark.parametrize(

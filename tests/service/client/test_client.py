@@ -91,11 +91,12 @@ def test_a_data_set_goes_up_with_its_label_and_preprocessing(
         preprocessing={"scale": 0.5},
         labels={"classes": ["no", "yes"]},
         seen_by_original=["train"],
+        rows_axis={"x": 1},
     )
 
     assert (dataset.label, dataset.preprocessing) == ("y", {"scale": 0.5})
     assert dataset.labels == {"classes": ["no", "yes"]}
-    assert dataset.seen_by_original == ["train"]
+    assert (dataset.seen_by_original, dataset.rows_axis) == (["train"], {"x": 1})
     assert client.datasets.create(file, seen_by_original=False).seen_by_original is False
 
 

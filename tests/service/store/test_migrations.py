@@ -61,8 +61,8 @@ def test_of_data_sets_of_before_nothing_is_said(old: Path) -> None:
     upgrade(f"sqlite:///{old}")
 
     with opened(old) as to:
-        said = to.execute("SELECT labels, seen_by_original FROM datasets").fetchall()
-        assert said == [(None, None)]
+        said = to.execute("SELECT labels, seen_by_original, rows_axis FROM datasets").fetchall()
+        assert said == [(None, None, None)]
 
 
 def test_only_an_analysis_has_no_data_set(old: Path) -> None:

@@ -10,9 +10,9 @@ from torch import nn
 from spectral_engine.data import Split
 from spectral_engine.explain.input_path import InputPath, input_means
 from spectral_engine.explain.input_relevance import input_relevance
+from spectral_engine.graph.head import Head
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import Head
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.objective import Objective

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import expit, log_softmax, softmax
 
-from spectral_engine.meaning.head import Head
+from spectral_engine.graph.head import Head
 from spectral_engine.training.objective import Objective
 
 RANDOM = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from torch import nn
 from benchmarks.digits import export as export_net
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.head import Head
 from spectral_engine.graph.module import OnnxModule
-from spectral_engine.meaning.head import Head
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.records.training import Spectral, Training
 from spectral_engine.spectral.model import SpectralModel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectral_engine.graph.operators import spec_of
+from spectral_engine.onnx_io.hidden_answers import LAYOUTS, PARTS
 from spectral_engine.onnx_io.node import Node
 
 LOOKED_THROUGH = {"Identity", "Cast"}
@@ -49,6 +50,17 @@ def normalised_by(nodes: list[Node], output: str) -> str | None:
         return None
     norm = _behind(producers, node.input(1), LOOKED_THROUGH | BETWEEN_NORM_AND_DIV)
     return "Div by a norm" if norm is not None and norm.op_type in NORMS else None
+
+
+def is_part_of(nodes: list[Node], value: str, whole: str) -> bool:
+    """Tell whether a value is another one, or entries of it in another layout, as a column of probabilities."""
+    producers = {name: node for node in nodes for name in node.outputs}
+    while value != whole:
+        node = producers.get(value)
+        if node is None or node.op_type not in PARTS | LAYOUTS:
+            return False
+        value = node.input(0)
+    return True
 
 
 def _behind(producers: dict[str, Node], value: str, through: set[str]) -> Node | None:

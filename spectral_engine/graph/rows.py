@@ -1,0 +1,96 @@
+"""Rows through a graph: together where it takes them so, else one run after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from spectral_engine.onnx_io.row_axes import Dim, RowAxes, declared_row_axes
+
+Tensors = Mapping[str, Tensor]
+
+
+def module_axes(model: ir.Model) -> RowAxes:
+    """Return the axes that a graph declares; as a module it takes any number of rows, though frozen to one."""
+    graph = model.graph
+    axes = declared_row_axes(
+        {value.name or "": dims_of(value) for value in graph.inputs},
+        {value.name or "": dims_of(value) for value in graph.outputs},
+    )
+    has_rows = any(axis is not None for axis in axes.inputs.values())
+    return replace(axes, at_once=None) if has_rows else axes
+
+
+def dims_of(value: ir.Value) -> list[Dim]:
+    """Return the dimensions that a value declares: numbers, names, or None."""
+    if value.shape is None:
+        return []
+    return [dim if isinstance(dim, int) else dim.value for dim in value.shape]
+
+
+def run_rows(
+    run: Callable[[Tensors], dict[str, Tensor]],
+    inputs: Tensors,
+    axes: RowAxes,
+    answers: Mapping[str, int | None],
+) -> dict[str, Tensor]:
+    """Run rows [n, …] of inputs; of the result, `answers` come with their rows first."""
+    count = len(next(iter(inputs.values()))) if inputs else 1
+    if axes.at_once is None:
+        return _by_row(run(taken(inputs, axes)), answers, count)
+    parts = []
+    for start in range(0, count, axes.at_once):
+        rows = {name: value[start : start + axes.at_once] for name, value in inputs.items()}
+        wanted = min(axes.at_once, count - start)
+        found = _by_row(run(taken(_filled(rows, axes.at_once), axes)), answers, axes.at_once)
+        parts.append({n: v[:wanted] if n in answers else v for n, v in found.items()})
+    return {name: torch.cat([_at_least_1d(part[name]) for part in parts]) for name in parts[0]}
+
+
+def taken(inputs: Tensors, axes: RowAxes) -> dict[str, Tensor]:
+    """Return rows as the graph takes them."""
+    found = {}
+    for name, value in inputs.items():
+        axis = axes.of_input(name)
+        if axis is None:
+            found[name] = value[0]
+        else:
+            found[name] = value if axis == 0 else value.movedim(0, axis)
+    return found
+
+
+def _filled(rows: Tensors, at_once: int) -> Tensors:
+    """Repeat the last row up to the number that runs at once."""
+    missing = at_once - len(next(iter(rows.values())))
+    if not missing:
+        return rows
+    return {
+        name: torch.cat([value, value[-1:].expand(missing, *value.shape[1:])])
+        for name, value in rows.items()
+    }
+
+
+def _by_row(values: Tensors, answers: Mapping[str, int | None], run: int) -> dict[str, Tensor]:
+    found = dict(values)
+    for name, axis in answers.items():
+        if name not in found:
+            continue
+        if axis is None and run == 1:
+            found[name] = found[name][None]
+        elif axis is not None and found[name].dim() > axis:
+            found[name] = _rows_apart(found[name].movedim(axis, 0), run)
+    return found
+
+
+def _rows_apart(value: Tensor, rows: int) -> Tensor:
+    """Give several entries for each row, one row after the other, an axis of their own."""
+    several, rest = divmod(len(value), rows)
+    return value.reshape(rows, several, *value.shape[1:]) if several > 1 and not rest else value
+
+
+def _at_least_1d(value: Tensor) -> Tensor:
+    return value if value.dim() else value[None]

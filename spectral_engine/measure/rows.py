@@ -1,0 +1,130 @@
+"""Between rows, which lie on the first axis of every array, and what a model takes and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.errors import ModelInvalid
+from spectral_engine.onnx_io.row_axes import RowAxes
+
+Array = NDArray[Any]
+SAME = 1e-3  # of the largest number: answers beside other rows and by itself
+
+
+def feeds_of(rows: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
+    """Return what the model takes for one run over rows [n, …], the last of them repeated up to a frozen number.
+
+    Raises ModelInvalid where rows that run together do not share an input that all of them read.
+    """
+    return {name: _feed(name, array, axes) for name, array in rows.items()}
+
+
+def _feed(name: str, array: Array, axes: RowAxes) -> Array:
+    axis = axes.of_input(name)
+    if axis is None:
+        if len(array) > 1 and not (array == array[:1]).all():
+            raise ModelInvalid(f"rows that run together have different values of {name!r}")
+        first: Array = np.asarray(array[0])
+        return first
+    if axes.at_once is not None and len(array) < axes.at_once:
+        missing = axes.at_once - len(array)
+        array = np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+    return array if axis == 0 else np.ascontiguousarray(np.moveaxis(array, 0, axis))
+
+
+def rows_of(taken: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
+    """Return what a model takes as rows [n, …]: the other way round."""
+    found = {}
+    for name, array in taken.items():
+        axis = axes.of_input(name)
+        found[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)
+    return found
+
+
+def by_row(answer: Any, axis: int | None, run: int, wanted: int) -> Array | None:
+    """Return the answers [wanted, …] of those rows that were asked about; None where there is none for each row.
+
+    An output without an axis of rows answers a row that runs by itself, as a whole; several entries for each row, one
+    row after the other, become an axis of their own.
+    """
+    if not isinstance(answer, np.ndarray):
+        return None
+    if axis is None:
+        return answer[None] if run == 1 else None
+    if answer.ndim <= axis or answer.size == 0:
+        return None
+    moved = answer if axis == 0 else np.moveaxis(answer, axis, 0)
+    several, rest = divmod(len(moved), run)
+    if rest or several == 0:
+        return None
+    if several > 1:
+        moved = moved.reshape(run, several, *moved.shape[1:])
+    return np.ascontiguousarray(moved[:wanted])
+
+
+def axes_singly(axes: RowAxes, each: Sequence[Mapping[str, Any]]) -> RowAxes:
+    """Return the axes of a model that runs on one row at a time, from such runs.
+
+    A first axis of one entry in all answers is that row; any other answer is the row's as a whole.
+    """
+    found = dict(axes.outputs)
+    for name in each[0]:
+        answers = [run[name] for run in each]
+        if name not in found:
+            unit = all(_is_unit(answer) for answer in answers)
+            found[name] = 0 if unit else None
+    return replace(axes, outputs=found, at_once=1)
+
+
+def _is_unit(answer: Any) -> bool:
+    return isinstance(answer, np.ndarray) and answer.ndim > 1 and answer.shape[0] == 1
+
+
+def axes_together(
+    axes: RowAxes, joint: Mapping[str, Any], each: Sequence[Mapping[str, Any]]
+) -> RowAxes | None:
+    """Return the axes of outputs along which a joint run answers as runs of each row do; None where it does not.
+
+    Outputs that do not grow with the rows belong to none of them; one at least must.
+    """
+    found: dict[str, int | None] = {}
+    for name, answer in joint.items():
+        singly = [run[name] for run in each]
+        if not all(isinstance(one, np.ndarray) for one in (answer, *singly)):
+            found[name] = None
+            continue
+        places = _growing(answer.shape, [one.shape for one in singly])
+        same = [axis for axis in places if _is_same(answer, np.concatenate(singly, axis))]
+        if places and not same:
+            return None  # what a row is answered depends on the rows beside it
+        found[name] = same[0] if same else None
+    floats = any(axis is not None and joint[name].dtype.kind == "f" for name, axis in found.items())
+    return replace(axes, outputs={**found, **axes.outputs}) if floats else None
+
+
+def _growing(joint: tuple[int, ...], singly: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return the axes along which the single answers, one after the other, have the joint one's shape."""
+    if any(len(one) != len(joint) for one in singly):
+        return []
+    return [
+        axis
+        for axis, size in enumerate(joint)
+        if size == sum(one[axis] for one in singly)
+        and all(_without(one, axis) == _without(joint, axis) for one in singly)
+    ]
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _is_same(left: Array, right: Array) -> bool:
+    if left.dtype.kind != "f":
+        return bool((left == right).all())
+    largest = np.abs(left[np.isfinite(left)]).max(initial=0.0)
+    return np.allclose(left, right, rtol=SAME, atol=SAME * largest, equal_nan=True)

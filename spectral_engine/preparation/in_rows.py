@@ -1,0 +1,67 @@
+"""The model as a torch module that takes the rows of a data set: together where that answers the same as one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from spectral_engine.data import Split
+from spectral_engine.errors import EngineError, ModelInvalid
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.rows import taken
+from spectral_engine.graph.trace import TRACED_BATCH, traced_inputs
+from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.rows import axes_together
+from spectral_engine.onnx_io.row_axes import RowAxes
+
+TRIED_ROWS = 3
+
+
+def in_rows(original: OpenedModel, split: Split) -> OnnxModule:
+    """Return the module of a model whose rows lie as onnxruntime finds them on the first of these rows."""
+    found = original.runner.row_axes(split)
+    if found.at_once is None:
+        return original.module(found)
+    free = replace(found, at_once=None)
+    module = original.module(free)
+    rows = split.take(np.arange(min(TRIED_ROWS, split.rows)))
+    together = None
+    if rows.rows > 1 and any(free.of_input(name) is not None for name in rows.inputs):
+        together = _together(module, rows)
+    # Frozen files mostly take any number of rows as a module, and train faster so.
+    return original.module(together or found)
+
+
+def in_declared_rows(original: OpenedModel) -> OnnxModule:
+    """Return the module of a model of which no rows are at hand; it takes one at a time where it does not take two."""
+    module = original.module()
+    try:
+        traced_inputs(module, TRACED_BATCH)
+    except ModelInvalid as several:
+        singly = replace(original.runner.declared, at_once=original.runner.declared.at_once or 1)
+        single = original.module(singly)
+        try:
+            traced_inputs(single, 1)
+        except ModelInvalid:
+            raise several from None
+        return single
+    return module
+
+
+def _together(module: OnnxModule, rows: Split) -> RowAxes | None:
+    """Return the axes of the rows where the module answers them together as it does one by one, else None."""
+    axes = module.rows
+    inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.inputs.items()}
+    try:
+        with torch.no_grad():
+            joint = module.run(taken(inputs, axes))
+            each = [
+                module.run(taken({n: v[row : row + 1] for n, v in inputs.items()}, axes))
+                for row in range(rows.rows)
+            ]
+    except EngineError:
+        return None
+    as_arrays = [{name: v.numpy() for name, v in run.items()} for run in (joint, *each)]
+    return axes_together(replace(axes, outputs={}), as_arrays[0], as_arrays[1:])
