@@ -150,7 +150,7 @@ def start_trainer(
     teacher = None
     if job.objective.needs_teacher:
         original = job.module().to(job.device)
-        teacher = Teacher(original, job.objective.watch, feed)
+        teacher = Teacher(original, job.objective.watch, feed, job.objective.joined)
     module, coupling = normalized(job, feed)
     if job.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, job.recipe.seed)

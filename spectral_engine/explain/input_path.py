@@ -92,15 +92,18 @@ class InputPath:
         return widened(self.feed.at_step(step, self.seed).inputs)
 
     def _loss(self, inputs: Inputs, gates: Inputs) -> Tensor:
-        head = self.objective.head.value
         with torch.no_grad():
-            own = self.module.compute(inputs, watch=(head,))[head]
+            own = self._watched(inputs)
         gated = {
             name: self.means[name] + gate * (inputs[name] - self.means[name])
             for name, gate in gates.items()
         }
-        answers = self.module.compute(inputs | gated, watch=(head,))
-        return self.objective.loss(answers, None, {head: own})
+        return self.objective.loss(self._watched(inputs | gated), None, own)
+
+    def _watched(self, inputs: Inputs) -> Inputs:
+        watch = self.objective.watch
+        found = self.module.compute(inputs, watch=watch)
+        return self.objective.joined({name: found[name] for name in watch})
 
 
 def input_means(feed: Feed) -> Inputs:

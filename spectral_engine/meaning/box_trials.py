@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.boxes import BoxForm, of_crowds
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.meaning.box_sources import Source, box_sources
 from spectral_engine.meaning.boxes import (
     BoxAnswers,
     BoxLabels,
@@ -25,7 +26,7 @@ from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.measure.boxes import Layout as Where
-from spectral_engine.measure.boxes import box_layouts, decode, fits
+from spectral_engine.measure.boxes import decode, fits
 from spectral_engine.measure.metrics import metric_rule
 
 Array = NDArray[Any]
@@ -60,26 +61,32 @@ def box_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: Tol
     form = told.written.boxes
     forms = [form] if form else [*possible_forms(labels, size, told.option.boxes)]
     found = [
-        tried for output in outputs for tried in _combined(output, probe, labels, forms, size, told)
+        tried
+        for source in box_sources(outputs, probe)
+        for tried in _combined(source, probe, labels, forms, size, told)
     ]
     if not found:
         return []
     most = max(score for _, score in found)
     meaning = next(meaning for meaning, score in found if score >= most - CLEARLY_BETTER)
-    others = [(m.reading, f"AP50 {score:.3f}") for m, score in found if m is not meaning]
+    others = [
+        (f"{m.reading} of {m.output!r}", f"AP50 {score:.3f}")
+        for m, score in found
+        if m is not meaning
+    ]
     return [_weighed(replace(meaning, tried=tuple(others[:MOST_TOLD])), probe)]
 
 
 def _weighed(meaning: Meaning, probe: Probe) -> Trial:
     assert probe.rows.labels is not None
     truth = meaning.labels(probe.rows.labels)
-    skill = skill_above_chance(meaning, probe.answers_of(meaning.output), truth)
+    skill = skill_above_chance(meaning, meaning.raw(probe.answers), truth)
     said = f"read as {meaning.reading}: the original reaches {skill.said}"
     return Trial(replace(meaning, why=(said, *meaning.why), original=skill.said), skill, 1.0)
 
 
 def _combined(
-    output: Output,
+    source: Source,
     probe: Probe,
     labels: Array,
     forms: Sequence[BoxForm],
@@ -90,12 +97,12 @@ def _combined(
     assert probe.rows.labels is not None
     rule = metric_rule("map50")
     few = _rows_with_boxes(probe.rows.labels, forms)
-    raw, answers = probe.rows.labels[few], output.answers[few]
-    for where in box_layouts([output.answers.shape]):
-        if not fits([output.answers], where):
+    raw, answers = probe.rows.labels[few], source.answers[few]
+    for where in source.layouts:
+        if not fits(source.answers, where):
             continue
-        count = class_count(output.answers, where)
-        boxes = decode([answers], where, size)
+        count = class_count(source.answers, where)
+        boxes = decode(answers, where, size)
         for form in forms:
             for classes in possible_classes(labels, form, count, told):
                 coding = BoxLabels(
@@ -104,7 +111,7 @@ def _combined(
                 score = rule.value(rule.rows(boxes, coding.read(raw, (), "y"), "values"))
                 names = _names(classes, count, told)
                 yield (
-                    _meaning(output, where, coding, classes.how, names),
+                    _meaning(source, where, coding, classes.how, names),
                     0.0 if np.isnan(score) else score,
                 )
 
@@ -145,6 +152,8 @@ def possible_classes(
         yield Classes(values, values, "numbers")
     if values[0] >= 1 and values[-1] - 1 < most:
         yield Classes(values, tuple(v - 1 for v in values), "numbers from 1")
+    if count is None:
+        yield Classes(values, tuple(v + 1 for v in values), "numbers from 0")
     if len(values) == count and values[-1] >= most:
         yield Classes(values, tuple(range(len(values))), "sorted")
 
@@ -190,17 +199,18 @@ def _names(classes: Classes, count: int | None, told: Told) -> tuple[str, ...] |
 
 
 def _meaning(
-    output: Output, where: Where, coding: BoxLabels, how: str, names: tuple[str, ...] | None
+    source: Source, where: Where, coding: BoxLabels, how: str, names: tuple[str, ...] | None
 ) -> Meaning:
-    shape, size = output.answers.shape[1:], coding.image_size
+    shape, size = source.answers.shape[1:], coding.image_size
     layout = BoxAnswers("boxes", shape, where=where, image_size=size)
     return Meaning(
         "detection",
-        output.name,
+        source.name,
         layout,
         coding,
         names,
         how,
         reading=f"boxes ({coding.form.describe()}) beside answers laid out as {where.describe()}",
         why=("boxes judge, by average precision; the original's own answers are what is trained",),
+        join=source.join,
     )

@@ -45,7 +45,7 @@ class BoxAnswers(Layout):
 
     def canonical(self, answers: Array) -> Array:
         """Return boxes [n, boxes, 6]: x1, y1, x2, y2, score, class; a score of −1 is padding."""
-        return decode([answers], self.where, self.image_size)
+        return decode(answers, self.where, self.image_size)
 
     def predicted(self, answers: Array) -> Array:
         """Boxes are no classes."""

@@ -72,7 +72,7 @@ def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
     if meaning.kind != "numbers" or probe.rows.labels is None:
         return meaning
     truth = meaning.labels(probe.rows.labels)
-    said = skill_under(aiming, probe.answers_of(meaning.output), truth).said
+    said = skill_under(aiming, meaning.raw(probe.answers), truth).said
     why = (*meaning.why, f"answers aim at the quantile {quantile:g}: the original {said}")
     return replace(aiming, original=said, why=why)
 
@@ -112,7 +112,10 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
             f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
             "nothing can be trained: export the model with its scores as an output"
         )
-    return Probe(rows, outputs, runner.predict_all)
+    whole = {
+        name: found for name, found in answers.items() if np.issubdtype(found.dtype, np.integer)
+    }
+    return Probe(rows, outputs, runner.predict_all, whole=whole)
 
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:

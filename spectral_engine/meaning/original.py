@@ -22,7 +22,7 @@ def check_original(meaning: Meaning, probe: Probe, *, allowed: bool) -> list[str
     """
     if not meaning.labelled or probe.rows.labels is None:
         return []
-    outputs = probe.answers_of(meaning.output)
+    outputs = meaning.raw(probe.answers)
     now = skill_under(meaning, outputs, meaning.labels(probe.rows.labels))
     if now.value >= (GOOD_BOXES if meaning.kind == "boxes" else GOOD_ENOUGH):
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,7 @@ def prepare(
             Evaluation(understood.meaning, original, understood.splits, recipe)
         )
     meaning, splits = evaluation.meaning, evaluation.splits
-    answers = understood.probe.answers_of(meaning.output)
+    answers = meaning.raw(understood.probe.answers)
     nodes = graph_nodes(module.model)
     objective = build_objective(
         recipe,
@@ -107,7 +108,7 @@ def prepare(
         nodes,
         splits.train.labels,
         answers,
-        other_outputs(nodes, understood.probe, meaning.output),
+        other_outputs(nodes, understood.probe, meaning.outputs),
     )
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
@@ -175,13 +176,15 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
         raise InvalidRequest.of(error, "labels") from error
 
 
-def other_outputs(nodes: list[Node], probe: Probe, answering: str) -> tuple[str, ...]:
+def other_outputs(nodes: list[Node], probe: Probe, answering: Collection[str]) -> tuple[str, ...]:
     """Return what the model answers in floats for each row, without what is judged and what lays the same out anew."""
     return tuple(
         output.name
         for output in probe.outputs
-        if not is_part_of(nodes, output.name, answering)
-        and not is_part_of(nodes, answering, output.name)
+        if not any(
+            is_part_of(nodes, output.name, name) or is_part_of(nodes, name, output.name)
+            for name in answering
+        )
     )
 
 

@@ -18,6 +18,7 @@ from spectral_engine.graph.head import Head, find_head
 from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.layout import Kind
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.boxes import Join
 from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.measure.form import Form
 from spectral_engine.onnx_io.node import Node
@@ -53,16 +54,24 @@ class Objective:
     quantiles: tuple[
         float, ...
     ] = ()  # of the targets that numbers aim at: one, or one for each place on the last axis
+    join: Join | None = None  # how several outputs make up the head's value
 
     @property
     def watch(self) -> tuple[str, ...]:
         """Values that the loss needs."""
-        return (self.head.value, *self.others)
+        return (*(self.join.names if self.join else (self.head.value,)), *self.others)
 
     @property
     def needs_teacher(self) -> bool:
         """True when the original's values enter the loss."""
         return self.distill > 0 or self.task in TAUGHT or bool(self.others)
+
+    def joined(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a graph's values with one in the place of those that are joined."""
+        if self.join is None or not values.keys() >= set(self.join.names):
+            return dict(values)
+        kept = {name: value for name, value in values.items() if name not in self.join.names}
+        return {self.head.value: self.join.of(values, torch.cat), **kept}
 
     def refuse_untrainable(self) -> None:
         """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""
@@ -233,6 +242,7 @@ def build_objective(
         meaning.blank,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantiles,
+        join=meaning.join,
     )
 
 

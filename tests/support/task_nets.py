@@ -13,12 +13,18 @@ from torch import Tensor, nn
 SIDE, CELL, GRID = 32, 8, 4
 
 
-def export(net: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str]) -> Path:
-    """Write a net with one output, `answers`, and a free batch size."""
+def export(
+    net: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: tuple[str, ...] = ("answers",),
+) -> Path:
+    """Write a net with these outputs and a free batch size."""
     rows = 1 if getattr(net, "steps_first", False) else 0
-    axes = {**{name: {0: "n"} for name in names}, "answers": {rows: "n"}}
+    axes = {**{name: {0: "n"} for name in names}, **{name: {rows: "n"} for name in outputs}}
     torch.onnx.export(
-        net.eval(), inputs, str(path), input_names=names, output_names=["answers"],
+        net.eval(), inputs, str(path), input_names=names, output_names=[*outputs],
         dynamic_axes=axes, dynamo=False,
     )  # fmt: skip
     return path
@@ -52,11 +58,15 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         found = self.head(self.body(images)).flatten(2)
+        return torch.cat([self.placed(found), torch.sigmoid(found[:, 4:])], 1)
+
+    def placed(self, found: Tensor) -> Tensor:
+        """Return centre and size in pixels [n, 4, boxes] of what the head gives."""
         centre = torch.sigmoid(found[:, :2])
         size = torch.sigmoid(found[:, 2:4]) * SIDE
         x = (centre[:, :1] + self.x) * CELL
         y = (centre[:, 1:] + self.y) * CELL
-        return torch.cat([x, y, size, torch.sigmoid(found[:, 4:])], 1)
+        return torch.cat([x, y, size], 1)
 
 
 class WithObjectness(nn.Module):

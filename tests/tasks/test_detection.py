@@ -1,7 +1,5 @@
 """A small YOLO through the whole job: boxes of every form judge, and the original's answers teach."""
 
-import contextlib
-import io
 import json
 import shutil
 
@@ -10,11 +8,10 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
+from tests.support.coco import average_precision, surest
 from tests.support.task_nets import (
     SIDE,
     Detector,
@@ -62,51 +59,12 @@ def yolo(boxes):
 
 
 def coco_figure(model, rows, boxes):
-    """AP by pycocotools, of boxes decoded and suppressed here."""
-    answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0]
-    found, images, truth = [], [], []
-    for image, (answer, true) in enumerate(zip(answers, boxes[rows], strict=True), start=1):
-        images.append({"id": image})
-        for box in true[true[:, 4] >= 0].tolist():
-            size = [box[2] - box[0], box[3] - box[1]]
-            truth.append(
-                {"id": len(truth) + 1, "image_id": image, "category_id": int(box[4]), "iscrowd": 0,
-                 "bbox": [*box[:2], *size], "area": size[0] * size[1]}
-            )  # fmt: skip
-        kept: list[np.ndarray] = []
-        for place in np.argsort(-answer[4:].max(0), kind="stable"):
-            x, y, w, h, *scores = answer[:, place].astype(float)
-            box = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2, int(np.argmax(scores))])
-            if max(scores) < 0.001 or any(overlap(box, other) > 0.7 for other in kept):
-                continue
-            kept.append(box)
-            found.append(
-                {"image_id": image, "category_id": int(box[4]), "bbox": [x - w / 2, y - h / 2, w, h],
-                 "score": float(max(scores))}
-            )  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):
-        data = COCO()
-        data.dataset = {
-            "images": images,
-            "annotations": truth,
-            "categories": [{"id": 0}, {"id": 1}],
-        }
-        data.createIndex()
-        judge = COCOeval(data, data.loadRes(found), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge.stats[0]
-
-
-def overlap(box, other):
-    if box[4] != other[4]:
-        return 0.0
-    shared = np.prod(
-        np.clip(np.minimum(box[2:4], other[2:4]) - np.maximum(box[:2], other[:2]), 0, None)
-    )
-    areas = [np.prod(b[2:4] - b[:2]) for b in (box, other)]
-    return shared / (sum(areas) - shared)
+    """AP by pycocotools, of boxes decoded and suppressed outside."""
+    answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0].astype(float)
+    centre, half, scores = answers[:, :2], answers[:, 2:4] / 2, answers[:, 4:].transpose(0, 2, 1)
+    corners = np.concatenate([centre - half, centre + half], 1).transpose(0, 2, 1)
+    found = (surest(*image, suppressed=True) for image in zip(corners, scores, strict=True))
+    return average_precision(found, boxes[rows])
 
 
 def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, tmp_path):
