@@ -15,13 +15,17 @@ from benchmarks.real_files.feeds import Feed, answers, difference, open_quietly
 from spectral_engine.analysis import analyze
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import all_that_can_go, choose_removal, floors
+from spectral_engine.data import Split
 from spectral_engine.errors import EngineError
 from spectral_engine.graph.coupling import Coupling, couple, narrowed_shape
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
+from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.rows import rows_of
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.preparation.in_rows import in_rows
 
 SHARE = 0.5
 IMPORT_TOLERANCE = 1e-3
@@ -78,8 +82,7 @@ def _analysed(source: bytes) -> Row:
 
 def _narrowed(source: bytes, feeds: Sequence[Feed]) -> Row:
     """Cut half of the nodes that can go, those of the smallest weights, and compare with the same nodes masked."""
-    module = load(source)
-    coupling = couple(module)
+    module, coupling = _coupled(source, feeds)
     nodes = cost_of(coupling, np.zeros(coupling.count, dtype=bool)).nodes
     removed = choose_removal(
         coupling,
@@ -102,6 +105,24 @@ def _narrowed(source: bytes, feeds: Sequence[Feed]) -> Row:
     return row | {
         "why": "" if worst <= PROOF_TOLERANCE else f"masked and cut differ by {worst:.3g}"
     }
+
+
+def _coupled(source: bytes, feeds: Sequence[Feed]) -> tuple[OnnxModule, Coupling]:
+    """Return module and coupling as a job with such data has them: with the rows' own lengths."""
+    original = OpenedModel(source)
+    axes = original.runner.declared
+    taken = max(
+        feeds, key=lambda feed: max((value.shape[:1] or (0,))[0] for value in feed.values())
+    )
+    first = rows_of(taken, axes)
+    count = max(len(array) for array in first.values())
+    rows = {
+        name: array if len(array) == count else np.broadcast_to(array, (count, *array.shape[1:]))
+        for name, array in first.items()
+    }
+    split = Split(rows, None)
+    module = in_rows(original, split)
+    return module, couple(module, split.row_shapes)
 
 
 def ceiling(coupling: Coupling) -> Row:
