@@ -21,7 +21,7 @@ from spectral_engine.onnx_io.external import (
 )
 from spectral_engine.onnx_io.hidden_answers import keep_hidden
 from spectral_engine.onnx_io.map_types import keep_types, map_types_apart, refuse_map_inputs
-from spectral_engine.onnx_io.nodes import name_nodes
+from spectral_engine.onnx_io.nodes import keep_names
 from spectral_engine.onnx_io.operator_support import foreign_apart, refuse_unknown
 from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.tensors import check_tensors
@@ -63,7 +63,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. Every node has a name of its own. External data stay in their files, beside the
+    inputs are initializers alone. External data stay in their files, beside the
     model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
@@ -85,7 +85,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     model = _to_ir(proto)
     if not isinstance(source, bytes):
         map_external(model, Path(source).parent)
-    name_nodes(model)
+    keep_names(model)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
     return Loaded(model, external)
 

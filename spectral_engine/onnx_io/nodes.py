@@ -13,6 +13,7 @@ from spectral_engine.errors import ModelInvalid
 from spectral_engine.onnx_io.node import Node, Subgraph
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
+NAME = "name here"  # of a node's meta
 
 
 def named_nodes(model: ir.Model) -> list[tuple[str, ir.Node]]:
@@ -20,23 +21,27 @@ def named_nodes(model: ir.Model) -> list[tuple[str, ir.Node]]:
     return _named(_sorted(model))
 
 
-def name_nodes(model: ir.Model) -> None:
-    """Give every node without a name one of its own, and all but the first of several that share one.
+def keep_names(model: ir.Model) -> None:
+    """Note at every node the name that it has here: nodes without one, or that share one, get one of their own.
 
-    Stand-in names count positions: given once, they stay with their nodes when others are put between them.
+    Stand-in names count positions: noted once, they stay with their nodes when others are put between them. The file
+    keeps the names that it came with.
     """
     for name, node in named_nodes(model):
-        node.name = name
+        node.meta[NAME] = name
 
 
 def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
-    taken: set[str] = set()
+    every = list(nodes)
+    taken = {node.meta[NAME] for node in every if NAME in node.meta}
     found = []
-    for position, node in enumerate(nodes):
-        name = node.name or f"{node.op_type}_{position}"
-        while name in taken:
-            name = f"{name}_{position}"
-        taken.add(name)
+    for position, node in enumerate(every):
+        name = node.meta.get(NAME)
+        if name is None:
+            name = node.name or f"{node.op_type}_{position}"
+            while name in taken:
+                name = f"{name}_{position}"
+            taken.add(name)
         found.append((name, node))
     return found
 

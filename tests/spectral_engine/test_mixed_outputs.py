@@ -138,7 +138,7 @@ def test_a_number_for_the_whole_batch_is_part_of_the_proof() -> None:
             helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
         )
 
-    samples = {"x": np.ones((5, 2), np.float32)}
+    samples = Split({"x": np.ones((5, 2), np.float32)}, None)
     assert compare(scaled(1.0), scaled(1.0), samples).max_abs_output == 10
     with pytest.raises(NumericMismatch):
         compare(scaled(1.0), scaled(1.1), samples)

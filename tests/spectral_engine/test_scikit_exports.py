@@ -128,14 +128,3 @@ def test_an_input_of_maps_is_refused_with_the_remedy() -> None:
     )
     with pytest.raises(ModelInvalid, match=r"'features' takes maps .* without its DictVectorizer"):
         load_model(model.SerializeToString())
-
-
-def test_an_operator_that_scores_depend_on_is_refused_by_name() -> None:
-    model = exported(front="Scaler", ending="plain")
-    model.graph.node[0].CopyFrom(
-        onnx.helper.make_node(
-            "SVMRegressor", ["X"], ["prepared"], name="svm", domain=ML, kernel_type="LINEAR"
-        )
-    )
-    with pytest.raises(se.errors.UnsupportedOperator, match=r"svm.*SVMRegressor"):
-        se.analyze(model.SerializeToString())

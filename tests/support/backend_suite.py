@@ -296,6 +296,9 @@ def table() -> str:
             f"Supported of ai.onnx.ml: {', '.join(classical)}. Others of its operators are kept as they are where no "
             "answer in floats depends on them, as ZipMap and LabelEncoder.",
             "",
+            "An operator of which nothing is said here, and on which all answers in floats depend, is computed by "
+            "onnxruntime: no gradient passes it, what it touches stays, and the report says what was not trained.",
+            "",
         ]
     )
 

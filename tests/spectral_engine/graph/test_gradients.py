@@ -7,6 +7,7 @@ import torch
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from spectral_engine.graph.loading import load
+from spectral_engine.graph.operators import is_outside
 from tests.support.backend_suite import as_value, outcomes
 
 MOST_ELEMENTS = 400
@@ -56,6 +57,8 @@ def chosen():
         alone = len(case.model.graph.node) == 1 and outcome.verdict == "passed" and case.data
         if not alone or case.operator in found or case.operator in WITHOUT:
             continue
+        if any(map(is_outside, load(case.model.SerializeToString()).nodes)):
+            continue  # onnxruntime computes it, and no gradient passes
         given, places = floats(case)
         if (
             places

@@ -1,0 +1,59 @@
+"""Every net of the zoo is cut in random bites, one after the other: what was patched once is patched again."""
+
+import numpy as np
+import pytest
+import torch
+
+from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.masking import mask
+from spectral_engine.graph.surgery import cut
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.cutting import difference, in_onnxruntime
+from tests.support.zoo import EXPORTERS, NETS, specimen
+
+BITES = 6
+
+
+def a_bite(coupling, random):
+    """Mark some of the removable groups of each layer [count]: one layer in three stays whole."""
+    removed = np.zeros(coupling.count, dtype=bool)
+    alive = coupling.alive()
+    for layer in coupling.layers:
+        groups = np.unique(layer.groups[alive[layer.groups]])
+        free = groups[~coupling.pinned[groups]]
+        most = min(len(free), len(groups) - 1)
+        if most > 0 and random.random() < 0.67:
+            removed[
+                random.choice(free, random.integers(0, most // 2 + 2) % (most + 1), replace=False)
+            ] = True
+    for part in coupling.parts:
+        if removed[part].all():
+            removed[part[0]] = False
+    return removed
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
+def test_six_bites_one_after_the_other_are_one_cut(name, exporter, seed):
+    """After each bite the graph runs as a module; in the end it is what one cut makes, and computes what is masked."""
+    found = specimen(name, exporter)
+    random = np.random.default_rng([seed, len(name)])
+    whole = couple(load(found.model))
+    model, coupling = load(found.model).model, whole
+    module, gone = load(found.model), np.zeros(whole.count, dtype=bool)
+    for _ in range(BITES):
+        removed = a_bite(coupling, random)
+        model = cut(model, coupling, removed)
+        coupling, gone = coupling.without(removed), gone | removed
+        module = module.over(model)
+        with torch.no_grad():
+            module(**found.sample(3))
+
+    original = load(found.model).model
+    inputs = found.sample(3)
+    bitten = in_onnxruntime(to_bytes(model), inputs)
+    masked = in_onnxruntime(to_bytes(mask(original, whole, gone)), inputs)
+    at_once = in_onnxruntime(to_bytes(cut(original, whole, gone)), inputs)
+    assert difference(masked, bitten) <= 1e-5
+    assert difference(at_once, bitten) <= 1e-6

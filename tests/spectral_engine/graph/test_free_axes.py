@@ -1,0 +1,196 @@
+"""Lengths that a model leaves open: nothing that depends on one is taken for a constant, in training or in the file."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spectral_engine as se
+from spectral_engine.data import Split
+from spectral_engine.errors import ModelInvalid, NumericMismatch
+from spectral_engine.measure.exactness import compare
+from tests.support import row_nets
+
+ROWS = 96
+RANDOM = np.random.default_rng(4)
+RECIPE = {
+    "target": {"keep_nodes": 0.5},
+    "training": {"epochs": 1, "learning_rate": 1e-3, "swap_noise": 0.0},
+    "prune": {"candidates": 1},
+}
+
+
+def floats(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def narrowed(folder, model, x):
+    np.savez(folder / "data.npz", x=x)
+    result = se.compress(model, folder / "data.npz", RECIPE)
+    result.chosen.save(folder / "out.onnx")
+    entry = result.report.data.chosen_candidate()
+    assert entry.measurement.params < result.report.data.baseline.params
+    return SimpleNamespace(
+        session=onnxruntime.InferenceSession(str(folder / "out.onnx")), exactness=entry.exactness
+    )
+
+
+def rounding(stride):
+    """A length that two roundings halve alike for some inputs only, told to a Reshape."""
+    return row_nets.net(
+        f"""g (float[N, 1, T] x) => (float[N, 4] y) {{
+            lo = AveragePool<kernel_shape: ints = [{stride}], strides: ints = [{stride}]>(x)
+            c = Conv<kernel_shape: ints = [1]>(lo, w1, b1) r = Relu(c)
+            t = Transpose<perm: ints = [0, 2, 1]>(r) s = Shape(t) len = Gather(s, one)
+            shape = Concat<axis: int = 0>(minus, len, heads) q = Reshape(t, shape)
+            p = ReduceMean<axes: ints = [1], keepdims: int = 0>(q) f = Flatten(p) y = Gemm(f, w2, b2)
+        }}""",
+        {"w1": (16, 1, 1), "b1": (16,), "w2": (16, 4), "b2": (4,)},
+        {"one": np.array([1]), "minus": np.array([-1]), "heads": np.array([2, 8])},
+    )
+
+
+@pytest.mark.parametrize("length", [32, 224, 640])
+@pytest.mark.parametrize("stride", [8, 32])
+def test_a_length_that_strides_round_stays_open_in_the_file(length, stride, tmp_path):
+    found = narrowed(tmp_path, rounding(stride), floats(ROWS, 1, length))
+    for other in (32, 64, 224, 320, 608):
+        for rows in (1, 3):
+            answer = found.session.run(None, {"x": np.ones((rows, 1, other), np.float32)})[0]
+            assert answer.shape == (rows, 4)
+    assert found.exactness.shapes >= 1 + 2 + 5
+
+
+def sound(kernel):
+    """A first convolution that needs a second of sound, or some of it."""
+    return row_nets.net(
+        f"""g (float[N, samples] x) => (float[N, 4] y) {{
+            u = Unsqueeze(x, one) c = Conv<strides: ints = [{kernel // 2}]>(u, w1, b1) r = Relu(c)
+            p = GlobalAveragePool(r) f = Flatten(p) y = Gemm(f, w2, b2)
+        }}""",
+        {"w1": (32, 1, kernel), "b1": (32,), "w2": (32, 4), "b2": (4,)},
+        {"one": np.array([1])},
+    )
+
+
+@pytest.mark.parametrize("kernel", [400, 1024, 5000])
+def test_a_model_that_needs_a_length_is_analysed_and_narrowed(kernel, tmp_path):
+    assert se.analyze(sound(kernel)).floor.params < se.analyze(sound(kernel)).now.params
+    narrowed(tmp_path, sound(kernel), floats(ROWS, 2 * kernel + 100))
+
+
+def test_the_length_of_the_data_is_tried_first(tmp_path):
+    """Only this length and its neighbours fit, and no list of usual ones holds it."""
+    model = row_nets.net(
+        """g (float[N, 8, L] x) => (float[N, 4] y) {
+            c = Conv(x, w1, b1) r = Relu(c) f = Flatten(r) y = Gemm(f, w2, b2)
+        }""",
+        {"w1": (16, 8, 3), "b1": (16,), "w2": (16 * 45, 4), "b2": (4,)},
+    )
+    with pytest.raises(ModelInvalid, match="data beside it would say how long"):
+        se.analyze(model)
+    narrowed(tmp_path, model, floats(ROWS, 8, 47))
+
+
+class Legacy(nn.Module):
+    """Sizes that are read from shapes, in the ways that PyTorch's older exporter writes them."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.stem, self.narrow = nn.Conv1d(4, 16, 3, padding=1), nn.Conv1d(8, 8, 3, padding=1)
+        self.mid, self.gate = nn.Conv1d(16, 16, 3, padding=1), nn.Linear(16, 16)
+        self.qkv, self.proj, self.out = nn.Linear(16, 48), nn.Linear(16, 16), nn.Linear(16, 3)
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+
+    def forward(self, x):
+        return self.way(self, F.relu(self.stem(x)))
+
+
+def chunk(net, x):
+    first, second = x.chunk(2, 1)
+    return net.out(torch.cat([F.relu(net.narrow(first)), second], 1).mean(2))
+
+
+def glu(net, x):
+    gated = F.glu(x, 1)
+    return net.out(torch.cat([gated, F.relu(net.narrow(gated))], 1).mean(2))
+
+
+def squeeze_and_excite(net, x):
+    weight = torch.sigmoid(net.gate(x.mean(2))).view(x.size(0), x.size(1), 1)
+    return net.out(F.relu(net.mid(x * weight)).mean(2))
+
+
+def attention(net, x):
+    t = x.transpose(1, 2)
+    rows, steps, width = t.shape
+    q, k, v = net.qkv(t).reshape(rows, steps, 3, 4, width // 4).permute(2, 0, 3, 1, 4).unbind(0)
+    a = (q @ k.transpose(-2, -1) * (width // 4) ** -0.5).softmax(-1)
+    return net.out((t + net.proj((a @ v).transpose(1, 2).reshape(rows, steps, width))).mean(1))
+
+
+def zeros(net, x):
+    return net.out(F.relu(net.mid(x + torch.zeros(x.size(0), x.size(1), x.size(2)))).mean(2))
+
+
+def masked_encoder(net, x):
+    t = x.transpose(1, 2)
+    mask = torch.triu(torch.full((t.size(1), t.size(1)), -1e9), diagonal=1)
+    return net.out(net.layer(t, src_mask=mask).mean(1))
+
+
+@pytest.mark.parametrize("way", [chunk, glu, squeeze_and_excite, attention, zeros, masked_encoder])
+def test_sizes_that_are_read_from_shapes_follow_the_nodes_and_the_lengths(way, tmp_path):
+    torch.manual_seed(0)
+    file = tmp_path / "net.onnx"
+    torch.onnx.export(
+        Legacy(way).eval(), (torch.zeros(2, 4, 12),), str(file), dynamo=False, input_names=["x"],
+        output_names=["y"], dynamic_axes={"x": {0: "batch", 2: "steps"}, "y": {0: "batch"}},
+    )  # fmt: skip
+    found = narrowed(tmp_path, file, floats(ROWS, 4, 12))
+    whole = onnxruntime.InferenceSession(str(file))
+    # The exporter bakes the length of its example into this one's attention: other lengths do not run before either.
+    lengths = (12,) if way is masked_encoder else (12, 7, 40)
+    for rows, steps in ((rows, steps) for rows in (1, 3) for steps in lengths):
+        x = floats(rows, 4, steps)
+        assert found.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
+    assert found.exactness.shapes >= 1 + 2 + (0 if way is masked_encoder else 5)
+
+
+def test_a_cut_file_that_fails_at_another_length_is_not_handed_out():
+    """What a number frozen to the traced length would do: it is found, though the rows themselves agree."""
+
+    def net(shape):
+        return row_nets.net(
+            """g (float[N, L, 8] x) => (float[N, L, 3] y) {
+                q = Reshape(x, shape) a = MatMul(q, w1) c = Add(a, b1) r = Relu(c)
+                g = MatMul(r, w2) y = Add(g, b2)
+            }""",
+            row_nets.MLP,
+            {"shape": np.array(shape)},
+        )
+
+    rows = Split({"x": floats(5, 6, 8)}, None)
+    assert compare(net([0, -1, 8]), net([0, -1, 8]), rows).shapes == 1 + 2 + 5
+    with pytest.raises(NumericMismatch, match="does not run on inputs of x"):
+        compare(net([0, -1, 8]), net([-1, 6, 8]), rows)
+
+
+def test_a_weight_with_one_entry_left_trains_on(tmp_path):
+    """A bias of two entries, of which one goes: what is left is no constant."""
+    model = row_nets.net(
+        """g (float[N, 8] x) => (float[N, 3] y) {
+            a = MatMul(x, w1) o = Reshape(off, flat) c = Add(a, o) r = Relu(c) y = Gemm(r, w2, b2)
+        }""",
+        {"w1": (8, 2), "off": (1, 2), "w2": (2, 3), "b2": (3,)},
+        {"flat": np.array([2])},
+    )
+    np.savez(tmp_path / "data.npz", x=floats(ROWS, 8))
+    recipe = RECIPE | {"prune": {"candidates": 1, "min_nodes": 1}}
+    report = se.compress(model, tmp_path / "data.npz", recipe).report.data
+    assert report.chosen_candidate().measurement.nodes == 1
