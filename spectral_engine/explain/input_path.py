@@ -42,7 +42,8 @@ class InputPath:
 
     def __init__(self, module: OnnxModule, objective: Objective, feed: Feed, seed: int) -> None:
         self.module, self.seed = module.eval(), seed
-        self.objective = replace(objective, temperature=1.0, others=())
+        others = objective.others if objective.judges_only else ()
+        self.objective = replace(objective, temperature=1.0, others=others)
         self.feed = Feed(feed.split, min(BATCH_ROWS, feed.batch_size), feed.device)
         self.means = input_means(feed)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.meaning.probe import Output, Probe
+from spectral_engine.meaning.probe import Probe
 from spectral_engine.measure.boxes import (
     Join,
     Layout,
@@ -30,24 +30,28 @@ class Source:
     layouts: list[Layout]
     join: Join | None = None
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The outputs that are read."""
+        return (self.name,) if self.join is None else self.join.names
 
-def box_sources(outputs: Sequence[Output], probe: Probe) -> list[Source]:
-    """Return what boxes may be read from; single outputs come first.
 
-    Where one output is asked for by name, it is among these `outputs` alone, and joins have it for their boxes or
-    scores.
-    """
-    alone = [
-        Source(output.name, output.answers, box_layouts(output.answers.shape)) for output in outputs
-    ]
-    asked = {output.name for output in outputs}
+def box_sources(probe: Probe, asked: str | None) -> list[Source]:
+    """Return what boxes may be read from, single outputs first; with `asked`, only what that output is a part of."""
     answers = {
         name: found for name, found in probe.answers.items() if len(found) == probe.rows.rows
     }
     shapes = {name: found.shape for name, found in answers.items()}
-    joined = []
-    for join in possible_joins(shapes, probe.whole):
-        if asked.intersection(join.names):
-            whole = join.of(answers, np.concatenate)
-            joined.append(Source(join.name, whole, joined_layouts(join, whole.shape[2]), join))
-    return alone + joined
+    whole = {name for name, found in answers.items() if found.dtype.kind != "f"}
+    alone = [
+        Source(name, found, box_layouts(found.shape))
+        for name, found in answers.items()
+        if name not in whole
+    ]
+    joined = [_joined(join, answers) for join in possible_joins(shapes, whole)]
+    return [one for one in alone + joined if asked is None or asked in one.parts]
+
+
+def _joined(join: Join, answers: Mapping[str, Array]) -> Source:
+    whole = join.of(answers, np.concatenate)
+    return Source(join.name, whole, joined_layouts(join, whole.shape[2]), join)

@@ -23,7 +23,7 @@ from spectral_engine.meaning.boxes import (
 )
 from spectral_engine.meaning.chance import skill_above_chance
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.meaning.probe import Output, Probe
+from spectral_engine.meaning.probe import Probe
 from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.measure.boxes import Layout as Where
 from spectral_engine.measure.boxes import decode, fits
@@ -50,7 +50,7 @@ def are_boxes(labels: Array) -> bool:
     return labels.ndim == 3 and labels.shape[-1] == 5 and labels.dtype.kind in "fiu"
 
 
-def box_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: Told) -> list[Trial]:
+def box_trials(probe: Probe, labels: Array, told: Told) -> list[Trial]:
     """Return the best reading of the labels as boxes, where there is one; `labels` are those of all parts.
 
     Raises DatasetMismatch where classes that were given do not fit.
@@ -62,7 +62,7 @@ def box_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: Tol
     forms = [form] if form else [*possible_forms(labels, size, told.option.boxes)]
     found = [
         tried
-        for source in box_sources(outputs, probe)
+        for source in box_sources(probe, told.option.output)
         for tried in _combined(source, probe, labels, forms, size, told)
     ]
     if not found:
@@ -152,10 +152,22 @@ def possible_classes(
         yield Classes(values, values, "numbers")
     if values[0] >= 1 and values[-1] - 1 < most:
         yield Classes(values, tuple(v - 1 for v in values), "numbers from 1")
+    yield from _by_number(values, most, told)
     if count is None:
         yield Classes(values, tuple(v + 1 for v in values), "numbers from 0")
     if len(values) == count and values[-1] >= most:
         yield Classes(values, tuple(range(len(values))), "sorted")
+
+
+def _by_number(values: tuple[int, ...], most: int, told: Told) -> Iterator[Classes]:
+    """Yield the numbers that classes have in the file, and one less, where there are gaps between them."""
+    numbers = told.written.class_numbers
+    if numbers is None or numbers == tuple(range(len(numbers))):
+        return
+    own = tuple(numbers[v] for v in values)
+    for first, how in ((0, "numbers in the file"), (1, "numbers in the file, from 1")):
+        if own[0] >= first and own[-1] - first < most:
+            yield Classes(values, tuple(number - first for number in own), how)
 
 
 def _by_name(values: tuple[int, ...], count: int | None, told: Told) -> Classes | None:
@@ -193,9 +205,15 @@ def _names(classes: Classes, count: int | None, told: Told) -> tuple[str, ...] |
     if told.option.classes is not None:
         return tuple(map(str, told.option.classes))
     own, names = told.names_of(count), told.written.class_names
-    if own is None and names is not None and classes.how == "numbers":
+    if own is not None or names is None:
+        return own
+    if classes.how == "numbers":
         return names
-    return own
+    called = dict(zip(classes.own, classes.known, strict=True))
+    return tuple(
+        names[called[k]] if k in called and called[k] < len(names) else str(k)
+        for k in range(max(classes.own) + 1)
+    )
 
 
 def _meaning(

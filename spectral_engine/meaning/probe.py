@@ -33,7 +33,8 @@ class Output:
 class Probe:
     """Rows with their raw labels, where there are any, and the original's answers on them, output by output.
 
-    `outputs` are those that hold floats; `whole` numbers are labels and counts, and say nothing by themselves.
+    `outputs` are those of as many floats for each row. What stands `beside` them says nothing by itself: whole numbers,
+    as labels and counts, and lists that are longer for some rows than for others, padded with 0.
     `ask` runs the original on changed inputs, for hypotheses; `preprocessing` is what the inputs have had.
     """
 
@@ -41,12 +42,12 @@ class Probe:
     outputs: tuple[Output, ...]
     ask: Callable[[Split], Mapping[str, Array]]
     preprocessing: Preprocessing | None = None
-    whole: Mapping[str, Array] = field(default_factory=dict)  # outputs of whole numbers
+    beside: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def answers(self) -> dict[str, Array]:
         """The answers [n, …] by output."""
-        return {**self.whole, **{found.name: found.answers for found in self.outputs}}
+        return {**self.beside, **{found.name: found.answers for found in self.outputs}}
 
     def option(self, further: dict[str, Any]) -> dict[str, Any]:
         """Return the preprocessing to pass so that something is done after all that was done."""

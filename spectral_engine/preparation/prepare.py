@@ -34,6 +34,7 @@ from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.training.behind_boxes import behind_boxes, refuse_patience, trained_behind
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -110,6 +111,8 @@ def prepare(
         answers,
         other_outputs(nodes, understood.probe, meaning.outputs),
     )
+    objective = trained_behind(objective, behind_boxes(module, meaning, understood.probe.rows))
+    refuse_patience(objective, recipe)
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return PreparedJob(

@@ -94,7 +94,7 @@ class SpectralModel(nn.Module):
     def forward(
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:
-        """Run the graph on one batch; the result holds its outputs and every watched value."""
+        """Run the graph on one batch and return its outputs, or the watched values alone."""
         return self.module.compute(inputs, self.given(), watch)
 
     def given(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class Trainer:
         if not self.model.normalizes:
             return
         for step in range(SETTLING_STEPS):
-            self.model(feed.batch(feed.rows_at(step, seed)).inputs)
+            self.model(feed.batch(feed.rows_at(step, seed)).inputs, self.objective.watch)
 
     def narrow(self, removed: NDArray[np.bool_]) -> None:
         """Cut these node groups out of the model, its spectral form and the optimiser's memory.

@@ -19,13 +19,15 @@ def export(
     path: Path,
     names: list[str],
     outputs: tuple[str, ...] = ("answers",),
+    *,
+    frozen: bool = False,
 ) -> Path:
-    """Write a net with these outputs and a free batch size."""
+    """Write a net with these outputs and a free batch size, or frozen to that of the inputs."""
     rows = 1 if getattr(net, "steps_first", False) else 0
     axes = {**{name: {0: "n"} for name in names}, **{name: {rows: "n"} for name in outputs}}
     torch.onnx.export(
         net.eval(), inputs, str(path), input_names=names, output_names=[*outputs],
-        dynamic_axes=axes, dynamo=False,
+        dynamic_axes=None if frozen else axes, dynamo=False,
     )  # fmt: skip
     return path
 
@@ -94,6 +96,17 @@ class Finished(nn.Module):
         score, kind = answers[:, 4:].max(1, keepdim=True)
         low, high = (answers[:, :2] + sign * answers[:, 2:4] / 2 for sign in (-1, 1))
         return torch.cat([low, high, score, kind.float()], 1).transpose(1, 2)
+
+
+class Compared(Finished):
+    """The same list, with classes that come of comparing two scores: nothing in the graph chooses."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.net(images)
+        scores = answers[:, 4:]
+        kind = (scores[:, 1:] > scores[:, :1]).float()
+        low, high = (answers[:, :2] + sign * answers[:, 2:4] / 2 for sign in (-1, 1))
+        return torch.cat([low, high, scores.amax(1, keepdim=True), kind], 1).transpose(1, 2)
 
 
 def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

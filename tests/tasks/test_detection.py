@@ -11,9 +11,10 @@ from PIL import Image
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from tests.support.coco import average_precision, surest
+from tests.support.coco import average_precision, coco_folder, surest
 from tests.support.task_nets import (
     SIDE,
+    Compared,
     Detector,
     Finished,
     WithObjectness,
@@ -103,9 +104,22 @@ def test_boxes_are_understood_however_they_are_written(form, said, model, plain,
     assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
 
 
-def test_finished_boxes_are_judged_and_not_trained_by(plain, tmp_path):
+def test_a_list_of_boxes_is_trained_by_what_it_is_chosen_from(plain, tmp_path):
     net = Finished(detector())
     path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "finished.onnx", ["x"])
+    result = se.compress(path, save(tmp_path / "d.npz", BOXES), QUICK)
+    report = result.report.data
+    assert "YOLOv10" in report.data.meaning.reading
+    before, after = report.baseline.metric, result.chosen.entry.measurement.metric
+    assert after.value > 0.25 * before.value
+    assert result.outcome == "target_met"
+    found = se.check(path, tmp_path / "d.npz")
+    assert found.original.value == pytest.approx(plain.original.value, abs=0.03)
+
+
+def test_a_list_of_boxes_that_nothing_chooses_is_judged_and_not_trained_by(plain, tmp_path):
+    net = Compared(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "compared.onnx", ["x"])
     data = save(tmp_path / "d.npz", BOXES)
     found = se.check(path, data)
     assert "YOLOv10" in found.meaning.reading
@@ -165,20 +179,7 @@ def write_yolo(place, boxes):
 
 
 def write_coco(place, boxes):
-    """Categories have the ids 3 and 8, as where a file holds some of many."""
-    place.mkdir()
-    np.save(place / "x.npy", X)
-    found = [(row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0]
-    whole = {
-        "images": [{"id": row, "width": SIDE, "height": SIDE} for row in range(len(X))],
-        "categories": [{"id": 8, "name": "hollow"}, {"id": 3, "name": "full"}],
-        "annotations": [
-            {"id": number, "image_id": row, "category_id": [3, 8][int(box[4])], "iscrowd": 0,
-             "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
-            for number, (row, box) in enumerate(found)
-        ],
-    }  # fmt: skip
-    (place / "annotations.json").write_text(json.dumps(whole))
+    coco_folder(place, X, boxes)
 
 
 @pytest.mark.parametrize("write", [write_yolo, write_coco])

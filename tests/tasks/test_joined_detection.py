@@ -1,13 +1,28 @@
 """Detectors with boxes and scores in several outputs: joined, judged as by pycocotools, and taught by the original."""
 
+from functools import partial
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 
 import spectral_engine as se
-from tests.support.coco import average_precision, surest
-from tests.support.detector_nets import ClassesFirst, Detr, Heads, Plain, Ssd
+from spectral_engine.errors import DatasetMismatch
+from tests.support.coco import average_precision, coco_folder, surest
+from tests.support.detector_nets import (
+    ClassesFirst,
+    Detr,
+    Heads,
+    Listed,
+    Maps,
+    Numbered,
+    Offsets,
+    Plain,
+    Ssd,
+    Unsuppressed,
+    with_suppression,
+)
 from tests.support.task_nets import SIDE, detector, export, squares
 
 QUICK = {
@@ -91,3 +106,75 @@ def test_a_detector_with_several_outputs_goes_through_the_job(name, tmp_path):
     assert after.value == pytest.approx(wanted, abs=1e-6)
     assert after.value > 0.25 * before.value  # the original taught it
     assert result.outcome == "target_met"
+
+
+def listed(model, rows):
+    """AP by pycocotools of finished boxes, one image at a time."""
+    session = onnxruntime.InferenceSession(str(model))
+    found = []
+    for image in X[rows]:
+        boxes, scores, labels, *count = session.run(None, {"x": image[None]})
+        many = int(count[0][0]) if count else scores.size
+        parts = boxes.reshape(-1, 4), scores.reshape(-1, 1), labels.reshape(-1, 1) - 1
+        found.append(np.concatenate(parts, axis=1)[:many].astype(float))
+    return average_precision(found, BOXES[rows])
+
+
+def chosen(place):
+    return exported(Listed, place, ["boxes", "scores", "labels", "num"])
+
+
+def suppressed(place, *, rows):
+    inner = export(
+        Unsuppressed(detector()), (torch.zeros(1, 1, SIDE, SIDE),), place.with_suffix(".inner"), ["x"],
+        ("boxes", "scores"), frozen=True,
+    )  # fmt: skip
+    return with_suppression(inner, place, rows=rows)
+
+
+LISTS = {
+    "surest": chosen,
+    "suppressed": partial(suppressed, rows=True),
+    "without rows": partial(suppressed, rows=False),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_finished_boxes_in_several_outputs_are_trained_by_what_they_are_chosen_from(name, tmp_path):
+    model = LISTS[name](tmp_path / "net.onnx")
+    result = se.compress(model, data(tmp_path / "d.npz"), QUICK)
+    report = result.report.data
+    assert "finished boxes, x1y1x2y2 in pixels" in report.data.meaning.reading
+    before = report.baseline.metric
+    assert before.value == pytest.approx(listed(model, PARTS["test"]), abs=1e-6)
+    (tmp_path / "after.onnx").write_bytes(result.chosen.model_bytes)
+    after = result.chosen.entry.measurement.metric
+    assert after.value == pytest.approx(listed(tmp_path / "after.onnx", PARTS["test"]), abs=1e-6)
+    print(name, before.value, after.value)
+    assert after.value > 0.25 * before.value
+    assert result.outcome == "target_met"
+
+
+def test_a_model_may_count_classes_as_cocos_file_does(tmp_path):
+    model = exported(Numbered, tmp_path / "net.onnx", ["logits", "pred_boxes"])
+    found = se.check(model, coco_folder(tmp_path / "d", X, BOXES))
+    assert found.meaning.order == "numbers in the file"
+    assert found.meaning.classes == ["0", "1", "2", "full", "4", "5", "6", "7", "hollow"]
+    assert set(found.original.per_class) == {"full", "hollow"}
+    np.savez(tmp_path / "plain.npz", x=X, y=BOXES)
+    plain = exported(Detr, tmp_path / "plain.onnx", ["logits", "pred_boxes"])
+    same = se.check(plain, tmp_path / "plain.npz")
+    assert found.original.value == pytest.approx(same.original.value, abs=1e-3)
+
+
+def test_offsets_from_anchors_are_refused_by_name(tmp_path):
+    model = exported(Offsets, tmp_path / "net.onnx", ["regressors", "classificators"])
+    with pytest.raises(DatasetMismatch, match="offsets from anchors"):
+        se.compress(model, data(tmp_path / "d.npz"), QUICK)
+
+
+def test_raw_heads_are_refused_by_name(tmp_path):
+    model = exported(Maps, tmp_path / "net.onnx", ["head"])
+    with pytest.raises(DatasetMismatch, match="Raw heads") as error:
+        se.compress(model, data(tmp_path / "d.npz"), QUICK)
+    assert error.value.pointer == "#/y"

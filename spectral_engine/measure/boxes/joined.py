@@ -134,10 +134,11 @@ def _finished(
         name for name in shapes if len(shapes[name]) in {1, 2} and prod(shapes[name][1:]) == 1
     ]
     counts = [name for name in counts if name in whole] or counts
-    count = counts[0] if counts and places > 1 else None
+    counted = [*counts[:1], None] if places > 1 else [None]
     for scores, classes in permutations(_columns(shapes, places), 2):
         if scores in numbers:
-            yield Join(boxes, scores, classes=classes, count=count, boxes_turned=turned)
+            for count in counted:
+                yield Join(boxes, scores, classes=classes, count=count, boxes_turned=turned)
 
 
 def _with_scores(
