@@ -36,10 +36,13 @@ class Source:
         return (self.name,) if self.join is None else self.join.names
 
 
-def box_sources(probe: Probe, asked: str | None) -> list[Source]:
-    """Return what boxes may be read from, single outputs first; with `asked`, only what that output is a part of."""
+def box_sources(probe: Probe, rows: NDArray[np.int64], asked: str | None) -> list[Source]:
+    """Return what boxes may be read from, on these rows of the probe; single outputs come first.
+
+    With `asked`, only what that output is a part of.
+    """
     answers = {
-        name: found for name, found in probe.answers.items() if len(found) == probe.rows.rows
+        name: found[rows] for name, found in probe.answers.items() if len(found) == probe.rows.rows
     }
     shapes = {name: found.shape for name, found in answers.items()}
     whole = {name for name, found in answers.items() if found.dtype.kind != "f"}

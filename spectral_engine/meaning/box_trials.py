@@ -60,10 +60,13 @@ def box_trials(probe: Probe, labels: Array, told: Told) -> list[Trial]:
         return []
     form = told.written.boxes
     forms = [form] if form else [*possible_forms(labels, size, told.option.boxes)]
+    assert probe.rows.labels is not None
+    few = _rows_with_boxes(probe.rows.labels, forms)
+    raw = probe.rows.labels[few]
     found = [
         tried
-        for source in box_sources(probe, told.option.output)
-        for tried in _combined(source, probe, labels, forms, size, told)
+        for source in box_sources(probe, few, told.option.output)
+        for tried in _combined(source, raw, labels, forms, size, told)
     ]
     if not found:
         return []
@@ -87,22 +90,22 @@ def _weighed(meaning: Meaning, probe: Probe) -> Trial:
 
 def _combined(
     source: Source,
-    probe: Probe,
+    raw: Array,
     labels: Array,
     forms: Sequence[BoxForm],
     size: tuple[int, int],
     told: Told,
 ) -> Iterator[tuple[Meaning, float]]:
-    """Yield every layout with every form and order of classes, and the AP50 of the original on a few images."""
-    assert probe.rows.labels is not None
+    """Yield every layout with every form and order of classes, and the AP50 of the original on a few images.
+
+    `raw` are the labels of those images, `labels` all.
+    """
     rule = metric_rule("map50")
-    few = _rows_with_boxes(probe.rows.labels, forms)
-    raw, answers = probe.rows.labels[few], source.answers[few]
     for where in source.layouts:
         if not fits(source.answers, where):
             continue
         count = class_count(source.answers, where)
-        boxes = decode(answers, where, size)
+        boxes = decode(source.answers, where, size)
         for form in forms:
             for classes in possible_classes(labels, form, count, told):
                 coding = BoxLabels(
