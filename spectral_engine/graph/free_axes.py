@@ -15,7 +15,7 @@ FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120,
 NEAR_FROM = 128  # a length of which half and a bit more are tried before multiples
 MOST_ELEMENTS = 2**23  # of one input in a trial
 SWEPT = 5  # lengths of each free dimension at which a written file is run
-OTHERS = 2  # further lengths of each free dimension that a number must stand before it is taken for a constant
+OTHERS = 1  # further lengths of each free dimension that a settled number is held against
 
 
 class FreeAxes:
@@ -65,8 +65,8 @@ class FreeAxes:
             if length == FIRST_LENGTHS[0] or self._is_affordable(lengths):
                 yield lengths
 
-    def others(self, base: Lengths, runs: Callable[[Lengths], bool]) -> Iterator[bool]:
-        """Try other lengths than those of `base`, which run; yield, per free dimension, whether enough of them ran.
+    def others(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
+        """Try other lengths than those of `base`, which run, until each free dimension has run at some.
 
         Each dimension is varied by itself and, where it does not run so, together with all others.
         """
@@ -76,7 +76,6 @@ class FreeAxes:
                 ran += any(runs(one) for one in self._varied(base, called, length))
                 if ran == OTHERS:
                     break
-            yield ran == OTHERS
 
     def around(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
         """Try lengths near those of `base`, which run, until each free dimension has run at a few."""

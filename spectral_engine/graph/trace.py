@@ -14,7 +14,7 @@ from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.graph.rows import dims_of
-from spectral_engine.graph.shape_flow import may_be_open
+from spectral_engine.graph.shape_flow import ShapeFlow
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
@@ -49,18 +49,20 @@ class Trace:
 
 
 def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None) -> Trace:
-    """Run a few times, with other batches and other lengths of free axes, and compare.
+    """Say which numbers are settled, by the graph itself and by runs with other batches and lengths of free axes.
 
-    Of a free axis that runs at one length alone, whatever may depend on it is not settled.
+    Lengths that strides round alike tell nothing apart, and some models run at one length alone: so a number is settled
+    only where the graph leaves no choice. Runs are held against that.
     """
     batch = traced_batch(module)
     first, lengths = _first_run(module, batch, known)
     numbers = {name: value for name, value in first.items() if _is_small(value)}
     computed = [name for name in numbers if name not in module.plan.known]
-    settled = set(numbers)
+    settled, shapes = set(numbers), _shapes(first)
     if not computed:
-        return Trace(_shapes(first), numbers, frozenset(settled))
-    free, varied, shapes = _free_axes(module), True, _shapes(first)
+        return Trace(shapes, numbers, frozenset(settled))
+    settled -= _open_numbers(module, shapes, numbers)
+    free = _free_axes(module)
     del first  # all values of the pass: of the others only the numbers are kept
 
     def runs(rows: int, other: Lengths) -> bool:
@@ -73,11 +75,20 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
         return True
 
     if _has_free_rows(module):
-        varied = sum(runs(batch + more, lengths) for more in (1, 2)) > 0
-    enough = [*free.others(lengths, lambda other: runs(batch, other))]
-    if not (varied and all(enough)):
-        settled -= may_be_open(module.model, graph_nodes(module.model)) & set(computed)
+        runs(batch + 1, lengths)
+    free.others(lengths, lambda other: runs(batch, other))
     return Trace(shapes, numbers, frozenset(settled))
+
+
+def _open_numbers(
+    module: OnnxModule, shapes: Mapping[str, tuple[int, ...]], numbers: Mapping[str, Tensor]
+) -> frozenset[str]:
+    """Return the integers that may depend on the number of rows or on a free axis."""
+    constants = {*module.plan.known, *module.model.graph.initializers}
+    flow = ShapeFlow(
+        module.model, shapes, {name: value.numpy() for name, value in numbers.items()}, constants
+    )
+    return flow.open_numbers(graph_nodes(module.model)) - constants
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:
