@@ -25,8 +25,9 @@ class Factored:
         """Return x Wᵀ + b."""
         rows = self.matrix if self.turned else self.matrix.t()  # [out, in]
         if x.numel() // x.shape[-1] >= rows.shape[1]:
-            own = bias if bias is not None and bias.shape == rows.shape[:1] else None
-            y = F.linear(x, self.scale[:, None] * rows, own)
-            return y if bias is own else y + bias  # one of more axes, as [1, 1, out], is broadcast
+            weight = self.scale[:, None] * rows
+            if bias is None or bias.shape == rows.shape[:1]:
+                return F.linear(x, weight, bias)
+            return F.linear(x, weight) + bias  # one of more axes, as [1, 1, out], is broadcast
         y = F.linear(x, rows)  # [..., out]
         return y * self.scale if bias is None else torch.addcmul(bias, y, self.scale)
