@@ -85,7 +85,7 @@ class OnnxModule(nn.Module):
         return run_rows(
             lambda values: self._run(values, weights, watch or self.output_names),
             inputs,
-            self.rows,
+            self.rows.for_values(watch),
             self.answers,
         )
 

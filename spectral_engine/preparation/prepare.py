@@ -111,12 +111,21 @@ def prepare(
         answers,
         other_outputs(nodes, understood.probe, meaning.outputs),
     )
-    objective = trained_behind(objective, behind_boxes(module, meaning, understood.probe.rows))
+    behind = behind_boxes(module, meaning, understood.probe.rows)
+    objective = trained_behind(objective, behind)
     refuse_patience(objective, recipe)
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return PreparedJob(
-        recipe, original, coupling, splits, meaning, objective, evaluation, device, module.rows
+        recipe,
+        original,
+        coupling,
+        splits,
+        meaning,
+        objective,
+        evaluation,
+        device,
+        module.rows if behind is None else behind.rows,
     )
 
 

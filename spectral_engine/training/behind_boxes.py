@@ -16,10 +16,12 @@ from spectral_engine.graph.selection import before_selection
 from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.boxes import Join, Layout, possible_joins
+from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.objective import Objective
 
 FEW_ROWS = 4
+SAME = 1e-3  # of the largest number: values of rows that run together and by themselves
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class BehindBoxes:
     join: Join | None
     layout: Layout | None
     others: tuple[str, ...]
+    rows: RowAxes  # of the module, with what runs together
 
 
 def behind_boxes(module: OnnxModule, meaning: Meaning, rows: Split) -> BehindBoxes | None:
@@ -40,16 +43,33 @@ def behind_boxes(module: OnnxModule, meaning: Meaning, rows: Split) -> BehindBox
         return None
     names = before_selection(module.nodes, meaning.outputs)
     names = tuple(name for name in names if name in module.plan.slots)
-    values = _values(module, rows.take(np.arange(min(FEW_ROWS, rows.rows))), names)
+    few = rows.take(np.arange(min(FEW_ROWS, rows.rows)))
+    values = _values(module, few, names)
     if not values:
         return None
+    axes = _together(module, few, values)
     shapes = {name: tuple(value.shape) for name, value in values.items()}
     joins = [join for join in possible_joins(shapes, ()) if not join.finished]
     if not joins:
-        return BehindBoxes(None, None, tuple(values))
+        return BehindBoxes(None, None, tuple(values), axes)
     join = min(joins, key=lambda join: join.objectness is not None)
     others = tuple(name for name in values if name not in join.names)
-    return BehindBoxes(join, _layout(join, values), others)
+    return BehindBoxes(join, _layout(join, values), others, axes)
+
+
+def _together(module: OnnxModule, rows: Split, values: Mapping[str, Tensor]) -> RowAxes:
+    """Return the module's axes of rows, under which these values run together where they are the same so."""
+    joint = replace(module.rows, together=frozenset(values))
+    if module.rows.at_once is None:
+        return joint
+    found = _values(OnnxModule(module.model, joint, module.trainable), rows, tuple(values))
+    same = found.keys() == values.keys() and all(
+        torch.allclose(
+            found[name], values[name], rtol=SAME, atol=SAME * float(values[name].abs().max())
+        )
+        for name in values
+    )
+    return joint if same else module.rows
 
 
 def trained_behind(objective: Objective, behind: BehindBoxes | None) -> Objective:

@@ -150,7 +150,6 @@ def test_finished_boxes_in_several_outputs_are_trained_by_what_they_are_chosen_f
     (tmp_path / "after.onnx").write_bytes(result.chosen.model_bytes)
     after = result.chosen.entry.measurement.metric
     assert after.value == pytest.approx(listed(tmp_path / "after.onnx", PARTS["test"]), abs=1e-6)
-    print(name, before.value, after.value)
     assert after.value > 0.25 * before.value
     assert result.outcome == "target_met"
 
