@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import summaries
 from benchmarks.input_relevance import summary as relevance
+from benchmarks.real_files import summary as real_files
 from benchmarks.seen_rows import convolutions_summary as seen_convolutions
 from benchmarks.seen_rows import summary as seen
 from benchmarks.sparcs import summary as sparcs
@@ -559,6 +560,27 @@ SECTIONS = [
             "parameters": lambda row: _change(row["params"]),
             "1 − R² before": lambda row: f"{row['whole']:.2e}",
             "after trimming": lambda row: f"{row['trimmed']:.2e}",
+        },
+    ),
+    Section(
+        name="real_files",
+        title="Files that nobody here made: imported, analysed, narrowed",
+        command="python -m benchmarks.real_files FOLDER --run now [--rival --rival-python PYTHON]",
+        goal="95 % narrowed of what is not quantized, none broken, and none that onnxsim narrows and we do not. Half "
+        "of the nodes that can go are cut, those of the smallest weights; narrowed means that masked and cut agree in "
+        "onnxruntime at every batch and length at which the original runs. Of onnxsim only the shapes of answers are "
+        "asked for.",
+        badness=real_files.badness,
+        overview=real_files.by_run,
+        most=30,
+        columns={
+            "measured": measured_at,
+            "run": lambda row: str(row["run"]),
+            "tool": lambda row: str(row["tool"]),
+            "file": lambda row: str(row["file"]),
+            "narrowed": lambda row: "yes" if row["narrowed"] else "no",
+            "ceiling": lambda row: _plain(row.get("ceiling")),
+            "why": lambda row: str(row["why"])[:120],
         },
     ),
 ]

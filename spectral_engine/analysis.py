@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
+from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.data import Split
@@ -104,9 +105,8 @@ def _analyze(
 
     def watch(limit: Limit) -> LatencyProbe:
         taken = {name: value.numpy() for name, value in traced_inputs(module, 1, known).items()}
-        return LatencyProbe(
-            original, coupling, least, limit, Split(rows_of(taken, module.rows), None)
-        )
+        rows = Split(rows_of(taken, module.rows), None)
+        return LatencyProbe(original, coupling, grid_of(coupling, "auto"), least, limit, rows)
 
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph

@@ -15,6 +15,7 @@ from spectral_engine.cost.budget import (
     path_end,
 )
 from spectral_engine.cost.file_size import growth
+from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time, macs_in_time
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import Coupling
@@ -123,7 +124,9 @@ def latency_probe(job: PreparedJob) -> LatencyProbe:
     limit = job.recipe.target.max_latency_ms
     assert limit is not None
     rows = first_rows(job.splits.validation, 1)
-    return LatencyProbe(job.original, job.coupling, job.recipe.prune.min_nodes, limit, rows)
+    prune = job.recipe.prune
+    grid = grid_of(job.coupling, prune.round_to)
+    return LatencyProbe(job.original, job.coupling, grid, prune.min_nodes, limit, rows)
 
 
 def swap_noise(job: PreparedJob) -> float:
@@ -150,7 +153,7 @@ def start_trainer(
     teacher = None
     if job.objective.needs_teacher:
         original = job.module().to(job.device)
-        teacher = Teacher(original, job.objective.watch, feed)
+        teacher = Teacher(original, job.objective.watch, feed, job.objective.joined)
     module, coupling = normalized(job, feed)
     if job.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, job.recipe.seed)

@@ -16,7 +16,8 @@ import numpy as np
 import onnx_ir as ir
 
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.ranking import choose_removal, floors
+from spectral_engine.cost.grid import Choice, Grid
+from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.data.split import Split
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
@@ -38,6 +39,7 @@ class LatencyProbe:
 
     original: OpenedModel
     coupling: Coupling
+    grid: Grid
     min_nodes: int
     limit: Limit
     rows: Split
@@ -61,8 +63,14 @@ class LatencyProbe:
         for layer in self.coupling.layers:
             groups = np.unique(layer.groups)
             scores[groups] = np.arange(len(groups)) / len(groups)
-        least = floors(self.coupling, self.min_nodes)
-        return choose_removal(self.coupling, scores, Budget({"macs": macs}), least)
+        least, budget = floors(self.coupling, self.min_nodes), Budget({"macs": macs})
+        choice = Choice(
+            removed=choose_removal(self.coupling, scores, budget, least),
+            free=removable(self.coupling, scores, least),
+            scores=scores,
+            fits=lambda removed: not budget.exceeded_by(cost_of(self.coupling, removed)),
+        )
+        return self.grid.fit(choice)
 
 
 def check_in_time(watch: LatencyProbe, narrowest: int) -> None:

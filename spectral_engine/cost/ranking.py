@@ -65,14 +65,16 @@ def choose_removal(
     budget: Budget,
     least: Mapping[str, int],
     price: Callable[[Mark], Cost] | None = None,
+    among: Mark | None = None,
 ) -> Mark:
     """Mark the groups to remove [count]: the fewest, least relevant first, that bring the model under budget.
 
     Where the floors do not allow that, everything that can go is marked. `price` says what the model costs without
-    the groups that it is given; without it, the coupling does.
+    the groups that it is given; without it, the coupling does. `among` are those to choose from, where not all are.
     """
     price = price or partial(cost_of, coupling)
-    order = np.flatnonzero(_free(coupling, scores, least))
+    free = removable(coupling, scores, least)
+    order = np.flatnonzero(free if among is None else free & among)
     order = order[np.argsort(scores[order], kind="stable")]
 
     def first(count: int) -> Mark:
@@ -92,10 +94,11 @@ def choose_removal(
 
 def all_that_can_go(coupling: Coupling, min_nodes: int) -> Mark:
     """Mark every group that can go while `min_nodes` of each layer stay [count]."""
-    return _free(coupling, np.zeros(coupling.count), floors(coupling, min_nodes))
+    return removable(coupling, np.zeros(coupling.count), floors(coupling, min_nodes))
 
 
-def _free(coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]) -> Mark:
+def removable(coupling: Coupling, scores: NDArray[np.float64], least: Mapping[str, int]) -> Mark:
+    """Mark every group that can go [count]: not pinned, and not among the best that each layer keeps."""
     return coupling.alive() & ~coupling.pinned & ~protected(coupling, scores, least)
 
 

@@ -60,6 +60,9 @@ class KnownBoxes:
     form: BoxForm
     names: tuple[str, ...] | None = None
     crowds: bool = False  # whether classes below −1 are regions to ignore
+    numbers: tuple[int, ...] | None = (
+        None  # of the classes in the file, where these are not their places
+    )
 
 
 YOLO = BoxForm()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from spectral_engine.data.boxes import KnownBoxes
 from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.digest import digest_of
 from spectral_engine.data.dividing import divided
@@ -139,9 +140,7 @@ def _from_boxes(
     splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
     notes = [*found.notes, *splits.summary.notes]
     summary = splits.summary.model_copy(update={"notes": notes})
-    written = Written(
-        boxes=found.boxes.form, class_names=found.boxes.names, crowds=found.boxes.crowds
-    )
+    written = _written(found.boxes)
     return replace(splits, summary=summary, written=written, preprocessing=prepare)
 
 
@@ -158,10 +157,17 @@ def _from_boxed_images(
     found = read_boxed_images(path, images, inputs, prepare, cut)
     split: Literal["given", "random"] = "given" if found.given else "random"
     splits = _splits(digest, found.parts, split, [*found.notes, *notes], None, None)
-    written = Written(
-        boxes=images.known.form, class_names=images.known.names, crowds=images.known.crowds
-    )
+    written = _written(images.known)
     return replace(splits, written=written, preprocessing=found.preprocessing)
+
+
+def _written(boxes: KnownBoxes) -> Written:
+    return Written(
+        boxes=boxes.form,
+        class_names=boxes.names,
+        class_numbers=boxes.numbers,
+        crowds=boxes.crowds,
+    )
 
 
 def _from_table(

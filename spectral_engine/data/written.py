@@ -14,6 +14,9 @@ class Written:
     paired: bool = False
     boxes: BoxForm | None = None
     class_names: tuple[str, ...] | None = None
+    class_numbers: tuple[int, ...] | None = (
+        None  # in the file, of classes that labels have by their places
+    )
     crowds: bool = False  # whether box classes below −1 are regions to ignore
 
 

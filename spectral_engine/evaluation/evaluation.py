@@ -207,7 +207,7 @@ class Evaluation:
         return self._rows_of[model]
 
     def _run(self, model: OpenedModel, split: Split) -> NDArray[Any]:
-        return model.runner.predict(split, output=self.meaning.output)
+        return self.meaning.raw(model.runner.predict_all(split, outputs=self.meaning.outputs))
 
     @property
     def _by_original(self) -> bool:

@@ -42,7 +42,8 @@ class InputPath:
 
     def __init__(self, module: OnnxModule, objective: Objective, feed: Feed, seed: int) -> None:
         self.module, self.seed = module.eval(), seed
-        self.objective = replace(objective, temperature=1.0, others=())
+        others = objective.others if objective.judges_only else ()
+        self.objective = replace(objective, temperature=1.0, others=others)
         self.feed = Feed(feed.split, min(BATCH_ROWS, feed.batch_size), feed.device)
         self.means = input_means(feed)
 
@@ -92,15 +93,18 @@ class InputPath:
         return widened(self.feed.at_step(step, self.seed).inputs)
 
     def _loss(self, inputs: Inputs, gates: Inputs) -> Tensor:
-        head = self.objective.head.value
         with torch.no_grad():
-            own = self.module.compute(inputs, watch=(head,))[head]
+            own = self._watched(inputs)
         gated = {
             name: self.means[name] + gate * (inputs[name] - self.means[name])
             for name, gate in gates.items()
         }
-        answers = self.module.compute(inputs | gated, watch=(head,))
-        return self.objective.loss(answers, None, {head: own})
+        return self.objective.loss(self._watched(inputs | gated), None, own)
+
+    def _watched(self, inputs: Inputs) -> Inputs:
+        watch = self.objective.watch
+        found = self.module.compute(inputs, watch=watch)
+        return self.objective.joined({name: found[name] for name in watch})
 
 
 def input_means(feed: Feed) -> Inputs:

@@ -35,6 +35,7 @@ from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.operators import find_spec, spec_of
+from spectral_engine.graph.read_widths import pin_computed
 from spectral_engine.graph.trace import Trace, trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -229,6 +230,7 @@ def couple(
     )
     computed = [node for node in nodes if node.name not in module.beside]
     book_nodes(book, computed, module.output_names)
+    pin_computed(book, nodes)
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
     # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
     frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
@@ -291,7 +293,8 @@ def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> 
     def groups(ids: NodeIds) -> GroupIds:
         return GroupIds(group_of[ids])
 
-    pinned, reasons = _pinned(book, groups, count)
+    transfers = _making(book, groups, count)
+    pinned, reasons = _pinned(book, transfers, groups, count)
     axes = {
         name: tuple(None if ids is None else groups(ids) for ids in along)
         for name, along in book.axes.items()
@@ -301,14 +304,14 @@ def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> 
         count=count,
         pinned=pinned,
         reasons=reasons,
-        transfers=tuple(book.transfers),
+        transfers=transfers,
         facts=tuple(fact.over(groups(fact.ids)) for fact in book.facts),
         frozen=(),
         mixes=tuple(mix.over(groups(mix.ids)) for mix in book.mixes),
         products=tuple(
             Product(item.factor, tuple(groups(ids) for ids in item.ids)) for item in book.products
         ),
-        layers=find_layers(book.transfers, axes, pinned, reasons),
+        layers=find_layers(transfers, axes, pinned, reasons),
         sizes=dict(sizes),
     )
 
@@ -325,8 +328,41 @@ def _components(book: CouplingRecorder) -> tuple[int, NDArray[np.int64]]:
     return int(count), labels.astype(np.int64)
 
 
-def _pinned(
+def _making(
     book: CouplingRecorder, groups: Callable[[NodeIds], GroupIds], count: int
+) -> tuple[Transfer, ...]:
+    """Return the transfers that make nodes: of the lookups only those whose nodes no other transfer makes."""
+    # Where layers write into the same nodes, as in a residual stream, their weights tell which nodes matter.
+    maps = [transfer for transfer in book.transfers if transfer.kind != "lookup"]
+    made = _made(maps, book, groups, count)
+
+    def is_needed(transfer: Transfer) -> bool:
+        ids = book.axes[transfer.weight][transfer.out_axis]
+        return ids is not None and not made[groups(ids)].all()
+
+    return tuple(t for t in book.transfers if t.kind != "lookup" or is_needed(t))
+
+
+def _made(
+    transfers: Iterable[Transfer],
+    book: CouplingRecorder,
+    groups: Callable[[NodeIds], GroupIds],
+    count: int,
+) -> Mark:
+    """Mark the groups that these transfers make [count]."""
+    made = np.zeros(count, dtype=bool)
+    for transfer in transfers:
+        ids = book.axes[transfer.weight][transfer.out_axis]
+        if ids is not None:
+            made[groups(ids)] = True
+    return made
+
+
+def _pinned(
+    book: CouplingRecorder,
+    transfers: Iterable[Transfer],
+    groups: Callable[[NodeIds], GroupIds],
+    count: int,
 ) -> tuple[Mark, dict[int, str]]:
     """Mark the groups that must stay [count], and say why: the first reason that was given."""
     pinned = np.zeros(count, dtype=bool)
@@ -337,11 +373,7 @@ def _pinned(
         reasons.update(dict.fromkeys(among[~pinned[among]].tolist(), reason))
         pinned[among] = True
     # What no transfer makes has no weight that could be taken away with it: inputs, constants, positions.
-    unmade = np.ones(count, dtype=bool)
-    for transfer in book.transfers:
-        made = book.axes[transfer.weight][transfer.out_axis]
-        if made is not None:
-            unmade[groups(made)] = False
+    unmade = ~_made(transfers, book, groups, count)
     reasons.update(dict.fromkeys(np.flatnonzero(unmade & ~pinned).tolist(), UNMADE))
     return pinned | unmade, reasons
 

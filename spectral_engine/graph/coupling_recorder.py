@@ -58,11 +58,12 @@ class Transfer:
 
     `macs_per_link` counts the multiply-adds of one sample for one (in, out) pair of nodes:
     kernel size × output positions. A grouped transfer links the nodes of one group to one another only:
-    what it reads goes with what it makes, and it has no axis of its own for that.
+    what it reads goes with what it makes, and it has no axis of its own for that. A lookup takes rows of a table by
+    index: what it reads are the entries of a vocabulary, which stay, and it multiplies nothing.
     """
 
     name: str  # the ONNX node's name
-    kind: Literal["dense", "conv", "grouped", "recurrent"]
+    kind: Literal["dense", "conv", "grouped", "recurrent", "lookup"]
     weight: str
     out_axis: int
     in_axis: int | None  # None for grouped

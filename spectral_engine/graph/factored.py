@@ -26,7 +26,7 @@ class Factored:
         rows = self.matrix if self.turned else self.matrix.t()  # [out, in]
         if x.numel() // x.shape[-1] >= rows.shape[1]:
             weight = self.scale[:, None] * rows
-            if bias is None or bias.shape == weight.shape[:1]:
+            if bias is None or bias.shape == rows.shape[:1]:
                 return F.linear(x, weight, bias)
             return F.linear(x, weight) + bias  # one of more axes, as [1, 1, out], is broadcast
         y = F.linear(x, rows)  # [..., out]

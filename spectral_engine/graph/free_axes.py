@@ -13,7 +13,7 @@ Lengths = dict[str, int]  # by the name of a free dimension, or of its place whe
 
 # Sequences first, then images that are halved again and again, then sound.
 FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120, 16000)
-# Where one length for all does not fit: that of one dimension, as the height of a line of text, beside those of the rest.
+# Where one length for all does not fit: of one dimension, as the height of a line of text, beside those of the rest.
 LENGTHS_ALONE = (48, 32, 64, 80, 40, 96, 24, 16, 128, 1)
 LENGTHS_OF_REST = (256, 100, 32)
 NEAR_FROM = 128  # a length of which half and a bit more are tried before multiples

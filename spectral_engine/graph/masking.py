@@ -18,7 +18,7 @@ from spectral_engine.graph.coupling_recorder import Mix
 from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.operator_spec import NormForm
 from spectral_engine.graph.operators import spec_of
-from spectral_engine.graph.surgery import copy_model
+from spectral_engine.graph.surgery import copy_model, drop_inner_shapes
 from spectral_engine.onnx_io.hidden_answers import kept_hidden
 from spectral_engine.onnx_io.initializers import add_initializer, derived
 from spectral_engine.onnx_io.nodes import DEFAULT_DOMAINS
@@ -29,6 +29,7 @@ LOWEST = -1e30  # stands in for −∞: 0 times it is still 0
 def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     """Return a copy of the model in which these node groups are silenced, and nothing is narrower."""
     wide = copy_model(model)
+    drop_inner_shapes(wide)
     # 1. Transfers. A removed input contributes W · x = 0 whatever finite x is, once its column of W is zero. The
     # weights that make the node stay as they are: only who reads it must not notice it. Grouped transfers have no
     # axis of inputs: what they read goes together with what they make, and that is zero at its next reader.

@@ -76,14 +76,17 @@ class OnnxModule(nn.Module):
         weights: Mapping[str, Any] | None = None,
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
-        """Run the graph on rows [n, …]; `watch` adds intermediate values to the result.
+        """Run the graph on rows [n, …] and return its answers or, where values to `watch` are named, these alone.
 
         `weights` replaces initializers by name: by tensors or, where dense layers alone read them, Factored ones.
         Outputs and what they are squashed from come with their rows first, all else as the graph has it; where rows do
         not run together, it comes one run after the other along its first axis.
         """
         return run_rows(
-            lambda values: self.run(values, weights, watch), inputs, self.rows, self.answers
+            lambda values: self._run(values, weights, watch or self.output_names),
+            inputs,
+            self.rows.for_values(watch),
+            self.answers,
         )
 
     def run(
@@ -92,7 +95,15 @@ class OnnxModule(nn.Module):
         weights: Mapping[str, Any] | None = None,
         watch: Collection[str] = (),
     ) -> dict[str, Tensor]:
-        """Run the graph once, on inputs in the shapes that it declares."""
+        """Run the graph once, on inputs in the shapes that it declares; `watch` adds values to its answers."""
+        return self._run(inputs, weights, (*self.output_names, *watch))
+
+    def _run(
+        self,
+        inputs: Mapping[str, Tensor],
+        weights: Mapping[str, Any] | None,
+        wanted: Collection[str],
+    ) -> dict[str, Tensor]:
         values: dict[str, Any] = {**self.plan.known, **self._parameters_by_name}
         for name in self.input_names:
             if name not in inputs:
@@ -105,7 +116,7 @@ class OnnxModule(nn.Module):
             None if weights and not self._scalars.keys().isdisjoint(weights) else self._scalars
         )
         device = next((device_of(value) for value in inputs.values()), HOST)
-        return self.plan.run(values, (*self.output_names, *watch), scalars, device)
+        return self.plan.run(values, wanted, scalars, device)
 
     @cached_property
     def answers(self) -> Mapping[str, int | None]:

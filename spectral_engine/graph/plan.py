@@ -6,7 +6,7 @@ Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, whe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ class Plan:
         device: torch.device = HOST,
         hosted: frozenset[str] = frozenset(),
     ) -> dict[str, Any]:
-        """Run all steps on these values and return the wanted ones; raises ModelInvalid at a node that cannot run.
+        """Run what leads to the wanted values, and return these; raises ModelInvalid at a node that cannot run.
 
         Steps that belong together run as one. `scalars` are values that stay as they are from call to call.
         Values lie on `device`, but for those that were worked out when the plan was made and for the `hosted` ones.
@@ -51,10 +51,20 @@ class Plan:
         if runner is None:
             kept = {self.slots[name] for name in wanted}
             numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
-            steps = fuse(self.steps, kept, numbers)
+            steps = fuse(_leading_to(kept, self.steps), kept, numbers)
             place = None if device == HOST else Placement(device, self.known, hosted)
             runner = self._runners[key] = write_runner(steps, self.slots, wanted, place)
         return runner(values)
+
+
+def _leading_to(kept: Collection[int], steps: Sequence[Step]) -> list[Step]:
+    """Leave out steps whose values nobody reads."""
+    needed, leading = set(kept), []
+    for step in reversed(steps):
+        if not needed.isdisjoint(step.writes):
+            leading.append(step)
+            needed.update(step.reads)
+    return leading[::-1]
 
 
 def make_plan(

@@ -34,12 +34,17 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     # With nothing removed the copy is the model, number for number.
     if removed.any():
         _restate(narrow_model, coupling, removed)
+    drop_inner_shapes(narrow_model)
+    return narrow_model
+
+
+def drop_inner_shapes(model: ir.Model) -> None:
+    """Drop what a file says of the shapes of values in between: they may be wider, or those of another length."""
     # Outputs are pinned, so that what the model declares of them still holds.
-    for node in narrow_model.graph:
+    for node in model.graph:
         for value in node.outputs:
             if not value.is_graph_output():
                 value.shape = None
-    return narrow_model
 
 
 def copy_model(model: ir.Model) -> ir.Model:

@@ -13,7 +13,7 @@ from spectral_engine.judging.floor import pick
 from spectral_engine.judging.seen_rows.compare import ReadAs, Readings, both_readings, in_words
 from spectral_engine.judging.seen_rows.memory import Memory
 from spectral_engine.judging.seen_rows.story import tell
-from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge
+from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge, with_time
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.candidate import Built
@@ -105,6 +105,8 @@ def judge_candidates(finished: Finished) -> Judged:
         for position in range(len(measured))
     ]
     verdict = _verdict(finished, terms, index, read.decided)
+    if METHODS.get(job.recipe.method).removes_nodes:
+        verdict = with_time(verdict, entries[index].speedups, terms.asked)
     baseline = _measurement(
         job.original,
         plan.start,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.boxes import BoxForm, of_crowds
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.meaning.box_sources import Source, box_sources
 from spectral_engine.meaning.boxes import (
     BoxAnswers,
     BoxLabels,
@@ -22,10 +23,10 @@ from spectral_engine.meaning.boxes import (
 )
 from spectral_engine.meaning.chance import skill_above_chance
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.meaning.probe import Output, Probe
+from spectral_engine.meaning.probe import Probe
 from spectral_engine.meaning.trial import Told, Trial
 from spectral_engine.measure.boxes import Layout as Where
-from spectral_engine.measure.boxes import box_layouts, decode, fits
+from spectral_engine.measure.boxes import decode, fits
 from spectral_engine.measure.metrics import metric_rule
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ def are_boxes(labels: Array) -> bool:
     return labels.ndim == 3 and labels.shape[-1] == 5 and labels.dtype.kind in "fiu"
 
 
-def box_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: Told) -> list[Trial]:
+def box_trials(probe: Probe, labels: Array, told: Told) -> list[Trial]:
     """Return the best reading of the labels as boxes, where there is one; `labels` are those of all parts.
 
     Raises DatasetMismatch where classes that were given do not fit.
@@ -59,43 +60,52 @@ def box_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: Tol
         return []
     form = told.written.boxes
     forms = [form] if form else [*possible_forms(labels, size, told.option.boxes)]
+    assert probe.rows.labels is not None
+    few = _rows_with_boxes(probe.rows.labels, forms)
+    raw = probe.rows.labels[few]
     found = [
-        tried for output in outputs for tried in _combined(output, probe, labels, forms, size, told)
+        tried
+        for source in box_sources(probe, few, told.option.output)
+        for tried in _combined(source, raw, labels, forms, size, told)
     ]
     if not found:
         return []
     most = max(score for _, score in found)
     meaning = next(meaning for meaning, score in found if score >= most - CLEARLY_BETTER)
-    others = [(m.reading, f"AP50 {score:.3f}") for m, score in found if m is not meaning]
+    others = [
+        (f"{m.reading} of {m.output!r}", f"AP50 {score:.3f}")
+        for m, score in found
+        if m is not meaning
+    ]
     return [_weighed(replace(meaning, tried=tuple(others[:MOST_TOLD])), probe)]
 
 
 def _weighed(meaning: Meaning, probe: Probe) -> Trial:
     assert probe.rows.labels is not None
     truth = meaning.labels(probe.rows.labels)
-    skill = skill_above_chance(meaning, probe.answers_of(meaning.output), truth)
+    skill = skill_above_chance(meaning, meaning.raw(probe.answers), truth)
     said = f"read as {meaning.reading}: the original reaches {skill.said}"
     return Trial(replace(meaning, why=(said, *meaning.why), original=skill.said), skill, 1.0)
 
 
 def _combined(
-    output: Output,
-    probe: Probe,
+    source: Source,
+    raw: Array,
     labels: Array,
     forms: Sequence[BoxForm],
     size: tuple[int, int],
     told: Told,
 ) -> Iterator[tuple[Meaning, float]]:
-    """Yield every layout with every form and order of classes, and the AP50 of the original on a few images."""
-    assert probe.rows.labels is not None
+    """Yield every layout with every form and order of classes, and the AP50 of the original on a few images.
+
+    `raw` are the labels of those images, `labels` all.
+    """
     rule = metric_rule("map50")
-    few = _rows_with_boxes(probe.rows.labels, forms)
-    raw, answers = probe.rows.labels[few], output.answers[few]
-    for where in box_layouts([output.answers.shape]):
-        if not fits([output.answers], where):
+    for where in source.layouts:
+        if not fits(source.answers, where):
             continue
-        count = class_count(output.answers, where)
-        boxes = decode([answers], where, size)
+        count = class_count(source.answers, where)
+        boxes = decode(source.answers, where, size)
         for form in forms:
             for classes in possible_classes(labels, form, count, told):
                 coding = BoxLabels(
@@ -104,7 +114,7 @@ def _combined(
                 score = rule.value(rule.rows(boxes, coding.read(raw, (), "y"), "values"))
                 names = _names(classes, count, told)
                 yield (
-                    _meaning(output, where, coding, classes.how, names),
+                    _meaning(source, where, coding, classes.how, names),
                     0.0 if np.isnan(score) else score,
                 )
 
@@ -145,8 +155,22 @@ def possible_classes(
         yield Classes(values, values, "numbers")
     if values[0] >= 1 and values[-1] - 1 < most:
         yield Classes(values, tuple(v - 1 for v in values), "numbers from 1")
+    yield from _by_number(values, most, told)
+    if count is None:
+        yield Classes(values, tuple(v + 1 for v in values), "numbers from 0")
     if len(values) == count and values[-1] >= most:
         yield Classes(values, tuple(range(len(values))), "sorted")
+
+
+def _by_number(values: tuple[int, ...], most: int, told: Told) -> Iterator[Classes]:
+    """Yield the numbers that classes have in the file, and one less, where there are gaps between them."""
+    numbers = told.written.class_numbers
+    if numbers is None or numbers == tuple(range(len(numbers))):
+        return
+    own = tuple(numbers[v] for v in values)
+    for first, how in ((0, "numbers in the file"), (1, "numbers in the file, from 1")):
+        if own[0] >= first and own[-1] - first < most:
+            yield Classes(values, tuple(number - first for number in own), how)
 
 
 def _by_name(values: tuple[int, ...], count: int | None, told: Told) -> Classes | None:
@@ -184,23 +208,30 @@ def _names(classes: Classes, count: int | None, told: Told) -> tuple[str, ...] |
     if told.option.classes is not None:
         return tuple(map(str, told.option.classes))
     own, names = told.names_of(count), told.written.class_names
-    if own is None and names is not None and classes.how == "numbers":
+    if own is not None or names is None:
+        return own
+    if classes.how == "numbers":
         return names
-    return own
+    called = dict(zip(classes.own, classes.known, strict=True))
+    return tuple(
+        names[called[k]] if k in called and called[k] < len(names) else str(k)
+        for k in range(max(classes.own) + 1)
+    )
 
 
 def _meaning(
-    output: Output, where: Where, coding: BoxLabels, how: str, names: tuple[str, ...] | None
+    source: Source, where: Where, coding: BoxLabels, how: str, names: tuple[str, ...] | None
 ) -> Meaning:
-    shape, size = output.answers.shape[1:], coding.image_size
+    shape, size = source.answers.shape[1:], coding.image_size
     layout = BoxAnswers("boxes", shape, where=where, image_size=size)
     return Meaning(
         "detection",
-        output.name,
+        source.name,
         layout,
         coding,
         names,
         how,
         reading=f"boxes ({coding.form.describe()}) beside answers laid out as {where.describe()}",
         why=("boxes judge, by average precision; the original's own answers are what is trained",),
+        join=source.join,
     )

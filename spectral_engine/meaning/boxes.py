@@ -13,8 +13,8 @@ from spectral_engine.data.boxes import FIRST_CROWD, PADDING, BoxForm, of_crowds
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.layout import Layout
+from spectral_engine.measure.boxes import MOST_BOXES, decode
 from spectral_engine.measure.boxes import Layout as Where
-from spectral_engine.measure.boxes import decode
 from spectral_engine.records.labels import Corners
 
 Array = NDArray[Any]
@@ -45,7 +45,14 @@ class BoxAnswers(Layout):
 
     def canonical(self, answers: Array) -> Array:
         """Return boxes [n, boxes, 6]: x1, y1, x2, y2, score, class; a score of −1 is padding."""
-        return decode([answers], self.where, self.image_size)
+        return decode(answers, self.where, self.image_size)
+
+    def comparable(self, answers: Array) -> Array:
+        """Return finished boxes, of which each row has as many as it likes, as their scores, the highest first."""
+        if not self.where.listed:
+            return answers
+        scores = self.canonical(answers)[..., 4].clip(0)
+        return np.pad(scores, [(0, 0), (0, MOST_BOXES - scores.shape[1])])
 
     def predicted(self, answers: Array) -> Array:
         """Boxes are no classes."""

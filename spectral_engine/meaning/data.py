@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split, Splits
 from spectral_engine.errors import DatasetMismatch, InvalidRequest, ModelInvalid
@@ -18,10 +22,13 @@ from spectral_engine.meaning.probe import Output, Probe, spread_rows
 from spectral_engine.meaning.record import describe
 from spectral_engine.meaning.understand import understand
 from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import TASK_OF_METRIC
 from spectral_engine.records.recipe import Recipe
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
     if meaning.kind != "numbers" or probe.rows.labels is None:
         return meaning
     truth = meaning.labels(probe.rows.labels)
-    said = skill_under(aiming, probe.answers_of(meaning.output), truth).said
+    said = skill_under(aiming, meaning.raw(probe.answers), truth).said
     why = (*meaning.why, f"answers aim at the quantile {quantile:g}: the original {said}")
     return replace(aiming, original=said, why=why)
 
@@ -97,6 +104,7 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
     runner = original.runner
     nodes = graph_nodes(module.model)
     answers = runner.predict_all(rows)
+    lists = _lists(runner, rows, [name for name in runner.output_names if name not in answers])
     outputs = tuple(
         Output(
             name,
@@ -107,12 +115,28 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
         for name, found in answers.items()
         if name in module.output_names and np.issubdtype(found.dtype, np.floating)
     )
-    if not outputs:
+    if not outputs and not any(np.issubdtype(found.dtype, np.floating) for found in lists.values()):
         raise ModelInvalid(
             f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
             "nothing can be trained: export the model with its scores as an output"
         )
-    return Probe(rows, outputs, runner.predict_all)
+    whole = {
+        name: found for name, found in answers.items() if np.issubdtype(found.dtype, np.integer)
+    }
+
+    def ask(changed: Split) -> dict[str, Array]:
+        return runner.predict_all(changed) | _lists(runner, changed, lists)
+
+    return Probe(rows, outputs, ask, beside=whole | lists)
+
+
+def _lists(runner: Runner, rows: Split, names: Iterable[str]) -> dict[str, Array]:
+    """Return those of some outputs that list more for some rows than for others, padded."""
+    found: dict[str, Array] = {}
+    for name in names:
+        with suppress(ModelInvalid):
+            found |= runner.predict_all(rows, outputs=(name,))
+    return found
 
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:

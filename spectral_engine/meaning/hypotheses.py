@@ -58,7 +58,7 @@ def _of_targets(meaning: Meaning, answers: Array, targets: Array) -> Skill:
 
 def hypotheses(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
     """Yield every mistake that fits the data's kind, with what undoing it gives."""
-    outputs = probe.answers_of(meaning.output)
+    outputs = meaning.raw(probe.answers)
     labels = meaning.labels(_raw(probe.rows))
     if meaning.task in {"classification", "binary"}:
         yield from _other_order(meaning, outputs, labels)
@@ -206,9 +206,9 @@ def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
             continue
         for reason, option, change in _changes(array):
             inputs = {**rows.inputs, name: change(rows.inputs[name]).astype(array.dtype)}
-            answers = probe.ask(replace(rows, inputs=inputs)).get(meaning.output)
-            if answers is not None:
-                found = skill_under(meaning, answers, labels)
+            answers = probe.ask(replace(rows, inputs=inputs))
+            if all(output in answers for output in meaning.outputs):
+                found = skill_under(meaning, meaning.raw(answers), labels)
                 remedy = (
                     option
                     if isinstance(option, str)

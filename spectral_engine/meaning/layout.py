@@ -48,6 +48,10 @@ class Layout:
         found = answers.reshape(len(answers), *self.places)
         return found - np.asarray(self.threshold, found.dtype) if self.kind == "scores" else found
 
+    def comparable(self, answers: Array) -> Array:
+        """Return answers [n, …] whose entries stand at the same place whatever the model answers."""
+        return answers if self.kind in {"boxes", "texts", "pairs"} else self.canonical(answers)
+
     def predicted(self, answers: Array) -> Array:
         """Return the class of each place [n, places…], by its number."""
         found = self.canonical(answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.split import Splits
 from spectral_engine.meaning.coding import Coding
 from spectral_engine.meaning.layout import Layout
+from spectral_engine.measure.boxes import Join
 from spectral_engine.records.labels import Task
 from spectral_engine.records.metrics import Metric
 
@@ -49,6 +51,7 @@ class Meaning:
         None  # what fits these answers, where it is not the usual one of the kind
     )
     compared_as: Task | None = None  # what answers are to a metric, where no labels say it
+    join: Join | None = None  # how several outputs make up the one that is judged
 
     @property
     def labelled(self) -> bool:
@@ -65,6 +68,18 @@ class Meaning:
         """True where labels enter the loss; boxes and similarities judge only, and the original teaches."""
         return self.labelled and self.kind not in {"boxes", "pairs"}
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The model's outputs that are judged: one, or those that are joined."""
+        return (self.output,) if self.join is None else self.join.names
+
+    def raw(self, outputs: Mapping[str, Array]) -> Array:
+        """Return what is judged [n, …] of a model's outputs: one of them, or several joined."""
+        if self.join is None:
+            return outputs[self.output]
+        joined: Array = self.join.of(outputs, np.concatenate)
+        return joined
+
     def answers(self, outputs: Array) -> Array:
         """Return the answers of this output in canonical form."""
         return self.layout.canonical(outputs)
@@ -80,7 +95,7 @@ class Meaning:
 
     def comparable(self, outputs: Array) -> Array:
         """Return answers [n, …] whose entries stand at the same place whatever the model answers."""
-        return outputs if self.kind in {"boxes", "texts", "pairs"} else self.answers(outputs)
+        return self.layout.comparable(outputs)
 
     def as_labels(self, outputs: Array) -> Array:
         """Return answers in the form that labels have: classes, yes or no, or the numbers themselves."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.coding import shown
 from spectral_engine.meaning.layout import class_axes
-from spectral_engine.meaning.probe import Output
 from spectral_engine.meaning.readings import LabelFacts
 from spectral_engine.records.labels import Task
 
 WANTED: dict[Task, str] = {
     "detection": "boxes are an array [images, boxes, 5] of four numbers and a class, all in the image, with −1 in "
-    "padding (say with labels.boxes whether they are xyxy, xywh or cxcywh), beside an image as the input and an output "
-    "[images, boxes, 4 + classes], its transpose, or one with objectness",
+    "padding (say with labels.boxes whether they are xyxy, xywh or cxcywh), beside an image as the input and boxes in "
+    "that image as the output: [images, boxes, 4 + classes], its transpose, one with objectness, or several outputs. "
+    "Raw heads [images, anchors · (5 + classes), height, width] and offsets from anchors cannot be read without "
+    "the anchors: export the model with its decoding",
     "ctc": "texts are strings [n], or class numbers [n, longest] with −1 behind the end, beside an output "
     "[n, steps, classes]",
     "similarity": "pairs are arrays x_a and x_b (or one [n, 2, …]) with one number for each pair, beside an output of "
@@ -26,35 +29,48 @@ WANTED: dict[Task, str] = {
 
 
 def no_reading(
-    output: Output, facts: LabelFacts, labels: NDArray[Any], task: Task | None
+    outputs: Mapping[str, NDArray[Any]], facts: LabelFacts, labels: NDArray[Any], task: Task | None
 ) -> DatasetMismatch:
     """Return the error that says what does not go together, and the remedy."""
-    answers = tuple(output.answers.shape[1:])
     if task in WANTED:
-        return _other_kind(output, facts, task, answers)
+        return _other_kind(outputs, facts, task)
+    floats = [name for name in outputs if np.issubdtype(outputs[name].dtype, np.floating)]
+    name = floats[0]
+    answers = tuple(outputs[name].shape[1:])
     axes = class_axes(answers, facts.row_shape)
     asked = "" if task is None else f", read as {task}"
     if axes and task in {None, "classification"}:
         return DatasetMismatch(_too_many(labels, facts, answers[axes[0] - 1]), pointer="#/y")
     if not facts.numeric:
         return DatasetMismatch(
-            f"'y' holds texts such as {shown(facts.values[0])}, and output {output.name!r} answers "
+            f"'y' holds texts such as {shown(facts.values[0])}, and output {name!r} answers "
             f"{_shape(answers)} a row{asked}: no class of the model can be told from them",
             pointer="#/y",
         )
     return DatasetMismatch(
-        f"'y' has {_shape(facts.row_shape)} a row, and output {output.name!r} answers {_shape(answers)} a row{asked}: "
+        f"'y' has {_shape(facts.row_shape)} a row, and output {name!r} answers {_shape(answers)} a row{asked}: "
         "give one label for each row or place, or as many numbers as the model answers",
         pointer="#/y",
     )
 
 
-def _other_kind(
-    output: Output, facts: LabelFacts, task: Task, answers: tuple[int, ...]
-) -> DatasetMismatch:
+def lists_alone(outputs: Mapping[str, NDArray[Any]]) -> DatasetMismatch:
+    """Return the error of answers that are lists, which are compared by what they should be and not by place."""
     return DatasetMismatch(
-        f"read as {task}: 'y' has {_shape(facts.row_shape)} a row, and output {output.name!r} answers "
-        f"{_shape(answers)} a row; {WANTED[task]}",
+        f"outputs {', '.join(map(repr, outputs))} are lists of another length for each row, and cannot be compared "
+        "without labels: give boxes as labels, or export the model with what the lists are chosen from as an output",
+        pointer="#/y",
+    )
+
+
+def _other_kind(
+    outputs: Mapping[str, NDArray[Any]], facts: LabelFacts, task: Task
+) -> DatasetMismatch:
+    answers = ", ".join(
+        f"output {name!r} answers {_shape(found.shape[1:])}" for name, found in outputs.items()
+    )
+    return DatasetMismatch(
+        f"read as {task}: 'y' has {_shape(facts.row_shape)} a row, and {answers} a row; {WANTED[task]}",
         pointer="#/y",
     )
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.hypotheses import Hypothesis, hypotheses, skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Probe
 from spectral_engine.meaning.skill import Skill
+from spectral_engine.measure.boxes import parts
 
+Array = NDArray[Any]
 GOOD_ENOUGH = 0.9  # of skill: nothing is looked for beyond it
 GOOD_BOXES = 0.4  # of detectors less is usual, and each look takes boxes of many images
+MOST_BELOW = (
+    0.1  # of the coordinates of decoded boxes: some stand out of the image at the left and the top
+)
 MUCH_BETTER = 0.1  # of skill: so much under another hypothesis is no accident
 GO_ON = "; `allow_poor_original: true` goes on all the same"
 
@@ -22,14 +32,14 @@ def check_original(meaning: Meaning, probe: Probe, *, allowed: bool) -> list[str
     """
     if not meaning.labelled or probe.rows.labels is None:
         return []
-    outputs = probe.answers_of(meaning.output)
+    outputs = meaning.raw(probe.answers)
     now = skill_under(meaning, outputs, meaning.labels(probe.rows.labels))
     if now.value >= (GOOD_BOXES if meaning.kind == "boxes" else GOOD_ENOUGH):
         return []
     better = _best(now, meaning, probe)
     if now.beats_chance and better is None:
         return []
-    error = _error(now, meaning, better)
+    error = _error(now, meaning, better, _as_offsets(meaning, outputs))
     if not allowed:
         raise DatasetMismatch(error.detail + GO_ON, pointer=error.pointer)
     return [error.detail]
@@ -47,13 +57,30 @@ def _best(now: Skill, meaning: Meaning, probe: Probe) -> Hypothesis | None:
     return best
 
 
-def _error(now: Skill, meaning: Meaning, better: Hypothesis | None) -> DatasetMismatch:
+def _as_offsets(meaning: Meaning, outputs: Array) -> str:
+    """Say where coordinates of boxes do not look like places in an image."""
+    if not isinstance(meaning.layout, BoxAnswers):
+        return ""
+    below = float((parts(outputs, meaning.layout.where)[0] < 0).mean())
+    if below < MOST_BELOW:
+        return ""
+    return (
+        f". Of its coordinates {below:.0%} are below 0, as offsets from anchors are: these cannot be read without the "
+        "anchors, so export the model with its decoding"
+    )
+
+
+def _error(
+    now: Skill, meaning: Meaning, better: Hypothesis | None, offsets: str
+) -> DatasetMismatch:
     place = f"with labels read as {meaning.reading} of output {meaning.output!r}"
     start = (
         f"the original knows more than chance of these data, but little ({now.said}), {place}"
         if now.beats_chance
         else f"the original does no better than chance on these data ({now.said}), {place}"
     )
+    if better is None and offsets:
+        return DatasetMismatch(start + offsets, pointer="#/y")
     if better is None:
         return DatasetMismatch(
             f"{start}. Tried without success: another order of the classes, inputs scaled otherwise, exchanged axes, "

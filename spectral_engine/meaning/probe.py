@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Output:
 class Probe:
     """Rows with their raw labels, where there are any, and the original's answers on them, output by output.
 
+    `outputs` are those of as many floats for each row. What stands `beside` them says nothing by itself: whole numbers,
+    as labels and counts, and lists that are longer for some rows than for others, padded with 0.
     `ask` runs the original on changed inputs, for hypotheses; `preprocessing` is what the inputs have had.
     """
 
@@ -40,10 +42,12 @@ class Probe:
     outputs: tuple[Output, ...]
     ask: Callable[[Split], Mapping[str, Array]]
     preprocessing: Preprocessing | None = None
+    beside: Mapping[str, Array] = field(default_factory=dict)
 
-    def answers_of(self, output: str) -> Array:
-        """Return the answers of one output [n, …]."""
-        return next(found.answers for found in self.outputs if found.name == output)
+    @property
+    def answers(self) -> dict[str, Array]:
+        """The answers [n, …] by output."""
+        return {**self.beside, **{found.name: found.answers for found in self.outputs}}
 
     def option(self, further: dict[str, Any]) -> dict[str, Any]:
         """Return the preprocessing to pass so that something is done after all that was done."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.meaning import skill as knows
-from spectral_engine.meaning.box_trials import box_trials
+from spectral_engine.meaning.box_trials import are_boxes, box_trials
+from spectral_engine.meaning.boxes import image_size
 from spectral_engine.meaning.classes import Naming, name_classes
 from spectral_engine.meaning.coding import Numbers, shown
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.meaning.misfit import no_reading
+from spectral_engine.meaning.misfit import lists_alone, no_reading
 from spectral_engine.meaning.pairs import pair_trials
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.quantiles import quantile_trials
@@ -54,6 +55,8 @@ def understand(
     task = option.task or task
     outputs = _asked_outputs(probe, option)
     if labels is None or task == "distillation":
+        if not outputs:
+            raise lists_alone(probe.answers)
         return without_labels(outputs, probe, task, metric)
     _refuse_one_class(labels, task)
     facts = facts_of(labels)
@@ -63,7 +66,9 @@ def understand(
         trials = _usual(outputs, probe, facts, option, task, names) if not written.paired else []
         trials += _of_other_kinds(outputs, probe, labels, task, Told(option, written, names))
     if not trials:
-        raise no_reading(outputs[0], facts, labels, task)
+        if task is None and are_boxes(labels) and image_size(probe.rows) is not None:
+            task = "detection"
+        raise no_reading(probe.answers, facts, labels, task)
     best = _best(trials)
     others = best.meaning.tried + tuple(
         (f"{trial.meaning.reading} of {trial.meaning.output!r}", trial.skill.said)
@@ -97,7 +102,7 @@ def _of_other_kinds(
         return pair_trials(outputs, probe, labels) if task in {None, "similarity"} else []
     found = []
     if task in {None, "detection"}:
-        found += box_trials(outputs, probe, labels, told)
+        found += box_trials(probe, labels, told)
     if task in {None, "ctc"}:
         found += text_trials(outputs, probe, labels, told)
     return found
@@ -107,6 +112,8 @@ def _asked_outputs(probe: Probe, option: LabelsOption) -> list[Output]:
     usable = [o for o in probe.outputs if np.issubdtype(o.answers.dtype, np.floating)]
     if option.output is None:
         return usable
+    if option.output in probe.beside:  # which boxes alone are read from
+        return []
     found = [output for output in usable if output.name == option.output]
     if not found:
         names = ", ".join(repr(output.name) for output in usable)

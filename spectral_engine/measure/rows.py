@@ -56,7 +56,7 @@ def by_row(answer: Any, axis: int | None, run: int, wanted: int) -> Array | None
         return None
     if axis is None:
         return answer[None] if run == 1 else None
-    if answer.ndim <= axis or answer.size == 0:
+    if answer.ndim <= axis:
         return None
     moved = answer if axis == 0 else np.moveaxis(answer, axis, 0)
     several, rest = divmod(len(moved), run)
@@ -65,6 +65,20 @@ def by_row(answer: Any, axis: int | None, run: int, wanted: int) -> Array | None
     if several > 1:
         moved = moved.reshape(run, several, *moved.shape[1:])
     return np.ascontiguousarray(moved[:wanted])
+
+
+def are_lists(answers: Sequence[Array]) -> bool:
+    """Tell whether answers [rows, length, …] differ in nothing but the length of their lists."""
+    return all(answer.ndim > 1 for answer in answers) and len({a.shape[2:] for a in answers}) == 1
+
+
+def padded(answers: Sequence[Array]) -> list[Array]:
+    """Return lists [rows, length, …] with zeros up to the longest; there is one place at least."""
+    longest = max(1, *(answer.shape[1] for answer in answers))
+    return [
+        np.pad(answer, [(0, 0), (0, longest - answer.shape[1]), *[(0, 0)] * (answer.ndim - 2)])
+        for answer in answers
+    ]
 
 
 def axes_singly(axes: RowAxes, each: Sequence[Mapping[str, Any]]) -> RowAxes:

@@ -22,7 +22,14 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.measure.rows import axes_singly, axes_together, by_row, feeds_of
+from spectral_engine.measure.rows import (
+    are_lists,
+    axes_singly,
+    axes_together,
+    by_row,
+    feeds_of,
+    padded,
+)
 from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
 from spectral_engine.onnx_io.row_axes import RowAxes, declared_row_axes
 
@@ -122,8 +129,9 @@ class Runner:
     def predict_all(
         self, split: Split, batch_size: int = 256, outputs: Sequence[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Return these outputs, all by default, for every row, from one run.
+        """Return these outputs, for every row, from one run; by default all that answer each row with as many numbers.
 
+        Lists that are longer for some rows than for others, as of boxes, are padded with 0 where they are named.
         Answers of a row lie on the first axis, or as many numbers for each row after one another in it. Raises
         ModelInvalid where the model fails, or where an output that was named has no answer for each row.
         """
@@ -137,8 +145,10 @@ class Runner:
         found: dict[str, NDArray[Any]] = {}
         for place, name in enumerate(names):
             answers = [answer for part in parts if (answer := part[place]) is not None]
-            if len(answers) == len(parts) and len({answer.shape[1:] for answer in answers}) == 1:
-                found[name] = np.concatenate(answers)
+            alike = len({answer.shape[1:] for answer in answers}) == 1 and answers[0].size > 0
+            lists = outputs is not None and are_lists(answers)
+            if len(answers) == len(parts) and (alike or lists):
+                found[name] = np.concatenate(answers if alike else padded(answers))
             elif outputs is not None:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
         return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 Dim = int | str | None  # a number, a name, or free without a name
 Shapes = Mapping[str, Sequence[Dim]]
@@ -23,11 +23,17 @@ class RowAxes:
 
     An input at None has no such axis: one value serves all rows of a run. Where one row runs at a time, that is its
     own, whole. The same holds of outputs; those of which declared shapes tell nothing are left out, and a run tells.
+    Values inside the graph that are `together` take any number of rows, also where its outputs do not.
     """
 
     inputs: Mapping[str, int | None] = field(default_factory=dict)
     outputs: Mapping[str, int | None] = field(default_factory=dict)
     at_once: int | None = None
+    together: frozenset[str] = frozenset()
+
+    def for_values(self, names: Collection[str]) -> RowAxes:
+        """Return the same for a run that asks for these values alone, and for no output."""
+        return replace(self, at_once=None) if names and self.together.issuperset(names) else self
 
     def of_input(self, name: str) -> int | None:
         """Return the axis of an input's rows; the first where nothing is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.training.behind_boxes import behind_boxes, refuse_patience, trained_behind
 from spectral_engine.training.objective import Objective, build_objective
 from spectral_engine.unforeseen import unforeseen
 
@@ -99,7 +101,7 @@ def prepare(
             Evaluation(understood.meaning, original, understood.splits, recipe)
         )
     meaning, splits = evaluation.meaning, evaluation.splits
-    answers = understood.probe.answers_of(meaning.output)
+    answers = meaning.raw(understood.probe.answers)
     nodes = graph_nodes(module.model)
     objective = build_objective(
         recipe,
@@ -107,12 +109,23 @@ def prepare(
         nodes,
         splits.train.labels,
         answers,
-        other_outputs(nodes, understood.probe, meaning.output),
+        other_outputs(nodes, understood.probe, meaning.outputs),
     )
+    behind = behind_boxes(module, meaning, understood.probe.rows)
+    objective = trained_behind(objective, behind)
+    refuse_patience(objective, recipe)
     check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
     refuse_still_metric(recipe, evaluation)
     return PreparedJob(
-        recipe, original, coupling, splits, meaning, objective, evaluation, device, module.rows
+        recipe,
+        original,
+        coupling,
+        splits,
+        meaning,
+        objective,
+        evaluation,
+        device,
+        module.rows if behind is None else behind.rows,
     )
 
 
@@ -175,13 +188,15 @@ def _option(given: LabelsOption | dict[str, Any] | None) -> LabelsOption:
         raise InvalidRequest.of(error, "labels") from error
 
 
-def other_outputs(nodes: list[Node], probe: Probe, answering: str) -> tuple[str, ...]:
+def other_outputs(nodes: list[Node], probe: Probe, answering: Collection[str]) -> tuple[str, ...]:
     """Return what the model answers in floats for each row, without what is judged and what lays the same out anew."""
     return tuple(
         output.name
         for output in probe.outputs
-        if not is_part_of(nodes, output.name, answering)
-        and not is_part_of(nodes, answering, output.name)
+        if not any(
+            is_part_of(nodes, output.name, name) or is_part_of(nodes, name, output.name)
+            for name in answering
+        )
     )
 
 

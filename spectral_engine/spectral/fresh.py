@@ -27,6 +27,8 @@ def draw_weights(module: OnnxModule, coupling: Coupling, seed: int) -> None:
         module.initializer(name).fill_(value)
         settled.add(name)
     for transfer in coupling.transfers:
+        if transfer.kind == "lookup":
+            continue
         if transfer.weight in module.trainable and transfer.weight not in settled:
             _draw_transfer(module.initializer(transfer.weight), transfer, random)
             settled.add(transfer.weight)

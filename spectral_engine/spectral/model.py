@@ -34,6 +34,7 @@ class Tracked:
 class SpectralModel(nn.Module):
     """An OnnxModule whose transfers are trained as (λ_in − λ_out) φ; biases and scales stay as they are.
 
+    A table that is looked up is no map to be cut into eigenvectors: it trains as it is, and its columns rank its nodes.
     A transfer with a BatchNormalization directly after it stays dense: the normalisation cancels any λ before it,
     so that its scale γ is the node's eigenvalue instead. (Singular values and triangular factors are no gates, and are
     held there as well.)
@@ -55,6 +56,8 @@ class SpectralModel(nn.Module):
 
     def _hold(self, transfer: Transfer) -> None:
         form = FORMS[self.options.train]
+        if transfer.kind == "lookup":
+            return
         if transfer.norm_scale is not None:
             self.gates[transfer.weight] = transfer.norm_scale
         if transfer.norm_scale is not None and form == "free":
@@ -91,7 +94,7 @@ class SpectralModel(nn.Module):
     def forward(
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:
-        """Run the graph on one batch; the result holds its outputs and every watched value."""
+        """Run the graph on one batch and return its outputs, or the watched values alone."""
         return self.module.compute(inputs, self.given(), watch)
 
     def given(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from spectral_engine.graph.head import Head, find_head
 from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.layout import Kind
 from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.boxes import Join
 from spectral_engine.measure.boxes import Layout as BoxLayout
 from spectral_engine.measure.form import Form
 from spectral_engine.onnx_io.node import Node
@@ -53,38 +54,55 @@ class Objective:
     quantiles: tuple[
         float, ...
     ] = ()  # of the targets that numbers aim at: one, or one for each place on the last axis
+    joins: tuple[
+        Join, ...
+    ] = ()  # of several values to one: what the loss reads, and what is judged
 
     @property
     def watch(self) -> tuple[str, ...]:
         """Values that the loss needs."""
-        return (self.head.value, *self.others)
+        if self.judges_only:
+            return self.others
+        join = next((join for join in self.joins if join.name == self.head.value), None)
+        return (*((self.head.value,) if join is None else join.names), *self.others)
 
     @property
     def needs_teacher(self) -> bool:
         """True when the original's values enter the loss."""
         return self.distill > 0 or self.task in TAUGHT or bool(self.others)
 
+    def joined(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a graph's values with one in the place of those that are joined."""
+        found = dict(values)
+        for join in self.joins:
+            if values.keys() >= set(join.names):
+                found = {name: found[name] for name in found if name not in join.names}
+                found[join.name] = join.of(values, torch.cat)
+        return found
+
     def refuse_untrainable(self) -> None:
         """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""
-        if self._judges_only and not self.others:
+        if self.judges_only and not self.others:
             raise InvalidRequest(
-                "the model lists finished boxes [n, boxes, 6], which can be judged and not trained by: export it with "
-                "its boxes and scores before suppression or selection (in ultralytics: nms=False, end2end=False)",
+                "the model lists finished boxes, which can be judged and not trained by, and what they are chosen from "
+                "is not found in the graph: export it with its boxes and scores before suppression or selection (in "
+                "ultralytics: nms=False, end2end=False)",
                 pointer="#/labels/output",
             )
 
     @property
-    def _judges_only(self) -> bool:
+    def judges_only(self) -> bool:
+        """True where what is judged does not enter the loss, but other values do, if any."""
         return self.task == "detection" and self.boxes is None
 
     def loss(
         self, values: Mapping[str, Tensor], labels: Tensor | None, teacher: Mapping[str, Tensor]
     ) -> Tensor:
         """Return the mean loss of a batch; `teacher` holds the original's values of `watch`, or nothing."""
+        if self.judges_only:
+            return torch.stack([relative_error(values[n], teacher[n]) for n in self.others]).sum()
         answer = values[self.head.value]
-        if self._judges_only:
-            loss = answer.new_zeros(())
-        elif labels is None:
+        if labels is None:
             loss = self._towards(answer, teacher[self.head.value]).mean()
         else:
             loss = self._labelled(answer, labels, teacher)
@@ -233,6 +251,7 @@ def build_objective(
         meaning.blank,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantiles,
+        () if meaning.join is None else (meaning.join,),
     )
 
 

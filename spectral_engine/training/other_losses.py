@@ -46,7 +46,7 @@ def box_distance(answer: Tensor, teacher: Tensor, layout: Layout) -> Tensor:
     teacher is that there is an object: nobody sees where the boxes of the background lie.
     """
     mine, own = _parts(answer, layout), _parts(teacher, layout)
-    sure = _shares(own[1], layout).amax(dim=-1, keepdim=True)
+    sure = _of_objects(_shares(own[1], layout), layout).amax(dim=-1, keepdim=True)
     if own[2] is not None:
         sure = sure * _shares(own[2], layout)
     objects = sure.sum().clamp_min(1.0)
@@ -71,6 +71,13 @@ def _shares(scores: Tensor, layout: Layout) -> Tensor:
     if layout.activation == "sigmoid":
         return torch.sigmoid(scores)
     return scores.softmax(dim=-1) if layout.activation == "softmax" else scores
+
+
+def _of_objects(shares: Tensor, layout: Layout) -> Tensor:
+    """Leave out the class of the background."""
+    if layout.background == "none":
+        return shares
+    return shares[..., 1:] if layout.background == "first" else shares[..., :-1]
 
 
 def _cross_entropy(found: Tensor, wanted: Tensor, layout: Layout) -> Tensor:

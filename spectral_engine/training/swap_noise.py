@@ -39,7 +39,7 @@ def calibrate_swap_noise(
     runner = original.runner
 
     def answers(rows: Split) -> NDArray[Any]:
-        return meaning.as_labels(runner.predict(rows, output=meaning.output))
+        return meaning.as_labels(meaning.raw(runner.predict_all(rows, outputs=meaning.outputs)))
 
     most = TOLERATED * distance(meaning, answers(unseen), unseen.labels)
     now = answers(seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,9 @@ class Teacher:
         module: OnnxModule,
         watch: tuple[str, ...],
         feed: Feed,
+        joined: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict,
     ) -> None:
+        self.joined = joined
         self.module: OnnxModule | None = module.eval().requires_grad_(False)
         self.watch, self.feed = watch, feed
         first = self._run(next(iter(feed.in_order(1))))
@@ -27,7 +31,7 @@ class Teacher:
         self.kept: dict[str, Tensor] | None = None
         if row_bytes * feed.split.rows <= KEPT_BYTES:
             parts = [self._run(batch) for batch in feed.in_order()]
-            self.kept = {name: torch.cat([part[name] for part in parts]) for name in watch}
+            self.kept = {name: torch.cat([part[name] for part in parts]) for name in first}
             self.module = None  # its weights are not needed any more
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
@@ -41,4 +45,4 @@ class Teacher:
     def _run(self, batch: Batch) -> dict[str, Tensor]:
         assert self.module is not None
         values = self.module.compute(batch.inputs, watch=self.watch)
-        return {name: values[name] for name in self.watch}
+        return self.joined({name: values[name] for name in self.watch})

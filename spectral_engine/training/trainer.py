@@ -84,7 +84,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             values = self.model(batch.inputs, self.objective.watch)
-        values = {name: value.float() for name, value in values.items()}
+        values = self.objective.joined({name: value.float() for name, value in values.items()})
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
         if loss.requires_grad:  # not where an operator without a gradient stands before all outputs
@@ -106,7 +106,10 @@ class Trainer:
         """Return the model's first output for all rows of a feed, as it answers when it does not train."""
         self.model.module.eval()
         parts = [
-            self.model(batch.inputs)[self.objective.head.output].float().cpu().numpy()
+            self.objective.joined(self.model(batch.inputs))[self.objective.head.output]
+            .float()
+            .cpu()
+            .numpy()
             for batch in feed.in_order()
         ]
         self.model.module.train()
@@ -118,7 +121,7 @@ class Trainer:
         if not self.model.normalizes:
             return
         for step in range(SETTLING_STEPS):
-            self.model(feed.batch(feed.rows_at(step, seed)).inputs)
+            self.model(feed.batch(feed.rows_at(step, seed)).inputs, self.objective.watch)
 
     def narrow(self, removed: NDArray[np.bool_]) -> None:
         """Cut these node groups out of the model, its spectral form and the optimiser's memory.

@@ -17,7 +17,12 @@ ANALYSIS: dict[str, Any] = {
     "untouched": [],
     "now": {"nodes": 8, "params": 58, "macs": 48, "file_bytes": 900},
     "floor": {"nodes": 4, "params": 30, "macs": 24, "file_bytes": 600},
-    "estimate": {"batch_size": 128, "memory_bytes": 4096, "seconds_per_epoch_of_1000_rows": 0.1},
+    "estimate": {
+        "batch_size": 128,
+        "memory_bytes": 4096,
+        "timed_rows": 2,
+        "seconds_per_epoch_of_1000_rows": 0.1,
+    },
     "target": {"feasible": True, "reason": "narrowing can meet it"},
     "data": None,
 }

@@ -13,13 +13,21 @@ from torch import Tensor, nn
 SIDE, CELL, GRID = 32, 8, 4
 
 
-def export(net: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str]) -> Path:
-    """Write a net with one output, `answers`, and a free batch size."""
+def export(
+    net: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: tuple[str, ...] = ("answers",),
+    *,
+    frozen: bool = False,
+) -> Path:
+    """Write a net with these outputs and a free batch size, or frozen to that of the inputs."""
     rows = 1 if getattr(net, "steps_first", False) else 0
-    axes = {**{name: {0: "n"} for name in names}, "answers": {rows: "n"}}
+    axes = {**{name: {0: "n"} for name in names}, **{name: {rows: "n"} for name in outputs}}
     torch.onnx.export(
-        net.eval(), inputs, str(path), input_names=names, output_names=["answers"],
-        dynamic_axes=axes, dynamo=False,
+        net.eval(), inputs, str(path), input_names=names, output_names=[*outputs],
+        dynamic_axes=None if frozen else axes, dynamo=False,
     )  # fmt: skip
     return path
 
@@ -52,11 +60,15 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         found = self.head(self.body(images)).flatten(2)
+        return torch.cat([self.placed(found), torch.sigmoid(found[:, 4:])], 1)
+
+    def placed(self, found: Tensor) -> Tensor:
+        """Return centre and size in pixels [n, 4, boxes] of what the head gives."""
         centre = torch.sigmoid(found[:, :2])
         size = torch.sigmoid(found[:, 2:4]) * SIDE
         x = (centre[:, :1] + self.x) * CELL
         y = (centre[:, 1:] + self.y) * CELL
-        return torch.cat([x, y, size, torch.sigmoid(found[:, 4:])], 1)
+        return torch.cat([x, y, size], 1)
 
 
 class WithObjectness(nn.Module):
@@ -84,6 +96,17 @@ class Finished(nn.Module):
         score, kind = answers[:, 4:].max(1, keepdim=True)
         low, high = (answers[:, :2] + sign * answers[:, 2:4] / 2 for sign in (-1, 1))
         return torch.cat([low, high, score, kind.float()], 1).transpose(1, 2)
+
+
+class Compared(Finished):
+    """The same list, with classes that come of comparing two scores: nothing in the graph chooses."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.net(images)
+        scores = answers[:, 4:]
+        kind = (scores[:, 1:] > scores[:, :1]).float()
+        low, high = (answers[:, :2] + sign * answers[:, 2:4] / 2 for sign in (-1, 1))
+        return torch.cat([low, high, scores.amax(1, keepdim=True), kind], 1).transpose(1, 2)
 
 
 def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

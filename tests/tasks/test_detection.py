@@ -1,7 +1,5 @@
 """A small YOLO through the whole job: boxes of every form judge, and the original's answers teach."""
 
-import contextlib
-import io
 import json
 import shutil
 
@@ -10,13 +8,13 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
+from tests.support.coco import average_precision, coco_folder, surest
 from tests.support.task_nets import (
     SIDE,
+    Compared,
     Detector,
     Finished,
     WithObjectness,
@@ -62,51 +60,12 @@ def yolo(boxes):
 
 
 def coco_figure(model, rows, boxes):
-    """AP by pycocotools, of boxes decoded and suppressed here."""
-    answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0]
-    found, images, truth = [], [], []
-    for image, (answer, true) in enumerate(zip(answers, boxes[rows], strict=True), start=1):
-        images.append({"id": image})
-        for box in true[true[:, 4] >= 0].tolist():
-            size = [box[2] - box[0], box[3] - box[1]]
-            truth.append(
-                {"id": len(truth) + 1, "image_id": image, "category_id": int(box[4]), "iscrowd": 0,
-                 "bbox": [*box[:2], *size], "area": size[0] * size[1]}
-            )  # fmt: skip
-        kept: list[np.ndarray] = []
-        for place in np.argsort(-answer[4:].max(0), kind="stable"):
-            x, y, w, h, *scores = answer[:, place].astype(float)
-            box = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2, int(np.argmax(scores))])
-            if max(scores) < 0.001 or any(overlap(box, other) > 0.7 for other in kept):
-                continue
-            kept.append(box)
-            found.append(
-                {"image_id": image, "category_id": int(box[4]), "bbox": [x - w / 2, y - h / 2, w, h],
-                 "score": float(max(scores))}
-            )  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):
-        data = COCO()
-        data.dataset = {
-            "images": images,
-            "annotations": truth,
-            "categories": [{"id": 0}, {"id": 1}],
-        }
-        data.createIndex()
-        judge = COCOeval(data, data.loadRes(found), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge.stats[0]
-
-
-def overlap(box, other):
-    if box[4] != other[4]:
-        return 0.0
-    shared = np.prod(
-        np.clip(np.minimum(box[2:4], other[2:4]) - np.maximum(box[:2], other[:2]), 0, None)
-    )
-    areas = [np.prod(b[2:4] - b[:2]) for b in (box, other)]
-    return shared / (sum(areas) - shared)
+    """AP by pycocotools, of boxes decoded and suppressed outside."""
+    answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0].astype(float)
+    centre, half, scores = answers[:, :2], answers[:, 2:4] / 2, answers[:, 4:].transpose(0, 2, 1)
+    corners = np.concatenate([centre - half, centre + half], 1).transpose(0, 2, 1)
+    found = (surest(*image, suppressed=True) for image in zip(corners, scores, strict=True))
+    return average_precision(found, boxes[rows])
 
 
 def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, tmp_path):
@@ -145,9 +104,22 @@ def test_boxes_are_understood_however_they_are_written(form, said, model, plain,
     assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
 
 
-def test_finished_boxes_are_judged_and_not_trained_by(plain, tmp_path):
+def test_a_list_of_boxes_is_trained_by_what_it_is_chosen_from(plain, tmp_path):
     net = Finished(detector())
     path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "finished.onnx", ["x"])
+    result = se.compress(path, save(tmp_path / "d.npz", BOXES), QUICK)
+    report = result.report.data
+    assert "YOLOv10" in report.data.meaning.reading
+    before, after = report.baseline.metric, result.chosen.entry.measurement.metric
+    assert after.value > 0.25 * before.value
+    assert result.outcome == "target_met"
+    found = se.check(path, tmp_path / "d.npz")
+    assert found.original.value == pytest.approx(plain.original.value, abs=0.03)
+
+
+def test_a_list_of_boxes_that_nothing_chooses_is_judged_and_not_trained_by(plain, tmp_path):
+    net = Compared(detector())
+    path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "compared.onnx", ["x"])
     data = save(tmp_path / "d.npz", BOXES)
     found = se.check(path, data)
     assert "YOLOv10" in found.meaning.reading
@@ -207,20 +179,7 @@ def write_yolo(place, boxes):
 
 
 def write_coco(place, boxes):
-    """Categories have the ids 3 and 8, as where a file holds some of many."""
-    place.mkdir()
-    np.save(place / "x.npy", X)
-    found = [(row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0]
-    whole = {
-        "images": [{"id": row, "width": SIDE, "height": SIDE} for row in range(len(X))],
-        "categories": [{"id": 8, "name": "hollow"}, {"id": 3, "name": "full"}],
-        "annotations": [
-            {"id": number, "image_id": row, "category_id": [3, 8][int(box[4])], "iscrowd": 0,
-             "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
-            for number, (row, box) in enumerate(found)
-        ],
-    }  # fmt: skip
-    (place / "annotations.json").write_text(json.dumps(whole))
+    coco_folder(place, X, boxes)
 
 
 @pytest.mark.parametrize("write", [write_yolo, write_coco])

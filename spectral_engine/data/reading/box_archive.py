@@ -135,7 +135,10 @@ def _coco(members: Members, name: str, images: Array) -> BoxArchive:
         f"boxes are read from {name!r}; its images are the rows in the order in which it lists them"
     )
     return _archive(
-        images, found.images, KnownBoxes(YOLO, found.names, crowds=True), [note, *found.notes]
+        images,
+        found.images,
+        KnownBoxes(YOLO, found.names, crowds=True, numbers=found.numbers),
+        [note, *found.notes],
     )
 
 

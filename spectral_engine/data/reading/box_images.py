@@ -81,7 +81,11 @@ def _by_annotations(members: Members, images: list[str], annotations: str) -> Bo
         notes.append(f"images that {annotations!r} does not list are left out: {listed(left)}")
     parts = _parts([_key(name) for name in files])
     return BoxedImages(
-        files, parts, found.images, KnownBoxes(YOLO, found.names, crowds=True), notes
+        files,
+        parts,
+        found.images,
+        KnownBoxes(YOLO, found.names, crowds=True, numbers=found.numbers),
+        notes,
     )
 
 

@@ -19,12 +19,15 @@ Box = tuple[float, ...]
 class CocoBoxes:
     """Boxes of each image (class by place among the sorted ids, then centre and size in shares), file names, notes.
 
+    `names` and `numbers` are those of the categories, sorted by number.
+
     Crowds are boxes of the class −2 − k.
     """
 
     images: list[list[Box]]
     files: list[str]
     names: tuple[str, ...]
+    numbers: tuple[int, ...]
     notes: list[str]
 
 
@@ -57,7 +60,9 @@ def read_coco(content: bytes, name: str, image_size: tuple[int, int]) -> CocoBox
             raise _wrong(f"{name!r}", f"image {image} has more than {MOST_BOXES:,} boxes")
     files = [str(image.get("file_name", key)) for key, image in images.items()]
     names = tuple(str(categories[key].get("name", key)) for key in sorted(categories))
-    return CocoBoxes([*found.values()], files, names, _notes(crowds, empty))
+    return CocoBoxes(
+        [*found.values()], files, names, tuple(sorted(categories)), _notes(crowds, empty)
+    )
 
 
 def _parsed(content: bytes, name: str) -> dict[str, Any]:

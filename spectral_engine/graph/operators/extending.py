@@ -124,7 +124,7 @@ def expand(node: Node, mode: Mode) -> Function:
 
 
 def expand_coupling(node: Node, book: CouplingRecorder) -> None:
-    """Nodes pass; an axis that a constant is stretched along is as narrow as what it meets."""
+    """Nodes pass; what is stretched along a constant's axis, or anything's last, is as narrow as what it meets."""
     source, target = node.input(0), node.outputs[0]
     constant = source in book.initializers or not book.depends_on_input(source)
     before, after = book.shapes[source], book.shapes[target]
@@ -137,7 +137,8 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
         stretched = size == 1 and after[axis] > 1
         if stretched:
             book.pin(own, "one node is broadcast over many")
-            own = book.fresh(after[axis]) if constant else None
+            # Indices are stretched over features, to read or write all of them alike.
+            own = book.fresh(after[axis]) if constant or axis == -1 else None
         axes[axis] = own
         stated = -axis <= len(origins)
         if own is not None and own.size > 1 and stated:
@@ -159,16 +160,21 @@ def tile(node: Node, mode: Mode) -> Function:
 
 
 def tile_coupling(node: Node, book: CouplingRecorder) -> None:
-    """A row of nodes, several times over."""
+    """A row of nodes, several times over; one entry that is repeated gives as many as what it meets."""
     source, target = node.input(0), node.outputs[0]
     before, after = book.shapes[source], book.shapes[target]
-    book.write(
-        target,
-        tuple(
-            None if ids is None else NodeIds(np.tile(ids, after[axis] // max(1, before[axis])))
-            for axis, ids in enumerate(held_ids(source, book))
-        ),
-    )
+    repeats = origins_of(node, 1, book)
+    axes: list[NodeIds | None] = []
+    for axis, ids in enumerate(held_ids(source, book)):
+        if ids is not None:
+            axes.append(NodeIds(np.tile(ids, after[axis] // max(1, before[axis]))))
+        elif before[axis] == 1 < after[axis]:
+            new = book.fresh(after[axis])
+            state_width_at(repeats[axis], new, book)
+            axes.append(new)
+        else:
+            axes.append(None)
+    book.write(target, tuple(axes))
 
 
 register(

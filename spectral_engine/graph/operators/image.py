@@ -260,7 +260,7 @@ register(
         "SpaceToDepth": OperatorSpec(space_to_depth, space_to_depth_coupling),
         "Col2Im": OperatorSpec(columns_to_image, read_by_python=(1, 2)),
         "CenterCropPad": OperatorSpec(center_crop_pad, read_by_python=(1,)),
-        "RoiAlign": OperatorSpec(roi_align, read_by_python=(1, 2)),
+        "RoiAlign": OperatorSpec(roi_align, channels_only, read_by_python=(1, 2)),
         "NonMaxSuppression": OperatorSpec(
             non_max_suppression, read_by_python=(2, 3, 4), in_single=True
         ),

@@ -7,9 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import held_ids, normal
+from spectral_engine.graph.operators.selecting import (
+    compress_coupling,
+    gather_elements_coupling,
+    gather_nd_coupling,
+    scatter_elements_coupling,
+    scatter_nd_coupling,
+)
 from spectral_engine.graph.operators.types import check_size, torch_type
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -203,6 +210,21 @@ def gather_coupling(node: Node, book: CouplingRecorder) -> None:
     axis = normal(node.get("axis", 0), len(ids))
     book.pin(ids[axis], "is looked up by index")
     book.write(target, (*ids[:axis], *book.ids(indices), *ids[axis + 1 :]))
+    if book.is_weight(source) and len(ids) == 2:
+        _lookup(node, axis, book)
+
+
+def _lookup(node: Node, axis: int, book: CouplingRecorder) -> None:
+    """Record that the rows of a table make the nodes along its other axis, as a one-hot vector times it would."""
+    table, order = book.constant(node.input(0)) or (node.input(0), (0, 1))
+    if book.axis(table, order[1 - axis]) is None:
+        return
+    book.add_inner_transfer(
+        Transfer(
+            name=node.name, kind="lookup", weight=table, out_axis=order[1 - axis], in_axis=order[axis], bias=None,
+            source=node.input(1), output=node.outputs[0], macs_per_link=0,
+        )
+    )  # fmt: skip
 
 
 def whole_axes_coupling(node: Node, book: CouplingRecorder) -> None:
@@ -219,16 +241,17 @@ def whole_axes_coupling(node: Node, book: CouplingRecorder) -> None:
 register(
     {
         "Gather": OperatorSpec(gather, gather_coupling, weights=(0,)),
-        "GatherElements": OperatorSpec(gather_elements),
-        "GatherND": OperatorSpec(gather_nd),
+        "GatherElements": OperatorSpec(gather_elements, gather_elements_coupling),
+        "GatherND": OperatorSpec(gather_nd, gather_nd_coupling),
         **dict.fromkeys(
-            ("ScatterElements", "Scatter"), OperatorSpec(scatter_elements, in_single=True)
+            ("ScatterElements", "Scatter"),
+            OperatorSpec(scatter_elements, scatter_elements_coupling, in_single=True),
         ),
-        "ScatterND": OperatorSpec(scatter_nd, in_single=True),
+        "ScatterND": OperatorSpec(scatter_nd, scatter_nd_coupling, in_single=True),
         "TensorScatter": OperatorSpec(tensor_scatter, in_single=True),
         "OneHot": OperatorSpec(one_hot, read_by_python=(1,)),
         "NonZero": OperatorSpec(non_zero),
-        "Compress": OperatorSpec(compress),
+        "Compress": OperatorSpec(compress, compress_coupling),
         "Trilu": OperatorSpec(trilu, whole_axes_coupling, read_by_python=(1,)),
         "EyeLike": OperatorSpec(eye_like, whole_axes_coupling),
         "ReverseSequence": OperatorSpec(reverse_sequence, whole_axes_coupling),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows, Origin
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
@@ -17,6 +17,8 @@ from spectral_engine.graph.operators.axes import (
 )
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
+
+COMPUTED = "is sliced at places that are computed"
 
 
 def concat(node: Node, mode: Mode) -> Function:
@@ -134,7 +136,7 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
         numbers = book.origins[source]
         book.origins[target] = numbers[slice(*_bounds(start, end, step, len(numbers)), step)]
     if bounds is None:
-        book.pin_value(source, "is sliced at places that are computed")
+        _computed_slice(node, axes, book)
         return
     for entry, (start, end, axis, step) in enumerate(bounds):
         place = normal(axis, len(axes))
@@ -147,6 +149,29 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
         for position, name, number in ((1, "starts", start), (2, "ends", end)):
             _state_bound(node, position, name, entry, number, ids, book)
     book.write(target, tuple(axes))
+
+
+def _computed_slice(node: Node, axes: list[NodeIds | None], book: CouplingRecorder) -> None:
+    """Axes that are cut at places worked out in the run must stay, but those cut to the length of others' nodes."""
+    places, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps")
+    if (places is None and node.has_input(3)) or (steps is None and node.has_input(4)):
+        book.pin_value(node.input(0), COMPUTED)
+        return
+    starts, ends = origins_of(node, 1, book), origins_of(node, 2, book)
+    for entry, axis in enumerate(range(len(starts)) if places is None else places):
+        place = normal(axis, len(axes))
+        own = axes[place]
+        if own is None:
+            continue
+        start, end = starts[entry], ends[entry]
+        whole = isinstance(start, Origin) and start.number == 0 and set(steps or [1]) == {1}
+        other = book.axis(end.value, end.axis) if isinstance(end, Follows) else None
+        if whole and other is not None and other.shape == own.shape:
+            axes[place] = book.join(own, other)
+        else:
+            book.pin(own, COMPUTED)
+            axes[place] = None
+    book.write(node.outputs[0], tuple(axes))
 
 
 def _slice_bounds(node: Node) -> list[tuple[int, int, int, int]] | None:

@@ -109,6 +109,7 @@ def linear_map(
     bias: str | None,
 ) -> NodeIds:
     """Record a dense transfer, `ends` being the weight's axes of its in and out nodes; return its output ids."""
+    held_ids(data, book)  # a constant that is multiplied, as a first state, has nodes too
     initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
     in_axis, weight_out = order[ends[0]], order[ends[1]]
     output = node.outputs[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor
@@ -47,7 +48,7 @@ class _InOnnxruntime:
         self.sessions: dict[tuple[str | None, ...], onnxruntime.InferenceSession] = {}
 
     def __call__(self, *inputs: Tensor | None) -> Any:
-        arrays = [None if value is None else value.detach().cpu().numpy() for value in inputs]
+        arrays = [None if value is None else _as_array(value) for value in inputs]
         device = next((value.device for value in inputs if value is not None), None)
         results = [as_tensor(self._checked(answer)) for answer in self._run(arrays)]
         placed = [result if device is None else result.to(device) for result in results]
@@ -70,6 +71,14 @@ class _InOnnxruntime:
         if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiub":
             raise self.node.unsupported("it answers what is no tensor of numbers")
         return answer
+
+
+def _as_array(value: Tensor) -> Array:
+    """Return a tensor's numbers; halves, as autocast makes them, in single precision."""
+    plain = value.detach().cpu()
+    halves = (torch.float16, torch.bfloat16)
+    array: Array = (plain.float() if plain.dtype in halves else plain).numpy()
+    return array
 
 
 def _opened(model: ModelProto) -> onnxruntime.InferenceSession:

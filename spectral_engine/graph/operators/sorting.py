@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.operators.selecting import top_k_coupling
 from spectral_engine.graph.operators.unsigned import WIDE
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -60,7 +61,7 @@ def unique(node: Node, mode: Mode) -> Function:
 
 register(
     {
-        "TopK": OperatorSpec(top_k, read_by_python=(1,)),
+        "TopK": OperatorSpec(top_k, top_k_coupling, read_by_python=(1,)),
         "Unique": OperatorSpec(unique, in_single=True),
     },
 )

@@ -98,7 +98,7 @@ def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign 
     runner = job.original.runner
 
     def by_original(part: Split) -> NDArray[Any]:
-        return runner.predict(part, output=job.meaning.output)
+        return job.meaning.raw(runner.predict_all(part, outputs=job.meaning.outputs))
 
     before, temperature = _losses(job, by_original, again, left_out)
     trainer = _shaken(job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,17 @@ MOST_COMPARED = 3000  # of an image that are compared with each other
 ORDERS: dict[Corners, tuple[int, int, int, int]] = {"xyxy": (0, 1, 2, 3), "yxyx": (1, 0, 3, 2)}
 
 
-def decode(outputs: Sequence[Array], layout: Layout, image_size: tuple[int, int]) -> Floats:
+def decode(answers: Array, layout: Layout, image_size: tuple[int, int]) -> Floats:
     """Return boxes [images, boxes, 6]: x1, y1, x2, y2 in pixels, score, class; a score of −1 is padding.
 
     `image_size` is the height and width of the model's input. Each box has the class that it is surest of; of boxes
     of one class that overlap by more than 0.7 the surest stays, where the layout is not one of models that do so
     themselves. At most 300 boxes stay.
     """
-    coordinates, scores, objectness = parts(outputs, layout)
+    coordinates, scores, objectness = parts(answers, layout)
     corners = _corners(coordinates.astype(np.float64), layout, image_size)
     if layout.listed:
-        best, kind = scores[..., 0].astype(np.float64), outputs[layout.boxes][..., 5]
+        best, kind = scores[..., 0].astype(np.float64), answers[..., 5]
     else:
         sure = _activated(scores.astype(np.float64), layout)
         if objectness is not None:

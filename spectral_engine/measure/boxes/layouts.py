@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.measure.boxes.joined import Join
+
 Array = NDArray[Any]
 Corners = Literal["cxcywh", "xyxy", "yxyx"]
 Scores = Literal["given", "sigmoid", "softmax"]
@@ -17,6 +19,7 @@ Background = Literal["none", "first", "last"]
 
 LARGEST_SHARE = 2.0  # of the image that nearly all normalised coordinates are within
 NEARLY_ALL = 0.95
+ORDERS: tuple[Corners, ...] = ("xyxy", "cxcywh", "yxyx")
 _ACTIVATED: tuple[Scores, ...] = ("given", "sigmoid")
 SCORED: tuple[tuple[Scores, Background], ...] = (
     ("given", "first"),
@@ -31,15 +34,12 @@ SCORED: tuple[tuple[Scores, Background], ...] = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Where boxes, scores and classes stand in a model's outputs.
+    """Where boxes, scores and classes stand in a model's output, or in several that are joined.
 
-    `boxes` is the output with the coordinates, and `scores` that with the scores, the same in one-output layouts.
-    `transposed` outputs have their boxes on the last axis. `listed` boxes come as x1, y1, x2, y2, score, class.
+    `transposed` outputs have their boxes on the last axis. `listed` boxes come as four coordinates, score, class.
     """
 
     name: str
-    boxes: int = 0
-    scores: int = 0
     corners: Corners = "cxcywh"
     normalised: bool = False
     activation: Scores = "given"
@@ -52,7 +52,7 @@ class Layout:
     def describe(self) -> str:
         """Return the layout in words."""
         scale = "shares of the image" if self.normalised else "pixels"
-        order = "x1y1x2y2" if self.corners == "xyxy" else self.corners
+        order = {"xyxy": "x1y1x2y2", "yxyx": "y1x1y2x2"}.get(self.corners, self.corners)
         words = [self.name, f"{order} in {scale}"]
         if self.activation != "given":
             words.append(f"{self.activation} of scores")
@@ -61,33 +61,24 @@ class Layout:
         return ", ".join(words)
 
 
-def box_layouts(shapes: Sequence[Sequence[int]]) -> list[Layout]:
-    """Return the layouts that outputs of these shapes, rows first, may have; the usual ones come first.
+def box_layouts(shape: Sequence[int]) -> list[Layout]:
+    """Return the layouts that an output of this shape, rows first, may have; the usual ones come first.
 
-    >>> [layout.name for layout in box_layouts([(1, 84, 8400)])][:1]
+    >>> [layout.name for layout in box_layouts((1, 84, 8400))][:1]
     ['YOLOv8']
     """
-    found: list[Layout] = []
-    ranked = [index for index, shape in enumerate(shapes) if len(shape) == 3]
-    for index in ranked:
-        found += _of_one_output(index, *shapes[index][1:])
-    for boxes, scores in product(ranked, ranked):
-        if boxes != scores and shapes[boxes][2] == 4 and shapes[scores][1] == shapes[boxes][1]:
-            found += _of_two_outputs(boxes, scores, shapes[scores][2])
-    return found
-
-
-def _of_one_output(index: int, first: int, last: int) -> list[Layout]:
-    """Return layouts with all in one output [rows, first, last]; classes are usually fewer than boxes."""
+    if len(shape) != 3:
+        return []
+    _, first, last = shape  # classes are usually fewer than boxes
     found = []
     if last == 6:
-        found.append(Layout("YOLOv10", index, index, "xyxy", listed=True, suppress=False))
+        found.append(Layout("YOLOv10", "xyxy", listed=True, suppress=False))
     if first > 4:
-        found.append(Layout("YOLOv8", index, index, transposed=True))
+        found.append(Layout("YOLOv8", transposed=True))
     if last > 5:
-        found.append(Layout("YOLOv5", index, index, objectness=True))
+        found.append(Layout("YOLOv5", objectness=True))
     if last > 4:
-        found.append(Layout("YOLOv8, boxes first", index, index))
+        found.append(Layout("YOLOv8, boxes first"))
     found.sort(key=lambda layout: layout.transposed != (first < last))
     scored = (replace(layout, activation=how) for how in _ACTIVATED for layout in found)
     return [
@@ -98,21 +89,47 @@ def _of_one_output(index: int, first: int, last: int) -> list[Layout]:
     ]
 
 
-def _of_two_outputs(boxes: int, scores: int, classes: int) -> Iterator[Layout]:
-    """Yield layouts with coordinates and scores apart; a background needs a class beside it."""
-    detr = Layout("DETR", boxes, scores, normalised=True, activation="softmax", suppress=False)
+def joined_layouts(join: Join, width: int) -> list[Layout]:
+    """Return the layouts that joined outputs [n, boxes, width] may have; the usual ones come first."""
+    if join.finished:
+        finished = Layout("finished boxes", listed=True, suppress=False)
+        return [*_placed(finished, (False, True))]
+    if join.objectness is not None:
+        apart = Layout("boxes, objectness and classes", objectness=True)
+        return [
+            replace(layout, activation=how)
+            for how in _ACTIVATED
+            for layout in _placed(apart, (False, True))
+        ]
+    return [*_of_scores(width - 4)]
+
+
+def _of_scores(classes: int) -> Iterator[Layout]:
+    """Yield layouts of coordinates and scores; a background needs a class beside it."""
+    detr = Layout("DETR", normalised=True, activation="softmax", suppress=False)
     if classes > 1:
         yield replace(detr, background="last")
     yield replace(detr, name="RT-DETR", activation="sigmoid")
-    corners: tuple[Corners, ...] = ("xyxy", "cxcywh", "yxyx")
-    for order, normalised, (activation, background) in product(corners, (True, False), SCORED):
+    for activation, background in SCORED:
         if classes > 1 or background == "none":
-            yield Layout("SSD", boxes, scores, order, normalised, activation, background)
+            name = "boxes and scores" if background == "none" else "SSD"
+            apart = Layout(name, activation=activation, background=background)
+            yield from _placed(apart, (True, False))
 
 
-def fits(outputs: Sequence[Array], layout: Layout) -> bool:
-    """Tell whether the values of some outputs are in the ranges that a layout says."""
-    coordinates, scores, objectness = parts(outputs, layout)
+def _placed(layout: Layout, normalised: Sequence[bool]) -> Iterator[Layout]:
+    """Yield a layout with every order of coordinates, in shares and pixels."""
+    for order, shares in product(ORDERS, normalised):
+        yield replace(layout, corners=order, normalised=shares)
+
+
+def fits(answers: Array, layout: Layout) -> bool:
+    """Tell whether the values of answers [n, …] are in the ranges that a layout says."""
+    coordinates, scores, objectness = parts(answers, layout)
+    classes = np.empty(0)
+    if layout.listed:  # the places behind the last box hold anything
+        there = scores[..., 0] > 0
+        coordinates, scores, classes = coordinates[there], scores[there], answers[there][..., 5]
     if not coordinates.size:
         return False
     largest = float(np.quantile(np.abs(coordinates), NEARLY_ALL))
@@ -121,20 +138,16 @@ def fits(outputs: Sequence[Array], layout: Layout) -> bool:
     given = [part for part in (scores, objectness) if part is not None]
     shares = all(((part >= -1e-6) & (part <= 1 + 1e-6)).all() for part in given)
     if layout.listed:
-        classes = outputs[layout.boxes][..., 5]
         return shares and bool((classes == np.round(classes)).all())
     return shares == (layout.activation == "given")
 
 
-def parts(outputs: Sequence[Array], layout: Layout) -> tuple[Array, Array, Array | None]:
+def parts(answers: Array, layout: Layout) -> tuple[Array, Array, Array | None]:
     """Return coordinates [images, boxes, 4], scores [images, boxes, classes], and objectness [images, boxes, 1]."""
-    boxes, scores = outputs[layout.boxes], outputs[layout.scores]
-    if layout.boxes != layout.scores:
-        return boxes, scores, None
     if layout.transposed:
-        boxes = boxes.transpose(0, 2, 1)
+        answers = answers.transpose(0, 2, 1)
     if layout.listed:
-        return boxes[..., :4], boxes[..., 4:5], None
+        return answers[..., :4], answers[..., 4:5], None
     if layout.objectness:
-        return boxes[..., :4], boxes[..., 5:], boxes[..., 4:5]
-    return boxes[..., :4], boxes[..., 4:], None
+        return answers[..., :4], answers[..., 5:], answers[..., 4:5]
+    return answers[..., :4], answers[..., 4:], None

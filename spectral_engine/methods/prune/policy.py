@@ -7,12 +7,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.cost.budget import Cost, cost_of
-from spectral_engine.cost.ranking import choose_removal, even_floors, floors
+from spectral_engine.cost.budget import Budget
+from spectral_engine.cost.grid import grid_of
+from spectral_engine.cost.ranking import even_floors, floors
+from spectral_engine.graph.coupling import Coupling
 from spectral_engine.methods.policy import Policy
+from spectral_engine.methods.prune.narrowing import Narrowing
 from spectral_engine.methods.prune.plan import plan_pruning
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule
@@ -33,6 +38,7 @@ class Pruning(Policy):
     def __init__(self, plan: RunPlan) -> None:
         super().__init__(plan)
         self.least = floors(plan.coupling, plan.recipe.prune.min_nodes)
+        self.grid = grid_of(plan.coupling, plan.recipe.prune.round_to)
 
     @staticmethod
     def schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:
@@ -50,16 +56,35 @@ class Pruning(Policy):
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
     ) -> NDArray[np.bool_]:
         """Mark the groups that go at this event [count]."""
-        plan, coupling = self.plan, trainer.model.coupling
-        reach = GENTLE_REACH if state.gentle else 1.0
-        budget = plan.end.along_path(plan.start, reach * event.fraction)
-
-        def price(going: NDArray[np.bool_]) -> Cost:
-            """Return what a candidate costs once these go too: without what the training alone puts in."""
-            return cost_of(plan.coupling, state.removed | going)
-
-        even = even_floors(plan.coupling, coupling, self.least, EVEN_SHARE)
-        chosen = choose_removal(coupling, scores, budget, even, price)
-        if not budget.exceeded_by(price(chosen)):
+        narrowing = self._narrowing(trainer.model.coupling, state, scores)
+        even = even_floors(self.plan.coupling, narrowing.coupling, self.least, EVEN_SHARE)
+        chosen = self._bite(narrowing, event, even)
+        if narrowing.is_within(self._budget(state, event), chosen):
             return chosen
-        return choose_removal(coupling, scores, budget, self.least, price)
+        return self._bite(narrowing, event, self.least)
+
+    def _narrowing(
+        self, coupling: Coupling, state: RunState, scores: NDArray[np.float64]
+    ) -> Narrowing:
+        return Narrowing(coupling, self.plan.coupling, state, scores, self.grid)
+
+    def _bite(
+        self, narrowing: Narrowing, event: Event, least: Mapping[str, int]
+    ) -> NDArray[np.bool_]:
+        """Mark what goes on the way to the next candidate, whose widths are on the grid."""
+        budget = self._budget(narrowing.state, event)
+        if not self.grid.axes:
+            return narrowing.choose(budget, least)
+        level = next(
+            later
+            for later in self.plan.schedule.events
+            if later.level is not None and later.fraction >= event.fraction
+        )
+        rounded = narrowing.choose_rounded(self._budget(narrowing.state, level), least)
+        if event.level is not None:
+            return rounded
+        return narrowing.choose(budget, least, among=rounded)
+
+    def _budget(self, state: RunState, event: Event) -> Budget:
+        reach = GENTLE_REACH if state.gentle else 1.0
+        return self.plan.end.along_path(self.plan.start, reach * event.fraction)

@@ -61,7 +61,9 @@ class SparseModel(SpectralModel):
                 torch.ones_like(module.initializer(transfer.weight)), requires_grad=False
             )
             for transfer in coupling.transfers
-            if transfer.weight in module.trainable and transfer.weight not in self.spectral
+            if transfer.weight in module.trainable
+            and transfer.weight not in self.spectral
+            and transfer.kind != "lookup"
         }
         self._plain_list = nn.ParameterList(self.left_plain.values())
         self.dense_gradient = False

@@ -58,14 +58,18 @@ def test_labels_in_another_order_end_with_what_to_pass_and_passing_it_helps(fold
 
 
 @pytest.mark.parametrize("command", [["check"], ["analyze", "--data"]])
-def test_it_may_be_said_which_splits_the_model_has_seen(folder, command):
+@pytest.mark.parametrize(
+    ("field", "wrong", "right"),
+    [("seen_by_original", "test", "no"), ("rows_axis", '{"other": 1}', '{"x": 0}')],
+)
+def test_it_may_be_said_what_the_rows_are(folder, command, field, wrong, right):
     name, *option = command
     model, data = str(folder / "net.onnx"), str(folder / "whole.npz")
-    asked = [name, model, *option, data, "--json", "--seen-by-original"]
-    refused = CliRunner().invoke(app, [*asked, "test"])
+    asked = [name, model, *option, data, "--json", f"--{field.replace('_', '-')}"]
+    refused = CliRunner().invoke(app, [*asked, wrong])
     assert refused.exit_code == 2
-    assert json.loads(refused.stdout)["error"]["pointer"].endswith("/seen_by_original")
-    assert CliRunner().invoke(app, [*asked, "no"]).exit_code == 0
+    assert f"/{field}" in json.loads(refused.stdout)["error"]["pointer"]
+    assert CliRunner().invoke(app, [*asked, right]).exit_code == 0
 
 
 def test_the_function_is_there_whatever_was_imported_before():

@@ -7,7 +7,9 @@ import torch
 import spectral_engine as se
 from benchmarks.digits import export, perceptron
 from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
+from spectral_engine.data.split import Split
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import couple
 from spectral_engine.judging.verdict import judge
@@ -75,7 +77,7 @@ def test_milliseconds_are_told_from_a_share_by_how_they_are_written(
 
 
 def test_a_time_under_a_millisecond_can_be_asked_for_and_the_report_repeats_it(folder):
-    rows = {"x": np.zeros((1, 64), np.float32)}
+    rows = Split({"x": np.zeros((1, 64), np.float32)}, None)
     timed = measure_latency({"it": folder / "wide.onnx"}, rows, batch_sizes=(1,), seconds=1.0)
     half = timed["it"][0].median_ms / 2
     assert half < 1  # else it would be no such time
@@ -88,19 +90,37 @@ def test_a_time_under_a_millisecond_can_be_asked_for_and_the_report_repeats_it(f
 
 def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
     coupling = couple(se.load(folder / "wide.onnx"))
-    rows = {"x": np.zeros((1, 64), np.float32)}
-    watch = LatencyProbe(OpenedModel(folder / "wide.onnx"), coupling, 4, Limit(1000.0, "ms"), rows)
+    rows = Split({"x": np.zeros((1, 64), np.float32)}, None)
+    watch = LatencyProbe(
+        OpenedModel(folder / "wide.onnx"),
+        coupling,
+        grid_of(coupling, "auto"),
+        4,
+        Limit(1000.0, "ms"),
+        rows,
+    )
     assert macs_in_time(watch, 100, None) == coupling.macs()
 
 
 def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     coupling = couple(se.load(folder / "wide.onnx"))
-    rows = {"x": np.zeros((1, 64), np.float32)}
+    rows = Split({"x": np.zeros((1, 64), np.float32)}, None)
     kept = tmp_path / "in-time.json"
     found = macs_in_time(
-        LatencyProbe(OpenedModel(folder / "wide.onnx"), coupling, 4, Limit(0.5), rows), 1000, kept
+        LatencyProbe(
+            OpenedModel(folder / "wide.onnx"),
+            coupling,
+            grid_of(coupling, "auto"),
+            4,
+            Limit(0.5),
+            rows,
+        ),
+        1000,
+        kept,
     )
-    gone = LatencyProbe(OpenedModel(folder / "gone.onnx"), coupling, 4, Limit(0.5), rows)
+    gone = LatencyProbe(
+        OpenedModel(folder / "gone.onnx"), coupling, grid_of(coupling, "auto"), 4, Limit(0.5), rows
+    )
     assert macs_in_time(gone, 1000, kept) == found
 
 

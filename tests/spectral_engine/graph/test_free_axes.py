@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -94,6 +95,94 @@ def test_the_length_of_the_data_is_tried_first(tmp_path):
     with pytest.raises(ModelInvalid, match="data beside it would say how long"):
         se.analyze(model)
     narrowed(tmp_path, model, floats(ROWS, 8, 47))
+    found = se.analyze(model, data=tmp_path / "data.npz")
+    assert found.floor.params < found.now.params
+    assert found.data is not None
+
+
+def test_one_axis_that_must_differ_from_the_rest_is_found_without_data():
+    """Lines of text: 48 high, and as long as they are."""
+    model = row_nets.net(
+        """g (float[N, 3, H, W] x) => (float[N, S, 7] y) {
+            c = Conv<strides: ints = [4, 2], pads: ints = [1, 1, 1, 1]>(x, w1, b1) r = Relu(c)
+            p = AveragePool<kernel_shape: ints = [12, 1]>(r) q = Squeeze(p, two)
+            t = Transpose<perm: ints = [0, 2, 1]>(q) m = MatMul(t, w2) y = Add(m, b2)
+        }""",
+        {"w1": (16, 3, 3, 3), "b1": (16,), "w2": (16, 7), "b2": (7,)},
+        {"two": np.array([2])},
+    )
+    assert se.analyze(model, batch_size=1).floor.params < se.analyze(model).now.params
+
+
+def frames(kernel, hop):
+    """Frames of sound whose count and whose half of the channels are read from a shape, and told to a Reshape."""
+    return row_nets.net(
+        f"""g (float[N, samples] x) => (float[N, 4] y) {{
+            u = Unsqueeze(x, one) c = Conv<strides: ints = [{hop}]>(u, w1, b1) r = Relu(c)
+            t = Transpose<perm: ints = [0, 2, 1]>(r) s = Shape(t) len = Gather(s, one) width = Gather(s, two)
+            half = Div(width, two) apart = Concat<axis: int = 0>(minus, len, two, half) q = Reshape(t, apart)
+            joined = Concat<axis: int = 0>(minus, len, width) back = Reshape(q, joined)
+            p = ReduceMean<axes: ints = [1], keepdims: int = 0>(back) f = Flatten(p) y = Gemm(f, w2, b2)
+        }}""",
+        {"w1": (16, 1, kernel), "b1": (16,), "w2": (16, 4), "b2": (4,)},
+        {"one": np.array([1]), "two": np.array([2]), "minus": np.array([-1])},
+    )
+
+
+@pytest.mark.parametrize(("kernel", "hop"), [(400, 160), (1024, 512)])
+def test_a_count_that_lengths_tried_first_round_alike_stays_open_in_the_file(kernel, hop, tmp_path):
+    length = kernel + 8 * hop - 100
+    model = frames(kernel, hop)
+    found = narrowed(tmp_path, model, floats(ROWS, length))
+    whole = onnxruntime.InferenceSession(model)
+    for samples in (length, length + 32, length + 64, 2 * length, kernel + 3):
+        x = floats(2, samples)
+        assert found.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
+
+
+def test_shapes_that_a_file_states_for_values_in_between_are_not_believed(tmp_path):
+    """Exporters leave those of their example there, though the length is open."""
+    model = onnx.load_from_string(rounding(8))
+    stated = onnx.helper.make_tensor_value_info("t", onnx.TensorProto.FLOAT, [2, 4, 16])
+    model.graph.value_info.append(stated)
+    found = narrowed(tmp_path, model.SerializeToString(), floats(ROWS, 1, 32))
+    for other in (32, 64, 224):
+        found.session.run(None, {"x": np.ones((2, 1, other), np.float32)})
+
+
+def test_a_width_that_is_read_behind_an_operator_of_others_and_computed_with_stays(tmp_path):
+    """No shape inference knows the operator: what scales by its width keeps that width."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (float[N, L, 8] x) => (float[N, L, 4] y) {
+            a = MatMul(x, w1) g = com.microsoft.BiasGelu(a, b1) s = Shape(g) width = Gather(s, two)
+            f = Cast<to: int = 1>(width) q = Sqrt(f) d = Div(g, q) e = MatMul(d, w2) r = Relu(e)
+            y = MatMul(r, w3)
+        }"""
+    )
+    for name, held in {
+        "w1": floats(8, 16),
+        "b1": floats(16),
+        "w2": floats(16, 16),
+        "w3": floats(16, 4),
+    }.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(held, name))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "two"))
+    narrowed(tmp_path, model.SerializeToString(), floats(ROWS, 5, 8))
+    (kept,) = (
+        found for found in se.analyze(model.SerializeToString()).untouched if found.nodes == 16
+    )
+    assert kept.reason == "its width is read, and Sqrt computes with it"
+
+
+def test_a_bias_with_axes_for_rows_and_steps_trains(tmp_path):
+    model = row_nets.net(
+        """g (float[N, L, 8] x) => (float[N, L, 4] y) {
+            a = MatMul(x, w1) c = Add(b1, a) r = Relu(c) d = MatMul(r, w2) y = Add(d, b2)
+        }""",
+        {"w1": (8, 16), "b1": (1, 1, 16), "w2": (16, 4), "b2": (1, 1, 4)},
+    )
+    narrowed(tmp_path, model, floats(ROWS, 5, 8))
 
 
 class Legacy(nn.Module):

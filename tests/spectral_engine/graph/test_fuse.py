@@ -55,7 +55,7 @@ def test_fewer_steps_give_the_same_values_and_gradients(name):
     inner = [v for step in module.plan.steps for v in step.node.outputs]
     torch.manual_seed(0)
     x = torch.randn(3, 4, 6, requires_grad=True)
-    fused, plain = module.compute({"x": x})["y"], module.compute({"x": x}, watch=inner)["y"]
+    fused, plain = module.compute({"x": x})["y"], module.run({"x": x}, watch=inner)["y"]
     torch.testing.assert_close(fused, plain)
     for value in (fused, plain):
         (gradient,) = torch.autograd.grad(value.square().sum(), x)
@@ -64,13 +64,13 @@ def test_fewer_steps_give_the_same_values_and_gradients(name):
 
 
 def gradient_by_hand(module, x, inner):
-    value = module.compute({"x": x}, watch=inner)["y"]
+    value = module.run({"x": x}, watch=inner)["y"]
     return torch.autograd.grad(value.square().sum(), x)[0]
 
 
 def test_a_value_that_is_watched_keeps_its_step():
     module = module_of(GELU)
-    found = module.compute({"x": torch.ones(1, 4, 6)}, watch=["b"])
+    found = module.run({"x": torch.ones(1, 4, 6)}, watch=["b"])
     torch.testing.assert_close(found["b"], torch.erf(torch.full((1, 4, 6), 0.5**0.5)))
 
 

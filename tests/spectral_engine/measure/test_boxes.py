@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logit
 
-from spectral_engine.measure.boxes import box_layouts, decode, fits
+from spectral_engine.measure.boxes import box_layouts, decode, fits, joined_layouts, possible_joins
 from spectral_engine.measure.boxes.suppression import OVERLAP, survivors
 from spectral_engine.measure.metrics import metric_rule
 
@@ -52,35 +53,58 @@ BACKGROUND_FIRST = np.concatenate([NOTHING, SHARES], axis=-1)
 BACKGROUND_LAST = np.concatenate([SHARES, NOTHING], axis=-1)
 YOLO5 = np.concatenate([centred(CORNERS), np.ones_like(BEST), SHARES], axis=-1)
 YOLO8 = np.concatenate([centred(CORNERS), SHARES], axis=-1)
+LISTED = np.concatenate([CORNERS, BEST, KIND], axis=-1)
 WRITTEN = {
-    "YOLOv5, pixels": [YOLO5],
-    "YOLOv8, pixels": [YOLO8.transpose(0, 2, 1)],
-    "YOLOv8, boxes first": [YOLO8],
-    "YOLOv8, shares": [np.concatenate([centred(shared(CORNERS)), SHARES], -1).transpose(0, 2, 1)],
-    "YOLOv8, logits": [np.concatenate([centred(CORNERS), logit(SHARES)], -1).transpose(0, 2, 1)],
-    "YOLOv10": [np.concatenate([CORNERS, BEST, KIND], axis=-1)],
+    "YOLOv5, pixels": YOLO5,
+    "YOLOv8, pixels": YOLO8.transpose(0, 2, 1),
+    "YOLOv8, boxes first": YOLO8,
+    "YOLOv8, shares": np.concatenate([centred(shared(CORNERS)), SHARES], -1).transpose(0, 2, 1),
+    "YOLOv8, logits": np.concatenate([centred(CORNERS), logit(SHARES)], -1).transpose(0, 2, 1),
+    "YOLOv10": LISTED,
+}
+APART = {
     "SSD, background first": [shared(CORNERS), BACKGROUND_FIRST],
     "SSD, scores before boxes": [BACKGROUND_FIRST, shared(CORNERS)],
     "SSD, pixels": [CORNERS, SHARES],
     "SSD, rows before columns": [shared(CORNERS)[..., [1, 0, 3, 2]], SHARES],
     "SSD, logits with a background": [shared(CORNERS), np.log(BACKGROUND_FIRST)],
+    "coordinates before boxes": [CORNERS.transpose(0, 2, 1), SHARES.transpose(0, 2, 1)],
     "DETR": [np.log(BACKGROUND_LAST), centred(shared(CORNERS))],
     "RT-DETR": [logit(SHARES), centred(shared(CORNERS))],
-}
+    "heads": [centred(CORNERS), BEST, SHARES / BEST],
+    "heads, logits": [logit(BEST)[..., 0], logit(SHARES / BEST * 0.99), CORNERS],
+    "finished": [CORNERS, BEST[..., 0], KIND[..., 0].astype(np.int64)],
+    "finished, all floats": [shared(CORNERS)[..., [1, 0, 3, 2]], KIND[..., 0].astype(float), BEST[..., 0]],
+    "finished, score beside coordinates": [LISTED[..., :5], KIND[..., 0].astype(np.int64)],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+def readings(outputs):
+    """All layouts that outputs may have, with their answers, joined where they come apart."""
+    if isinstance(outputs, np.ndarray):
+        return [(outputs, layout) for layout in box_layouts(outputs.shape)]
+    named = {f"out {place}": output for place, output in enumerate(outputs)}
+    whole = {name for name, output in named.items() if output.dtype.kind == "i"}
+    joins = possible_joins({name: output.shape for name, output in named.items()}, whole)
+    joined = [(join, join.of(named, np.concatenate)) for join in joins]
+    return [
+        (answers, layout)
+        for join, answers in joined
+        for layout in joined_layouts(join, answers.shape[2])
+    ]
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, *APART])
 def test_the_layout_that_knows_most_of_the_labels_is_the_one_that_was_written(name):
-    outputs, labels = WRITTEN[name], truth()
+    labels = truth()
     rule = metric_rule("map50")
-    scores = {}
-    for layout in box_layouts([output.shape for output in outputs]):
-        if fits(outputs, layout):
-            boxes = decode(outputs, layout, (HEIGHT, WIDTH))
-            scores[layout] = rule.value(rule.rows(boxes, labels, "values"))
-    best = max(scores, key=scores.__getitem__)
-    assert scores[best] == pytest.approx(1.0)
-    found = decode(outputs, best, (HEIGHT, WIDTH))
+    scored = []
+    for answers, layout in readings((WRITTEN | APART)[name]):
+        if fits(answers, layout):
+            boxes = decode(answers, layout, (HEIGHT, WIDTH))
+            scored.append((rule.value(rule.rows(boxes, labels, "values")), boxes))
+    score, found = max(scored, key=lambda pair: pair[0])
+    assert score == pytest.approx(1.0)
     sure = found[..., 4] > 0.5
     assert (sure.sum(axis=1) == 4).all()
     for image in range(IMAGES):
@@ -110,6 +134,21 @@ def test_suppression_keeps_what_no_surer_box_of_its_class_covers(seed):
 
 
 def test_an_image_without_a_box_is_all_padding():
-    outputs = [np.zeros((2, 7, 30))]
-    (layout, *_) = box_layouts([outputs[0].shape])
-    assert (decode(outputs, layout, (32, 32))[..., 4] == -1).all()
+    answers = np.zeros((2, 7, 30))
+    (layout, *_) = box_layouts(answers.shape)
+    assert (decode(answers, layout, (32, 32))[..., 4] == -1).all()
+
+
+@pytest.mark.parametrize("together", [np.concatenate, torch.cat], ids=["numpy", "torch"])
+def test_places_behind_the_count_are_no_boxes(together):
+    """Two images with one and three boxes of four places; what stands behind them is left from an earlier run."""
+    outputs = {"num": [[1], [3]], "boxes": np.ones((2, 4, 4)).tolist(), "labels": [[1, 0, 2, 1]] * 2,
+               "scores": [[0.9, 0.8, 0.7, 0.6]] * 2}  # fmt: skip
+    turn = np.array if together is np.concatenate else torch.tensor
+    arrays = {name: turn(value) for name, value in outputs.items()}
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    join = next(join for join in possible_joins(shapes, {"num", "labels"}) if join.finished)
+    assert join.names == ("boxes", "scores", "labels", "num")
+    found = decode(np.asarray(join.of(arrays, together)), joined_layouts(join, 6)[0], (8, 8))
+    assert (found[..., 4] > 0).sum(axis=1).tolist() == [1, 3]
+    assert found[1, :3, 4:].round(3).tolist() == [[0.9, 1.0], [0.8, 0.0], [0.7, 2.0]]

@@ -136,7 +136,7 @@ def test_latencies_are_paired_and_judged_by_their_interval():
 def test_a_wider_model_is_measured_slower_in_the_same_loop():
     found = measure_latency(
         {"dense": trained(), "convolutional": trained("convolutional")},
-        {"x": splits()["x_test"][:8]},
+        Split({"x": splits()["x_test"][:8]}, None),
         batch_sizes=(64,),
         seconds=1.0,
     )

@@ -102,3 +102,19 @@ def test_no_candidate_trains_longer_than_asked(when):
     schedule = plan_pruning(Training(epochs=10), Prune(when=when, candidates=3), 50)
     assert schedule.trunk_steps + schedule.cooling_steps == 500
     assert schedule.trunk_share(schedule.trunk_steps - 1) < 1e-3
+
+
+@pytest.mark.parametrize("when", ["gradual", "post"])
+def test_convolutions_of_candidates_have_whole_blocks_of_channels(folder, when):
+    report = prune(folder, "convolutional", when=when, epochs=4).report.data
+    convolutions = {
+        width.layer: width.before
+        for width in report.candidates[0].widths
+        if "Conv" in width.layer or "conv" in width.layer
+    }
+    assert convolutions
+    for candidate in report.candidates:
+        for width in candidate.widths:
+            if width.layer in convolutions and width.after != width.before:
+                assert width.after % 8 == 0 or width.after < 8
+    assert report.recipe["prune"]["round_to"] == "auto"

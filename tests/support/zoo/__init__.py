@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tests.support.zoo.convolutional import CONVOLUTIONAL
 from tests.support.zoo.doubles import DOUBLES
 from tests.support.zoo.exporting import EXPORTERS, Input, export, settle
+from tests.support.zoo.lookups import LOOKUPS
 from tests.support.zoo.perceptrons import PERCEPTRONS
 from tests.support.zoo.recurrent import RECURRENT
 from tests.support.zoo.transformers import TRANSFORMERS
@@ -21,6 +22,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **CONVOLUTIONAL,
     **RECURRENT,
     **TRANSFORMERS,
+    **LOOKUPS,
     **DOUBLES,
 }
 

@@ -76,6 +76,32 @@ def scikit() -> onnx.ModelProto:
     )
 
 
+def selected() -> onnx.ModelProto:
+    """Steps ranked, looked up, overwritten and chosen by index, all features of a step alike."""
+    return build(
+        """<ir_version: 8, opset_import: ["": 16]> g (float[N, 6, 12] x) => (float[N, 5] y)
+        <int64[1] three = {3}, int64[2, 1] steps = {4, 1}, bool[6] some = {1, 0, 1, 1, 0, 1}> {
+            m = MatMul(x, w1)
+            r = Relu(m)
+            best, places = TopK<axis = 1>(r, three)
+            worst = Neg(best)
+            turned = ScatterElements<axis = 1>(r, places, worst)
+            again = GatherElements<axis = 1>(turned, places)
+            rest = Compress<axis = 1>(turned, some)
+            all = Concat<axis = 1>(again, rest)
+            n = MatMul(all, w2)
+            t = Transpose<perm = [1, 0, 2]>(n)
+            two = GatherND(t, steps)
+            twice = Add(two, two)
+            written = ScatterND(t, steps, twice)
+            p = ReduceMean<axes = [0], keepdims = 0>(written)
+            h = Tanh(p)
+            y = MatMul(h, w3)
+        }""",
+        {"w1": (12, 20), "w2": (20, 16), "w3": (16, 5)},
+    )
+
+
 def turned() -> onnx.ModelProto:
     """Every way to write a dense layer: turned Gemms, the weight on the left, scaled, shared through Transpose."""
     return build(
@@ -199,6 +225,7 @@ def fused_heads() -> onnx.ModelProto:
 HANDMADE = {
     "keras": (keras, (8, 8, 3)),
     "scikit": (scikit, (12,)),
+    "selected": (selected, (6, 12)),
     "turned": (turned, (12,)),
     "constants": (constants, (12,)),
     "old": (old, (3, 8, 8)),

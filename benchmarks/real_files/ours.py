@@ -1,0 +1,151 @@
+"""One file through the engine: imported, analysed, narrowed by half of what can go, and proved."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.real_files.feeds import Feed, answers, difference, open_quietly
+from spectral_engine.analysis import analyze
+from spectral_engine.cost.budget import Budget, cost_of
+from spectral_engine.cost.ranking import all_that_can_go, choose_removal, floors
+from spectral_engine.data import Split
+from spectral_engine.errors import EngineError
+from spectral_engine.graph.coupling import Coupling, couple, narrowed_shape
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.masking import mask
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.surgery import cut
+from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.rows import rows_of
+from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.preparation.in_rows import in_rows
+
+SHARE = 0.5
+IMPORT_TOLERANCE = 1e-3
+PROOF_TOLERANCE = 1e-4
+Row = dict[str, Any]
+
+
+def examine(source: bytes, feeds: Sequence[Feed]) -> Row:
+    """Return what becomes of a file, step by step; `why` tells the first thing that went wrong."""
+    row: Row = {"imported": False, "analysed": False, "narrowed": False, "why": ""}
+    _step(row, "imported", lambda: _imported(source, feeds))
+    _step(row, "analysed", lambda: _analysed(source))
+    _step(row, "narrowed", lambda: _narrowed(source, feeds))
+    return row
+
+
+def _step(row: Row, name: str, work: Callable[[], Row]) -> None:
+    begun = time.perf_counter()
+    try:
+        found = work()
+        row[name] = not found.get("why")
+    except EngineError as error:
+        found = {"why": f"refused: {error.detail}"}
+    except Exception as error:  # whatever it is, it is a fault of ours
+        found = {"why": f"traceback: {type(error).__name__}: {error}"}
+    found["why"] = row["why"] or " ".join(str(found.get("why", "")).split())[:300]
+    row.update(found)
+    row[f"{name}_seconds"] = round(time.perf_counter() - begun, 2)
+
+
+def _imported(source: bytes, feeds: Sequence[Feed]) -> Row:
+    """Compare the module with onnxruntime at every feed."""
+    module, session = load(source), open_quietly(source)
+    worst = 0.0
+    for feed in feeds:
+        with torch.no_grad():
+            inputs = {name: torch.from_numpy(value) for name, value in feed.items()}
+            own = [value.numpy() for value in module(**inputs).values()]
+        worst = max(worst, difference(answers(session, feed), own))
+    return {
+        "import_difference": worst,
+        "why": "" if worst <= IMPORT_TOLERANCE else f"the module differs by {worst:.3g}",
+    }
+
+
+def _analysed(source: bytes) -> Row:
+    found = analyze(source, batch_size=1)
+    kept = Counter[str]()
+    for layer in found.layers:
+        if layer.removable < layer.nodes:
+            kept[layer.reason or "?"] += layer.nodes - layer.removable
+    return {"layers": len(found.layers), "kept": dict(kept.most_common(5))}
+
+
+def _narrowed(source: bytes, feeds: Sequence[Feed]) -> Row:
+    """Cut half of the nodes that can go, those of the smallest weights, and compare with the same nodes masked."""
+    module, coupling = _coupled(source, feeds)
+    nodes = cost_of(coupling, np.zeros(coupling.count, dtype=bool)).nodes
+    removed = choose_removal(
+        coupling,
+        weight_norms(module, coupling),
+        Budget({"nodes": SHARE * nodes}),
+        floors(coupling, 1),
+    )
+    row = {**ceiling(coupling), "nodes": nodes, "params": coupling.params()}
+    if not removed.any():
+        return {**row, "why": "nothing can go"}
+    narrow = to_bytes(cut(module.model, coupling, removed))
+    row |= {"params_after": coupling.params(removed), "bytes_after": len(narrow)}
+    masked, session = (
+        open_quietly(m) for m in (to_bytes(mask(module.model, coupling, removed)), narrow)
+    )
+    worst = max(
+        (difference(answers(masked, f), answers(session, f)) for f in feeds), default=np.inf
+    )
+    row["proof_difference"] = worst
+    return row | {
+        "why": "" if worst <= PROOF_TOLERANCE else f"masked and cut differ by {worst:.3g}"
+    }
+
+
+def _coupled(source: bytes, feeds: Sequence[Feed]) -> tuple[OnnxModule, Coupling]:
+    """Return module and coupling as a job with such data has them: with the rows' own lengths."""
+    original = OpenedModel(source)
+    axes = original.runner.declared
+    taken = max(
+        feeds, key=lambda feed: max((value.shape[:1] or (0,))[0] for value in feed.values())
+    )
+    first = rows_of(taken, axes)
+    count = max(len(array) for array in first.values())
+    rows = {
+        name: array if len(array) == count else np.broadcast_to(array, (count, *array.shape[1:]))
+        for name, array in first.items()
+    }
+    split = Split(rows, None)
+    module = in_rows(original, split)
+    return module, couple(module, split.row_shapes)
+
+
+def ceiling(coupling: Coupling) -> Row:
+    """Return the share of the weights that could go: of all of them, and of those that linear maps hold."""
+    gone = all_that_can_go(coupling, 1)
+    maps = {transfer.weight for transfer in coupling.transfers}
+    before = sum(prod(coupling.sizes[name]) for name in maps)
+    after = sum(
+        prod(narrowed_shape(coupling.sizes[name], coupling.axes.get(name), gone)) for name in maps
+    )
+    return {
+        "ceiling": round(1 - coupling.params(gone) / max(1, coupling.params()), 3),
+        "ceiling_of_maps": round(1 - after / max(1, before), 3),
+    }
+
+
+def weight_norms(module: OnnxModule, coupling: Coupling) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the length of all weights that make each node group [count]."""
+    squares = np.zeros(coupling.count)
+    for transfer in coupling.transfers:
+        ids = coupling.axes[transfer.weight][transfer.out_axis]
+        if ids is None:
+            continue
+        weight = module.initializer(transfer.weight).detach().double().movedim(transfer.out_axis, 0)
+        np.add.at(squares, ids, weight.flatten(1).square().sum(1).numpy())
+    return np.sqrt(squares)

@@ -1,0 +1,37 @@
+"""Widths that a graph reads from shapes while it runs, and computes with: these must stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows
+from spectral_engine.onnx_io.node import Node
+
+# By operator, the inputs at which a width may be read: it is handed on as it is, or its rule counts nodes by it.
+FOLLOWED: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("Identity", "Cast", "Unsqueeze", "Squeeze", "Flatten", "Gather"), (0,)),
+    **dict.fromkeys(("Shape", "Size", "ConstantOfShape"), (0,)),
+    **dict.fromkeys(("Reshape", "Expand", "Split", "Tile"), (0, 1)),
+    "Equal": (0, 1),  # against −1, which no width is
+    "Where": (1, 2),
+    "Slice": (0, 1, 2),
+    "Resize": (3,),
+}
+
+
+def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
+    """Pin the nodes of which a number that is read from a shape, and not settled, is computed with.
+
+    As mean or scale over the nodes it would follow the width in the cut graph, and not where they are silenced.
+    """
+    for node in nodes:
+        allowed = FOLLOWED.get(node.op_type) if not node.domain else None
+        for position, name in enumerate(node.inputs):
+            if name is None or position in node.constants or node.op_type == "Concat":
+                continue
+            if allowed is not None and position in allowed:
+                continue
+            for source in book.origins.get(name, ()):
+                if isinstance(source, Follows):
+                    ids = book.axis(source.value, source.axis)
+                    book.pin(ids, f"its width is read, and {node.op_type} computes with it")
