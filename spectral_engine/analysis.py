@@ -50,9 +50,8 @@ BYTES = 4  # of a float
 # Of each parameter: eigenvectors, folded weight, gradient, and the optimiser's two means. All else that a job does
 # takes less: the original stays in its file, a large trunk waits on disk while a branch trains.
 COPIES = 5
-TIMED_VALUES = (
-    2**21
-)  # at most, of all rows together, in the pass that is timed; one row is timed whatever it takes
+# At most, of all rows together, in the pass that is timed; one row is timed whatever it takes.
+TIMED_VALUES = 2**21
 STEP_OVER_FORWARD = 3.0  # a training step against a forward pass
 
 
@@ -176,9 +175,8 @@ def _estimate(
 
 def _seconds(module: OnnxModule, rows: int, known: Shapes | None) -> float:
     """Return how long a forward pass of so many rows takes."""
-    inputs = traced_inputs(
-        module, rows, known
-    )  # which runs them once: what is timed is a second run
+    # This runs them once: what is timed is a second run.
+    inputs = traced_inputs(module, rows, known)
     with torch.no_grad():
         begun = time.perf_counter()
         module.run(inputs)

@@ -45,12 +45,7 @@ def compress(
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
-        job = prepare(
-            model,
-            data,
-            asked,
-            **facts,
-        )
+        job = prepare(model, data, asked, **facts)
         job.objective.refuse_untrainable()
         return _compress(job, tell, work_dir)
 

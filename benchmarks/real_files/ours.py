@@ -121,7 +121,7 @@ def _coupled(source: bytes, feeds: Sequence[Feed]) -> tuple[OnnxModule, Coupling
         for name, array in first.items()
     }
     split = Split(rows, None)
-    module = in_rows(original, split)
+    module = in_rows(original.module(), original, split)
     return module, couple(module, split.row_shapes)
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import onnx_ir as ir
 
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.grid import Choice, Grid
-from spectral_engine.cost.ranking import choose_removal, floors, removable
+from spectral_engine.cost.grid import Grid
+from spectral_engine.cost.narrowing import Narrowing
+from spectral_engine.cost.ranking import floors
 from spectral_engine.data.split import Split
 from spectral_engine.errors import TargetInfeasible
 from spectral_engine.graph.coupling import Coupling, Mark
@@ -63,14 +64,10 @@ class LatencyProbe:
         for layer in self.coupling.layers:
             groups = np.unique(layer.groups)
             scores[groups] = np.arange(len(groups)) / len(groups)
-        least, budget = floors(self.coupling, self.min_nodes), Budget({"macs": macs})
-        choice = Choice(
-            removed=choose_removal(self.coupling, scores, budget, least),
-            free=removable(self.coupling, scores, least),
-            scores=scores,
-            fits=lambda removed: not budget.exceeded_by(cost_of(self.coupling, removed)),
-        )
-        return self.grid.fit(choice)
+        gone = ~self.coupling.alive()
+        narrowing = Narrowing(self.coupling, self.coupling, gone, scores, self.grid)
+        least = floors(self.coupling, self.min_nodes)
+        return narrowing.choose_rounded(Budget({"macs": macs}), least)
 
 
 def check_in_time(watch: LatencyProbe, narrowest: int) -> None:

@@ -34,6 +34,15 @@ class FreeAxes:
                     called = dim or f"{name}/{axis}"
                     self.places.setdefault(called, []).append((name, axis))
 
+    @property
+    def has_free_rows(self) -> bool:
+        """Whether an input leaves its number of rows open."""
+        rows = ((shape, self.rows.of_input(name)) for name, shape in self.shapes.items())
+        return any(
+            axis is not None and axis < len(shape) and not isinstance(shape[axis], int)
+            for shape, axis in rows
+        )
+
     def of_data(self, known: Mapping[str, tuple[int, ...]]) -> Lengths:
         """Return the lengths that rows of data have [row shape by input]; where they say nothing, none."""
         found: Lengths = {}
@@ -79,24 +88,26 @@ class FreeAxes:
                 yield lengths
 
     def others(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
-        """Try other lengths than those of `base`, which run, until each free dimension has run at some.
-
-        Each dimension is varied by itself and, where it does not run so, together with all others.
-        """
-        for called in base:
-            ran = 0
-            for length in _other_lengths(base[called]):
-                ran += any(runs(one) for one in self._varied(base, called, length))
-                if ran == OTHERS:
-                    break
+        """Try other lengths than those of `base`, which run, until each free dimension has run at some."""
+        self._until(OTHERS, base, _other_lengths, runs)
 
     def around(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
         """Try lengths near those of `base`, which run, until each free dimension has run at a few."""
+        self._until(SWEPT, base, _near_lengths, runs)
+
+    def _until(
+        self,
+        enough: int,
+        base: Lengths,
+        lengths_of: Callable[[int], Iterator[int]],
+        runs: Callable[[Lengths], bool],
+    ) -> None:
+        """Vary each dimension by itself and, where it does not run so, with all others, until it ran often enough."""
         for called in base:
             ran = 0
-            for length in _near_lengths(base[called]):
+            for length in lengths_of(base[called]):
                 ran += any(runs(one) for one in self._varied(base, called, length))
-                if ran == SWEPT:
+                if ran == enough:
                     break
 
     def _varied(self, base: Lengths, called: str, length: int) -> Iterator[Lengths]:

@@ -66,6 +66,12 @@ class OnnxModule(nn.Module):
         }
         self.train(False)
 
+    def lay_rows(self, rows: RowAxes) -> OnnxModule:
+        """Take and answer rows along these axes from now on; nothing else of the module depends on them."""
+        self.rows = rows
+        self.__dict__.pop("answers", None)
+        return self
+
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         """Return the graph's outputs by name, of inputs in the shapes that it declares."""
         return self.run(inputs)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spectral_engine.onnx_io.hidden_answers import OF_SHAPES, TRANSFERS
+from spectral_engine.onnx_io.hidden_answers import LAYOUTS, OF_SHAPES, TRANSFERS
 from spectral_engine.onnx_io.node import Node
 
 CHOOSING = {"NonMaxSuppression": (0, 1), "TopK": (0,), "ArgMax": (0,), "NonZero": (0,)}
 GATHERING = {"Gather", "GatherElements", "GatherND"}
 # What lays values out anew, or compares them with a threshold: the same stands before it.
-PASSED = {
-    *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast"),
-    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
-}
+PASSED = LAYOUTS | {"Transpose", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 
 # What computes across nodes with weights: a choice before that is one of the network's own.
 WEIGHED = TRANSFERS | {

@@ -1,4 +1,4 @@
-"""Concrete shapes of every value, from one run."""
+"""Shapes and integers of every value, from a few runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 TRACED_BATCH = 2
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
-
-
-def trace_shapes(
-    module: OnnxModule,
-    batch: int = TRACED_BATCH,
-    known: Mapping[str, tuple[int, ...]] | None = None,
-) -> dict[str, tuple[int, ...]]:
-    """Run once and return the shape of every value, initializers included; see `run_once` for what is raised."""
-    values, _ = run_once(module, batch, known)
-    return _shapes(values)
 
 
 def _shapes(values: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
@@ -74,7 +64,8 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
         settled.difference_update(n for n in computed if not _is_same(numbers[n], found[n]))
         return True
 
-    if _has_free_rows(module):
+    # Frozen rows are not free, though the module takes any number.
+    if module.rows.at_once is None or free.has_free_rows:
         runs(batch + 1, lengths)
     free.others(lengths, lambda other: runs(batch, other))
     return Trace(shapes, numbers, frozenset(settled))
@@ -95,19 +86,6 @@ def _is_same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.equal(one, other)
 
 
-def _has_free_rows(module: OnnxModule) -> bool:
-    """Say whether files take other numbers of rows: frozen ones are not free, though the module takes any."""
-    if module.rows.at_once is None:
-        return True
-    return any(
-        not isinstance(value.shape[axis], int)
-        for value in module.model.graph.inputs
-        if value.shape is not None
-        and (axis := module.rows.of_input(value.name or "")) is not None
-        and axis < len(value.shape)
-    )
-
-
 def _is_small(value: object) -> bool:
     return (
         isinstance(value, Tensor)
@@ -125,27 +103,14 @@ def traced_batch(module: OnnxModule) -> int:
 def traced_inputs(
     module: OnnxModule, batch: int, known: Mapping[str, tuple[int, ...]] | None = None
 ) -> dict[str, Tensor]:
-    """Return inputs in the shapes that the model runs on, of so many rows or of as many as it is frozen to.
-
-    Raises ModelInvalid as `run_once` does.
-    """
-    return run_once(module, batch, known, ())[1]
-
-
-def run_once(
-    module: OnnxModule,
-    batch: int,
-    known: Mapping[str, tuple[int, ...]] | None,
-    watch: Collection[str] | None = None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Run on ones; return every value, or those to `watch` and the answers, and the inputs.
+    """Return ones in the shapes that the model runs on, of so many rows or of as many as it is frozen to.
 
     `known` gives shapes of rows by input. Free axes that it does not tell are tried at a few lengths. Raises
     ModelInvalid where the model runs at none of them.
     """
     batch = module.rows.at_once or batch
-    values, lengths = _first_run(module, batch, known, watch)
-    return values, _examples(module, _free_axes(module), lengths, batch)
+    _, lengths = _first_run(module, batch, known, ())
+    return _examples(module, _free_axes(module), lengths, batch)
 
 
 def _first_run(

@@ -131,7 +131,7 @@ def _warnings(finished: Finished, judged: Judged) -> list[str]:
 
 def _untaught(finished: Finished) -> list[str]:
     """Name operators that stopped gradients: what feeds nothing but them was cut and not trained."""
-    nodes = [node for node in finished.job.module().nodes if is_outside(node)]
+    nodes = filter(is_outside, finished.run.trainer.model.module.nodes)
     return [
         f"node {node.name!r} ({node.domain}{'::' if node.domain else ''}{node.op_type}) was computed by onnxruntime, "
         "without a gradient: layers whose answers go through it alone were not trained, and nodes are ranked by weights"

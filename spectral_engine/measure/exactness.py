@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid, NumericMismatch
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import kept_entries
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.measure.sweep import Feeds, sweep
+from spectral_engine.measure.sweep import Answers, Feeds, sweep
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Exactness
 
 TOLERANCE = 1e-5
-Answers = Mapping[str, NDArray[Any]]
 
 
 def compare(
@@ -72,7 +69,7 @@ def _difference(wide: Answers, narrow: Answers) -> tuple[float, float]:
 def _masked_answers(model: Source, rows: Split) -> tuple[Answers, list[tuple[Feeds, Answers]]]:
     """Return every float output on the rows, and at the shapes around theirs; the model is gone afterwards."""
     runner = Runner(model, prepack=False)
-    return runner.floats(rows), [(feeds, runner.answer(feeds)) for feeds in sweep(runner, rows)]
+    return runner.floats(rows), sweep(runner, rows)
 
 
 def _cut_answers(model: Source, rows: Split, elsewhere: Sequence[Feeds]) -> list[Answers]:

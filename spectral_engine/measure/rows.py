@@ -113,7 +113,7 @@ def axes_together(
             found[name] = None
             continue
         places = _growing(answer.shape, [one.shape for one in singly])
-        same = [axis for axis in places if _is_same(answer, np.concatenate(singly, axis))]
+        same = [axis for axis in places if are_same(answer, np.concatenate(singly, axis))]
         if places and not same:
             return None  # what a row is answered depends on the rows beside it
         found[name] = same[0] if same else None
@@ -137,7 +137,8 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _is_same(left: Array, right: Array) -> bool:
+def are_same(left: Array, right: Array) -> bool:
+    """Say whether rows were answered alike beside others and by themselves, as far as such runs agree."""
     if left.dtype.kind != "f":
         return bool((left == right).all())
     largest = np.abs(left[np.isfinite(left)]).max(initial=0.0)

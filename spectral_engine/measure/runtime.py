@@ -96,19 +96,17 @@ def _spec(value: Any, axis: int | None) -> InputSpec:
 class Runner:
     """Answers of one model for rows, wherever in its inputs and outputs these lie.
 
-    Where the file's outputs cannot be judged, as labels and maps, the float tensors behind them are `hidden` answers,
-    and stand before its outputs.
+    Where the file's outputs cannot be judged, as labels and maps, the float tensors behind them are answers too, and
+    stand before its outputs.
     """
 
     def __init__(
         self, model: bytes | str | Path, threads: int = 1, *, prepack: bool = True
     ) -> None:
         self.session = open_session(model, threads, prepack=prepack)
-        self.hidden: tuple[str, ...] = ()
         if (shown := with_answers_shown(model, self.session)) is not None:
             folder = None if isinstance(model, bytes) else Path(model).parent
-            self.session = open_session(shown[0], threads, prepack=prepack, beside=folder)
-            self.hidden = shown[1]
+            self.session = open_session(shown, threads, prepack=prepack, beside=folder)
         self.declared = declared_row_axes(
             {value.name: value.shape for value in self.session.get_inputs()},
             {
@@ -137,10 +135,8 @@ class Runner:
         """
         names = self.output_names if outputs is None else tuple(outputs)
         axes = self.row_axes(split)
-        size = axes.at_once or batch_size
         parts = [
-            self._answers(names, split, axes, slice(start, min(start + size, split.rows)))
-            for start in range(0, split.rows, size)
+            self._answers(names, split, axes, rows) for rows in _batches(split, axes, batch_size)
         ]
         found: dict[str, NDArray[Any]] = {}
         for place, name in enumerate(names):
@@ -159,11 +155,7 @@ class Runner:
         Raises ModelInvalid where the model fails.
         """
         names, axes = self._float_names, self.row_axes(split)
-        size = axes.at_once or batch_size
-        parts = [
-            self._run(split, axes, slice(start, min(start + size, split.rows)), names)
-            for start in range(0, split.rows, size)
-        ]
+        parts = [self._run(split, axes, rows, names) for rows in _batches(split, axes, batch_size)]
         return {name: np.concatenate([_flat(part[name]) for part in parts]) for name in names}
 
     def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -241,6 +233,12 @@ class Runner:
             raise ModelInvalid(
                 f"the model fails on rows {rows.start} to {rows.stop - 1}: {error}"
             ) from error
+
+
+def _batches(split: Split, axes: RowAxes, batch_size: int) -> list[slice]:
+    """Return the rows of each run: so many, or as many as the model takes at once."""
+    size = axes.at_once or batch_size
+    return [slice(at, min(at + size, split.rows)) for at in range(0, split.rows, size)]
 
 
 def _flat(answer: Any) -> NDArray[Any]:

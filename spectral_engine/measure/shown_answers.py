@@ -16,8 +16,8 @@ FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16
 
 def with_answers_shown(
     model: bytes | str | Path, session: onnxruntime.InferenceSession
-) -> tuple[bytes, tuple[str, ...]] | None:
-    """Return the model's bytes with its hidden answers as first outputs, and their names; None where it has none.
+) -> bytes | None:
+    """Return the model's bytes with its hidden answers as first outputs; None where it has none.
 
     External data stay where they are: whoever opens the bytes says in which folder that is.
     """
@@ -33,7 +33,7 @@ def with_answers_shown(
     declared += proto.graph.output
     del proto.graph.output[:]
     proto.graph.output.extend(declared)
-    return proto.SerializeToString(), found
+    return bytes(proto.SerializeToString())
 
 
 def _answers_openly(session: onnxruntime.InferenceSession) -> bool:

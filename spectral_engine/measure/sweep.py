@@ -14,11 +14,12 @@ from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.measure.runtime import Runner
 
 Feeds = Mapping[str, NDArray[Any]]
+Answers = Mapping[str, NDArray[Any]]
 BATCHES = (1, 3)
 
 
-def sweep(runner: Runner, rows: Split) -> list[Feeds]:
-    """Return feeds in other shapes than the rows' at which the model runs, made of the rows' own numbers.
+def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
+    """Return feeds in other shapes than the rows' at which the model runs, made of the rows' own numbers, and answers.
 
     Two numbers of rows, where they are free, and five lengths of each free axis, as far as the model runs at them.
     """
@@ -26,7 +27,7 @@ def sweep(runner: Runner, rows: Split) -> list[Feeds]:
     axes = runner.row_axes(rows)
     free = FreeAxes(declared, axes)
     lengths = free.of_data(rows.row_shapes)
-    found: list[Feeds] = []
+    found: list[tuple[Feeds, Answers]] = []
 
     def runs(batch: int, other: Lengths) -> bool:
         feeds = {
@@ -34,17 +35,12 @@ def sweep(runner: Runner, rows: Split) -> list[Feeds]:
             for name, array in rows.inputs.items()
         }
         try:
-            runner.answer(feeds)
+            found.append((feeds, runner.answer(feeds)))
         except ModelInvalid:
             return False
-        found.append(feeds)
         return True
 
-    along = {name: axes.of_input(name) for name in rows.inputs}
-    if any(
-        axis is not None and not isinstance(declared[n][axis], int) for n, axis in along.items()
-    ):
-        for batch in BATCHES:
-            runs(batch, lengths)
+    for batch in BATCHES if free.has_free_rows else ():
+        runs(batch, lengths)
     free.around(lengths, lambda other: runs(axes.at_once or 1, other))
     return found

@@ -63,8 +63,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. External data stay in their files, beside the
-    model, and are mapped.
+    inputs are initializers alone. External data stay in their files, beside the model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = parse_model(source, limits)

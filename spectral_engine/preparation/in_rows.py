@@ -14,24 +14,22 @@ from spectral_engine.graph.rows import taken
 from spectral_engine.graph.trace import TRACED_BATCH, traced_inputs
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.measure.rows import axes_together
+from spectral_engine.measure.runtime import TRIED_ROWS
 from spectral_engine.onnx_io.row_axes import RowAxes
 
-TRIED_ROWS = 3
 
-
-def in_rows(original: OpenedModel, split: Split) -> OnnxModule:
-    """Return the module of a model whose rows lie as onnxruntime finds them on the first of these rows."""
+def in_rows(module: OnnxModule, original: OpenedModel, split: Split) -> OnnxModule:
+    """Lay the rows of a model's module as onnxruntime finds them on the first of these rows, and return it."""
     found = original.runner.row_axes(split)
+    module.lay_rows(replace(found, at_once=None))
     if found.at_once is None:
-        return original.module(found)
-    free = replace(found, at_once=None)
-    module = original.module(free)
+        return module
     rows = split.take(np.arange(min(TRIED_ROWS, split.rows)))
     together = None
-    if rows.rows > 1 and any(free.of_input(name) is not None for name in rows.inputs):
+    if rows.rows > 1 and any(found.of_input(name) is not None for name in rows.inputs):
         together = _together(module, rows)
     # Frozen files mostly take any number of rows as a module, and train faster so.
-    return original.module(together or found)
+    return module.lay_rows(together or found)
 
 
 def in_declared_rows(original: OpenedModel) -> OnnxModule:
@@ -40,13 +38,12 @@ def in_declared_rows(original: OpenedModel) -> OnnxModule:
     try:
         traced_inputs(module, TRACED_BATCH)
     except ModelInvalid as several:
-        singly = replace(original.runner.declared, at_once=original.runner.declared.at_once or 1)
-        single = original.module(singly)
+        declared = original.runner.declared
+        module.lay_rows(replace(declared, at_once=declared.at_once or 1))
         try:
-            traced_inputs(single, 1)
+            traced_inputs(module, 1)
         except ModelInvalid:
             raise several from None
-        return single
     return module
 
 

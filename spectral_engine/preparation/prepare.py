@@ -92,7 +92,7 @@ def prepare(
         )
     recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
     with unforeseen(lambda: "finding out where the rows lie"):
-        module = in_rows(original, splits.train)
+        in_rows(module, original, splits.train)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"):

@@ -16,12 +16,12 @@ from spectral_engine.graph.selection import before_selection
 from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.boxes import Join, Layout, possible_joins
+from spectral_engine.measure.rows import are_same
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.objective import Objective
 
 FEW_ROWS = 4
-SAME = 1e-3  # of the largest number: values of rows that run together and by themselves
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,13 @@ def _together(module: OnnxModule, rows: Split, values: Mapping[str, Tensor]) -> 
     joint = replace(module.rows, together=frozenset(values))
     if module.rows.at_once is None:
         return joint
-    found = _values(OnnxModule(module.model, joint, module.trainable), rows, tuple(values))
+    apart = module.rows
+    found = _values(module.lay_rows(joint), rows, tuple(values))
+    module.lay_rows(apart)
     same = found.keys() == values.keys() and all(
-        torch.allclose(
-            found[name], values[name], rtol=SAME, atol=SAME * float(values[name].abs().max())
-        )
-        for name in values
+        are_same(values[name].numpy(), found[name].numpy()) for name in values
     )
-    return joint if same else module.rows
+    return joint if same else apart
 
 
 def trained_behind(objective: Objective, behind: BehindBoxes | None) -> Objective:

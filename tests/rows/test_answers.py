@@ -60,6 +60,11 @@ def one_by_one(model, rows, axes, out):
     return np.stack(found)
 
 
+def laid(model, split) -> OnnxModule:
+    original = OpenedModel(model)
+    return in_rows(original.module(), original, split)
+
+
 def split_of(name, rows):
     return Split(rows, None, dict.fromkeys(rows) if name in WHOLE else {})
 
@@ -79,7 +84,7 @@ def test_the_module_that_trains_answers_the_same(name):
     make, rows, axes, out = CASES[name]
     expected = one_by_one(make(), rows, axes, out)
 
-    module: OnnxModule = in_rows(OpenedModel(make()), split_of(name, rows))
+    module = laid(make(), split_of(name, rows))
     with torch.no_grad():
         answers = module.compute({n: torch.from_numpy(array) for n, array in rows.items()})["y"]
 
@@ -88,10 +93,10 @@ def test_the_module_that_trains_answers_the_same(name):
 
 def test_frozen_files_train_in_batches_where_their_reshapes_allow_it():
     make, rows, _, _ = CASES["frozen row"]
-    assert in_rows(OpenedModel(make()), Split(rows, None)).rows.at_once is None
+    assert laid(make(), Split(rows, None)).rows.at_once is None
 
 
 @pytest.mark.parametrize("name", ["branching row", "mixing", "no rows", "sample rates"])
 def test_rows_that_do_not_run_together_run_one_at_a_time(name):
     make, rows, _, _ = CASES[name]
-    assert in_rows(OpenedModel(make()), split_of(name, rows)).rows.at_once == 1
+    assert laid(make(), split_of(name, rows)).rows.at_once == 1

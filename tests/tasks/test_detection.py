@@ -12,6 +12,7 @@ from PIL import Image
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from tests.support.coco import average_precision, coco_folder, surest
+from tests.support.detection_job import BOXES, PARTS, QUICK, X
 from tests.support.task_nets import (
     SIDE,
     Compared,
@@ -20,16 +21,7 @@ from tests.support.task_nets import (
     WithObjectness,
     detector,
     export,
-    squares,
 )
-
-QUICK = {
-    "training": {"epochs": 8, "batch_size": 64},
-    "prune": {"candidates": 1},
-    "target": {"max_macs": 0.6},
-}
-X, BOXES = squares(360, 2)
-PARTS = {"train": slice(0, 220), "val": slice(220, 290), "test": slice(290, 360)}
 
 
 @pytest.fixture(scope="session")

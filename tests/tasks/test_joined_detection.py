@@ -10,6 +10,7 @@ import torch
 import spectral_engine as se
 from spectral_engine.errors import DatasetMismatch
 from tests.support.coco import average_precision, coco_folder, surest
+from tests.support.detection_job import BOXES, PARTS, QUICK, X
 from tests.support.detector_nets import (
     ClassesFirst,
     Detr,
@@ -23,15 +24,7 @@ from tests.support.detector_nets import (
     Unsuppressed,
     with_suppression,
 )
-from tests.support.task_nets import SIDE, detector, export, squares
-
-QUICK = {
-    "training": {"epochs": 8, "batch_size": 64},
-    "prune": {"candidates": 1},
-    "target": {"max_macs": 0.6},
-}
-X, BOXES = squares(360, 2)
-PARTS = {"train": slice(0, 220), "val": slice(220, 290), "test": slice(290, 360)}
+from tests.support.task_nets import SIDE, detector, export
 
 
 def centred(boxes):

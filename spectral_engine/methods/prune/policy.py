@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.grid import grid_of
+from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import even_floors, floors
-from spectral_engine.graph.coupling import Coupling
 from spectral_engine.methods.policy import Policy
-from spectral_engine.methods.prune.narrowing import Narrowing
 from spectral_engine.methods.prune.plan import plan_pruning
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule
@@ -56,23 +55,19 @@ class Pruning(Policy):
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
     ) -> NDArray[np.bool_]:
         """Mark the groups that go at this event [count]."""
-        narrowing = self._narrowing(trainer.model.coupling, state, scores)
-        even = even_floors(self.plan.coupling, narrowing.coupling, self.least, EVEN_SHARE)
-        chosen = self._bite(narrowing, event, even)
+        whole, coupling = self.plan.coupling, trainer.model.coupling
+        narrowing = Narrowing(coupling, whole, state.removed, scores, self.grid)
+        even = even_floors(whole, coupling, self.least, EVEN_SHARE)
+        chosen = self._bite(narrowing, state, event, even)
         if narrowing.is_within(self._budget(state, event), chosen):
             return chosen
-        return self._bite(narrowing, event, self.least)
-
-    def _narrowing(
-        self, coupling: Coupling, state: RunState, scores: NDArray[np.float64]
-    ) -> Narrowing:
-        return Narrowing(coupling, self.plan.coupling, state, scores, self.grid)
+        return self._bite(narrowing, state, event, self.least)
 
     def _bite(
-        self, narrowing: Narrowing, event: Event, least: Mapping[str, int]
+        self, narrowing: Narrowing, state: RunState, event: Event, least: Mapping[str, int]
     ) -> NDArray[np.bool_]:
         """Mark what goes on the way to the next candidate, whose widths are on the grid."""
-        budget = self._budget(narrowing.state, event)
+        budget = self._budget(state, event)
         if not self.grid.axes:
             return narrowing.choose(budget, least)
         level = next(
@@ -80,7 +75,7 @@ class Pruning(Policy):
             for later in self.plan.schedule.events
             if later.level is not None and later.fraction >= event.fraction
         )
-        rounded = narrowing.choose_rounded(self._budget(narrowing.state, level), least)
+        rounded = narrowing.choose_rounded(self._budget(state, level), least)
         if event.level is not None:
             return rounded
         return narrowing.choose(budget, least, among=rounded)

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from spectral_engine.graph.loading import load
-from spectral_engine.graph.trace import trace_shapes
+from spectral_engine.graph.trace import trace, traced_inputs
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import in_onnxruntime
 from tests.support.zoo import EXPORTERS, NETS, export, settle, specimen
@@ -224,6 +224,8 @@ def test_numbers_too_small_to_be_normal_are_written_as_zero():
 def test_shapes_of_all_values_are_known_from_one_run():
     found = specimen("inception")
     module = load(found.model)
-    shapes = trace_shapes(module, batch=3)
+    inputs = traced_inputs(module, batch=3)
+    shapes = {name: tuple(value.shape) for name, value in (inputs | module.run(inputs)).items()}
     assert shapes[module.output_names[0]] == (3, 5)
     assert shapes["in0"] == (3, 3, 8, 8)
+    assert trace(module).shapes.keys() >= {*shapes, *module.names}

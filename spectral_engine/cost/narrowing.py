@@ -1,4 +1,4 @@
-"""One narrowing of a model that trains: what goes of what is left, priced as the candidate that it would be."""
+"""One narrowing of a model: what goes of what is left, priced as the candidate that it would be."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from spectral_engine.cost.budget import Budget, Cost, cost_of
 from spectral_engine.cost.grid import Choice, Grid
 from spectral_engine.cost.ranking import choose_removal, removable
 from spectral_engine.graph.coupling import Coupling, Mark
-from spectral_engine.methods.state import RunState
 
 
 @dataclass(frozen=True)
 class Narrowing:
-    """A model as it is now, `coupling`, of the `whole` one; marks have an entry per group of both [count].
+    """A model as it is now, `coupling`, of the `whole` one that these are `gone` from; marks have an entry per group.
 
     It costs what a candidate does: without what the training alone puts in.
     """
 
     coupling: Coupling
     whole: Coupling
-    state: RunState
+    gone: Mark
     scores: NDArray[np.float64]
     grid: Grid
 
@@ -34,18 +33,17 @@ class Narrowing:
 
     def choose_rounded(self, budget: Budget, least: Mapping[str, int]) -> Mark:
         """Mark the groups that bring the candidate under budget, and its widths onto the grid."""
-        chosen, gone = self.choose(budget, least), self.state.removed
         choice = Choice(
-            removed=gone | chosen,
+            removed=self.gone | self.choose(budget, least),
             free=removable(self.coupling, self.scores, least),
             scores=self.scores,
             fits=lambda removed: not budget.exceeded_by(cost_of(self.whole, removed)),
         )
-        return self.grid.fit(choice) & ~gone
+        return self.grid.fit(choice) & ~self.gone
 
     def is_within(self, budget: Budget, going: Mark) -> bool:
         """Say whether the candidate is under budget once these go too."""
         return not budget.exceeded_by(self._price(going))
 
     def _price(self, going: Mark) -> Cost:
-        return cost_of(self.whole, self.state.removed | going)
+        return cost_of(self.whole, self.gone | going)
