@@ -116,6 +116,11 @@ class Exactness(Section):
     max_abs_difference: float
     max_abs_output: float
     tolerance: float
+    ill_conditioned: int = Field(
+        0,
+        description="answers that differ by more than the tolerance of the largest output, and by no more than moving"
+        " each weight by that share moves this very answer: as log(1 - p) where p is almost 1",
+    )
     samples: int
     shapes: int = Field(
         1,

@@ -1,0 +1,75 @@
+"""Masked against cut: what rounding explains passes, and nothing else does."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from spectral_engine.data.split import Split
+from spectral_engine.errors import NumericMismatch
+from spectral_engine.measure.exactness import compare
+
+WIDTH = 96
+
+
+@pytest.fixture
+def weights() -> dict[str, np.ndarray]:
+    """A net whose logits are large, so that 1 - p keeps a few bits only."""
+    rng = np.random.default_rng(0)
+    return {
+        "first": rng.normal(size=(8, WIDTH)).astype(np.float32),
+        "second": (rng.normal(size=(WIDTH, 1))).astype(np.float32),
+    }
+
+
+def saturated(weights: dict[str, np.ndarray]) -> bytes:
+    """Return log(1 - sigmoid(relu(x first) second)) as a file."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "second"], ["z"]),
+        helper.make_node("Sigmoid", ["z"], ["p"]),
+        helper.make_node("Sub", ["one", "p"], ["q"]),
+        helper.make_node("Clip", ["q", "least"], ["c"]),
+        helper.make_node("Log", ["c"], ["y"]),
+    ]
+    constants = weights | {"one": np.float32(1), "least": np.float32(1e-14)}
+    graph = helper.make_graph(
+        nodes,
+        "saturated",
+        [helper.make_tensor_value_info("x", 1, ["n", 8])],
+        [helper.make_tensor_value_info("y", 1, ["n", 1])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def reordered(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the same net with its hidden nodes in another order: its sums round otherwise."""
+    order = np.random.default_rng(1).permutation(WIDTH)
+    return {"first": weights["first"][:, order].copy(), "second": weights["second"][order].copy()}
+
+
+def rows() -> Split:
+    return Split({"x": np.random.default_rng(2).normal(size=(400, 8)).astype(np.float32)}, None)
+
+
+def test_answers_that_rounding_alone_moves_as_far_are_told_and_pass(weights):
+    proof = compare(saturated(weights), saturated(reordered(weights)), rows())
+    assert proof.max_abs_difference > proof.tolerance * proof.max_abs_output
+    assert proof.ill_conditioned > 0
+
+
+@pytest.mark.parametrize("share", [1e-3, 0.1])
+def test_another_net_behind_the_same_end_is_found(weights, share):
+    other = reordered(weights)
+    other["second"][np.abs(other["second"]).argmax()] *= 1 + share
+    with pytest.raises(NumericMismatch, match="differ by"):
+        compare(saturated(weights), saturated(other), rows())
+
+
+def test_a_well_conditioned_net_needs_no_such_grace(weights):
+    proof = compare(saturated(weights), saturated(weights), rows())
+    assert (proof.max_abs_difference, proof.ill_conditioned) == (0, 0)
