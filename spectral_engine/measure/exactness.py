@@ -91,7 +91,11 @@ def _beyond(wide: Answers, narrow: Answers, moves: Answers, tolerance: float) ->
 
 
 def _moves(
-    masked: Source, rows: Split, elsewhere: Sequence[Feeds], wide: Sequence[Answers], relative: float
+    masked: Source,
+    rows: Split,
+    elsewhere: Sequence[Feeds],
+    wide: Sequence[Answers],
+    relative: float,
 ) -> list[Answers]:
     """Return how far each answer goes where each weight of the masked model moves by so much."""
     farthest = [{name: np.zeros(left.shape) for name, left in answers.items()} for answers in wide]
