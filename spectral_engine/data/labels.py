@@ -26,8 +26,11 @@ def check_labels(labels: Array, field: str) -> Array:
         )
     rows = _without_value(labels)
     if len(rows):
+        remedy = "drop them"
+        if labels[:1].size > 1:
+            remedy += "; of classes, write −1 where a step or place has none, or a value that `labels.ignore` names"
         raise DatasetMismatch(
-            f"{field!r} has no value in row {rows[0]} ({len(rows):,} of {len(labels):,} rows have none): drop them",
+            f"{field!r} has no value in row {rows[0]} ({len(rows):,} of {len(labels):,} rows have none): {remedy}",
             pointer=f"#/{field}/{rows[0]}",
         )
     check_finite(labels, field)

@@ -52,8 +52,18 @@ class Preprocessing(BaseModel):
         elif self.layout == "nhwc" and rows.ndim == 4:
             rows = rows.transpose(0, 2, 3, 1)
         if self.reshape is not None:
-            rows = rows.reshape(len(rows), *self.reshape)
+            rows = self._reshaped(rows, self.reshape)
         return np.ascontiguousarray(rows, dtype=spec.dtype)
+
+    def _reshaped(self, rows: Array, shape: list[int]) -> Array:
+        try:
+            found: Array = rows.reshape(len(rows), *shape)
+        except ValueError as error:
+            raise DatasetMismatch(
+                f"rows of shape {list(rows.shape[1:])} cannot be laid out as {shape}",
+                pointer="#/preprocessing/reshape",
+            ) from error
+        return found
 
     def _normalised(self, rows: Array) -> Array:
         """Channels stand last before a change to nchw, and second otherwise."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
 from spectral_engine.evaluation.metric_choice import choose_metric, task_of_answers
+from spectral_engine.evaluation.other_outputs import OtherOutputs
 from spectral_engine.evaluation.sanity import contradiction
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.bootstrap import Pair
@@ -34,6 +36,7 @@ class HeldOut:
     drop: Drop
     evidence: Evidence | None
     contradiction: str | None = None  # why these are not the answers of a compressed copy
+    other_outputs: Mapping[str, MetricValue] = field(default_factory=dict)  # which are not judged
 
 
 class Evaluation:
@@ -86,11 +89,15 @@ class Evaluation:
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
         before, after = self._original_held_out, self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
+        if self._by_original:
+            drop = _nothing_is_better(drop)
+        others = self._other_outputs.kept_by(opened(model), self.recipe)
         return HeldOut(
             self._metric(outputs, self.splits.test, self._held_out),
             drop,
             self._weigh(before, after),
-            self._contradicted(outputs, drop),
+            self._contradicted(outputs, drop) or others.contradiction,
+            others.metrics,
         )
 
     def _original_beside_itself(self) -> HeldOut:
@@ -148,7 +155,7 @@ class Evaluation:
     def _contradicted(self, outputs: NDArray[Any], drop: Drop) -> str | None:
         """Look at the answers in other ways than the metric does; a candidate that knows more may answer otherwise."""
         fresh = self.recipe.spectral.init == "fresh" or self.recipe.allow_poor_original
-        same = not fresh and (self._by_original or drop.value > 0)
+        same = not fresh and (self._by_original or drop.value >= 0)
         return contradiction(self.meaning, self._held_out, outputs, same_task=same)
 
     def _weigh(self, before: Rows, after: Rows) -> Evidence | None:
@@ -223,5 +230,15 @@ class Evaluation:
         return self._held_out_rows(self._held_out)
 
     @cached_property
+    def _other_outputs(self) -> OtherOutputs:
+        return OtherOutputs(self.meaning.beside, self.original, self.splits.test)
+
+    @cached_property
     def _held_out(self) -> NDArray[Any]:
         return self._run(self.original, self.splits.test)
+
+
+def _nothing_is_better(drop: Drop) -> Drop:
+    """Return a drop against the original's own answers: nobody agrees with them more than they do with themselves."""
+    interval = drop.interval.model_copy(update={"low": max(0.0, drop.interval.low)})
+    return drop.model_copy(update={"interval": interval})

@@ -15,6 +15,7 @@ OWN_METRICS: dict[str, tuple[Metric, ...]] = {
     "pairs": ("spearman",),
 }
 OF_DECISIONS: set[Metric] = {"miou", "dice", "balanced_accuracy", "f1_macro"}
+OF_LABELS: set[Metric] = {*OF_DECISIONS, "accuracy", "top5", "auc", "log_loss"}
 UNLABELLED: set[Metric] = {"agreement", "rank_agreement"}  # of any answers
 
 
@@ -40,6 +41,12 @@ def choose_metric(recipe: Recipe, meaning: Meaning) -> Metric:
 def _of_labels(asked: Metric | None, meaning: Meaning) -> Metric:
     """Return the metric of labels of this kind; raises InvalidRequest for one of another task."""
     metric = asked or meaning.metric or USUAL.get(meaning.kind, "accuracy")
+    if meaning.kind == "numbers" and metric in OF_LABELS:
+        raise InvalidRequest(
+            f"metric {metric!r} is of classes, and the labels are read as {meaning.reading}: ask for r2, mae or "
+            "another metric of numbers, or say `labels.task`",
+            pointer="#/recipe/metric",
+        )
     task = TASK_OF_METRIC.get(metric)
     own_kind = meaning.kind in OWN_METRICS
     if (task is None and not own_kind) or task == meaning.task:

@@ -12,6 +12,7 @@ from spectral_engine.meaning.unlabelled_forms import by_numbers
 from spectral_engine.measure.metrics.similarity import LEAST_ROWS
 from spectral_engine.records.metrics import IN_OWN_UNITS, Metric
 
+STRICT = 0.1  # a floor above it gives up much, whatever the metric
 DECISIONS: tuple[Metric, ...] = ("balanced_accuracy", "log_loss")
 WITH_LABELS: dict[str, tuple[Metric, ...]] = {
     "classes": DECISIONS,
@@ -36,7 +37,7 @@ def in_a_metric_that_moves(evaluation: Evaluation) -> Evaluation:
         return evaluation
     reason = _still(evaluation)
     if reason is None:
-        return evaluation
+        return _of_every_class(evaluation)
     for metric in _instead(evaluation.meaning, evaluation.metric):
         other = _judged_by(evaluation, metric, reason)
         if _still(other) is None:
@@ -44,9 +45,30 @@ def in_a_metric_that_moves(evaluation: Evaluation) -> Evaluation:
     return evaluation
 
 
+def kept_by_a_constant(evaluation: Evaluation) -> str | None:
+    """Return why a floor in a metric of shares says little: where one class is common, one answer to all rows keeps it.
+
+    Not asked of floors that are no strict ones.
+    """
+    floor = evaluation.recipe.target.max_metric_drop
+    by_shares = evaluation.meaning.labelled and evaluation.metric == "accuracy"
+    if floor is None or floor > STRICT or not by_shares:
+        return None
+    return evaluation.obstacle(floor)
+
+
+def _of_every_class(evaluation: Evaluation) -> Evaluation:
+    """Judge by the mean over classes where accuracy is kept by one answer to all rows, and that is not."""
+    reason = kept_by_a_constant(evaluation)
+    if reason is None:
+        return evaluation
+    other = _judged_by(evaluation, "balanced_accuracy", reason)
+    return other if _still(other) is None else evaluation
+
+
 def floor_obstacle(evaluation: Evaluation) -> str | None:
     """Return why a floor would mean nothing: the metric cannot move, or its unit is not that of the usual one."""
-    reason = evaluation.obstacle()
+    reason = evaluation.obstacle() or kept_by_a_constant(evaluation)
     if reason is not None:
         return reason
     metric = evaluation.metric

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.meaning.chance import judge_of
 from spectral_engine.meaning.meaning import Meaning
-from spectral_engine.meaning.skill import of_classes, of_numbers
+from spectral_engine.meaning.skill import of_classes, of_columns, of_numbers
 
 Array = NDArray[Any]
 LEAST_AGREEMENT = 0.2  # kappa or r2: what is left of the original below it is not the same model
@@ -24,12 +24,17 @@ STILL = 1e-6  # of the original's spread: an output that varies less does not va
 
 
 def contradiction(
-    meaning: Meaning, original: Array, candidate: Array, *, same_task: bool
+    meaning: Meaning,
+    original: Array,
+    candidate: Array,
+    *,
+    same_task: bool,
+    least: float = LEAST_AGREEMENT,
 ) -> str | None:
     """Return why these raw answers to the same rows do not belong to a compressed copy of the original, or None.
 
     `same_task` says whether the candidate should answer as the original does: not where that knew nothing, or where
-    the candidate has learned to know more.
+    the candidate has learned to know more. It then agrees by `least` at the least.
     """
     before, after = (_flat(meaning.comparable(outputs)) for outputs in (original, candidate))
     if not np.isfinite(after).all():
@@ -37,7 +42,7 @@ def contradiction(
     return (
         _constant(before, after)
         or _collapsed(before, after)
-        or (_disagreeing(meaning, original, candidate) if same_task else None)
+        or (_disagreeing(meaning, original, candidate, least) if same_task else None)
     )
 
 
@@ -63,17 +68,20 @@ def _collapsed(before: Array, after: Array) -> str | None:
     return f"its answers vary {ratio:.1%} as much as the original's from row to row"
 
 
-def _disagreeing(meaning: Meaning, original: Array, candidate: Array) -> str | None:
+def _disagreeing(meaning: Meaning, original: Array, candidate: Array, least: float) -> str | None:
     if meaning.kind in {"boxes", "texts"}:
         return _differing(meaning, original, candidate)
     if meaning.kind == "pairs":
         skill, word = of_numbers(candidate, original), "r2"
+    elif meaning.task == "multilabel":
+        columns = (meaning.as_labels(candidate), meaning.as_labels(original))
+        skill, word = of_columns(*columns), "Cohen's kappa, on average over columns,"
     elif meaning.kind == "numbers":
         skill, word = of_numbers(meaning.answers(candidate), meaning.answers(original)), "r2"
     else:
         skill = of_classes(meaning.as_labels(candidate), meaning.as_labels(original))
         word = "Cohen's kappa"
-    if skill.value >= LEAST_AGREEMENT or _says_one_thing(meaning, original):
+    if skill.value >= least or _says_one_thing(meaning, original):
         return None
     return f"its answers agree with the original's by {word} {skill.value:.2f} only"
 

@@ -172,6 +172,7 @@ def _entry(
         drop=held_out.drop,
         rehearsed=read.rehearsal_of(position),
         floor_test=read.decided.tests[position],
+        other_outputs=dict(held_out.other_outputs),
         validation_drop=validation_drop,
         speedups=[
             speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)

@@ -17,6 +17,7 @@ from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.records.report import (
     InputRelevance,
+    MetricValue,
     NodeRelevance,
     Provenance,
     Report,
@@ -120,13 +121,23 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
     found = [*finished.run.state.warnings, *warnings(judged.seen_rows), *_untaught(finished)]
-    test = judged.entries[judged.chosen].floor_test
+    chosen = judged.entries[judged.chosen]
+    found += [_of_other_output(name, kept) for name, kept in chosen.other_outputs.items()]
+    test = chosen.floor_test
     if test is not None and test.asymptotic:
         found.append(
             f"the {100 * test.confidence:g} % confidence in the floor is asymptotic for this metric: "
             f"on {test.rows:,} held-out rows it holds about, not exactly"
         )
     return found
+
+
+def _of_other_output(name: str, kept: MetricValue) -> str:
+    low, high = kept.interval.low, kept.interval.high
+    return (
+        f"output {name!r} is not judged: {kept.name} of the chosen model's answers with the original's there is "
+        f"{kept.value:.3g} ({low:.3g} to {high:.3g}) on {kept.rows:,} held-out rows"
+    )
 
 
 def _untaught(finished: Finished) -> list[str]:

@@ -63,7 +63,7 @@ def name_classes(reading: Reading, answers: Array, labels: Array, naming: Naming
             reading.one_hot,
             _own_names(naming, count),
             "columns",
-            ("one 1 in every row: its column is the class",),
+            (reading.one_hot.said,),
         )
     values = _counted_values(naming)
     if len(values) > count or len(values) < 2:
@@ -174,7 +174,7 @@ def _names(values: Array, order: Order, naming: Naming, count: int) -> tuple[str
     own = _own_names(naming, count)
     if order.how == "numbers":
         return own
-    names = [str(index) for index in range(count)] if own is None else [*own]
+    names = [f"output {index}" for index in range(count)] if own is None else [*own]
     for value, place in zip(values, order.classes, strict=True):
         if place >= 0:
             names[place] = shown(value).strip("'\"") if isinstance(value, str) else shown(value)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
+Gaps = Literal["none", "padding", "few", "many"]  # how the places lie that name no class
 NOT_COUNTED = -1
+MOST_EMPTY = 0.1  # of the places may name no class, where the rest name one
 
 
 @dataclass(frozen=True)
@@ -39,31 +41,103 @@ class Values:
 
 @dataclass(frozen=True)
 class OneHot:
-    """Labels with one entry for each class along `axis`, counted with the rows' one: the highest is the class."""
+    """Labels with one entry for each class along `axis`, counted with the rows' one.
+
+    The class is the entry that is `high`, and a place without any is not counted; or the largest share, where entries
+    are shares of classes.
+    """
 
     axis: int
+    high: Any = None  # None for shares
+    empty: int = 0  # places without any, which are not counted
+    gaps: Gaps = "none"
     order: tuple[int, ...] | None = None  # column of the labels -> class of the answers
 
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
-        """Return class numbers [n, places…]."""
+        """Return class numbers [n, places…], −1 where a label is not counted."""
         del field
-        columns = np.asarray(labels.argmax(axis=self.axis), np.int64)
+        hot = labels if self.high is None else labels == self.high
+        columns = np.asarray(hot.argmax(axis=self.axis), np.int64)
         if self.order is not None:
             columns = np.asarray(self.order, np.int64)[columns]
+        if self.high is not None:
+            columns = np.where(hot.any(axis=self.axis), columns, NOT_COUNTED)
         return columns.reshape(len(labels), *places)
+
+    @property
+    def said(self) -> str:
+        """How the labels are read, in a sentence."""
+        if self.high is None:
+            return "shares of classes that sum to 1: the largest is the class"
+        start = f"one {shown(self.high)} in every row: its column is the class"
+        return start + (f"; {self.empty:,} without one are not counted" if self.empty else "")
+
+
+def one_hots(labels: Array, ignore: Any = NOT_COUNTED) -> tuple[OneHot, ...]:
+    """Return the axes of raw labels [n, …] along which a place names one class at most, or gives shares of classes.
+
+    Places all of whose entries are `ignore` name none.
+    """
+    axes = [axis for axis in range(1, labels.ndim) if labels.shape[axis] > 1]
+    found = (_one_hot(labels, axis, ignore) or _shares(labels, axis) for axis in axes)
+    return tuple(coding for coding in found if coding is not None)
+
+
+def _one_hot(labels: Array, axis: int, ignore: Any) -> OneHot | None:
+    """Accept two values of which the higher never stands twice in a place."""
+    values = np.unique(labels)
+    if len(values) == 3 and (values == ignore).any():
+        left_out = (labels == ignore).all(axis=axis, keepdims=True)
+        values = np.unique(labels[~np.broadcast_to(left_out, labels.shape)])
+    if len(values) != 2:
+        return None
+    count = (labels == values[-1]).sum(axis=axis)  # [n, places…]
+    if (count > 1).any() or not count.any():
+        return None
+    empty = count == 0
+    return OneHot(axis, values[-1].item(), int(empty.sum()), _gaps(empty))
+
+
+def _gaps(empty: NDArray[np.bool_]) -> Gaps:
+    """Say how places without a class [n, places…] lie: behind or before all others of a row they are padding."""
+    if not empty.any():
+        return "none"
+    if empty.ndim == 2 and not empty.all(axis=1).any():
+        steps = np.diff(empty.astype(np.int8), axis=1)
+        if (steps >= 0).all() or (steps <= 0).all():
+            return "padding"
+    return "few" if empty.mean() <= MOST_EMPTY else "many"
+
+
+def _shares(labels: Array, axis: int) -> OneHot | None:
+    if labels.dtype.kind != "f" or not (labels >= 0).all():
+        return None
+    return OneHot(axis) if np.allclose(labels.sum(axis=axis), 1.0, atol=1e-3) else None
+
+
+@dataclass(frozen=True)
+class YesOrNo:
+    """Labels of two values in each column, of which `yes` is the one that means it."""
+
+    yes: Any
+    ignore: Any = None
+
+    def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
+        """Return 0 and 1 [n, places…], −1 where a label is not counted."""
+        del field
+        found = np.asarray(labels == self.yes, np.int64)
+        if self.ignore is not None:
+            found = np.where(labels == self.ignore, NOT_COUNTED, found)
+        return found.reshape(len(labels), *places)
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Labels that are numbers, or 0 and 1 for each column."""
-
-    dtype: Literal["float32", "int64"] = "float32"
+    """Labels that are numbers."""
 
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
         """Return numbers [n, places…]."""
         del field
-        if self.dtype == "int64":
-            return (labels.astype(np.float64) > 0).astype(np.int64).reshape(len(labels), *places)
         return labels.astype(np.float32).reshape(len(labels), *places)
 
 

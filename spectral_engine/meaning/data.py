@@ -21,6 +21,7 @@ from spectral_engine.meaning.original import check_original
 from spectral_engine.meaning.probe import Output, Probe, spread_rows
 from spectral_engine.meaning.record import describe
 from spectral_engine.meaning.understand import understand
+from spectral_engine.meaning.unlabelled import not_judged
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -59,18 +60,27 @@ def understand_data(
     )
     if len(quantiles) == 1 and meaning.labelled:
         meaning = _at_quantile(meaning, probe, quantiles[0])
+    meaning = replace(meaning, beside=not_judged(meaning, probe))
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
     doubts = check_original(meaning, probe, allowed=allowed)
     summary = splits.summary.model_copy(
         update={
-            "notes": [*splits.summary.notes, *([] if fresh else doubts)],
+            "notes": [*splits.summary.notes, *([] if fresh else doubts), *_not_judged(meaning)],
             "classes": None if meaning.class_names is None else list(meaning.class_names),
             "meaning": describe(meaning),
         }
     )
     read = meaning.relabelled(replace(splits, summary=summary))
     return Understood(meaning, _counted(meaning, read), probe)
+
+
+def _not_judged(meaning: Meaning) -> list[str]:
+    return [
+        f"output {other.output!r} is not judged: its answers are kept to the original's, and compared with them by "
+        f"{other.metric or 'agreement'}; `labels.output` says which output the labels are for"
+        for other in meaning.beside
+    ]
 
 
 def _at_quantile(meaning: Meaning, probe: Probe, quantile: float) -> Meaning:
@@ -141,7 +151,7 @@ def _lists(runner: Runner, rows: Split, names: Iterable[str]) -> dict[str, Array
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:
     """Leave out rows of which no label counts."""
-    if meaning.ignore is None or not meaning.labelled:
+    if not meaning.leaves_out or not meaning.labelled:
         return splits
     parts = [_with_labels(meaning, part) for part in splits.parts]
     left_out = splits.summary.train_rows + splits.summary.validation_rows + splits.summary.test_rows

@@ -16,6 +16,7 @@ from spectral_engine.meaning import order as orders
 from spectral_engine.meaning import skill as knows
 from spectral_engine.meaning.chance import skill_above_chance
 from spectral_engine.meaning.coding import OneHot, Values, shown
+from spectral_engine.meaning.layout import form_of
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Probe
 from spectral_engine.meaning.skill import Skill
@@ -24,6 +25,8 @@ from spectral_engine.meaning.texts import Characters
 
 Array = NDArray[Any]
 ROWS = 512  # that changed inputs are tried on
+LITTLE = 0.01  # of what other units gain: columns that gain less are not named
+MOST_COLUMNS = 5
 FEW_ROWS = 64  # of them, where each takes long to judge
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -139,11 +142,11 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
     slopes, offsets = _lines(targets, answers)
     yield Hypothesis(
         "the targets are in other units than the answers",
-        f"give y as {slopes[0]:.6g} · y + {offsets[0]:.6g}"
-        + (" (first column)" if len(slopes) > 1 else ""),
+        f"give y as {_units_remedy(slopes, offsets, targets, answers)}",
         "#/y",
         _of_targets(meaning, answers, targets * slopes + offsets),
     )
+    yield from _soft_masks(outputs, labels)
     if (targets > 0).all():
         logs = np.log(targets)
         yield Hypothesis(
@@ -170,6 +173,35 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
             "#/y",
             _of_targets(meaning, answers, targets[:, columns]),
         )
+
+
+def _soft_masks(outputs: Array, labels: Array) -> Iterator[Hypothesis]:
+    """Try pictures of masks, whose edges are grey, as yes and no."""
+    low, high = float(labels.min()), float(labels.max())
+    if labels.ndim < 3 or low < 0 or high <= low:
+        return
+    middle = (low + high) / 2
+    form = form_of(outputs, None, None)
+    masks = (labels > middle).astype(np.int64)
+    answered = outputs.reshape(masks.shape) > (0.5 if form == "probabilities" else 0.0)
+    yield Hypothesis(
+        "y are masks of yes and no with soft edges",
+        f"give y as y > {middle:g}",
+        "#/y",
+        knows.of_classes(answered.astype(np.int64), masks, beyond_places=True),
+    )
+
+
+def _units_remedy(slopes: Array, offsets: Array, targets: Array, answers: Array) -> str:
+    """Write the lines of the columns [d] that are farthest from the answers as they are, the worst first."""
+    if len(slopes) == 1:
+        return f"{slopes[0]:.6g} · y + {offsets[0]:.6g}"
+    gained = ((answers - targets) ** 2 - (answers - targets * slopes - offsets) ** 2).sum(axis=0)
+    worst = np.argsort(-gained, kind="stable")
+    named = [column for column in worst if gained[column] > LITTLE * gained.sum()][:MOST_COLUMNS]
+    return "; ".join(
+        f"{slopes[column]:.6g} · y + {offsets[column]:.6g} in column {column}" for column in named
+    )
 
 
 def _other_quantiles(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hypothesis]:

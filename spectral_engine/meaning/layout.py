@@ -99,5 +99,15 @@ def form_of(answers: Array, axis: int | None, squashed_by: str | None) -> Form:
     return "probabilities" if axis is None or _sums_to_one(values, axis) else "logits"
 
 
+def sum_to_one(answers: Array, axis: int, squashed_by: str | None) -> bool:
+    """Say whether answers are shares of classes along an axis, or their logarithms."""
+    if squashed_by in {"Softmax", "LogSoftmax"}:
+        return True
+    values = np.asarray(answers, np.float64)
+    if (values > 0).all():
+        return _sums_to_one(values, axis)
+    return bool((values <= 0).all()) and _sums_to_one(np.exp(values), axis)
+
+
 def _sums_to_one(values: Array, axis: int) -> bool:
     return bool(np.allclose(values.sum(axis=axis), 1.0, atol=1e-3))

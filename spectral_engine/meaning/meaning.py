@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Splits
-from spectral_engine.meaning.coding import Coding
+from spectral_engine.meaning.coding import Coding, OneHot
 from spectral_engine.meaning.layout import Layout
 from spectral_engine.measure.boxes import Join
 from spectral_engine.records.labels import Task
@@ -36,7 +36,7 @@ class Meaning:
     coding: Coding | None = None
     class_names: tuple[str, ...] | None = None  # in the order of the model's classes
     order: str | None = None  # how that order is known
-    ignore: float | None = None
+    ignore: float | str | None = None
     reading: str = ""
     why: tuple[str, ...] = ()
     original: str | None = None  # what the original knows under this reading
@@ -52,11 +52,21 @@ class Meaning:
     )
     compared_as: Task | None = None  # what answers are to a metric, where no labels say it
     join: Join | None = None  # how several outputs make up the one that is judged
+    beside: tuple[
+        Meaning, ...
+    ] = ()  # what the other outputs are, which are compared with the original's answers
 
     @property
     def labelled(self) -> bool:
         """True where there are labels that say what is right."""
         return self.coding is not None
+
+    @property
+    def leaves_out(self) -> bool:
+        """True where some labels are not counted."""
+        return self.ignore is not None or (
+            isinstance(self.coding, OneHot) and self.coding.empty > 0
+        )
 
     @property
     def kind(self) -> str:

@@ -39,8 +39,19 @@ def no_reading(
     answers = tuple(outputs[name].shape[1:])
     axes = class_axes(answers, facts.row_shape)
     asked = "" if task is None else f", read as {task}"
+    if not facts.numeric and _are_numbers(facts.values):
+        return DatasetMismatch(
+            f"'y' holds numbers written as texts, such as {shown(facts.values[0])}: give them as numbers",
+            pointer="#/y",
+        )
     if axes and task in {None, "classification"}:
         return DatasetMismatch(_too_many(labels, facts, answers[axes[0] - 1]), pointer="#/y")
+    if task == "classification" and prod(facts.row_shape) == prod(answers) > 1:
+        return DatasetMismatch(
+            f"'y' has {_shape(facts.row_shape)} a row, as output {name!r} has answers, but does not name one class: "
+            "give one label for each row or place, a single 1 among zeros, or shares that sum to 1",
+            pointer="#/y",
+        )
     if not facts.numeric:
         return DatasetMismatch(
             f"'y' holds texts such as {shown(facts.values[0])}, and output {name!r} answers "
@@ -52,6 +63,15 @@ def no_reading(
         "give one label for each row or place, or as many numbers as the model answers",
         pointer="#/y",
     )
+
+
+def _are_numbers(values: NDArray[Any]) -> bool:
+    """Say whether all texts are numbers, with a point or a comma."""
+    try:
+        [float(str(value).strip().replace(",", ".")) for value in values]
+    except ValueError:
+        return False
+    return True
 
 
 def lists_alone(outputs: Mapping[str, NDArray[Any]]) -> DatasetMismatch:
@@ -80,13 +100,21 @@ def _too_many(labels: NDArray[Any], facts: LabelFacts, classes: int) -> str:
         return (
             f"labels go up to {int(labels.max())}, and the model has {classes} outputs: of {len(facts.values)} "
             "values it can tell no more apart; say which stands for which output with labels.classes"
+            + _one_too_many(facts, classes)
         )
     if facts.numeric:
         return (
             f"'y' has one number a row, {len(facts.values)} of them different, and the model answers {classes} "
             "columns: classes are whole numbers or names"
         )
-    return f"labels hold {len(facts.values)} classes, and the model has {classes} outputs"
+    found = f"labels hold {len(facts.values)} classes, and the model has {classes} outputs"
+    return found + _one_too_many(facts, classes)
+
+
+def _one_too_many(facts: LabelFacts, classes: int) -> str:
+    if len(facts.values) != classes + 1:
+        return ""
+    return "; if one value marks what is not counted, name it with labels.ignore"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

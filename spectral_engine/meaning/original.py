@@ -21,6 +21,7 @@ MOST_BELOW = (
     0.1  # of the coordinates of decoded boxes: some stand out of the image at the left and the top
 )
 MUCH_BETTER = 0.1  # of skill: so much under another hypothesis is no accident
+HALF = 0.5  # of skill: what explains less is no explanation
 GO_ON = "; `allow_poor_original: true` goes on all the same"
 
 
@@ -88,7 +89,11 @@ def _error(
             "`labels` (classes in order, output, task) or `preprocessing`",
             pointer="#/y",
         )
-    return DatasetMismatch(
-        f"{start}. The likely reason: {better.reason} (then it is {better.skill.said}): {better.remedy}",
-        pointer=better.pointer,
-    )
+    found = f"{better.reason} (then it is {better.skill.said}): {better.remedy}"
+    if better.skill.value < HALF and meaning.kind == "classes":
+        return DatasetMismatch(
+            f"{start}. What helps most, of all that was tried, is little: {found}. Rather, the columns or pixels of "
+            "the inputs are not those that the model was trained on: in another order, turned, or in other units",
+            pointer=better.pointer,
+        )
+    return DatasetMismatch(f"{start}. The likely reason: {found}", pointer=better.pointer)

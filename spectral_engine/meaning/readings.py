@@ -10,58 +10,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.meaning.coding import OneHot, are_whole, is_numeric
-from spectral_engine.meaning.layout import Layout, class_axes, form_of, squeezed
+from spectral_engine.meaning.coding import NOT_COUNTED, OneHot, are_whole, is_numeric, one_hots
+from spectral_engine.meaning.layout import Layout, class_axes, form_of, squeezed, sum_to_one
+from spectral_engine.meaning.order import written
 from spectral_engine.meaning.probe import Output
 from spectral_engine.records.labels import Task
 
 Array = NDArray[Any]
-USUAL_IGNORED = (255, -1, -100)
+USUAL_IGNORED = (-1, -100, 255)
+USUAL_PAIRS = {(0.0, 1.0), (1.0, 2.0), (0.0, 255.0)}
 MOST_CLASSES_IN_FLOATS = 1000
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What the labels of all parts together are: values [m] sorted, shape of a row, whether each place has one 1."""
+    """What the labels of all parts together are: values [m] sorted, shape of a row, axes with one class a place.
+
+    `pair` are the values that mean no and yes, where just two are counted beside `ignore`.
+    """
 
     row_shape: tuple[int, ...]
     values: Array
-    one_hot_axes: tuple[int, ...]
+    one_hots: tuple[OneHot, ...]
     numeric: bool
     whole: bool
+    pair: tuple[Any, Any] | None
+    ignore: Any = None  # value that is not counted: said, or beside a pair a usual one
 
     @property
     def two_valued(self) -> bool:
         """True for labels that are one thing or the other."""
         return len(self.values) == 2
 
-    @property
-    def bits(self) -> bool:
-        """True where each entry says yes or no: 0 and 1, or −1 and 1."""
-        return (
-            self.numeric
-            and len(self.values) <= 2
-            and {*map(float, self.values)} <= {-1.0, 0.0, 1.0}
-        )
 
-
-def facts_of(labels: Array) -> LabelFacts:
-    """Look at raw labels [n, …]."""
+def facts_of(labels: Array, ignore: Any = None) -> LabelFacts:
+    """Look at raw labels [n, …]; `ignore` is the value of which is said that it is not counted."""
     values = np.unique(labels)
-    axes = tuple(
-        axis
-        for axis in range(1, labels.ndim)
-        if labels.shape[axis] > 1 and _is_one_hot(labels, values, axis)
-    )
-    return LabelFacts(labels.shape[1:], values, axes, is_numeric(labels), are_whole(values))
+    whole = are_whole(values)
+    if ignore is not None:
+        ignored = _stands_as(ignore, values)
+    else:
+        ignored = _beside_a_pair(values) if prod(labels.shape[1:]) > 1 else None
+    counted = values if ignored is None else values[values != ignored]
+    pair = (counted[0].item(), counted[1].item()) if len(counted) == 2 else None
+    hots = one_hots(labels, NOT_COUNTED if ignore is None else ignored)
+    return LabelFacts(labels.shape[1:], values, hots, is_numeric(labels), whole, pair, ignored)
 
 
-def _is_one_hot(labels: Array, values: Array, axis: int) -> bool:
-    if not is_numeric(labels) or len(values) != 2 or {*map(float, values)} != {0.0, 1.0}:
-        return False
-    return bool(
-        (labels.sum(axis=axis, dtype=np.int64 if labels.dtype == bool else None) == 1).all()
-    )
+def _stands_as(ignore: Any, values: Array) -> Any:
+    """Return the label value that is meant; None where no label has it."""
+    return next((value.item() for value in values if written(value) == written(ignore)), None)
+
+
+def _beside_a_pair(values: Array) -> Any:
+    """Return the one of three values that is usual for "not counted", where the others are usual for no and yes."""
+    if len(values) != 3 or not are_whole(values):
+        return None
+    for ignored in USUAL_IGNORED:
+        if tuple(float(value) for value in values if value != ignored) in USUAL_PAIRS:
+            return float(ignored)
+    return None
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Reading:
     task: Task
     layout: Layout
     one_hot: OneHot | None = None
-    ignore: float | None = None
+    ignore: Any = None
 
     @property
     def name(self) -> str:
@@ -93,40 +101,36 @@ def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
     shape = tuple(output.answers.shape[1:])
     answers = output.answers
     same = squeezed(shape) == squeezed(facts.row_shape) or _is_flat_pair(shape, facts.row_shape)
-    several = prod(shape) > 1
 
     def layout(axis: int | None, kind: Any, threshold: float = 0.0) -> Layout:
         form = "values" if kind == "numbers" else form_of(answers, axis, output.squashed_by)
         return Layout(kind, shape, axis, form, threshold)
 
-    for ours, theirs in _shared_axes(shape, facts):
-        hot = OneHot(theirs)
+    shared = [
+        (axis, hot)
+        for axis, hot in _shared_axes(shape, facts)
+        if hot.gaps != "many" or sum_to_one(answers, axis, output.squashed_by)
+    ]
+    for ours, hot in shared:
         yield Reading(output.name, "classification", layout(ours, "classes"), hot)
     for axis in class_axes(shape, facts.row_shape):
         ignore = ignored_value(facts.values, shape[axis - 1])
         yield Reading(output.name, "classification", layout(axis, "classes"), None, ignore)
     if not same:
         return
-    per_place = several and not _is_table(shape)
-    if facts.two_valued and (not several or per_place):
+    if facts.pair is not None and not _one_class(output, shared):
+        task: Task = "multilabel" if prod(shape) > 1 and _is_table(shape) else "binary"
         form = form_of(answers, None, output.squashed_by)
         for threshold in _thresholds(form, facts):
-            yield Reading(output.name, "binary", layout(None, "scores", threshold))
-    elif per_place and len(facts.values) == 3 and (ignored := _ignored_of_three(facts)) is not None:
-        form = form_of(answers, None, output.squashed_by)
-        yield Reading(
-            output.name,
-            "binary",
-            layout(None, "scores", _thresholds(form, facts)[0]),
-            None,
-            ignored,
-        )
-    if facts.bits and _is_table(shape) and several and not facts.one_hot_axes:
-        form = form_of(answers, None, output.squashed_by)
-        for threshold in _thresholds(form, facts):
-            yield Reading(output.name, "multilabel", layout(None, "scores", threshold))
-    if facts.numeric:
+            scores = layout(None, "scores", threshold)
+            yield Reading(output.name, task, scores, None, facts.ignore)
+    if facts.numeric and not _of_a_sigmoid(output, facts):
         yield Reading(output.name, "regression", layout(None, "numbers"))
+
+
+def _of_a_sigmoid(output: Output, facts: LabelFacts) -> bool:
+    """Say whether labels of 0 and 1 stand beside probabilities of yes, which are numbers to nobody."""
+    return output.squashed_by == "Sigmoid" and facts.pair == (0, 1)
 
 
 def ignored_value(values: Array, classes: int) -> float | None:
@@ -139,30 +143,31 @@ def ignored_value(values: Array, classes: int) -> float | None:
     return outside[0] if outside[0] in USUAL_IGNORED else None
 
 
-def _ignored_of_three(facts: LabelFacts) -> float | None:
-    if not facts.whole:
-        return None
-    rest = [float(value) for value in facts.values if value not in (0, 1)]
-    return rest[0] if len(rest) == 1 and rest[0] in USUAL_IGNORED else None
-
-
 def _thresholds(form: str, facts: LabelFacts) -> tuple[float, ...]:
     """Return where a score may turn into a yes: nets trained by squared error on 0 and 1 leave [0, 1], but not 0.5."""
     if form == "probabilities":
         return (0.5,)
-    middle = float(np.mean([float(v) for v in facts.values])) if facts.numeric else 0.0
+    middle = float(np.mean(facts.pair)) if facts.pair is not None and facts.numeric else 0.0
     return tuple(dict.fromkeys((0.0, 0.5, middle)))
 
 
-def _shared_axes(shape: tuple[int, ...], facts: LabelFacts) -> list[tuple[int, int]]:
-    """Return where answers and one-hot labels hold their classes: axis of the answers, axis of the labels."""
+def _shared_axes(shape: tuple[int, ...], facts: LabelFacts) -> list[tuple[int, OneHot]]:
+    """Return where answers and one-hot labels hold their classes: axis of the answers, and the labels' coding."""
     return [
-        (ours, theirs)
+        (ours, hot)
         for ours in class_axes(shape, None)
-        for theirs in facts.one_hot_axes
-        if shape[ours - 1] == facts.row_shape[theirs - 1]
-        and _places(shape, ours) == _places(facts.row_shape, theirs)
+        for hot in facts.one_hots
+        if shape[ours - 1] == facts.row_shape[hot.axis - 1]
+        and _places(shape, ours) == _places(facts.row_shape, hot.axis)
     ]
+
+
+def _one_class(output: Output, shared: list[tuple[int, OneHot]]) -> bool:
+    """Say whether columns exclude one another: each place of the labels has one, or answers sum to 1 and most have."""
+    return any(
+        hot.gaps in {"none", "padding"} or sum_to_one(output.answers, axis, output.squashed_by)
+        for axis, hot in shared
+    )
 
 
 def _places(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -64,15 +64,16 @@ def of_classes(predicted: Array, labels: Array, *, beyond_places: bool = False) 
 
 
 def of_columns(predicted: Array, labels: Array) -> Skill:
-    """Return the mean skill over columns [n, columns] whose labels vary."""
+    """Return the mean skill over columns [n, columns] whose labels vary; −1 is not counted."""
     flat, truth = predicted.reshape(len(labels), -1), labels.reshape(len(labels), -1)
-    varying = [column for column in range(truth.shape[1]) if len(np.unique(truth[:, column])) > 1]
+    known = truth >= 0
+    varying = [at for at in range(truth.shape[1]) if len(np.unique(truth[known[:, at], at])) > 1]
     found = [of_classes(flat[:, column], truth[:, column]) for column in varying]
     if not found:
         return NOTHING
     value = float(np.mean([skill.value for skill in found]))
     error = sqrt(sum((skill.value - skill.low) ** 2 for skill in found)) / len(found)
-    share = float((flat == truth).mean())
+    share = float((flat == truth)[known].mean())
     return Skill(value, value - error, f"right on {share:.1%} of the entries")
 
 

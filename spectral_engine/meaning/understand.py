@@ -15,7 +15,7 @@ from spectral_engine.meaning import skill as knows
 from spectral_engine.meaning.box_trials import are_boxes, box_trials
 from spectral_engine.meaning.boxes import image_size
 from spectral_engine.meaning.classes import Naming, name_classes
-from spectral_engine.meaning.coding import Numbers, shown
+from spectral_engine.meaning.coding import Numbers, YesOrNo, shown
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.misfit import lists_alone, no_reading
 from spectral_engine.meaning.pairs import pair_trials
@@ -31,7 +31,7 @@ from spectral_engine.records.metrics import Metric
 Array = NDArray[Any]
 CLEARLY_BETTER = 0.02  # of skill, before a reading that is less usual wins
 OTHER_KINDS = {"detection", "ctc", "similarity"}
-RARE = 0.5  # of its skill counts, where two label values are read as numbers
+RARE = 0.5  # of its skill counts, where two label values or shares of classes are read as numbers
 
 
 def understand(
@@ -59,7 +59,7 @@ def understand(
             raise lists_alone(probe.answers)
         return without_labels(outputs, probe, task, metric)
     _refuse_one_class(labels, task)
-    facts = facts_of(labels)
+    facts = facts_of(labels, option.ignore)
     if len(quantiles) > 1 and task in {None, "regression"}:
         trials = quantile_trials(outputs, probe, labels, quantiles)
     else:
@@ -150,6 +150,8 @@ def _trials(
             and not _is_binary_by_another_name(reading, task)
         ):
             continue
+        if reading.task == "regression" and option.ignore is not None and facts.ignore is not None:
+            continue  # what is not counted is no number
         trial = _try(reading, output, probe.rows.labels, facts, option, names)
         if trial is not None:
             found.append(trial)
@@ -157,9 +159,11 @@ def _trials(
 
 
 def _is_binary_by_another_name(reading: Reading, task: Task) -> bool:
-    """Accept two classes said either way."""
+    """Accept two classes said either way, and yes or no for each of several places."""
     two = reading.task == "classification" and reading.layout.classes == 2
-    return (task == "binary" and two) or (task == "classification" and reading.task == "binary")
+    return (task == "binary" and (two or reading.task == "multilabel")) or (
+        task == "classification" and reading.task == "binary"
+    )
 
 
 def _try(
@@ -185,17 +189,18 @@ def _try(
             coding=named.coding,
             class_names=named.names,
             order=named.how,
-            ignore=None if ignore is None else float(ignore),
+            ignore=ignore if ignore is None or isinstance(ignore, str) else float(ignore),
             why=named.why,
         )
         found = knows.of_classes(reading.layout.predicted(output.answers), meaning.labels(labels))
     elif reading.task == "multilabel":
-        meaning = replace(meaning, coding=Numbers("int64"))
+        assert facts.pair is not None
+        meaning = replace(meaning, coding=YesOrNo(facts.pair[1], facts.ignore))
         found = knows.of_columns(reading.layout.predicted(output.answers), meaning.labels(labels))
     else:
         meaning = replace(meaning, coding=Numbers())
         found = knows.of_numbers(meaning.answers(output.answers), meaning.labels(labels))
-        weight = RARE if facts.two_valued else 1.0
+        weight = RARE if facts.two_valued or facts.one_hots else 1.0
     said = f"read as {reading.name}: the original is {found.said} under it"
     return Trial(replace(meaning, why=(said, *meaning.why), original=found.said), found, weight)
 

@@ -62,6 +62,13 @@ def without_labels(
     return found
 
 
+def not_judged(meaning: Meaning, probe: Probe) -> tuple[Meaning, ...]:
+    """Return what each output is that a meaning does not judge, where its answers vary."""
+    rest = [output for output in probe.outputs if output.name not in meaning.outputs]
+    varying = [output for output in rest if _varies(output.answers, probe.rows.rows)]
+    return tuple(without_labels([output], probe, None, None) for output in varying)
+
+
 def _of_rows(output: Output) -> Meaning:
     """Read answers that are no maps: one vector a row, or one a step."""
     shape = tuple(output.answers.shape[1:])

@@ -36,7 +36,7 @@ class DataCheck(Section):
             shown = ", ".join(meaning.classes[:12]) + (", …" if len(meaning.classes) > 12 else "")
             lines.append(f"classes   {shown} (order: {meaning.order})")
         if meaning.ignore is not None:
-            lines.append(f"ignored   {meaning.ignore:g}")
+            lines.append(f"ignored   {meaning.ignore}")
         lines.append(f"original  {self._original()}")
         lines += [f"why       {reason}" for reason in meaning.why]
         lines += [f"or else   {other.reading}: {other.original}" for other in meaning.tried]

@@ -181,6 +181,10 @@ class CandidateEntry(Section):
         None,
         description="None without max_metric_drop; by what seen_rows.decided_by names",
     )
+    other_outputs: dict[str, MetricValue] = Field(
+        default_factory=dict,
+        description="outputs that are not judged, by name: what held-out rows keep of the original's answers there",
+    )
     validation_drop: float
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness
@@ -282,7 +286,7 @@ class DataMeaning(Section):
     threshold: float | None = None
     classes: list[str] | None = Field(None, description="in the order of the model's outputs")
     order: str | None = Field(None, description="how the order of the classes is known")
-    ignore: float | None = Field(None, description="label value that is not counted")
+    ignore: float | str | None = Field(None, description="label value that is not counted")
     original: str | None = Field(
         None, description="what the original knows of training rows, read so"
     )

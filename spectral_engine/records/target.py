@@ -23,7 +23,7 @@ from spectral_engine.records.part import Part
 __all__ = ["POINTS", "Limit", "Target", "narrowing_fields", "read_drop", "way_of"]
 
 POINTS = re.compile(
-    r"\s*(?P<number>\d+\.?\d*|\.\d+)\s*(?P<unit>%|pts?|points?)?\s*$", re.IGNORECASE
+    r"\s*(?P<number>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)\s*(?P<unit>%|pts?|points?)?\s*$", re.IGNORECASE
 )
 
 

@@ -247,7 +247,7 @@ def build_objective(
         -1 if layout.class_axis is None else layout.class_axis,
         layout.form,
         layout.threshold,
-        meaning.ignore is not None,
+        meaning.leaves_out,
         meaning.blank,
         layout.where if isinstance(layout, BoxAnswers) and not layout.where.listed else None,
         meaning.quantiles,

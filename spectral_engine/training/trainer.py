@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.errors import Diverged
+from spectral_engine.errors import Diverged, ModelInvalid
 from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
@@ -59,6 +59,11 @@ class Trainer:
         self.model.release()
         self.model.module.train()
         self.held: dict[str, Tracked] = model.trained()
+        if not self.held:
+            raise ModelInvalid(
+                "nothing in the model can be trained or removed: no weights are held as tensors (a linear model of "
+                "ONNX-ML keeps them in its node, and has no hidden nodes)"
+            )
         for tracked in model.tracked():
             tracked.tensor.requires_grad_(tracked.key in self.held)
         self.optimizer = torch.optim.AdamW(

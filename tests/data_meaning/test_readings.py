@@ -171,6 +171,112 @@ def test_masks_with_an_axis_of_one_and_a_value_to_ignore(tmp_path):
     assert set(np.unique(setup.splits.train.labels)) == {-1, 0, 1, 2}
 
 
+STEPS = 5
+STEP_WEIGHTS = RANDOM.normal(size=(FEATURES, STEPS * CLASSES))
+LENGTHS = RANDOM.integers(2, STEPS + 1, ROWS)
+PADDED = np.arange(STEPS) >= LENGTHS[:, None]
+
+
+def steps(end=()) -> bytes:
+    """Classes for each of five steps [n, t, k]."""
+    return model(STEP_WEIGHTS, np.zeros(STEPS * CLASSES), ["Reshape", *end], (STEPS, CLASSES))
+
+
+def stepwise() -> np.ndarray:
+    """The right class of each step, with a tenth of them wrong."""
+    right = (X @ STEP_WEIGHTS).reshape(ROWS, STEPS, CLASSES).argmax(2)
+    return np.where(RANDOM.random(right.shape) < 0.1, (right + 1) % CLASSES, right)
+
+
+def test_one_hot_steps_behind_the_end_of_a_row_are_not_counted(tmp_path):
+    labels = stepwise()
+    hot = np.eye(CLASSES)[labels] * ~PADDED[..., None]
+    plain = understood(tmp_path, steps(), np.where(PADDED, -1, labels))
+    setup = understood(tmp_path, steps(), hot.astype(np.float32))
+    assert setup.meaning.reading == "one-hot classes per place"
+    assert measured(setup) == pytest.approx(measured(plain))
+
+
+def test_one_hot_places_without_a_class_are_not_counted_where_answers_exclude_one_another(tmp_path):
+    labels, empty = Y.copy(), RANDOM.random(ROWS) < 0.3
+    hot = np.eye(CLASSES)[labels] * ~empty[:, None]
+    setup = understood(tmp_path, classifier("softmax"), hot)
+    assert setup.meaning.task == "classification"
+    assert sum(part.rows for part in setup.splits.parts) == (~empty).sum()
+    assert (setup.splits.train.labels >= 0).all()
+
+
+STEP_PAIRS = {
+    "-1 behind the end": (0, 1, -1, {}),
+    "-100 behind the end": (0, 1, -100, {}),
+    "255 behind the end": (0, 1, 255, {}),
+    "1 and 2": (1, 2, -1, {}),
+    "0 and 255": (0, 255, -1, {}),
+    "words": ("no", "yes", "PAD", {"labels": {"ignore": "PAD"}}),
+    "a number that is said": (0, 1, 7, {"labels": {"ignore": 7}}),
+    "the task that is said": (0, 1, -1, {"labels": {"task": "binary"}}),
+}
+
+
+@pytest.mark.parametrize("form", STEP_PAIRS)
+def test_yes_or_no_for_each_step_takes_values_that_are_not_counted(tmp_path, form):
+    no, yes, nothing, recipe = STEP_PAIRS[form]
+    weights = RANDOM.normal(size=(FEATURES, STEPS))
+    right = X @ weights > 0
+    labels = np.where(RANDOM.random(right.shape) < 0.1, ~right, right)
+    values = np.array([no, yes, nothing])
+    written = values[np.where(PADDED, 2, labels.astype(int))]
+    setup = understood(tmp_path, model(weights, np.zeros(STEPS)), written, **recipe)
+    assert setup.meaning.layout.kind == "scores"
+    counted = known(setup, ~PADDED)
+    assert measured(setup) == pytest.approx(
+        (known(setup, right == labels)[counted]).mean(), abs=1e-6
+    )
+
+
+def test_words_for_steps_take_a_word_that_is_not_counted(tmp_path):
+    labels = stepwise()
+    plain = understood(tmp_path, steps(), np.where(PADDED, -1, labels))
+    words = np.where(PADDED, "PAD", NAMES[labels])
+    with pytest.raises(DatasetMismatch, match=r"labels\.ignore"):
+        understood(tmp_path, steps(), words)
+    setup = understood(tmp_path, steps(), words, labels={"ignore": "PAD"})
+    assert setup.meaning.ignore == "PAD"
+    assert measured(setup) == pytest.approx(measured(plain))
+
+
+def test_grey_masks_are_refused_with_their_threshold(tmp_path):
+    weights = RANDOM.normal(size=(FEATURES, 12))
+    content = model(weights, np.zeros(12), ["Reshape"], axes=(1, 3, 4))
+    yes = (X @ weights > 0).reshape(ROWS, 3, 4)
+    soft = np.where(yes, RANDOM.integers(160, 256, yes.shape), RANDOM.integers(0, 90, yes.shape))
+    with pytest.raises(DatasetMismatch, match=r"soft edges.*y > 127\.5"):
+        understood(tmp_path, content, soft.astype(np.uint8))
+
+
+def test_the_columns_in_other_units_are_named(tmp_path):
+    weights = RANDOM.normal(size=(FEATURES, 3))
+    targets = X @ weights
+    targets[:, 1] *= 1000
+    with pytest.raises(DatasetMismatch, match="in column 1") as refused:
+        understood(tmp_path, model(weights, np.zeros(3)), targets.astype(np.float32))
+    assert "in column 0" not in refused.value.detail
+
+
+REFUSED = {
+    "numbers as texts": ((X[:, 0] * 2).astype(str), "numbers written as texts"),
+    "columns that name no one class": (X[:, :4] * 3, "single 1 among zeros"),
+    "a step without a value": (np.where(PADDED[:, :4], np.nan, 1.0), "write −1"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_labels_that_cannot_be_read_are_refused_with_the_remedy(tmp_path, kind):
+    labels, said = REFUSED[kind]
+    with pytest.raises(DatasetMismatch, match=said):
+        understood(tmp_path, classifier(), labels, task="classification")
+
+
 class TestOrder:
     def test_names_in_the_file_say_it(self, tmp_path):
         content = classifier(metadata={"names": str(dict(enumerate(NAMES.tolist())))})

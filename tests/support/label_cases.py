@@ -66,11 +66,18 @@ class LabelCase:
 
 
 def linear(
-    weights: np.ndarray, ends: list[Any], shape: tuple[int, ...], flat: bool = False
+    weights: np.ndarray,
+    ends: list[Any],
+    shape: tuple[int, ...],
+    flat: bool = False,
+    bias: np.ndarray | None = None,
 ) -> bytes:
     """A linear layer, reshaped, behind which the given operators stand."""
     nodes = [helper.make_node("Gemm", ["x", "w"], ["v0"])]
     held = [numpy_helper.from_array(weights.astype(np.float32), "w")]
+    if bias is not None:
+        nodes[0].input.append("b")
+        held.append(numpy_helper.from_array(bias, "b"))
     if len(shape) > 1 or flat:
         target = [-1, 1] if flat else [0, *shape]
         held.append(numpy_helper.from_array(np.array(target, np.int64), "shape"))
@@ -113,11 +120,17 @@ def _classes() -> Iterator[LabelCase]:
             ends = [] if head == "logits" else [(head, {"axis": axis})]
             model = linear(weights, ends, shape)
             for words, y in _written(truth, axis):
-                counted = np.ones(truth.shape, bool) if y.dtype.kind in "Ub" else None
-                if counted is None:
-                    counted = (y != 255) if y.shape == truth.shape else np.ones(truth.shape, bool)
-                metric = _accuracy(truth, answered, counted)
+                metric = _accuracy(truth, answered, _counted(y, truth))
                 yield LabelCase(f"{head} {layout}", words, model, y, "classification", metric)
+
+
+def _counted(y: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Say where a label counts: not at 255 in maps, and not where all columns of one-hot integers are alike."""
+    if y.dtype.kind not in "Ub" and y.shape == truth.shape:
+        return y != 255
+    if truth.ndim == 1 and y.dtype.kind == "i" and y.shape == (len(truth), CLASSES):
+        return y.max(axis=1) > y.min(axis=1)
+    return np.ones(truth.shape, bool)
 
 
 def _written(truth: np.ndarray, axis: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -134,6 +147,12 @@ def _written(truth: np.ndarray, axis: int) -> Iterator[tuple[str, np.ndarray]]:
         yield "digits as texts", truth.astype(str)
         yield "one-hot floats", hot.astype(np.float32)
         yield "one-hot booleans", hot.astype(bool)
+        yield "one-hot of 0 and 255", hot.astype(np.uint8) * 255
+        yield "one-hot of −1 and 1", 2 * hot - 1
+        yield "one-hot of no and yes", np.array(["no", "yes"])[hot]
+        yield "one-hot, smoothed", (0.9 * hot + 0.1 / CLASSES).astype(np.float32)
+        yield "one-hot, zeros in every 20th row", hot * (np.arange(ROWS) % 20 > 0)[:, None]
+        yield "shares of two classes", 0.7 * hot + 0.3 * np.roll(hot, 1, axis=0)
         return
     yield "one-hot floats, as the answers lie", np.moveaxis(hot, -1, axis).astype(np.float32)
     ignored = truth.copy()
@@ -192,16 +211,18 @@ def _several_yes_or_no() -> Iterator[LabelCase]:
     metric = _accuracy(truth, answered)
     for head in ("logits", "Sigmoid"):
         model = linear(weights, [] if head == "logits" else [(head, {})], (5,))
-        for words, dtype in (("integers", np.int64), ("floats", np.float32), ("booleans", bool)):
-            y = truth.astype(dtype)
-            yield LabelCase(
-                f"{head} [n, 5]",
-                f"0 and 1 for each column, {words}",
-                model,
-                y,
-                "multilabel",
-                metric,
-            )
+        for words, y in _columns(truth):
+            yield LabelCase(f"{head} [n, 5]", words, model, y, "multilabel", metric)
+
+
+def _columns(truth: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    yield "0 and 1 for each column, integers", truth
+    yield "0 and 1 for each column, floats", truth.astype(np.float32)
+    yield "0 and 1 for each column, booleans", truth.astype(bool)
+    yield "0 and 255 for each column", (truth * 255).astype(np.uint8)
+    yield "1 and 2 for each column", truth + 1
+    yield "−1 and 1 for each column", 2 * truth - 1
+    yield "no and yes for each column", np.array(["no", "yes"])[truth]
 
 
 def _numbers() -> Iterator[LabelCase]:

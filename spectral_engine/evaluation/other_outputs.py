@@ -1,0 +1,87 @@
+"""Outputs that no labels judge: how much of the original's answers a candidate keeps there, on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_engine.data import Split
+from spectral_engine.evaluation.metric_choice import task_of_answers
+from spectral_engine.evaluation.sanity import contradiction
+from spectral_engine.meaning.meaning import Meaning
+from spectral_engine.measure.metrics import MetricRule, Rows, metric_rule
+from spectral_engine.measure.opened_model import OpenedModel
+from spectral_engine.measure.statistics import metric_interval
+from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.report import MetricValue
+
+Array = NDArray[Any]
+LEAST_AGREEMENT = 0.5  # kappa or r2: below it most of what the original says there is gone
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of each other output, by its name, and why one of them contradicts a copy of the original."""
+
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
+    contradiction: str | None = None
+
+
+class OtherOutputs:
+    """Compares candidates with the original in all outputs that are not judged."""
+
+    def __init__(self, meanings: tuple[Meaning, ...], original: OpenedModel, rows: Split) -> None:
+        self._meanings, self._rows = meanings, rows
+        self._before = self._answers(original)
+
+    def kept_by(self, model: OpenedModel, recipe: Recipe) -> Kept:
+        """Run a candidate on the rows, and compare output by output."""
+        after = self._answers(model)
+        metrics, reasons = {}, []
+        for meaning in self._meanings:
+            name = meaning.output
+            found = _metric(meaning, self._before[name], after[name], recipe)
+            if found is not None:
+                metrics[name] = found
+            reason = contradiction(
+                meaning,
+                self._before[name],
+                after[name],
+                same_task=recipe.spectral.init != "fresh",
+                least=LEAST_AGREEMENT,
+            )
+            if reason is not None:
+                reasons.append(f"in output {name!r}, {reason}")
+        return Kept(metrics, reasons[0] if reasons else None)
+
+    def _answers(self, model: OpenedModel) -> dict[str, Array]:
+        names = tuple(meaning.output for meaning in self._meanings)
+        return model.runner.predict_all(self._rows, outputs=names) if names else {}
+
+
+def _metric(meaning: Meaning, before: Array, after: Array, recipe: Recipe) -> MetricValue | None:
+    """Return the usual metric of such answers, the original's for the truth; None where it says nothing."""
+    name = meaning.metric or "agreement"
+    rule = metric_rule(name, task=task_of_answers(meaning))
+    rows = _rows(rule, meaning, before, after)
+    if not len(rows) or rule.obstacle(rows) is not None or isnan(value := rule.value(rows)):
+        return None
+    confidence = recipe.target.confidence
+    return MetricValue(
+        name=name,
+        value=value,
+        interval=metric_interval(rule, rows, confidence=confidence, seed=recipe.seed),
+        rows=len(rows),
+        higher_is_better=rule.higher_is_better,
+        against="original",
+    )
+
+
+def _rows(rule: MetricRule, meaning: Meaning, before: Array, after: Array) -> Rows:
+    answers = np.nan_to_num(meaning.answers(after))
+    return rule.rows(answers, meaning.answers(before), meaning.layout.form)
