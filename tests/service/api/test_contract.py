@@ -19,12 +19,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from support.analyses import ANALYSIS
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.settings import Settings
+from tests.support.analyses import ANALYSIS
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
 
 EXAMPLES = 12  # of each operation; with coverage cases on top: about half a minute in all
 CHECKS = [

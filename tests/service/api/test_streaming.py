@@ -15,11 +15,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.settings import Settings
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
 
 MEBIBYTE = 1 << 20
 RAW = {"Content-Type": "application/octet-stream"}
