@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Choice, grid_of
 from spectral_engine.cost.ranking import choose_removal, floors, removable
@@ -17,7 +18,6 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.task_nets import export
-from tests.support.zoo import NETS, specimen
 
 
 class Inverted(nn.Module):

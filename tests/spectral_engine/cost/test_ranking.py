@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from examples.specimens.zoo import specimen
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.ranking import choose_removal, even_floors, floors
 from spectral_engine.graph.coupling import couple
@@ -16,7 +17,6 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.task_nets import export
-from tests.support.zoo import specimen
 
 
 @pytest.fixture
