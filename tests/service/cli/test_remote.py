@@ -17,7 +17,7 @@ from service.store.jobs.repository import JobRepository
 from tests.support.analyses import ANALYSIS, WITH_DATA
 from tests.support.hand import Hand
 from tests.support.running_api import NO_BROKER, RunningApi, running_api
-from tests.support.working import wait_until
+from tests.support.waiting import wait_until
 
 ASKED = ("--max-metric-drop", "0.02", "--epochs", "3", "--seed", "7")
 
