@@ -27,8 +27,12 @@ from urllib.parse import urlsplit
 import httpx2
 
 from benchmarks import rows
+from benchmarks.digits import trained_perceptron
+from examples.demo import serving
+from service.client import Client
 
 CONTENT_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+WIDTHS = (784, 48, 48, 10)
 EPOCHS = 10_000  # far more than there is time for: the job is cancelled when all is measured
 PATIENCE_SECONDS = 120.0
 
@@ -59,16 +63,16 @@ def parse() -> argparse.Namespace:
 @contextmanager
 def running_job(folder: Path) -> Iterator[tuple[str, str]]:
     """Serve from `folder`; yield the address and the id of a job that trains."""
-    from tests.support.digits import save_digits, save_model
-    from tests.support.raw_http import submit
-    from tests.support.running_service import running_service
-
-    files = save_model(folder / "digits.onnx"), save_digits(folder / "digits.npz")
-    with running_service(folder / "service") as service:
-        job = submit(service.url, files, training={"epochs": EPOCHS})
-        wait_until_it_trains(service.url, job["id"])
-        yield service.url, job["id"]
-        httpx2.post(f"{service.url}/v1/jobs/{job['id']}/cancel").raise_for_status()
+    # One thread for the worker: the other cores are left to the server and to this client.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with serving(folder / "serve.log") as url, Client(url) as client:
+        files = trained_perceptron(folder, seed=0, widths=WIDTHS)
+        model, data = client.models.create(files[0]), client.datasets.create(files[1])
+        recipe = {"training": {"epochs": EPOCHS}}
+        job = client.jobs.create(model=model.id, dataset=data.id, recipe=recipe)
+        wait_until_it_trains(url, job.id)
+        yield url, job.id
+        job.cancel()
 
 
 def wait_until_it_trains(url: str, job: str) -> None:

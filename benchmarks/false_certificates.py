@@ -19,8 +19,8 @@ import onnxruntime
 
 import spectral_engine as se
 from benchmarks import rows
+from examples.specimens.wrecks import KINDS, WRECKS, Task, draw, trained, wrecking
 from spectral_engine.errors import EngineError
-from tests.support.wrecks import KINDS, WRECKS, Task, draw, trained, wrecking
 
 NAME = "false_certificates"
 TRUE_ROWS = 20_000

@@ -116,12 +116,12 @@ class Objective:
         if self.distill == 0:
             return mean_of(hard, counted)
         original = teacher[self.head.value]
-        trust = self.distill * self.belief(original, labels)
+        trust = self.distill * self.teacher_confidence(original, labels)
         soft = self._towards(answer, original)
         return mean_of((1 - trust) * hard, counted) + mean_of(trust * soft, counted)
 
     @torch.no_grad()
-    def belief(self, original: Tensor, labels: Tensor) -> Tensor:
+    def teacher_confidence(self, original: Tensor, labels: Tensor) -> Tensor:
         """Return the original's probability of each label [places]: where it errs there is nothing to learn from it.
 
         1 where answers are no probabilities of what the labels say.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spectral_engine as se
-from tests.support.wrecks import KINDS, Task, draw, trained, wrecking
+from examples.specimens.wrecks import KINDS, Task, draw, trained, wrecking
 
 ROWS = 700
 

@@ -5,10 +5,10 @@ import collections
 import pytest
 import torch
 
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.graph.loading import load
 from tests.gpu.jobs import DEVICE
 from tests.support.backend_suite import cases, fails_in_half, judge, outcomes
-from tests.support.zoo import NETS, specimen
 
 
 def answers_and_gradients(found, device):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import spectral_engine as se
+from examples.specimens.zoo import specimen
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.methods import run as run_module
 from tests.gpu.jobs import DEVICE, METRIC_APART, check_alike, compress, on_both, recipe
-from tests.support.zoo import specimen
 
 CUTS = {"candidates": 3}
 KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutional"])

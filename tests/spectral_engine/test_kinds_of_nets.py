@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import spectral_engine as se
+from examples.specimens.zoo import specimen
 from spectral_engine.errors import DatasetMismatch
 from tests.support.cutting import in_onnxruntime
-from tests.support.zoo import specimen
 from tests.support.zoo_rows import save_rows
 
 

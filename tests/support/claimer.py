@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 from service.store.database import Database
 from service.store.jobs.repository import JobRepository
+from tests.support.waiting import wait_until
 
 PATIENCE_SECONDS = 60
 
@@ -16,9 +16,7 @@ def main(url: str, gate: Path) -> None:
     """Say that we are ready, wait for all others, claim every job; print [job, token] of the claimed ones."""
     database = Database(url)
     (gate / f"ready-{os.getpid()}").touch()
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not (gate / "open").exists() and time.monotonic() < until:
-        time.sleep(0.001)
+    wait_until((gate / "open").exists, PATIENCE_SECONDS, pause=0.001)
     won = []
     while True:
         with database.read() as session:

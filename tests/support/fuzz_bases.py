@@ -4,7 +4,7 @@ import onnx.parser
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo import Input, export, specimen
+from examples.specimens.zoo import Input, export, specimen
 
 BRANCHES = """<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) {
     total = ReduceSum<keepdims = 0>(x)

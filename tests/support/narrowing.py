@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from examples.specimens.zoo import Specimen
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.graph.coupling import Coupling, couple
@@ -15,7 +16,6 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
-from tests.support.zoo import Specimen
 
 
 @dataclass(frozen=True)

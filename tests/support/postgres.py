@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from tests.support.running_api import free_port
-from tests.support.working import wait_until
+from tests.support.waiting import wait_until
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+
+from tests.support.waiting import wait_until
 
 # Nothing listens there: jobs are accepted all the same, and no worker takes them.
 NO_BROKER = "redis://127.0.0.1:1/0"
@@ -69,14 +70,13 @@ def free_port() -> int:
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
+    def answers() -> bool:
         if process.poll() is not None:
             raise RuntimeError(f"the API ended at once:\n{log.read_text()}")
         try:
             httpx2.get(f"{url}/healthz", timeout=1)
         except httpx2.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(f"the API does not answer:\n{log.read_text()}")
+            return False
+        return True
+
+    wait_until(answers, 90, tell=log.read_text)

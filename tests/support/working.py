@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from service.store.events.repository import EventRepository
 from service.store.jobs.records import TERMINAL, JobRecord
 from service.store.jobs.repository import JobRepository
 from service.store.models.repository import ModelRepository
+from tests.support.waiting import wait_until
 
 FAKE_ENGINE = "tests.support.fake_engine:compress"
 MODEL, DATA = b"a model", b"x,y\n1,0\n"
@@ -167,13 +167,6 @@ class Shop:
         """Wait until the engine is at work on a job and has announced a candidate."""
         wait_until(lambda: len(self.candidates(job_id)) > 0, seconds)
         return self.job(job_id)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import spectral_engine as se
-from tests.support.zoo import Specimen
+from examples.specimens.zoo import Specimen
 
 ROWS = 240
 

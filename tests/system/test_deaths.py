@@ -14,8 +14,8 @@ from tests.support.running_service import (
     command_line,
     is_alive,
     running_service,
-    until,
 )
+from tests.support.waiting import wait_until
 
 LONG = {"target": {"max_metric_drop": 0.5}, "training": {"epochs": 60}, "seed": 1}
 
@@ -66,11 +66,11 @@ def test_a_service_that_is_stopped_leaves_nothing_and_goes_on_where_it_was(tmp_p
 
 def test_a_service_that_is_killed_leaves_no_process(tmp_path):
     with running_service(tmp_path, **IMPATIENT) as service:
-        until(lambda: any("-m worker" in command_line(one) for one in service.processes()))
+        wait_until(lambda: any("-m worker" in command_line(one) for one in service.processes()))
         family = service.processes()
         service.process.kill()
         service.process.wait()
-        until(lambda: not any(is_alive(number) for number in family), seconds=30)
+        wait_until(lambda: not any(is_alive(number) for number in family), seconds=30)
 
 
 def test_a_taken_port_is_said_before_anything_starts(tmp_path):

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 from tests.support.raw_http import get_job, stream, submit
 from tests.support.running_api import free_port
-from tests.support.running_service import until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -116,7 +116,7 @@ def test_the_commands_of_the_compose_file_run_a_job_as_they_stand(tmp_path, file
         api, worker = services["api"]["command"], services["worker"]["command"]
         with running(api, env, tmp_path / "api"), running(worker, env, tmp_path / "worker"):
             url = f"http://127.0.0.1:{port}"
-            until(lambda: answers(url), seconds=90)
+            wait_until(lambda: answers(url), seconds=90)
             job = submit(url, files, training={"epochs": 1}, target={"max_metric_drop": 0.5})
             list(stream(url, job["id"]))
             assert get_job(url, job["id"])["status"] == "succeeded"

@@ -17,7 +17,8 @@ from tests.support import brokers
 from tests.support.postgres import postgres
 from tests.support.running_api import running_api
 from tests.support.running_service import descendants
-from tests.support.working import Shop, impatient, running_worker, wait_until
+from tests.support.waiting import wait_until
+from tests.support.working import Shop, impatient, running_worker
 
 RAW = {"Content-Type": "application/octet-stream"}
 PROCESSES, JOBS = 4, 40

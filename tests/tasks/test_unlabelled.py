@@ -13,11 +13,11 @@ from sklearn.metrics import jaccard_score
 from torch import nn
 
 import spectral_engine as se
+from examples.specimens.wrecks import draw, trained, wrecking
 from spectral_engine.report.html import render
 from spectral_engine.report.terminal import render_terminal
 from tests.support.page import Page
 from tests.support.task_nets import encoder, export, sentences, shapes, unet
-from tests.support.wrecks import draw, trained, wrecking
 
 QUICK = {"training": {"epochs": 2, "batch_size": 16}, "prune": {"candidates": 1}}
 FLOOR = {"max_metric_drop": 0.2, "max_macs": 0.7}

@@ -10,7 +10,8 @@ import pytest
 from service.settings import Settings
 from service.store.jobs.error import JobError
 from service.store.jobs.repository import JobRepository
-from tests.support.working import Shop, impatient, wait_until
+from tests.support.waiting import wait_until
+from tests.support.working import Shop, impatient
 
 NOBODY = "redis://127.0.0.1:1/0"
 PROCESSES, JOBS = 4, 40

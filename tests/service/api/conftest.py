@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.hand import Hand
-from support.running_api import NO_BROKER
 
 from service.api.app import create_app
 from service.settings import Settings
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER
 
 RAW = {"Content-Type": "application/octet-stream"}
 

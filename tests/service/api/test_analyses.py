@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.analyses import ANALYSIS
-from support.hand import Hand
 
 from service.api.analyses.schemas import ModelAnalysis
+from tests.support.analyses import ANALYSIS
+from tests.support.hand import Hand
 
 Ask = Callable[..., dict[str, Any]]
 Work = Callable[[str], Hand]

@@ -9,6 +9,7 @@ from collections.abc import Collection
 import pytest
 
 from service.api.batch_reader import BatchReader
+from tests.support.waiting import wait_until
 
 
 class Table:
@@ -27,8 +28,7 @@ class Table:
 
 
 async def started(table: Table, reads: int) -> None:
-    while len(table.asked) < reads:
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(wait_until, lambda: len(table.asked) >= reads, 5)
 
 
 def test_reads_that_come_during_a_read_share_the_next_one() -> None:
@@ -39,7 +39,7 @@ def test_reads_that_come_during_a_read_share_the_next_one() -> None:
         await started(table, 1)
         table.version = 1
         rest = [asyncio.create_task(reader.read(key)) for key in ("a", "b", "a", "none")]
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop, in which each of them asks
         table.open.set()
 
         assert await first == "a0"

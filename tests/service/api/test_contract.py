@@ -1,7 +1,15 @@
-"""A fuzzer reads the OpenAPI document and tries to make the API break its word."""
+"""A fuzzer reads the OpenAPI document and tries to make the API break its word.
+
+Some requests are the same in each run: the edges of every field, and a dozen for each operation. A few more are drawn
+anew in each run. A test that fails shows the number that they were drawn by, which draws them again:
+
+    CONTRACT_SEED=1234 python -m pytest tests/service/api/test_contract.py -k drawn_anew
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +27,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from support.analyses import ANALYSIS
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.settings import Settings
+from tests.support.analyses import ANALYSIS
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
 
-EXAMPLES = 12  # of each operation; with coverage cases on top: about half a minute in all
+EXAMPLES = 12  # of each operation; with coverage cases on top: about a minute in all
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -36,9 +44,13 @@ CHECKS = [
     unsupported_method,
 ]
 RAW = {"Content-Type": "application/octet-stream"}
+DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
+SEED = int(os.environ.get("CONTRACT_SEED") or secrets.randbelow(10**6))
 
-
-schema = schemathesis.openapi.from_path(Path(__file__).parents[3] / "docs" / "openapi.json")
+schema = schemathesis.openapi.from_path(DOCUMENT)
+schema_anew = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config(seed=SEED))
+schema_anew.config.phases.examples.enabled = False
+schema_anew.config.phases.coverage.enabled = False  # which is the same in each run
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,14 @@ fuzzing = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+anew = settings(fuzzing, derandomize=False, database=None, max_examples=EXAMPLES // 2)
+
+
+@pytest.fixture
+def seed() -> int:
+    """Say what the requests are drawn by, where the test fails."""
+    print(f"drawn by CONTRACT_SEED={SEED}")
+    return SEED
 
 
 @schema.parametrize()
@@ -94,13 +114,37 @@ def test_the_api_keeps_its_word_whatever_it_is_sent(case: Case, target: Target) 
 @fuzzing
 def test_the_api_keeps_its_word_about_what_exists(case: Case, target: Target) -> None:
     _keep_short(case)
-    for name, value in target.known.items():
+    _aim(case, target.known)
+    case.call_and_validate(base_url=target.url, checks=CHECKS)
+
+
+@schema_anew.parametrize()
+@anew
+def test_the_api_keeps_its_word_whatever_is_drawn_anew(
+    case: Case, target: Target, seed: int
+) -> None:
+    _keep_short(case)
+    case.call_and_validate(base_url=target.url, checks=CHECKS)
+
+
+@schema_anew.parametrize()
+@anew
+def test_the_api_keeps_its_word_about_what_exists_when_drawn_anew(
+    case: Case, target: Target, seed: int
+) -> None:
+    _keep_short(case)
+    _aim(case, target.known)
+    case.call_and_validate(base_url=target.url, checks=CHECKS)
+
+
+def _aim(case: Case, known: dict[str, str]) -> None:
+    """Put ids of what exists into a request."""
+    for name, value in known.items():
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = value
     if isinstance(case.body, dict):
-        known = {"model": target.known["model_id"], "dataset": target.known["dataset_id"]}
-        case.body |= {name: known[name] for name in known.keys() & case.body.keys()}
-    case.call_and_validate(base_url=target.url, checks=CHECKS)
+        of_body = {"model": known["model_id"], "dataset": known["dataset_id"]}
+        case.body |= {name: of_body[name] for name in of_body.keys() & case.body.keys()}
 
 
 def _keep_short(case: Case) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.analyses import DATA_CHECK, WITH_DATA
-from support.hand import Hand
 
 from service.api.analyses import reuse
 from service.api.jobs.schemas import JobValidation
 from service.store.jobs.repository import JobRepository
+from tests.support.analyses import DATA_CHECK, WITH_DATA
+from tests.support.hand import Hand
 
 Work = Callable[[str], Hand]
 Validate = Callable[..., Any]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.testclient import TestClient
-from support.hand import Hand
 
 from service.api.events.schemas import EventPage
+from tests.support.hand import Hand
 
 Submit = Callable[..., dict[str, Any]]
 Work = Callable[[str], Hand]

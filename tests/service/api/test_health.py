@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
-from support.hand import Hand
+
+from tests.support.hand import Hand
 
 Submit = Callable[..., dict[str, Any]]
 Work = Callable[[str], Hand]

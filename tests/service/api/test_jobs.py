@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.hand import Hand
 
 from service.api.jobs.schemas import Job
+from tests.support.hand import Hand
 
 Submit = Callable[..., dict[str, Any]]
 Work = Callable[[str], Hand]

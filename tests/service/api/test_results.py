@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.hand import Hand
 
 from service.api.candidates.schemas import CandidateList
+from tests.support.hand import Hand
 
 Submit = Callable[..., dict[str, Any]]
 Work = Callable[[str], Hand]

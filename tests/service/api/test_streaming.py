@@ -6,8 +6,7 @@ import hashlib
 import json
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
@@ -15,11 +14,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.settings import Settings
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
+from tests.support.waiting import wait_until
 
 MEBIBYTE = 1 << 20
 RAW = {"Content-Type": "application/octet-stream"}
@@ -152,29 +152,22 @@ def test_a_server_with_an_open_stream_and_a_waiting_read_stops_in_seconds(tmp_pa
         dataset = http.post("/v1/datasets", content=b"data", headers=RAW).json()["id"]
         body = {"model": model, "dataset": dataset}
         links = http.post("/v1/jobs", json=body).json()["links"]
-        waiting: list[int] = []
-        reader = Thread(
-            target=lambda: waiting.append(http.get(links["self"] + "?wait=60").status_code)
-        )
-        with http.sse(links["events"]) as source:
+        address = httpx2.URL(server.url)
+        with (
+            http.sse(links["events"]) as source,
+            socket.create_connection((address.host, address.port), timeout=30) as waiting,
+        ):
             messages = iter(source)
             next(messages)
-            reader.start()
-            time.sleep(2)  # for the read to arrive, also on a busy machine
+            waiting.sendall(f"GET {links['self']}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            # Reads are answered in the order in which they come: the one before this one waits by now.
+            assert http.get(links["self"]).status_code == 200
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(timeout=20)
+            assert b" 200 " in waiting.recv(64)
 
-        reader.join()
-        assert waiting == [200]
         # Neither had to be cut off when uvicorn's patience was over.
         assert "graceful shutdown exceeded" not in (tmp_path / "api.log").read_text()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_one_request_sent_many_times_at_once_is_one_job(

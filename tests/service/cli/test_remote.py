@@ -10,14 +10,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from support.analyses import ANALYSIS, WITH_DATA
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
-from support.working import wait_until
 
 from service.api.app import make_context
 from service.settings import Settings
 from service.store.jobs.repository import JobRepository
+from tests.support.analyses import ANALYSIS, WITH_DATA
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
+from tests.support.waiting import wait_until
 
 ASKED = ("--max-metric-drop", "0.02", "--epochs", "3", "--seed", "7")
 

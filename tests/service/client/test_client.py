@@ -10,9 +10,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.analyses import WITH_DATA
-from support.hand import Hand
-from support.running_api import NO_BROKER, RunningApi, running_api
 
 from service.api.app import make_context
 from service.api.context import Context
@@ -28,6 +25,9 @@ from service.client import (
 )
 from service.settings import Settings
 from spectral_engine.records.recipe import Recipe
+from tests.support.analyses import WITH_DATA
+from tests.support.hand import Hand
+from tests.support.running_api import NO_BROKER, RunningApi, running_api
 
 SMALL = b"a smaller model"
 

@@ -16,7 +16,7 @@ from service.job_notifier import JobNotifier
 from service.processes.embedded_broker import BrokerUnavailableError, embedded_broker
 from service.settings import Settings
 from tests.support.running_service import command_line, descendants, is_alive
-from tests.support.working import wait_until
+from tests.support.waiting import wait_until
 
 OWNER = """
 import sys, time

@@ -2,14 +2,14 @@
 
 import pytest
 
+from examples.specimens.zoo import NETS, specimen
+from examples.specimens.zoo.handmade import HANDMADE
 from spectral_engine.cost.file_size import growth
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.measure.opened_model import OpenedModel
 from tests.support.narrowing import narrow_to
-from tests.support.zoo import NETS, specimen
-from tests.support.zoo.handmade import HANDMADE
 
 NAMES = 128  # bytes for each tensor: what a cut renames in one width and not in another
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.digits import export as export_net
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Choice, grid_of
 from spectral_engine.cost.ranking import choose_removal, floors, removable
@@ -17,7 +17,7 @@ from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
-from tests.support.zoo import NETS, specimen
+from tests.support.task_nets import export
 
 
 class Inverted(nn.Module):
@@ -45,7 +45,7 @@ def mobile(tail: int = 48) -> nn.Module:
 
 def coupled(net, folder, *shape):
     torch.manual_seed(0)
-    export_net(net.eval(), torch.zeros(1, *shape), folder / "net.onnx")
+    export(net, (torch.zeros(1, *shape),), folder / "net.onnx", ["x"], ("logits",))
     module = OnnxModule(load_model(folder / "net.onnx"))
     return module, couple(module)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import spectral_engine as se
-from benchmarks.digits import export, perceptron
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
@@ -17,13 +17,17 @@ from spectral_engine.measure.latency import measure_latency
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.records.target import Limit
 from tests.support.digits import save_digits
+from tests.support.task_nets import export
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("wide")
     torch.manual_seed(0)
-    export(perceptron((64, 800, 800, 10)).eval(), torch.zeros(1, 64), place / "wide.onnx")
+    wide = nn.Sequential(
+        nn.Linear(64, 800), nn.ReLU(), nn.Linear(800, 800), nn.ReLU(), nn.Linear(800, 10)
+    )
+    export(wide, (torch.zeros(1, 64),), place / "wide.onnx", ["x"], ("logits",))
     save_digits(place / "digits.npz")
     return place
 

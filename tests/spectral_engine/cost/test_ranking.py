@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.digits import export as export_net
+from examples.specimens.zoo import specimen
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.ranking import choose_removal, even_floors, floors
 from spectral_engine.graph.coupling import couple
@@ -16,13 +16,13 @@ from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
-from tests.support.zoo import specimen
+from tests.support.task_nets import export
 
 
 @pytest.fixture
 def coupling(tmp_path):
     net = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 12), nn.ReLU(), nn.Linear(12, 2))
-    export_net(net, torch.zeros(1, 5), tmp_path / "net.onnx")
+    export(net, (torch.zeros(1, 5),), tmp_path / "net.onnx", ["x"], ("logits",))
     return couple(OnnxModule(load_model(tmp_path / "net.onnx")))
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from examples.specimens.zoo import EXPORTERS, NETS, specimen
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
-from tests.support.zoo import EXPORTERS, NETS, specimen
 
 BITES = 6
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from examples.specimens.zoo import EXPORTERS, export, specimen
+from examples.specimens.zoo.convolutional import CONVOLUTIONAL
+from examples.specimens.zoo.exporting import ROW
+from examples.specimens.zoo.perceptrons import PERCEPTRONS
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.layers import out_groups
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.operators.regrouping import segments
-from tests.support.zoo import EXPORTERS, export, specimen
-from tests.support.zoo.convolutional import CONVOLUTIONAL
-from tests.support.zoo.exporting import ROW
-from tests.support.zoo.perceptrons import PERCEPTRONS
 
 
 def coupled(name, exporter="torchscript"):

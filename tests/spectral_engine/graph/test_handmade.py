@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from examples.specimens.zoo.handmade import HANDMADE
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.graph.beside import is_float
@@ -13,7 +14,6 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
-from tests.support.zoo.handmade import HANDMADE
 
 TOLERANCE = {"half": 5e-3}  # half precision rounds to three digits
 

@@ -12,12 +12,12 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from examples.specimens.zoo import EXPORTERS, NETS, export, settle, specimen
+from examples.specimens.zoo.exporting import IMAGE
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.trace import trace, traced_inputs
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import in_onnxruntime
-from tests.support.zoo import EXPORTERS, NETS, export, settle, specimen
-from tests.support.zoo.exporting import IMAGE
 
 ALL = pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
 

@@ -6,10 +6,10 @@ import onnx.parser
 import pytest
 import torch
 
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.graph.loading import load
 from tests.support.backend_suite import cases, judge, outcomes
 from tests.support.pretended_device import Pretended, pretended_cuda
-from tests.support.zoo import NETS, specimen
 
 
 def learn(found, device):

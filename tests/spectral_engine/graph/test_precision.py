@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.graph.loading import load
 from tests.support.backend_suite import fails_in_half, outcomes
-from tests.support.zoo import NETS, specimen
 
 
 def test_no_operator_fails_on_values_in_half_precision():

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from examples.specimens.zoo import NETS, export, specimen
+from examples.specimens.zoo.exporting import IMAGE
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
@@ -21,8 +23,6 @@ from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from tests.support.cutting import difference, in_onnxruntime, random_removal
 from tests.support.feeding import feed_of
-from tests.support.zoo import NETS, export, specimen
-from tests.support.zoo.exporting import IMAGE
 
 
 @settings(max_examples=60, deadline=None)

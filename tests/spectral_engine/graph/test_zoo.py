@@ -3,9 +3,9 @@
 import onnx
 import pytest
 
+from examples.specimens.zoo import EXPORTERS, NETS, specimen
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.narrowing import narrow_to
-from tests.support.zoo import EXPORTERS, NETS, specimen
 
 ALL = pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 import spectral_engine as se
+from examples.specimens.zoo import DOUBLES, Specimen, specimen
 from spectral_engine.errors import NumericMismatch
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.candidate import Cut, export, prove_exact, untrained
@@ -18,7 +19,6 @@ from spectral_engine.planning import plan, start_run
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.progress import ignore
 from tests.support.cutting import difference, in_onnxruntime, random_removal
-from tests.support.zoo import DOUBLES, Specimen, specimen
 from tests.support.zoo_rows import save_rows
 
 FORMS = {

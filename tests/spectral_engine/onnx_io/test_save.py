@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from examples.specimens.zoo import NETS, specimen
 from spectral_engine.graph.surgery import copy_model
 from spectral_engine.measure.runtime import open_session
 from spectral_engine.onnx_io import save
@@ -23,7 +24,6 @@ from spectral_engine.onnx_io.save import (
 )
 from tests.support.digits import splits, trained
 from tests.support.split_files import FEW_BYTES
-from tests.support.zoo import NETS, specimen
 
 ROWS = splits()["x_test"][:5]
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from examples.specimens.zoo import specimen
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.factored import Factored
 from spectral_engine.graph.loading import load
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
-from tests.support.zoo import specimen
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,20 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.digits import export as export_net
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.relevance import Relevance
+from tests.support.task_nets import export
 
 
 @pytest.fixture
 def model(tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 3))
-    export_net(net, torch.zeros(1, 5), tmp_path / "net.onnx")
+    export(net, (torch.zeros(1, 5),), tmp_path / "net.onnx", ["x"], ("logits",))
     module = OnnxModule(load_model(tmp_path / "net.onnx"))
     return SpectralModel(module, couple(module), Spectral())
 

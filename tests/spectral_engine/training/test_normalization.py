@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.digits import export as export_net
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.module import OnnxModule
@@ -16,6 +15,7 @@ from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import PREFIX, fold, normalize
+from tests.support.task_nets import export
 
 X = np.random.default_rng(0).normal(size=(256, 3, 8, 8)).astype(np.float32)
 
@@ -39,7 +39,7 @@ def net():
 
 @pytest.fixture
 def original(tmp_path):
-    export_net(net(), torch.zeros(1, 3, 8, 8), tmp_path / "net.onnx")
+    export(net(), (torch.zeros(1, 3, 8, 8),), tmp_path / "net.onnx", ["x"], ("logits",))
     return OnnxModule(load_model(tmp_path / "net.onnx"))
 
 
@@ -92,6 +92,6 @@ def test_folding_gives_the_graph_back_with_the_trained_function(original):
 
 def test_a_perceptron_stays_as_it_is(tmp_path):
     dense = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
-    export_net(dense, torch.zeros(1, 4), tmp_path / "dense.onnx")
+    export(dense, (torch.zeros(1, 4),), tmp_path / "dense.onnx", ["x"], ("logits",))
     module = OnnxModule(load_model(tmp_path / "dense.onnx"))
     assert normalize(module, couple(module), feed()) is None

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import spectral_engine as se
+from examples.specimens.zoo import specimen
 from spectral_engine.errors import InvalidRequest
 from spectral_engine.graph.coupling import couple
 from spectral_engine.methods import run as run_module
@@ -19,7 +20,6 @@ from spectral_engine.records.progress import ignore
 from spectral_engine.spectral.fresh import draw_weights
 from tests.support.digits import save_all, save_digits
 from tests.support.pretended_device import Pretended, pretended_cuda
-from tests.support.zoo import specimen
 
 KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
 METHODS = {

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.digits import export as export_net
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.head import Head
@@ -16,6 +15,7 @@ from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import normalize
 from spectral_engine.training.objective import Objective
 from spectral_engine.training.trainer import Trainer
+from tests.support.task_nets import export
 
 X = np.random.default_rng(0).normal(size=(128, 3, 6, 6)).astype(np.float32)
 OBJECTIVE = Objective("classification", Head("logits", "logits", None), 0.0, 1.0, 1.0)
@@ -26,7 +26,7 @@ def feed():
 
 
 def trainer(tmp_path, net):
-    export_net(net.eval(), torch.zeros(1, 3, 6, 6), tmp_path / "net.onnx")
+    export(net, (torch.zeros(1, 3, 6, 6),), tmp_path / "net.onnx", ["x"], ("logits",))
     module = OnnxModule(load_model(tmp_path / "net.onnx"))
     coupling = couple(module)
     found = normalize(module, coupling, feed())

@@ -6,8 +6,8 @@ No convolution and no recurrence is among them: onnxruntime computes those in fl
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.exporting import TOKENS, Input
-from tests.support.zoo.perceptrons import Gated, WithoutBias, perceptron
+from examples.specimens.zoo.exporting import TOKENS, Input
+from examples.specimens.zoo.perceptrons import Gated, WithoutBias, perceptron
 
 ROW, SENTENCE = Input((12,), dtype=torch.float64), Input((6,), tokens=True)
 

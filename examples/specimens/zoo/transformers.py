@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.exporting import IMAGE, SENTENCE, SEQUENCE, TOKENS
+from examples.specimens.zoo.exporting import IMAGE, SENTENCE, SEQUENCE, TOKENS
 
 WIDTH, HEADS, SIZE = 16, 4, 4
 

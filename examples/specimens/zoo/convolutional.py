@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.exporting import IMAGE, SIGNAL, VOLUME
+from examples.specimens.zoo.exporting import IMAGE, SIGNAL, VOLUME
 
 
 class Residual(nn.Module):

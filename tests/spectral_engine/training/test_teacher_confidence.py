@@ -72,7 +72,7 @@ def test_class_weights_leave_the_mean_row_at_one():
     )
 
 
-def test_classes_of_every_step_have_the_originals_belief_at_that_step():
+def test_classes_of_every_step_have_the_originals_confidence_at_that_step():
     steps = ANSWER.reshape(2, 3, 4)  # [rows, steps, classes]
     made = objective("classification")
     flat = loss(made, ANSWER, LABELS, ORIGINAL)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.exporting import IMAGE, ROW
+from examples.specimens.zoo.exporting import IMAGE, ROW
 
 
 def perceptron(activation: type[nn.Module]) -> nn.Module:

@@ -1,6 +1,6 @@
-"""Every net of the test zoo from both exporters: imported, narrowed to half its cost, and how far each step agrees.
+"""Every net of the zoo from both exporters: imported, narrowed to half its cost, and how far each step agrees.
 
-    python -m benchmarks.zoo [--write]
+    python -m tests.support.zoo_page [--write]
 
 `--write` puts the table into docs/zoo.md.
 """
@@ -8,15 +8,16 @@
 import argparse
 from pathlib import Path
 
+from examples.specimens.zoo import EXPORTERS, NETS, specimen
 from tests.support.narrowing import narrow_to
-from tests.support.zoo import EXPORTERS, NETS, specimen
 
-PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
+PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
 HEAD = """# The zoo
 
-Made by `python -m benchmarks.zoo --write`. Nodes are removed at random until half of the multiply-adds are left.
-"Import" is the largest difference between the imported module and onnxruntime, "surgery" that between the masked and
-the cut model in onnxruntime, both at batch sizes 1 and 7, relative to the largest output where that is above 1.
+Made by `python -m tests.support.zoo_page --write` from the nets in `examples/specimens/zoo`. Nodes are removed at
+random until half of the multiply-adds are left. "Import" is the largest difference between the imported module and
+onnxruntime, "surgery" that between the masked and the cut model in onnxruntime, both at batch sizes 1 and 7, relative
+to the largest output where that is above 1.
 
 | net | exporter | rows of nodes | multiply-adds | import | surgery |
 |---|---|---:|---:|---:|---:|

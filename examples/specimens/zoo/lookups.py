@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.exporting import SENTENCE, SEQUENCE, TOKENS
+from examples.specimens.zoo.exporting import SENTENCE, SEQUENCE, TOKENS
 
 
 class BagOfWords(nn.Module):

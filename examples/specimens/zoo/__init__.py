@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tests.support.zoo.convolutional import CONVOLUTIONAL
-from tests.support.zoo.doubles import DOUBLES
-from tests.support.zoo.exporting import EXPORTERS, Input, export, settle
-from tests.support.zoo.lookups import LOOKUPS
-from tests.support.zoo.perceptrons import PERCEPTRONS
-from tests.support.zoo.recurrent import RECURRENT
-from tests.support.zoo.transformers import TRANSFORMERS
+from examples.specimens.zoo.convolutional import CONVOLUTIONAL
+from examples.specimens.zoo.doubles import DOUBLES
+from examples.specimens.zoo.exporting import EXPORTERS, Input, export, settle
+from examples.specimens.zoo.lookups import LOOKUPS
+from examples.specimens.zoo.perceptrons import PERCEPTRONS
+from examples.specimens.zoo.recurrent import RECURRENT
+from examples.specimens.zoo.transformers import TRANSFORMERS
 
 __all__ = ["DOUBLES", "EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
 
