@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import spectral_engine as se
+from examples.specimens.wrecks import draw, trained
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.preparation.prepare import prepare
 from spectral_engine.records.recipe import Recipe
 from tests.support.label_cases import FEATURES, X, linear
-from tests.support.wrecks import draw, trained
 
 RANDOM = np.random.default_rng(3)
 WEIGHTS = RANDOM.normal(size=(FEATURES, 4))

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from torch import nn
 
 import spectral_engine as se
-from tests.support.wrecks import wrecking
+from examples.specimens.wrecks import wrecking
 
 ROWS, FEATURES, CLASSES = 1200, 6, 4
 RANDOM = np.random.default_rng(0)
