@@ -12,6 +12,7 @@ from spectral_engine.meaning.unlabelled_forms import by_numbers
 from spectral_engine.measure.metrics.similarity import LEAST_ROWS
 from spectral_engine.records.metrics import IN_OWN_UNITS, Metric
 
+CONTRAST = 2  # floors that knowing nothing must lose, or next to nothing is kept within one
 STRICT = 0.1  # a floor above it gives up much, whatever the metric
 DECISIONS: tuple[Metric, ...] = ("balanced_accuracy", "log_loss")
 WITH_LABELS: dict[str, tuple[Metric, ...]] = {
@@ -54,7 +55,7 @@ def kept_by_a_constant(evaluation: Evaluation) -> str | None:
     by_shares = evaluation.meaning.labelled and evaluation.metric == "accuracy"
     if floor is None or floor > STRICT or not by_shares:
         return None
-    return evaluation.obstacle(floor)
+    return evaluation.obstacle(CONTRAST * floor)
 
 
 def _of_every_class(evaluation: Evaluation) -> Evaluation:

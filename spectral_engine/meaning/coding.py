@@ -13,6 +13,8 @@ from spectral_engine.errors import DatasetMismatch
 Array = NDArray[Any]
 Gaps = Literal["none", "padding", "few", "many"]  # how the places lie that name no class
 NOT_COUNTED = -1
+SMALL_SHARE = 1e-6
+MOST_MIXED = 0.9
 MOST_EMPTY = 0.1  # of the places may name no class, where the rest name one
 
 
@@ -51,6 +53,7 @@ class OneHot:
     high: Any = None  # None for shares
     empty: int = 0  # places without any, which are not counted
     gaps: Gaps = "none"
+    dense: bool = False  # of shares: most rows give several classes some, as compositions do
     order: tuple[int, ...] | None = None  # column of the labels -> class of the answers
 
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
@@ -112,7 +115,12 @@ def _gaps(empty: NDArray[np.bool_]) -> Gaps:
 def _shares(labels: Array, axis: int) -> OneHot | None:
     if labels.dtype.kind != "f" or not (labels >= 0).all():
         return None
-    return OneHot(axis) if np.allclose(labels.sum(axis=axis), 1.0, atol=1e-3) else None
+    if not np.allclose(labels.sum(axis=axis), 1.0, atol=1e-3):
+        return None
+    least = labels.min(axis=axis, keepdims=True)
+    several = (labels > least + SMALL_SHARE).sum(axis=axis)  # classes with more than the rest
+    mixed = labels.shape[axis] > 3 and (several <= 2).mean() >= MOST_MIXED  # of two rows' labels
+    return OneHot(axis, dense=not mixed and (several > 1).mean() > 1 / 2)
 
 
 @dataclass(frozen=True)

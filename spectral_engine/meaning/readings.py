@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -42,15 +42,24 @@ class LabelFacts:
         """True for labels that are one thing or the other."""
         return len(self.values) == 2
 
+    @property
+    def are_rather_numbers(self) -> bool:
+        """True for shares of several classes, and columns of two numbers that are not usual for no and yes."""
+        if any(hot.dense for hot in self.one_hots):
+            return True
+        table = self.numeric and self.two_valued and prod(self.row_shape) > 1
+        return table and tuple(map(float, self.values)) not in {*USUAL_PAIRS, (-1.0, 1.0)}
 
-def facts_of(labels: Array, ignore: Any = None) -> LabelFacts:
-    """Look at raw labels [n, …]; `ignore` is the value of which is said that it is not counted."""
+
+def facts_of(labels: Array, ignore: Any = None, classes: Sequence[Any] = ()) -> LabelFacts:
+    """Look at raw labels [n, …]; `ignore` is said not to be counted, and `classes` are said to be."""
     values = np.unique(labels)
     whole = are_whole(values)
     if ignore is not None:
         ignored = _stands_as(ignore, values)
     else:
         ignored = _beside_a_pair(values) if prod(labels.shape[1:]) > 1 else None
+        ignored = None if written(ignored) in {*map(written, classes)} else ignored
     counted = values if ignored is None else values[values != ignored]
     pair = (counted[0].item(), counted[1].item()) if len(counted) == 2 else None
     hots = one_hots(labels, NOT_COUNTED if ignore is None else ignored)
@@ -109,13 +118,20 @@ def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
     shared = [
         (axis, hot)
         for axis, hot in _shared_axes(shape, facts)
-        if hot.gaps != "many" or sum_to_one(answers, axis, output.squashed_by)
+        if _may_be_one_hot(hot, axis, output)
     ]
+    numbers = Reading(output.name, "regression", layout(None, "numbers"))
+    first = same and facts.numeric and facts.are_rather_numbers
+    if first:
+        yield numbers
     for ours, hot in shared:
         yield Reading(output.name, "classification", layout(ours, "classes"), hot)
     for axis in class_axes(shape, facts.row_shape):
-        ignore = ignored_value(facts.values, shape[axis - 1])
-        yield Reading(output.name, "classification", layout(axis, "classes"), None, ignore)
+        classes = layout(axis, "classes")
+        ignore = ignored_value(facts.values, classes.classes)
+        yield Reading(output.name, "classification", classes, None, ignore)
+        if ignore is not None and len(facts.values) == classes.classes:
+            yield Reading(output.name, "classification", classes)
     if not same:
         return
     if facts.pair is not None and not _one_class(output, shared):
@@ -124,8 +140,8 @@ def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
         for threshold in _thresholds(form, facts):
             scores = layout(None, "scores", threshold)
             yield Reading(output.name, task, scores, None, facts.ignore)
-    if facts.numeric and not _of_a_sigmoid(output, facts):
-        yield Reading(output.name, "regression", layout(None, "numbers"))
+    if facts.numeric and not first and not _of_a_sigmoid(output, facts):
+        yield numbers
 
 
 def _of_a_sigmoid(output: Output, facts: LabelFacts) -> bool:
@@ -160,6 +176,15 @@ def _shared_axes(shape: tuple[int, ...], facts: LabelFacts) -> list[tuple[int, O
         if shape[ours - 1] == facts.row_shape[hot.axis - 1]
         and _places(shape, ours) == _places(facts.row_shape, hot.axis)
     ]
+
+
+def _may_be_one_hot(hot: OneHot, axis: int, output: Output) -> bool:
+    """Say whether columns may exclude one another although some places have none that is high."""
+    if hot.gaps == "few" and output.squashed_by == "Sigmoid":
+        return (
+            False  # each column has a score of its own, and a row without any is one of its answers
+        )
+    return hot.gaps != "many" or sum_to_one(output.answers, axis, output.squashed_by)
 
 
 def _one_class(output: Output, shared: list[tuple[int, OneHot]]) -> bool:

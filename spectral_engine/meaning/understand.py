@@ -18,6 +18,7 @@ from spectral_engine.meaning.classes import Naming, name_classes
 from spectral_engine.meaning.coding import Numbers, YesOrNo, shown
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.misfit import lists_alone, no_reading
+from spectral_engine.meaning.order import written as spelled
 from spectral_engine.meaning.pairs import pair_trials
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.quantiles import quantile_trials
@@ -59,7 +60,7 @@ def understand(
             raise lists_alone(probe.answers)
         return without_labels(outputs, probe, task, metric)
     _refuse_one_class(labels, task)
-    facts = facts_of(labels, option.ignore)
+    facts = facts_of(labels, option.ignore, option.classes or ())
     if len(quantiles) > 1 and task in {None, "regression"}:
         trials = quantile_trials(outputs, probe, labels, quantiles)
     else:
@@ -179,7 +180,7 @@ def _try(
     )
     weight = 1.0
     if reading.task in {"classification", "binary"}:
-        ignore = reading.ignore if option.ignore is None else option.ignore
+        ignore = _not_counted(reading, option)
         naming = Naming(facts.values, ignore, option, names)
         named = name_classes(reading, output.answers, labels, naming)
         if named is None:
@@ -200,9 +201,18 @@ def _try(
     else:
         meaning = replace(meaning, coding=Numbers())
         found = knows.of_numbers(meaning.answers(output.answers), meaning.labels(labels))
-        weight = RARE if facts.two_valued or facts.one_hots else 1.0
+        likely = facts.two_valued or facts.one_hots
+        weight = RARE if likely and not facts.are_rather_numbers else 1.0
     said = f"read as {reading.name}: the original is {found.said} under it"
     return Trial(replace(meaning, why=(said, *meaning.why), original=found.said), found, weight)
+
+
+def _not_counted(reading: Reading, option: LabelsOption) -> Any:
+    """Return the label value that is not counted: what is said, or found, and never one that is named as a class."""
+    if option.ignore is not None:
+        return option.ignore
+    named = {spelled(value) for value in option.classes or ()}
+    return None if spelled(reading.ignore) in named else reading.ignore
 
 
 def _best(trials: list[Trial]) -> Trial:

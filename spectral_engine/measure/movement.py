@@ -106,5 +106,5 @@ def _within_floor(rule: MetricRule, drops: dict[Wreck, float], floor: float) -> 
     for name, drop in drops.items():
         if name in words and drop <= floor:
             lost = max(0.0, drop)
-            return f"{rule.name}: {words[name]} would lose {lost:.3g} only, which a floor of {floor:g} allows"
+            return f"{rule.name}: {words[name]} would lose {lost:.3g} only"
     return None

@@ -277,6 +277,56 @@ def test_labels_that_cannot_be_read_are_refused_with_the_remedy(tmp_path, kind):
         understood(tmp_path, classifier(), labels, task="classification")
 
 
+def test_a_value_that_is_named_as_a_class_is_counted_whatever_it_is(tmp_path):
+    weights = RANDOM.normal(size=(FEATURES, 3))
+    right = (X @ weights).argmax(1) - 1
+    for recipe in ({}, {"labels": {"order": "sorted"}}, {"labels": {"classes": [-1, 0, 1]}}):
+        setup = understood(tmp_path, model(weights, np.zeros(3)), right, **recipe)
+        assert setup.meaning.class_names == ("-1", "0", "1")
+        assert sum(part.rows for part in setup.splits.parts) == ROWS
+        assert measured(setup) == pytest.approx(1.0)
+
+
+def test_minus_one_beside_all_classes_is_no_class(tmp_path):
+    unlabelled = np.where(RANDOM.random(ROWS) < 0.2, -1, Y)
+    setup = understood(tmp_path, classifier(), unlabelled)
+    assert setup.meaning.ignore == -1
+    assert sum(part.rows for part in setup.splits.parts) == (unlabelled >= 0).sum()
+
+
+def test_shares_that_the_model_answers_are_numbers(tmp_path):
+    weights = RANDOM.normal(size=(FEATURES, CLASSES))
+    shares = np.exp(X @ weights)
+    shares /= shares.sum(axis=1, keepdims=True)
+    setup = understood(tmp_path, model(weights, np.zeros(CLASSES), ["Softmax"]), shares)
+    assert (setup.meaning.task, setup.evaluation.metric) == ("regression", "r2")
+
+
+@pytest.mark.parametrize("head", ["logits", "log-softmax"])
+def test_shares_that_another_model_gave_are_classes_beside_scores(tmp_path, head):
+    shares = np.exp(X @ CENTRES.T - 0.5 * (CENTRES**2).sum(1))
+    shares /= shares.sum(axis=1, keepdims=True)
+    setup = understood(tmp_path, classifier(head), shares)
+    assert setup.meaning.task == "classification"
+    assert measured(setup) == pytest.approx(1.0)
+
+
+def test_columns_of_a_sigmoid_stay_apart_although_hardly_a_row_has_two(tmp_path):
+    """A row without any is an answer there, and is not left out."""
+    hot = np.eye(CLASSES, dtype=int)[Y] * (RANDOM.random(ROWS) < 0.95)[:, None]
+    content = model(CENTRES.T * 2, -((CENTRES**2).sum(1)) - 1, ["Sigmoid"])
+    setup = understood(tmp_path, content, hot)
+    assert setup.meaning.task == "multilabel"
+    assert sum(part.rows for part in setup.splits.parts) == ROWS
+
+
+def test_columns_of_two_odd_numbers_are_numbers_where_the_model_answers_them(tmp_path):
+    targets = np.where(RANDOM.random((ROWS, 3)) < 0.5, 3.0, 23.0)
+    rows = np.concatenate([targets, X[:, 3:]], axis=1).astype(np.float32)
+    setup = understood(tmp_path, model(np.eye(FEATURES)[:, :3], np.zeros(3)), targets, x=rows)
+    assert setup.meaning.task == "regression"
+
+
 class TestOrder:
     def test_names_in_the_file_say_it(self, tmp_path):
         content = classifier(metadata={"names": str(dict(enumerate(NAMES.tolist())))})
