@@ -77,8 +77,8 @@ class Plan(Entry):
         cut = [width for width in self.layers if width.after < width.before]
         if not cut:
             return "no node goes"
-        told = [f"{self._staying('nodes')} stay, {_where(cut, len(self.layers))}"]
-        told.append(", ".join(self._staying(name) for name in ("macs", "params", "bytes")))
+        *most, last = (self._staying(name) for name in NAMES)
+        told = [_where(cut, len(self.layers)), f"{', '.join(most)} and {last} stay"]
         moved = [width.layer for width in self.layers if width.asked not in {None, width.after}]
         if moved:
             told.append(f"rounding to whole blocks moved the widths of {_layers(len(moved))}")
@@ -97,7 +97,7 @@ def _where(cut: list[LayerWidth], layers: int) -> str:
     """Say how many layers lose nodes, and which of them the largest share."""
     most = min(cut, key=lambda width: width.after / width.before)
     named = f"{most.layer} ({most.before:,} to {most.after:,})"
-    return f"with {len(cut):,} of {_layers(layers)} cut, most of all {named}"
+    return f"nodes go from {len(cut):,} of {_layers(layers)}, most of all from {named}"
 
 
 def _layers(count: int) -> str:

@@ -38,9 +38,9 @@ def _gone(
         scores = relevance_of_weights(module, now, prune.score, seed)
         budget = end.along_path(start, level / prune.candidates)
         going = Narrowing(now, whole, gone, scores, grid).plan(budget, least).removed & ~gone
-        if going.any():
+        gone = gone | going
+        if going.any() and level < prune.candidates:
             module, now = module.over(cut(module.model, now, going)), now.without(going)
-            gone = gone | going
     return gone
 
 
