@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,10 +14,11 @@ import onnx_ir as ir
 import torch
 from pydantic import ValidationError
 
-from spectral_engine.cost.budget import Cost, asked_budget, check_feasible, cost_of
+from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.grid import grid_of
-from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time
 from spectral_engine.cost.ranking import floor_cost
+from spectral_engine.cost.reach import Reach
+from spectral_engine.cost.removal import amounts
 from spectral_engine.data import Split
 from spectral_engine.data_check import checked_job, startable_job, told_of
 from spectral_engine.errors import EngineError, InvalidRequest
@@ -27,18 +29,12 @@ from spectral_engine.graph.trace import trace, traced_batch, traced_inputs
 from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.measure.rows import rows_of
 from spectral_engine.methods.prune.options import Prune
+from spectral_engine.methods.prune.untrained import plan_untrained, tell_untrained
 from spectral_engine.preparation.in_rows import in_declared_rows
 from spectral_engine.preparation.prepare import PreparedJob
-from spectral_engine.records.analysis import (
-    Amounts,
-    Analysis,
-    Estimate,
-    Feasibility,
-    LayerEntry,
-    Port,
-)
+from spectral_engine.records.analysis import Analysis, Estimate, Feasibility, LayerEntry, Port
 from spectral_engine.records.data_facts import DataFacts
-from spectral_engine.records.limit import Limit
+from spectral_engine.records.plan import Plan
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
@@ -67,9 +63,9 @@ def analyze(
 ) -> Analysis:
     """Return a model's node groups, couplings, ceilings, and what training it would take.
 
-    With a `target`, it says too whether narrowing can meet it; with `data`, what these mean beside the model, as
-    `check` does; with a `recipe` too, what they mean to a job of this recipe, as `dry_run` does. Raises ModelInvalid or
-    UnsupportedOperator, and what `check` or `dry_run` raises.
+    With a `target`, it says too whether narrowing can meet it, and which nodes would go by the weights alone; with
+    `data`, what these mean beside the model, as `check` does; with a `recipe` too, what they mean to a job of this
+    recipe, as `dry_run` does. Raises ModelInvalid or UnsupportedOperator, and what `check` or `dry_run` raises.
     """
     original = opened(model)
     asked = None if recipe is None else Recipe.parse(recipe)
@@ -77,36 +73,40 @@ def analyze(
         if data is None:
             raise InvalidRequest("a recipe is looked at beside data", pointer="#/recipe")
         batch_size = batch_size or asked.training.batch_size
-        min_nodes = min_nodes or asked.prune.min_nodes
+    prune, seed = (Prune(), 0) if asked is None else (asked.prune, asked.seed)
+    if min_nodes is not None:
+        prune = prune.model_copy(update={"min_nodes": min_nodes})
     with unforeseen(lambda: "looking at the data"):
         look = checked_job if asked is None else startable_job
         job = None if data is None else look(original, data, asked, **facts)
     with unforeseen(lambda: "analysing the model"):
-        found = _analyze(original, job, target, batch_size, min_nodes)
+        found = _analyze(original, job, _parsed(target), batch_size, prune, seed)
     return found if job is None else found.model_copy(update={"data": told_of(job)})
 
 
 def _analyze(
     original: OpenedModel,
     job: PreparedJob | None,
-    target: Target | dict[str, Any] | None,
+    target: Target | None,
     batch_size: int | None,
-    min_nodes: int | None,
+    prune: Prune,
+    seed: int,
 ) -> Analysis:
     # Rows that are at hand say where they lie and how long free axes are.
     module = in_declared_rows(original) if job is None else job.module()
     known = None if job is None else job.splits.train.row_shapes
     traced = trace(module, known)
     coupling = couple(module, traced=traced).in_file(original.bytes)
-    start = cost_of(coupling, ~coupling.alive())
-    least = min_nodes or Prune().min_nodes
-    floor = floor_cost(coupling, least)
 
-    def watch(limit: Limit) -> LatencyProbe:
+    def row() -> Split:
         taken = {name: value.numpy() for name, value in traced_inputs(module, 1, known).items()}
-        rows = Split(rows_of(taken, module.rows), None)
-        return LatencyProbe(original, coupling, grid_of(coupling, "auto"), least, limit, rows)
+        return Split(rows_of(taken, module.rows), None)
 
+    grid = grid_of(coupling, prune.round_to)
+    verdict = plan = None
+    if target is not None:
+        reach = Reach(original, coupling, target, grid, prune.min_nodes, row, provenance={})
+        verdict, plan = _planned(module, reach, prune, seed)
     layers = [_layer(layer, coupling) for layer in coupling.layers]
     graph = module.model.graph
     return Analysis(
@@ -118,10 +118,11 @@ def _analyze(
         outputs=[_port(value) for value in graph.outputs],
         layers=layers,
         untouched=[layer for layer in layers if layer.removable == 0],
-        now=_amounts(start),
-        floor=_amounts(floor),
+        now=amounts(cost_of(coupling, ~coupling.alive())),
+        floor=amounts(floor_cost(coupling, prune.min_nodes)),
         estimate=_estimate(module, traced.shapes, known, batch_size or Training().batch_size),
-        target=None if target is None else _feasible(target, start, floor, watch),
+        target=verdict,
+        plan=plan,
     )
 
 
@@ -144,10 +145,6 @@ def _port(value: ir.Value) -> Port:
 
 def _dim(dim: int | ir.SymbolicDim) -> int | str | None:
     return dim if isinstance(dim, int) else dim.value
-
-
-def _amounts(cost: Cost) -> Amounts:
-    return Amounts(nodes=cost.nodes, params=cost.params, macs=cost.macs, file_bytes=cost.bytes)
 
 
 def _estimate(
@@ -183,22 +180,29 @@ def _seconds(module: OnnxModule, rows: int, known: Shapes | None) -> float:
         return time.perf_counter() - begun
 
 
-def _feasible(
-    target: Target | dict[str, Any],
-    start: Cost,
-    floor: Cost,
-    watch: Callable[[Limit], LatencyProbe],
-) -> Feasibility:
+def _parsed(target: Target | dict[str, Any] | None) -> Target | None:
     try:
-        asked = target if isinstance(target, Target) else Target.model_validate(target)
+        return Target.model_validate(target) if isinstance(target, dict) else target
     except ValidationError as error:
         raise InvalidRequest.of(error, "target") from error
+
+
+def _planned(
+    module: OnnxModule, reach: Reach, prune: Prune, seed: int
+) -> tuple[Feasibility, Plan | None]:
+    """Say whether narrowing can meet a target and, where it asks for fewer nodes, which go by the weights alone."""
     try:
-        check_feasible(asked_budget(asked, start), floor)
-        if asked.max_latency_ms is not None:
-            check_in_time(watch(asked.max_latency_ms), floor.macs)
+        with tempfile.TemporaryDirectory(prefix="plan-") as place:
+            end = reach.end(Path(place))
     except EngineError as error:
-        return Feasibility(feasible=False, reason=error.detail)
-    return Feasibility(
+        return Feasibility(feasible=False, reason=error.detail), None
+    verdict = Feasibility(
         feasible=True, reason="narrowing can meet it; whether the metric can, training shows"
     )
+    if not reach.target.narrowing:
+        return verdict, None  # where a drop ends the path, training alone shows
+    plan = plan_untrained(module, reach.coupling, prune, end, seed)
+    asked = reach.asked
+    if reach.target.max_latency_ms is not None:
+        asked = asked.also("macs", end.limits["macs"])
+    return verdict, tell_untrained(plan, reach.coupling, prune, asked)

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-from spectral_engine.cost.budget import (
-    Budget,
-    Cost,
-    asked_budget,
-    check_feasible,
-    cost_of,
-    path_end,
-)
-from spectral_engine.cost.file_size import growth
 from spectral_engine.cost.grid import grid_of
-from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time, macs_in_time
-from spectral_engine.cost.ranking import all_that_can_go
+from spectral_engine.cost.reach import Reach
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.methods.policy import policy_of
@@ -41,20 +30,16 @@ def plan(
     job: PreparedJob, folder: Path, on_progress: OnProgress, *, resumable: bool = True
 ) -> RunPlan:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
-    recipe, coupling = job.recipe, counted(job)
-    start = cost_of(coupling, ~coupling.alive())
-    asked = asked_budget(recipe.target, start)
-    provenance = provenance_of(job)
-    end = _end(
-        replace(job, coupling=coupling), start, asked, provenance, folder, resumable=resumable
-    )
+    recipe, reach = job.recipe, reach_of(job)
+    kept = folder / "in-time.json" if resumable else None
+    end = reach.end(folder, kept)
     feed = Feed(job.splits.train, recipe.training.batch_size, job.device, swaps=swap_noise(job))
     return RunPlan(
         recipe=recipe,
         original=job.original,
-        coupling=coupling,
-        start=start,
-        asked=asked,
+        coupling=reach.coupling,
+        start=reach.start,
+        asked=reach.asked,
         end=end,
         schedule=policy_of(recipe).schedule(recipe, feed.steps_per_epoch),
         feed=feed,
@@ -64,7 +49,7 @@ def plan(
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
         drop_to=job.evaluation.validation_drop_to,
-        provenance=provenance,
+        provenance=provenance_of(job),
         work_dir=folder,
         on_progress=on_progress,
         resumable=resumable,
@@ -73,13 +58,22 @@ def plan(
 
 def refuse_infeasible(job: PreparedJob) -> None:
     """Raise the TargetInfeasible with which `plan` would stop."""
-    job = replace(job, coupling=counted(job))
-    start = cost_of(job.coupling, ~job.coupling.alive())
-    asked = asked_budget(job.recipe.target, start)
     with tempfile.TemporaryDirectory(prefix="plan-") as place:
-        floor, _ = _narrowest(job, asked, provenance_of(job), Path(place))
-    if job.recipe.target.max_latency_ms is not None:
-        check_in_time(latency_probe(job), floor.macs)
+        reach_of(job).check(Path(place))
+
+
+def reach_of(job: PreparedJob) -> Reach:
+    """Return what the target asks of the original; its time is that of one of the job's own rows."""
+    coupling, prune = counted(job), job.recipe.prune
+    return Reach(
+        original=job.original,
+        coupling=coupling,
+        target=job.recipe.target,
+        grid=grid_of(coupling, prune.round_to),
+        min_nodes=prune.min_nodes,
+        row=lambda: first_rows(job.splits.validation, 1),
+        provenance=provenance_of(job),
+    )
 
 
 def counted(job: PreparedJob) -> Coupling:
@@ -87,46 +81,6 @@ def counted(job: PreparedJob) -> Coupling:
     if job.recipe.target.max_bytes is None:
         return job.coupling
     return job.coupling.in_file(job.original.bytes)
-
-
-def _end(
-    job: PreparedJob,
-    start: Cost,
-    asked: Budget,
-    provenance: dict[str, str],
-    folder: Path,
-    *,
-    resumable: bool,
-) -> Budget:
-    """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible."""
-    floor, added = _narrowest(job, asked, provenance, folder)
-    if job.recipe.target.max_latency_ms is not None:
-        kept = folder / "in-time.json" if resumable else None
-        asked = asked.also("macs", macs_in_time(latency_probe(job), floor.macs, kept))
-    return path_end(asked, start, floor, added)
-
-
-def _narrowest(
-    job: PreparedJob, asked: Budget, provenance: dict[str, str], folder: Path
-) -> tuple[Cost, int]:
-    """Return what stays at least, and the bytes that its file has besides. Raises TargetInfeasible above the budget."""
-    coupling = job.coupling
-    removable = all_that_can_go(coupling, job.recipe.prune.min_nodes)
-    floor, added = cost_of(coupling, removable), 0
-    if job.recipe.target.max_bytes is not None:
-        added = growth(job.original.graph, coupling, removable, provenance, folder)
-    check_feasible(asked, replace(floor, bytes=floor.bytes + added))
-    return floor, added
-
-
-def latency_probe(job: PreparedJob) -> LatencyProbe:
-    """Return what times narrower copies of the original on its own rows."""
-    limit = job.recipe.target.max_latency_ms
-    assert limit is not None
-    rows = first_rows(job.splits.validation, 1)
-    prune = job.recipe.prune
-    grid = grid_of(job.coupling, prune.round_to)
-    return LatencyProbe(job.original, job.coupling, grid, prune.min_nodes, limit, rows)
 
 
 def swap_noise(job: PreparedJob) -> float:

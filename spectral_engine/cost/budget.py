@@ -74,11 +74,7 @@ def field_of(resource: str) -> str:
 
 def asked_budget(target: Target, start: Cost) -> Budget:
     """Turn the target's limits into amounts; shares are of what the original costs."""
-    asked = {"macs": target.max_macs, "params": target.max_params, "bytes": target.max_bytes}
-    limits = {name: limit.of(start.get(name)) for name, limit in asked.items() if limit is not None}
-    if target.keep_nodes is not None:
-        limits["nodes"] = target.keep_nodes * start.nodes
-    return Budget(limits)
+    return Budget(target.amounts(start.get))
 
 
 def path_end(budget: Budget, start: Cost, floor: Cost, added: int = 0) -> Budget:

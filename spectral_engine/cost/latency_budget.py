@@ -67,7 +67,7 @@ class LatencyProbe:
         gone = ~self.coupling.alive()
         narrowing = Narrowing(self.coupling, self.coupling, gone, scores, self.grid)
         least = floors(self.coupling, self.min_nodes)
-        return narrowing.choose_rounded(Budget({"macs": macs}), least)
+        return narrowing.rounded(Budget({"macs": macs}), least).removed & ~gone
 
 
 def check_in_time(watch: LatencyProbe, narrowest: int) -> None:

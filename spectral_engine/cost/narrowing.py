@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget, Cost, cost_of
 from spectral_engine.cost.grid import Choice, Grid
-from spectral_engine.cost.ranking import choose_removal, removable
+from spectral_engine.cost.ranking import choose_removal, even_floors, removable
+from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.graph.coupling import Coupling, Mark
+
+EVEN_SHARE = 0.5  # of a layer's even part of the nodes that are left: what a score cannot take
+Floors = Mapping[str, int]  # layer -> nodes that stay
 
 
 @dataclass(frozen=True)
 class Narrowing:
     """A model as it is now, `coupling`, of the `whole` one that these are `gone` from; marks have an entry per group.
 
-    It costs what a candidate does: without what the training alone puts in.
+    It costs what a candidate does: without what the training alone puts in. Plans are of the whole model, and hold what
+    is gone already.
     """
 
     coupling: Coupling
@@ -27,23 +32,43 @@ class Narrowing:
     scores: NDArray[np.float64]
     grid: Grid
 
-    def choose(self, budget: Budget, least: Mapping[str, int], among: Mark | None = None) -> Mark:
-        """Mark the fewest, least relevant groups that bring the candidate under budget."""
-        return choose_removal(self.coupling, self.scores, budget, least, self._price, among)
+    def plan(self, budget: Budget, least: Floors) -> RemovalPlan:
+        """Take the least relevant groups to bring a candidate under budget, and its widths onto the grid.
 
-    def choose_rounded(self, budget: Budget, least: Mapping[str, int]) -> Mark:
-        """Mark the groups that bring the candidate under budget, and its widths onto the grid."""
+        Each layer keeps half of its even part, or no more than `least` where the budget cannot be met so.
+        """
+        return self._evenly(budget, least, lambda floors: self.rounded(budget, floors))
+
+    def bite(self, budget: Budget, candidate: Budget, least: Floors) -> RemovalPlan:
+        """Come under a budget on the way to a candidate's, and take no group that the candidate will keep."""
+
+        def part(floors: Floors) -> RemovalPlan:
+            among = self.rounded(candidate, floors).removed if self.grid.axes else None
+            return RemovalPlan.of(self.gone | self._choose(budget, floors, among))
+
+        return self._evenly(budget, least, part)
+
+    def rounded(self, budget: Budget, floors: Floors) -> RemovalPlan:
+        """Take the fewest, least relevant groups that bring a candidate under budget, and move them to the grid."""
+        asked = self.gone | self._choose(budget, floors)
         choice = Choice(
-            removed=self.gone | self.choose(budget, least),
-            free=removable(self.coupling, self.scores, least),
+            removed=asked,
+            free=removable(self.coupling, self.scores, floors),
             scores=self.scores,
             fits=lambda removed: not budget.exceeded_by(cost_of(self.whole, removed)),
         )
-        return self.grid.fit(choice) & ~self.gone
+        return RemovalPlan(self.grid.fit(choice), asked)
 
-    def is_within(self, budget: Budget, going: Mark) -> bool:
-        """Say whether the candidate is under budget once these go too."""
-        return not budget.exceeded_by(self._price(going))
+    def _evenly(
+        self, budget: Budget, least: Floors, make: Callable[[Floors], RemovalPlan]
+    ) -> RemovalPlan:
+        found = make(even_floors(self.whole, self.coupling, least, EVEN_SHARE))
+        if budget.exceeded_by(cost_of(self.whole, found.removed)):
+            return make(least)
+        return found
+
+    def _choose(self, budget: Budget, floors: Floors, among: Mark | None = None) -> Mark:
+        return choose_removal(self.coupling, self.scores, budget, floors, self._price, among)
 
     def _price(self, going: Mark) -> Cost:
         return cost_of(self.whole, self.gone | going)

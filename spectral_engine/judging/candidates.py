@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.cost.removal import explain
 from spectral_engine.evaluation.evaluation import HeldOut
-from spectral_engine.graph.layers import Layer
 from spectral_engine.judging.choice import Option
 from spectral_engine.judging.floor import pick
 from spectral_engine.judging.seen_rows.compare import ReadAs, Readings, both_readings, in_words
@@ -26,7 +26,6 @@ from spectral_engine.records.method import METHODS
 from spectral_engine.records.report import (
     CandidateEntry,
     Latency,
-    LayerWidth,
     Measurement,
     MetricValue,
 )
@@ -179,7 +178,7 @@ def _entry(
         ],
         exactness=built.exactness,
         links=built.links,
-        widths=_widths(plan.coupling.layers, built),
+        widths=explain(built.removal, plan.coupling),
         meets_target=verdict.outcome == "target_met",
     )
 
@@ -212,14 +211,3 @@ def _measurement(
         sha256=model.sha256,
         latency=latency,
     )
-
-
-def _widths(layers: Sequence[Layer], built: Built) -> list[LayerWidth]:
-    return [
-        LayerWidth(
-            layer=layer.name,
-            before=len(layer.groups),
-            after=int((~built.removed[layer.groups]).sum()),
-        )
-        for layer in layers
-    ]

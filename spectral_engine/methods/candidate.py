@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Cost
+from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.data.split import Split
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.masking import mask
@@ -34,7 +35,7 @@ from spectral_engine.training.normalization import fold, folded_into
 class Built:
     """A candidate on disk, with what the report needs to know of it.
 
-    `removed`, `removed_at`, `relevance` and `eigenvalues` have one entry per group of the original coupling;
+    `removal`, `removed_at`, `relevance` and `eigenvalues` have one entry per group of the original coupling;
     values of removed groups are those of the moment before they went.
     """
 
@@ -44,13 +45,18 @@ class Built:
     cost: Cost
     validation_metric: float
     exactness: Exactness
-    removed: NDArray[np.bool_]
+    removal: RemovalPlan  # the plan that was carried out
     removed_at: NDArray[np.int64]
     relevance: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     trained_parameters: int
     links: Links | None = None
     unchanged: bool = False  # the original itself, handed back
+
+    @property
+    def removed(self) -> NDArray[np.bool_]:
+        """The groups that are gone."""
+        return self.removal.removed
 
     @property
     def path(self) -> Path:
@@ -75,7 +81,8 @@ class Built:
             "cost": vars(self.cost),
             "validation_metric": self.validation_metric,
             "exactness": self.exactness.model_dump(),
-            "removed": np.flatnonzero(self.removed).tolist(),
+            "removed": np.flatnonzero(self.removal.removed).tolist(),
+            "asked": np.flatnonzero(self.removal.asked).tolist(),
             "removed_at": self.removed_at.tolist(),
             "relevance": self.relevance.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),
@@ -88,8 +95,9 @@ class Built:
         """Read a candidate back from beside its ONNX file."""
         stored = json.loads(path.with_suffix(".json").read_text())
         relevance = np.array(stored["relevance"], dtype=np.float64)
-        removed = np.zeros(len(relevance), dtype=bool)
+        removed, asked = np.zeros((2, len(relevance)), dtype=bool)
         removed[stored["removed"]] = True
+        asked[stored.get("asked", stored["removed"])] = True
         return cls(
             index=stored["index"],
             opened=OpenedModel(path),
@@ -97,7 +105,7 @@ class Built:
             cost=Cost(**stored["cost"]),
             validation_metric=stored["validation_metric"],
             exactness=Exactness.model_validate(stored["exactness"]),
-            removed=removed,
+            removal=RemovalPlan(removed, asked),
             removed_at=np.array(stored["removed_at"], dtype=np.int64),
             relevance=relevance,
             eigenvalues=np.array(stored["eigenvalues"], dtype=np.float64),

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule, one_training
 from spectral_engine.methods.state import RunState
@@ -66,6 +67,12 @@ class Policy:
         """Mark the groups that go at this event [count]."""
         del trainer, scores, event
         return np.zeros(len(state.removed), dtype=bool)
+
+    def plan_removal(
+        self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
+    ) -> RemovalPlan:
+        """Plan what is gone of the whole model after this event: what went before, and what `choose` marks."""
+        return RemovalPlan.of(state.removed | self.choose(trainer, state, scores, event))
 
     def count_links(self, candidate: ir.Model, removed: NDArray[np.bool_]) -> Links | None:
         """Return what is left of the links in a candidate's file, where the method removes some."""

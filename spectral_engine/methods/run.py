@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from spectral_engine.cost.budget import cost_of
+from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.errors import Diverged
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.annealing import anneal
@@ -123,7 +124,7 @@ class CompressionRun:
                 plan.samples,
                 untrained=self.trainer.model.module.names,
             ),
-            removed=nothing,
+            removal=RemovalPlan.of(nothing),
             removed_at=np.full(plan.coupling.count, -1, dtype=np.int64),
             relevance=self.state.relevance.copy(),
             eigenvalues=self.first_eigenvalues.copy(),
@@ -167,17 +168,19 @@ class CompressionRun:
             event = events[self.state.events_done]
             if event.step > self.state.step:
                 return
-            self._narrow(event)
+            removal = self._narrow(event)
             self.state.events_done += 1
             if event.level is not None and self._is_new():
-                self._branch(len(self.built))
+                self._branch(len(self.built), removal)
                 self._save()
 
-    def _narrow(self, event: Event) -> None:
+    def _narrow(self, event: Event) -> RemovalPlan:
+        """Carry out what is planned for this event."""
         scores, state = self.relevance.scores(), self.state
         alive = self.trainer.model.coupling.alive()
         state.see(alive, scores, self.relevance.eigenvalues())
-        going = self.policy.choose(self.trainer, state, scores, event)
+        removal = self.policy.plan_removal(self.trainer, state, scores, event)
+        going = removal.removed & ~state.removed
         if going.any():
             if self.policy.folds_means:
                 fold_means(self.trainer.model, going, self.plan.feed)
@@ -185,6 +188,7 @@ class CompressionRun:
             self.relevance.attach(self.trainer.model)
             state.mark(going)
         state.points.append(self._point())
+        return removal
 
     def _point(self) -> PathPoint:
         cost, state = cost_of(self.plan.coupling, self.state.removed), self.state
@@ -203,7 +207,7 @@ class CompressionRun:
 
     # Candidates.
 
-    def _branch(self, level: int) -> None:
+    def _branch(self, level: int, removal: RemovalPlan) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
         twin, spilled = self._twin(self.plan.schedule.branch_trains)
 
@@ -217,7 +221,7 @@ class CompressionRun:
             )
 
         anneal(twin, self.plan, self.state.rate, tell)
-        self._keep(level, twin)
+        self._keep(level, twin, removal)
         del twin
         self._reload(spilled)
 
@@ -232,14 +236,14 @@ class CompressionRun:
         if spilled is not None:
             self.trainer.reload(spilled)
 
-    def _keep(self, level: int, twin: Trainer) -> None:
+    def _keep(self, level: int, twin: Trainer, removal: RemovalPlan) -> None:
         plan, state, recipe = self.plan, self.state, self.plan.recipe
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
-        cut = Cut(plan.original, plan.coupling, state.removed)
+        cut = Cut(plan.original, plan.coupling, removal.removed)
         external = export(twin.model, cut, plan.provenance, path)
-        cost, opened = cost_of(plan.coupling, state.removed), OpenedModel(path)
+        cost, opened = cost_of(plan.coupling, removal.removed), OpenedModel(path)
         built = Built(
             index=level,
             opened=opened,
@@ -247,12 +251,12 @@ class CompressionRun:
             cost=replace(cost, bytes=files_bytes((path, *external))),
             exactness=prove_exact(cut, opened, plan.samples, untrained(twin.model)),
             validation_metric=plan.measure(opened),
-            removed=state.removed.copy(),
+            removal=removal,
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
-            eigenvalues=np.where(state.removed, state.eigenvalues, eigenvalues),
+            eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
-            links=self.policy.count_links(opened.graph, state.removed),
+            links=self.policy.count_links(opened.graph, removal.removed),
         )
         built.save()
         self.built.append(built)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from spectral_engine.records.data_check import DataCheck
-
-
-class Entry(BaseModel):
-    """A part of an analysis: values do not change once made. Who reads one passes over what is new to it."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+from spectral_engine.records.entry import Entry
+from spectral_engine.records.plan import Amounts, Plan
 
 
 class Port(Entry):
@@ -31,15 +27,6 @@ class LayerEntry(Entry):
     removable: int = Field(description="nodes of it that may go; a floor of some always stays")
     coupled: list[str] = Field(description="the transfers whose output nodes these are, together")
     reason: str | None = Field(None, description="why nodes of it must stay, where some must")
-
-
-class Amounts(Entry):
-    """What the model costs."""
-
-    nodes: int = Field(description="nodes that may be removed and are there")
-    params: int
-    macs: int = Field(description="multiply-adds of one sample")
-    file_bytes: int = Field(0, description="of the ONNX file, external data included")
 
 
 class Estimate(Entry):
@@ -76,6 +63,10 @@ class Analysis(Entry):
     floor: Amounts = Field(description="what stays when everything that can go is gone")
     estimate: Estimate
     target: Feasibility | None = None
+    plan: Plan | None = Field(
+        None,
+        description="what pruning to the target would remove by the weights alone; None without such a target",
+    )
     data: DataCheck | None = Field(None, description="what a data set means beside the model")
 
     def to_json(self) -> str:
@@ -84,14 +75,20 @@ class Analysis(Entry):
 
     def __str__(self) -> str:
         told = [] if self.data is None else ["", str(self.data)]
-        return "\n".join([*_table(self.layers), "", *_ceilings(self), *told])
+        return "\n".join([*_table(self), "", *_ceilings(self), *told])
 
 
-def _table(layers: list[LayerEntry]) -> list[str]:
+def _table(analysis: Analysis) -> list[str]:
+    """Return a line for each layer; with a plan, how many nodes of it stay: as asked for, and on the grid of widths."""
+    layers, plan = analysis.layers, analysis.plan
+    widths = [] if plan is None else plan.layers
     width = max([len("layer"), *(len(layer.name) for layer in layers)])
-    rows = [f"{'layer':<{width}}  nodes  removable"]
-    for layer in layers:
+    rows = [f"{'layer':<{width}}  nodes  removable" + ("  asked   stay" if plan else "")]
+    for place, layer in enumerate(layers):
         row = f"{layer.name:<{width}}  {layer.nodes:>5}  {layer.removable:>9}"
+        row += "".join(
+            f"  {found.asked:>5}  {found.after:>5}" for found in widths[place : place + 1]
+        )
         if len(layer.coupled) > 1:
             row += f"  together with {', '.join(layer.coupled[1:])}"
         if layer.reason is not None:
@@ -119,4 +116,6 @@ def _ceilings(analysis: Analysis) -> list[str]:
     if analysis.target is not None:
         verdict = "feasible" if analysis.target.feasible else "not feasible"
         lines.append(f"target: {verdict}: {analysis.target.reason}")
+    if analysis.plan is not None:
+        lines.append(f"plan: {analysis.plan.statement}")
     return lines

@@ -9,8 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from spectral_engine.records.plan import Amounts, LayerWidth, Plan
 from spectral_engine.records.section import Section
 from spectral_engine.records.seen_rows import Rehearsed, SeenRows
+from spectral_engine.records.target import Target
 
 Outcome = Literal["target_met", "target_not_met", "no_gain"]
 Speed = Literal["faster", "same", "slower"]
@@ -126,14 +128,6 @@ class Exactness(Section):
         1,
         description="shapes of inputs at which both were run: the samples' own, other batches and free lengths",
     )
-
-
-class LayerWidth(Section):
-    """How many nodes a layer had and has."""
-
-    layer: str
-    before: int
-    after: int
 
 
 class TransferLinks(Section):
@@ -357,3 +351,29 @@ class Report(Section):
     def chosen_candidate(self) -> CandidateEntry:
         """Return the candidate that was chosen."""
         return next(entry for entry in self.candidates if entry.id == self.chosen)
+
+    def plan(self) -> Plan:
+        """Return what was removed to get the chosen candidate, in the form in which an analysis plans it."""
+        chosen, before = self.chosen_candidate(), _amounts(self.baseline)
+        score, target = self._ranked()
+        return Plan(
+            score=score,
+            seen="run",
+            layers=chosen.widths,
+            before=before,
+            after=_amounts(chosen.measurement),
+            limits=target.amounts(before.of),
+        )
+
+    def _ranked(self) -> tuple[str | None, Target]:
+        """Return by what nodes were ranked, and for which target: `prune` alone removes nodes for these."""
+        prune, target = self.recipe.get("prune"), self.recipe.get("target")
+        if self.method != "prune" or not isinstance(prune, dict):
+            return None, Target()
+        return prune.get("score"), Target.model_validate(target)
+
+
+def _amounts(found: Measurement) -> Amounts:
+    return Amounts(
+        nodes=found.nodes, params=found.params, macs=found.macs, file_bytes=found.file_bytes
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator
@@ -82,6 +83,18 @@ class Target(Part):
     def is_empty(self) -> bool:
         """True when nothing is asked for."""
         return not self.model_dump(exclude_none=True, exclude={"confidence"})
+
+    def amounts(self, original: Callable[[str], float]) -> dict[str, float]:
+        """Return the limits of what is counted, by resource; `original` says what the uploaded model takes of it."""
+        asked = {
+            "macs": self.max_macs,
+            "params": self.max_params,
+            "bytes": self.max_bytes,
+            "nodes": None if self.keep_nodes is None else Limit(self.keep_nodes),
+        }
+        return {
+            name: limit.of(original(name)) for name, limit in asked.items() if limit is not None
+        }
 
     @property
     def narrowing(self) -> list[str]:

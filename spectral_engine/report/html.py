@@ -79,6 +79,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             chosen=chosen,
+            plan=report.plan(),
             numbers=numbers,
             name=report.baseline.metric.name if report.baseline.metric else "metric",
             curve=_curve(report),

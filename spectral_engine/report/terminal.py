@@ -16,6 +16,7 @@ def render_terminal(report: Report, console: Console) -> None:
     words = report.outcome.replace("_", " ")
     console.print(f"[bold {COLOURS[report.outcome]}]{words}[/]: {report.outcome_reason}")
     console.print(_table(report, report.chosen_candidate()))
+    console.print(f"removed: {report.plan().statement}", markup=False, highlight=False)
     told = report.seen_rows.statement if report.seen_rows is not None else ""
     if told and not any(told in warning for warning in report.warnings):
         console.print(told, markup=False)

@@ -9,6 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectral_engine.graph.coupling import Coupling
+from spectral_engine.graph.coupling_recorder import Transfer
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.node_view import NodeView
 from spectral_engine.spectral.score import find_score
@@ -62,3 +66,20 @@ class Relevance:
     def eigenvalues(self) -> NDArray[np.float64]:
         """Return |λ_out| of every group: the largest over its members."""
         return self.nodes.largest(self.nodes.magnitudes)
+
+
+class UnheldModel(SpectralModel):
+    """A model to be looked at: its weights stay as they are, and no second copy of them is made.
+
+    At the start of a training eigenvalues follow from the norms of weights, so that it ranks nodes as one that trains.
+    """
+
+    def _hold(self, transfer: Transfer) -> None:
+        """Hold nothing in another form."""
+
+
+def relevance_of_weights(
+    module: OnnxModule, coupling: Coupling, score: str, seed: int
+) -> NDArray[np.float64]:
+    """Return every group's relevance before anything trained [count], without a gradient."""
+    return Relevance(UnheldModel(module, coupling, Spectral()), score, seed).scores()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 LAYER = {"name": "fc1", "nodes": 8, "removable": 8, "coupled": ["fc1"], "reason": None}
+NOW = {"nodes": 8, "params": 58, "macs": 48, "file_bytes": 900}
+PLANNED = {"nodes": 5, "params": 37, "macs": 30, "file_bytes": 816}
+WIDTH = {"layer": "fc1", "before": 8, "after": 5, "asked": 4, "coupled": ["fc1"], "reason": None}
 ANALYSIS: dict[str, Any] = {
     "schema_version": "1.0",
     "model_sha256": "0" * 64,
@@ -15,7 +18,7 @@ ANALYSIS: dict[str, Any] = {
     "outputs": [{"name": "y", "dtype": "FLOAT", "shape": [None, 2]}],
     "layers": [LAYER],
     "untouched": [],
-    "now": {"nodes": 8, "params": 58, "macs": 48, "file_bytes": 900},
+    "now": NOW,
     "floor": {"nodes": 4, "params": 30, "macs": 24, "file_bytes": 600},
     "estimate": {
         "batch_size": 128,
@@ -24,6 +27,18 @@ ANALYSIS: dict[str, Any] = {
         "seconds_per_epoch_of_1000_rows": 0.1,
     },
     "target": {"feasible": True, "reason": "narrowing can meet it"},
+    "plan": {
+        "score": "l2",
+        "seen": "weights",
+        "layers": [WIDTH],
+        "before": NOW,
+        "after": PLANNED,
+        "limits": {"macs": 32.5},
+        "statement": "nodes go from 1 of 1 layer, most of all from fc1 (8 to 5); 5 of 8 nodes, 30 of 48 multiply-adds "
+        "(32 allowed), 37 of 58 parameters and 816 of 900 bytes of the file stay; rounding to whole blocks moved the "
+        "widths of 1 layer; ranked by l2 on the weights alone: training moves the ranks, and the widths of a job may "
+        "differ",
+    },
     "data": None,
 }
 

@@ -7,15 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.narrowing import Narrowing
-from spectral_engine.cost.ranking import even_floors, floors
+from spectral_engine.cost.ranking import floors
+from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.methods.policy import Policy
 from spectral_engine.methods.prune.plan import plan_pruning
 from spectral_engine.methods.run_plan import RunPlan
@@ -26,7 +25,6 @@ from spectral_engine.records.training import Spectral
 from spectral_engine.training.trainer import Trainer
 
 GENTLE_REACH = 0.35  # of the way to the narrow end, where a first way went too far
-EVEN_SHARE = 0.5  # of a layer's even part of the nodes that are left: what a score cannot take
 
 
 class Pruning(Policy):
@@ -51,34 +49,24 @@ class Pruning(Policy):
             return recipe.spectral.model_copy(update={"train": "eigenvalues"})
         return recipe.spectral
 
-    def choose(
+    def plan_removal(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
-    ) -> NDArray[np.bool_]:
-        """Mark the groups that go at this event [count]."""
+    ) -> RemovalPlan:
+        """Plan what is gone after this event: under its budget, and on the grid where a candidate branches off."""
         whole, coupling = self.plan.coupling, trainer.model.coupling
         narrowing = Narrowing(coupling, whole, state.removed, scores, self.grid)
-        even = even_floors(whole, coupling, self.least, EVEN_SHARE)
-        chosen = self._bite(narrowing, state, event, even)
-        if narrowing.is_within(self._budget(state, event), chosen):
-            return chosen
-        return self._bite(narrowing, state, event, self.least)
-
-    def _bite(
-        self, narrowing: Narrowing, state: RunState, event: Event, least: Mapping[str, int]
-    ) -> NDArray[np.bool_]:
-        """Mark what goes on the way to the next candidate, whose widths are on the grid."""
         budget = self._budget(state, event)
-        if not self.grid.axes:
-            return narrowing.choose(budget, least)
-        level = next(
+        if event.level is not None:
+            return narrowing.plan(budget, self.least)
+        return narrowing.bite(budget, self._budget(state, self._next_level(event)), self.least)
+
+    def _next_level(self, event: Event) -> Event:
+        """Return the event at which the next candidate branches off."""
+        return next(
             later
             for later in self.plan.schedule.events
             if later.level is not None and later.fraction >= event.fraction
         )
-        rounded = narrowing.choose_rounded(self._budget(state, level), least)
-        if event.level is not None:
-            return rounded
-        return narrowing.choose(budget, least, among=rounded)
 
     def _budget(self, state: RunState, event: Event) -> Budget:
         reach = GENTLE_REACH if state.gentle else 1.0

@@ -90,6 +90,8 @@ def test_analyze_says_that_a_target_is_feasible(run, model):
     ended = run("analyze", model, "--max-macs", "0.5", "--keep-nodes", "0.9")
     assert ended.returncode == 0, ended.stderr
     assert "target: feasible: " in ended.stdout
+    assert "plan: " in ended.stdout
+    assert "(2,928 allowed)" in ended.stdout
 
 
 def test_analyze_ends_with_3_and_names_the_limit_that_no_cut_can_meet(run, model):

@@ -95,6 +95,9 @@ def test_a_run_that_was_stopped_between_two_cuts_gives_the_same_bits(folder, tmp
         prune(folder, when=when, work_dir=tmp_path, on_progress=stop)
     resumed = prune(folder, when=when, work_dir=tmp_path)
     assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
+    assert [c.entry.widths for c in resumed.candidates] == [
+        c.entry.widths for c in whole.candidates
+    ]
 
 
 @pytest.mark.parametrize("when", ["post", "pre"])

@@ -83,6 +83,36 @@ def test_page_and_terminal_say_what_is_shown_of_the_floor(report):
     assert finding in console.file.getvalue()
 
 
+def test_page_and_terminal_say_what_was_removed_and_the_page_by_layer(report):
+    from rich.console import Console
+
+    plan, page = report.plan(), Page(render(report)).words
+    console = Console(file=io.StringIO(), width=400)
+    render_terminal(report, console)
+    for words in (page, console.file.getvalue()):
+        assert f"{plan.after.nodes} of {plan.before.nodes} nodes (48 allowed)" in words
+    for layer in plan.layers:
+        assert f"{layer.layer} {layer.before} {layer.asked} {layer.after}" in page
+    assert "10 10 10 graph output" in page
+
+
+def test_a_report_of_before_there_were_plans_is_shown_too(report):
+    from rich.console import Console
+
+    stored = json.loads(report.model_dump_json())
+    for entry in stored["candidates"]:
+        for width in entry["widths"]:
+            for name in ("asked", "coupled", "reason"):
+                del width[name]
+    stored["recipe"] = {}
+    old = type(report).model_validate(stored)
+    render_terminal(old, Console(file=io.StringIO(), width=200))
+    for layer in report.plan().layers:
+        assert (
+            f"{layer.layer} {layer.before} {layer.after} {layer.after}" in Page(render(old)).words
+        )
+
+
 def test_a_baseline_that_is_compared_with_itself_is_the_reference_and_has_no_figure(report):
     from rich.console import Console
 

@@ -1,0 +1,57 @@
+"""What `prune` would remove if nothing trained: a plan by the weights alone, to be looked at before a job."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spectral_engine.cost.budget import Budget, cost_of
+from spectral_engine.cost.grid import Grid, grid_of
+from spectral_engine.cost.narrowing import Narrowing
+from spectral_engine.cost.ranking import floors
+from spectral_engine.cost.removal import RemovalPlan, amounts, explain
+from spectral_engine.graph.coupling import Coupling, Mark
+from spectral_engine.graph.module import OnnxModule
+from spectral_engine.graph.surgery import cut
+from spectral_engine.methods.prune.options import Prune
+from spectral_engine.records.plan import Plan
+from spectral_engine.spectral.relevance import relevance_of_weights
+
+
+def plan_untrained(
+    module: OnnxModule, coupling: Coupling, prune: Prune, end: Budget, seed: int = 0
+) -> RemovalPlan:
+    """Plan the way to `end`, candidate by candidate, as a job goes it; also without the grid, to tell what it moves."""
+    grid = grid_of(coupling, prune.round_to)
+    removed = _gone(module, coupling, prune, end, grid, seed)
+    if not grid.axes:
+        return RemovalPlan.of(removed)
+    return RemovalPlan(removed, _gone(module, coupling, prune, end, grid_of(coupling, 1), seed))
+
+
+def _gone(
+    module: OnnxModule, whole: Coupling, prune: Prune, end: Budget, grid: Grid, seed: int
+) -> Mark:
+    """Mark what is gone at the end of the way [count]; what is left is ranked anew after each cut."""
+    least, now, gone = floors(whole, prune.min_nodes), whole, np.zeros(whole.count, dtype=bool)
+    start = cost_of(whole, gone)
+    for level in range(1, prune.candidates + 1):
+        scores = relevance_of_weights(module, now, prune.score, seed)
+        budget = end.along_path(start, level / prune.candidates)
+        going = Narrowing(now, whole, gone, scores, grid).plan(budget, least).removed & ~gone
+        gone = gone | going
+        if going.any() and level < prune.candidates:
+            module, now = module.over(cut(module.model, now, going)), now.without(going)
+    return gone
+
+
+def tell_untrained(plan: RemovalPlan, coupling: Coupling, prune: Prune, asked: Budget) -> Plan:
+    """Tell a plan by the weights alone, beside what is asked for."""
+    nothing = np.zeros(coupling.count, dtype=bool)
+    return Plan(
+        score=prune.score,
+        seen="weights",
+        layers=explain(plan, coupling),
+        before=amounts(cost_of(coupling, nothing)),
+        after=amounts(cost_of(coupling, plan.removed)),
+        limits=asked.limits,
+    )
