@@ -41,13 +41,13 @@ def write_runner(
     """
     calls, scope = _calls(steps, slots, placement)
     lines, step_at = _write(steps, calls, slots, wanted)
-    scope.update((f"f{place}", step.function) for place, step in enumerate(steps))
+    scope.update((f"f{position}", step.function) for position, step in enumerate(steps))
     exec(compile("\n".join(lines), FILE, "exec"), scope)  # made of slot numbers and quoted names
     run = scope["run"]
 
     def runner(values: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = run(values)
+            computed: dict[str, Any] = run(values)
         except (EngineError, torch.OutOfMemoryError):
             raise
         except MISFITS as error:
@@ -55,7 +55,7 @@ def write_runner(
             if step is None:
                 raise
             raise misfit(step.node, error) from error
-        return found
+        return computed
 
     return runner
 
@@ -71,7 +71,7 @@ def _calls(
 ) -> tuple[list[str], dict[str, Any]]:
     """Return each step's call as Python, and what the calls read besides values."""
     if placement is None:
-        return [_call(place, map(_read, step.reads)) for place, step in enumerate(steps)], {}
+        return [_call(position, map(_read, step.reads)) for position, step in enumerate(steps)], {}
     device, known = (
         placement.device,
         {slots[name]: value for name, value in placement.known.items()},
@@ -79,20 +79,20 @@ def _calls(
     hosted = {*known, *(slots[name] for name in placement.hosted)}
     scope: dict[str, Any] = {"bring": functools.partial(bring, device=device)}
     calls = []
-    for place, (step, brought) in enumerate(zip(steps, to_bring(steps, hosted), strict=True)):
+    for position, (step, brought) in enumerate(zip(steps, to_bring(steps, hosted), strict=True)):
         texts = [_read(slot) for slot in step.reads]
         for at in brought:
             slot = step.reads[at]
             if slot in known:
                 scope.setdefault(f"c{slot}", bring(known[slot], device))
             texts[at] = f"c{slot}" if slot in known else f"bring(v{slot})"
-        call = _call(place, texts)
+        call = _call(position, texts)
         calls.append(f"bring({call})" if find_spec(step.node).has_bodies else call)
     return calls, scope
 
 
-def _call(place: int, arguments: Iterable[str]) -> str:
-    return f"f{place}({', '.join(arguments)})"
+def _call(position: int, arguments: Iterable[str]) -> str:
+    return f"f{position}({', '.join(arguments)})"
 
 
 def _write(
@@ -109,10 +109,10 @@ def _write(
         if slot in needed and slot not in produced
     ]
     step_at: dict[int, Step] = {}
-    for place, step in enumerate(steps):
-        lines.append(f"    {_targets(step)} = {calls[place]}")
+    for position, step in enumerate(steps):
+        lines.append(f"    {_targets(step)} = {calls[position]}")
         step_at[len(lines)] = step
-        free = [f"v{slot}" for slot in done[place] if slot in produced and slot not in kept]
+        free = [f"v{slot}" for slot in done[position] if slot in produced and slot not in kept]
         if free:
             lines.append(f"    del {', '.join(free)}")
     entries = (f"{name!r}: v{slots[name]}" for name in dict.fromkeys(wanted))
@@ -122,10 +122,10 @@ def _write(
 
 def _read_last(steps: Sequence[Step]) -> list[list[int]]:
     """Return, for each step, the slots that no later one reads."""
-    last = {slot: place for place, step in enumerate(steps) for slot in step.reads}
+    last = {slot: position for position, step in enumerate(steps) for slot in step.reads}
     done: list[list[int]] = [[] for _ in steps]
-    for slot, place in last.items():
-        done[place].append(slot)
+    for slot, position in last.items():
+        done[position].append(slot)
     return done
 
 

@@ -48,9 +48,9 @@ def find_layers(
     for positions in members.values():
         groups = _first_seen([produced[position][1] for position in positions])
         names = tuple(produced[position][0] for position in positions)
-        held = groups[pinned[groups]]
-        reason = reasons.get(int(held[0])) if held.size else None
-        layers.append(Layer(names[0], groups, names, held.size < groups.size, reason))
+        pinned_groups = groups[pinned[groups]]
+        reason = reasons.get(int(pinned_groups[0])) if pinned_groups.size else None
+        layers.append(Layer(names[0], groups, names, pinned_groups.size < groups.size, reason))
     return tuple(layers)
 
 

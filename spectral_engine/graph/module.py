@@ -181,15 +181,15 @@ class OnnxModule(nn.Module):
         )
 
     def _hold_parameters(self) -> dict[str, nn.Parameter]:
-        held = {}
+        parameters = {}
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
             if tensor is None or int(tensor.dtype) not in TORCH_TYPES:
                 continue  # what is computed does not read it
             if tensor.dtype.is_floating_point():
-                held[name] = nn.Parameter(as_parameter(tensor))
-                attach(self, name, held[name])
-        return held
+                parameters[name] = nn.Parameter(as_parameter(tensor))
+                attach(self, name, parameters[name])
+        return parameters
 
     def _constants(self) -> dict[str, Tensor]:
         return {

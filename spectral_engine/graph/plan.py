@@ -52,8 +52,8 @@ class Plan:
             kept = {self.slots[name] for name in wanted}
             numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
             steps = fuse(_leading_to(kept, self.steps), kept, numbers)
-            place = None if device == HOST else Placement(device, self.known, hosted)
-            runner = self._runners[key] = write_runner(steps, self.slots, wanted, place)
+            placement = None if device == HOST else Placement(device, self.known, hosted)
+            runner = self._runners[key] = write_runner(steps, self.slots, wanted, placement)
         return runner(values)
 
 

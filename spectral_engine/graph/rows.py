@@ -53,14 +53,14 @@ def run_rows(
 
 def taken(inputs: Tensors, axes: RowAxes) -> dict[str, Tensor]:
     """Return rows as the graph takes them."""
-    found = {}
+    laid_out = {}
     for name, value in inputs.items():
         axis = axes.of_input(name)
         if axis is None:
-            found[name] = value[0]
+            laid_out[name] = value[0]
         else:
-            found[name] = value if axis == 0 else value.movedim(0, axis)
-    return found
+            laid_out[name] = value if axis == 0 else value.movedim(0, axis)
+    return laid_out
 
 
 def _filled(rows: Tensors, at_once: int) -> Tensors:
@@ -75,15 +75,15 @@ def _filled(rows: Tensors, at_once: int) -> Tensors:
 
 
 def _by_row(values: Tensors, answers: Mapping[str, int | None], run: int) -> dict[str, Tensor]:
-    found = dict(values)
+    by_row = dict(values)
     for name, axis in answers.items():
-        if name not in found:
+        if name not in by_row:
             continue
         if axis is None and run == 1:
-            found[name] = found[name][None]
-        elif axis is not None and found[name].dim() > axis:
-            found[name] = _rows_apart(found[name].movedim(axis, 0), run)
-    return found
+            by_row[name] = by_row[name][None]
+        elif axis is not None and by_row[name].dim() > axis:
+            by_row[name] = _rows_apart(by_row[name].movedim(axis, 0), run)
+    return by_row
 
 
 def _rows_apart(value: Tensor, rows: int) -> Tensor:

@@ -26,11 +26,11 @@ WEIGHED = TRANSFERS | {
 def before_selection(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[str, ...]:
     """Return the values that some outputs are chosen from, none where nothing is chosen between weights and outputs."""
     search = _Search(nodes)
-    found: dict[str, None] = {}
+    sources: dict[str, None] = {}
     for output in outputs:
         if search.is_chosen(output):
-            found.update(dict.fromkeys(search.sources(output)))
-    return tuple(found)
+            sources.update(dict.fromkeys(search.sources(output)))
+    return tuple(sources)
 
 
 class _Search:
@@ -52,10 +52,10 @@ class _Search:
     def sources(self, value: str) -> tuple[str, ...]:
         """Return what a chosen value was chosen from; any other value is its own source."""
         if value not in self.named:
-            found: dict[str, None] = {}
+            behind: dict[str, None] = {}
             for name in self._behind(value):
-                found.update(dict.fromkeys(self.sources(name)))
-            self.named[value] = tuple(found) or (self._laid_out_from(value),)
+                behind.update(dict.fromkeys(self.sources(name)))
+            self.named[value] = tuple(behind) or (self._laid_out_from(value),)
         return self.named[value]
 
     def _behind(self, value: str) -> list[str]:
@@ -65,7 +65,11 @@ class _Search:
             return []
         read = _read(node)
         if node.op_type in CHOOSING:
-            return [node.input(place) for place in CHOOSING[node.op_type] if node.has_input(place)]
+            return [
+                node.input(position)
+                for position in CHOOSING[node.op_type]
+                if node.has_input(position)
+            ]
         if node.op_type in GATHERING and self.is_chosen(node.input(1)):
             return [node.input(0), *(name for name in read[1:] if self.is_chosen(name))]
         return [name for name in read if self.is_chosen(name) or self._is_trained(name)]

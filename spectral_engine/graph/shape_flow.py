@@ -69,10 +69,10 @@ class ShapeFlow:
     def _declare(self, value: ir.Value) -> None:
         """Take an input as the file declares it: a length is certain where it is a number there."""
         name, dims = value.name or "", [] if value.shape is None else [*value.shape]
-        own = self.shapes.get(name, ())
+        traced = self.shapes.get(name, ())
         self.dims[name] = tuple(
             size if isinstance(dim, int) else (dim.value or f"{name}/{axis}")
-            for axis, (size, dim) in enumerate(zip(own, dims, strict=False))
+            for axis, (size, dim) in enumerate(zip(traced, dims, strict=False))
         )
         if name in self.numbers:
             self.entries[name] = self.named(self.numbers[name].size)
@@ -84,9 +84,9 @@ class ShapeFlow:
             self.closed.update(node.outputs)
             return
         inferred = None if has_bodies else self._infer(node)
-        for place, output in enumerate(node.outputs):
+        for position, output in enumerate(node.outputs):
             if output in self.shapes:
-                self.dims[output] = self._certain(output, self._lengths(node, place, inferred))
+                self.dims[output] = self._certain(output, self._lengths(node, position, inferred))
             if output in self.numbers:
                 self.entries[output] = self._entries(node, output)
 
@@ -100,34 +100,35 @@ class ShapeFlow:
         }
         return self.inference.outputs(self._by_name[node.name], sizes, sure)
 
-    def _lengths(self, node: Node, place: int, inferred: Mapping[str, Dims] | None) -> Dims:
+    def _lengths(self, node: Node, position: int, inferred: Mapping[str, Dims] | None) -> Dims:
         """Return the lengths of an output: by the integers that it is made from, or as inferred."""
-        output = node.outputs[place]
+        output = node.outputs[position]
         rule = None if inferred is None else SIZED.get(node.op_type)
-        found = rule(self, node, place) if rule is not None and not node.domain else None
-        if found is None:
-            found = (inferred or {}).get(output)
-        return self.named(len(self.shapes[output])) if found is None else found
+        lengths = rule(self, node, position) if rule is not None and not node.domain else None
+        if lengths is None:
+            lengths = (inferred or {}).get(output)
+        return self.named(len(self.shapes[output])) if lengths is None else lengths
 
-    def _certain(self, output: str, found: Dims) -> Dims:
+    def _certain(self, output: str, lengths: Dims) -> Dims:
         """Return these lengths, open ones in the place of what a run contradicts or nobody knows."""
-        own = self.shapes[output]
-        if len(found) != len(own):
-            return self.named(len(own))
+        traced = self.shapes[output]
+        if len(lengths) != len(traced):
+            return self.named(len(traced))
         return tuple(
             dim if dim == size or (isinstance(dim, str) and dim) else next(self._names)
-            for dim, size in zip(found, own, strict=True)
+            for dim, size in zip(lengths, traced, strict=True)
         )
 
     def _entries(self, node: Node, output: str) -> Dims:
         count = self.numbers[output].size
         rule = None if node.domain else FOLLOWED.get(node.op_type)
-        found = _whole(self, node) if rule is None else rule(self, node)
-        if found is None or len(found) != count:
+        entries = _whole(self, node) if rule is None else rule(self, node)
+        if entries is None or len(entries) != count:
             return self.named(count)
-        run = self.numbers[output].reshape(-1).tolist()
+        traced = self.numbers[output].reshape(-1).tolist()
         return tuple(
-            entry if isinstance(entry, str) else own for entry, own in zip(found, run, strict=True)
+            entry if isinstance(entry, str) else number
+            for entry, number in zip(entries, traced, strict=True)
         )
 
 
@@ -160,10 +161,12 @@ def _same(flow: ShapeFlow, node: Node) -> Dims | None:
 
 
 def _picked(flow: ShapeFlow, node: Node) -> Dims | None:
-    source, places = flow.entries_of(node.input(0)), _sure(flow, node, 1)
-    if places is None or not all(-len(source) <= place < len(source) for place in places):
+    source, positions = flow.entries_of(node.input(0)), _sure(flow, node, 1)
+    if positions is None or not all(
+        -len(source) <= position < len(source) for position in positions
+    ):
         return None
-    return tuple(source[place] for place in places)
+    return tuple(source[position] for position in positions)
 
 
 def _sliced(flow: ShapeFlow, node: Node) -> Dims | None:
@@ -186,11 +189,11 @@ def _combined(flow: ShapeFlow, node: Node) -> Dims | None:
         return None
     count = max(flow.numbers[name].size for name in names)
     open_ = [_spread(flow.entries_of(name), count) for name in names]
-    found: list[Dim] = []
+    combined: list[Dim] = []
     for entries in zip(*open_, strict=True):
         certain = all(isinstance(entry, int) for entry in entries)
-        found.append(0 if certain else flow.named(1)[0])
-    return tuple(found)
+        combined.append(0 if certain else flow.named(1)[0])
+    return tuple(combined)
 
 
 def _spread(entries: Dims, count: int) -> Dims:
@@ -245,14 +248,14 @@ def _expanded(flow: ShapeFlow, node: Node, _: int) -> Dims | None:
     pairs = zip(
         (1,) * (rank - len(source)) + source, (1,) * (rank - len(wanted)) + wanted, strict=True
     )
-    return tuple(_broadcast(own, other) for own, other in pairs)
+    return tuple(_broadcast(one, other) for one, other in pairs)
 
 
-def _broadcast(own: Dim, other: Dim) -> Dim:
-    if own in {1, other}:
+def _broadcast(one: Dim, other: Dim) -> Dim:
+    if one in {1, other}:
         return other
-    if other == 1 or isinstance(own, int):
-        return own
+    if other == 1 or isinstance(one, int):
+        return one
     return other if isinstance(other, int) else ""
 
 
@@ -260,13 +263,13 @@ def _filled(flow: ShapeFlow, node: Node, _: int) -> Dims | None:
     return _numbers(flow, node, 0)
 
 
-def _split(flow: ShapeFlow, node: Node, place: int) -> Dims | None:
+def _split(flow: ShapeFlow, node: Node, part: int) -> Dims | None:
     """Return the lengths of one part: its own along the axis that is split, the others as they were."""
     source, sizes = flow.dims_of(node.input(0)), _numbers(flow, node, 1, "split")
     if sizes is None:
         return None
     axis = node.get("axis", 0) % len(source)
-    return tuple(sizes[place] if at == axis else dim for at, dim in enumerate(source))
+    return tuple(sizes[part] if at == axis else dim for at, dim in enumerate(source))
 
 
 def _cut(flow: ShapeFlow, node: Node, _: int) -> Dims | None:
@@ -289,11 +292,11 @@ def _numbers(flow: ShapeFlow, node: Node, position: int, attribute: str = "") ->
 
 
 def _sure(flow: ShapeFlow, node: Node, position: int, attribute: str = "") -> list[int] | None:
-    found = _numbers(flow, node, position, attribute)
-    if found is None:
+    numbers = _numbers(flow, node, position, attribute)
+    if numbers is None:
         return None
-    sure = [number for number in found if isinstance(number, int)]
-    return sure if len(sure) == len(found) else None
+    sure = [number for number in numbers if isinstance(number, int)]
+    return sure if len(sure) == len(numbers) else None
 
 
 Sized = Callable[[ShapeFlow, Node, int], Dims | None]

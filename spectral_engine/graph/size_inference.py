@@ -71,13 +71,15 @@ class NodeInference:
         try:
             version = node.version or self.opsets.get(node.domain) or 1
             schema = defs.get_schema(node.op_type, version, node.domain)
-            found = shape_inference.infer_node_outputs(
+            inferred = shape_inference.infer_node_outputs(
                 schema, ir.to_proto(node), types, data, opset_imports=self.imports
             )
         except FAILURES:
             return {}
         tensors = {
-            name: kind.tensor_type for name, kind in found.items() if kind.HasField("tensor_type")
+            name: kind.tensor_type
+            for name, kind in inferred.items()
+            if kind.HasField("tensor_type")
         }
         self.kinds.update({name: tensor.elem_type for name, tensor in tensors.items()})
         return {name: _dims(tensor) for name, tensor in tensors.items() if tensor.HasField("shape")}

@@ -84,21 +84,26 @@ def pad_coupling(node: Node, book: CouplingRecorder) -> None:
         book.pin_value(source, "is padded by what is computed")
         return
     around = _pads_of_all(rank, list(range(rank)) if axes is None else axes, pads)
-    found: list[NodeIds | None] = []
-    for axis, own in enumerate(ids):
+    padded: list[NodeIds | None] = []
+    for axis, axis_ids in enumerate(ids):
         begin, end = around[2 * (rank - 1 - axis)], around[2 * (rank - 1 - axis) + 1]
-        if own is None or begin == end == 0:
-            found.append(own)
+        if axis_ids is None or begin == end == 0:
+            padded.append(axis_ids)
         elif node.get("mode", "constant") != "constant" or min(begin, end) < 0 or axes is not None:
-            book.pin(own, "is padded")
-            found.append(None)
+            book.pin(axis_ids, "is padded")
+            padded.append(None)
         else:
-            found.append(_padded(node, axis, rank, own, (begin, end), book))
-    book.write(target, tuple(found))
+            padded.append(_padded(node, axis, rank, axis_ids, (begin, end), book))
+    book.write(target, tuple(padded))
 
 
 def _padded(
-    node: Node, axis: int, rank: int, own: NodeIds, around: tuple[int, int], book: CouplingRecorder
+    node: Node,
+    axis: int,
+    rank: int,
+    axis_ids: NodeIds,
+    around: tuple[int, int],
+    book: CouplingRecorder,
 ) -> NodeIds:
     begin, end = book.fresh(around[0]), book.fresh(around[1])
     for ids, entry in ((begin, axis), (end, axis + rank)):
@@ -106,15 +111,15 @@ def _padded(
             book.state_width(node, ids, input=1, entry=entry)
         elif ids.size:
             book.state_width(node, ids, attribute="pads", entry=entry)
-    return NodeIds(np.concatenate([begin, own, end]))
+    return NodeIds(np.concatenate([begin, axis_ids, end]))
 
 
 def _pads_of_all(rank: int, axes: list[int], sizes: list[int]) -> list[int]:
     """Return pads in the order of torch: last axis first, begin before end."""
     around = [0] * (2 * rank)
-    for place, axis in enumerate(axes):
+    for position, axis in enumerate(axes):
         at = 2 * (rank - 1 - axis % rank)
-        around[at], around[at + 1] = sizes[place], sizes[place + len(axes)]
+        around[at], around[at + 1] = sizes[position], sizes[position + len(axes)]
     return around
 
 
@@ -133,18 +138,18 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     axes: list[NodeIds | None] = [None] * len(after)
     for axis in range(-len(after), 0):
         size = before[axis] if -axis <= len(before) else 1
-        own = ids[axis] if -axis <= len(before) else None
+        axis_ids = ids[axis] if -axis <= len(before) else None
         stretched = size == 1 and after[axis] > 1
         if stretched:
-            book.pin(own, "one node is broadcast over many")
+            book.pin(axis_ids, "one node is broadcast over many")
             # Indices are stretched over features, to read or write all of them alike.
-            own = book.fresh(after[axis]) if constant or axis == -1 else None
-        axes[axis] = own
+            axis_ids = book.fresh(after[axis]) if constant or axis == -1 else None
+        axes[axis] = axis_ids
         stated = -axis <= len(origins)
-        if own is not None and own.size > 1 and stated:
+        if axis_ids is not None and axis_ids.size > 1 and stated:
             source_of = origins[axis]
             if not (isinstance(source_of, Origin) and source_of.number == 1):  # 1 keeps the length
-                state_width_at(source_of, own, book)
+                state_width_at(source_of, axis_ids, book)
     book.write(target, tuple(axes))
 
 

@@ -78,9 +78,11 @@ def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     if bias is not None:
         shape = book.shapes[bias]
-        place = len(shape) - 2 + out_axis
-        held = (ids if axis == place and n > 1 else None for axis, n in enumerate(shape))
-        book.attach(bias, tuple(held))
+        out_position = len(shape) - 2 + out_axis
+        bias_axes = (
+            ids if axis == out_position and n > 1 else None for axis, n in enumerate(shape)
+        )
+        book.attach(bias, tuple(bias_axes))
 
 
 def matmul_coupling(node: Node, book: CouplingRecorder) -> None:
@@ -113,22 +115,22 @@ def linear_map(
     initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
     in_axis, weight_out = order[ends[0]], order[ends[1]]
     output = node.outputs[0]
-    own = book.shapes[initializer]
-    axes: list[NodeIds | None] = [None] * len(own)
+    weight_shape = book.shapes[initializer]
+    axes: list[NodeIds | None] = [None] * len(weight_shape)
     axes[in_axis] = book.nodes_of(data, data_axis)
-    axes[weight_out] = book.fresh(own[weight_out])
-    for place in range(-len(own), -2):  # stacked matrices: their axis meets the data's
+    axes[weight_out] = book.fresh(weight_shape[weight_out])
+    for axis in range(-len(weight_shape), -2):  # stacked matrices: their axis meets the data's
         data_shape = book.shapes[data]
-        if -place <= len(data_shape) and data_shape[place] == book.shapes[weight][place] > 1:
-            axes[order[place]] = book.nodes_of(data, place)
+        if -axis <= len(data_shape) and data_shape[axis] == book.shapes[weight][axis] > 1:
+            axes[order[axis]] = book.nodes_of(data, axis)
     book.claim(initializer, tuple(axes))
     ids = book.axis(initializer, weight_out)
     assert ids is not None
     kept = list(book.ids(data)) if len(book.shapes[data]) == len(book.shapes[output]) else None
-    found = kept or [None] * len(book.shapes[output])
-    found[data_axis] = None
-    found[out_axis] = ids
-    book.write(output, tuple(found))
+    output_axes = kept or [None] * len(book.shapes[output])
+    output_axes[data_axis] = None
+    output_axes[out_axis] = ids
+    book.write(output, tuple(output_axes))
     usable = (
         bias
         if bias in book.float_initializers and prod(book.shapes[bias or ""]) == len(ids)
@@ -190,44 +192,44 @@ def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
         for name in names:
             book.pin_value(name, "stands in an einsum that is not spelled out")
         return
-    weights = [place for place, name in enumerate(names) if book.is_weight(name)]
+    weights = [position for position, name in enumerate(names) if book.is_weight(name)]
     if (
         len(terms) == 2
         and len(weights) == 1
         and _einsum_transfer(node, terms, result, weights[0], book)
     ):
         return
-    found: dict[str, NodeIds | None] = {}
+    by_letter: dict[str, NodeIds | None] = {}
     for term, name in zip(terms, names, strict=True):
         for letter, ids in zip(term, held_ids(name, book), strict=True):
-            found[letter] = book.join(found[letter], ids) if letter in found else ids
+            by_letter[letter] = book.join(by_letter[letter], ids) if letter in by_letter else ids
     for position, term in enumerate(terms):
         for axis, letter in enumerate(term):
             if letter not in result:
                 book.mix(node, position, axis, "sum")
-    book.write(node.outputs[0], tuple(found[letter] for letter in result))
+    book.write(node.outputs[0], tuple(by_letter[letter] for letter in result))
     sizes = {
         c: n
         for t, name in zip(terms, names, strict=True)
         for c, n in zip(t, book.shapes[name], strict=True)
     }
-    held = tuple(ids for ids in found.values() if ids is not None)
-    total = prod(sizes.values()) // book.batch // prod(len(ids) for ids in held)
-    book.products.append(Product(max(1, total), held))
+    node_axes = tuple(ids for ids in by_letter.values() if ids is not None)
+    total = prod(sizes.values()) // book.batch // prod(len(ids) for ids in node_axes)
+    book.products.append(Product(max(1, total), node_axes))
 
 
 def _einsum_transfer(
-    node: Node, terms: list[str], result: str, place: int, book: CouplingRecorder
+    node: Node, terms: list[str], result: str, position: int, book: CouplingRecorder
 ) -> bool:
     """Record an einsum of one weight [in, out] as a transfer; say whether it is one."""
-    weight, data = terms[place], terms[1 - place]
+    weight, data = terms[position], terms[1 - position]
     summed = [c for c in weight if c in data and c not in result]
     made = [c for c in weight if c not in data and c in result]
     if len(weight) != 2 or len(summed) != 1 or len(made) != 1:
         return False
     (read,), (new,) = summed, made
-    source, output = node.input(1 - place), node.outputs[0]
-    initializer, order = book.constant(node.input(place)) or ("", ())
+    source, output = node.input(1 - position), node.outputs[0]
+    initializer, order = book.constant(node.input(position)) or ("", ())
     in_axis, out_axis = order[weight.index(read)], order[weight.index(new)]
     axes: list[NodeIds | None] = [None, None]
     axes[in_axis] = book.nodes_of(source, data.index(read))

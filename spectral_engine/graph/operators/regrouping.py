@@ -71,20 +71,22 @@ def _merge(
     segment: Segment, shape: Sequence[int], axes: NodeAxes, book: CouplingRecorder
 ) -> NodeIds | None:
     """Return the ids along a segment laid out flat; of several axes with nodes only one can keep them."""
-    held = [(axis, ids) for axis in segment.before if (ids := axes[axis]) is not None]
-    held = [(axis, ids) for axis, ids in held if shape[axis] > 1]
-    if not held:
+    with_nodes = [(axis, ids) for axis in segment.before if (ids := axes[axis]) is not None]
+    with_nodes = [(axis, ids) for axis, ids in with_nodes if shape[axis] > 1]
+    if not with_nodes:
         return None
     free = (
-        held if len(held) == 1 else [pair for pair in held if not book.is_pinned(pair[1])] or held
+        with_nodes
+        if len(with_nodes) == 1
+        else [pair for pair in with_nodes if not book.is_pinned(pair[1])] or with_nodes
     )
     kept, ids = max(free, key=lambda pair: len(pair[1]))
-    for axis, others in held:
+    for axis, others in with_nodes:
         if axis != kept:
             book.pin(others, "is flattened together with other nodes")
     sizes = [shape[axis] for axis in segment.before]
-    own = [shape[axis] if axis == kept else 1 for axis in segment.before]
-    return NodeIds(np.broadcast_to(ids.reshape(own), sizes).reshape(-1))
+    along_kept = [shape[axis] if axis == kept else 1 for axis in segment.before]
+    return NodeIds(np.broadcast_to(ids.reshape(along_kept), sizes).reshape(-1))
 
 
 def _spread(
@@ -102,15 +104,15 @@ def _spread(
     return kept, book.unify_rows(rows)
 
 
-def _rows(table: NodeIds, place: int) -> NodeIds:
+def _rows(table: NodeIds, axis: int) -> NodeIds:
     """Return what lies at each index of one axis: [kept, rest]."""
-    return NodeIds(np.moveaxis(table, place, 0).reshape(table.shape[place], -1))
+    return NodeIds(np.moveaxis(table, axis, 0).reshape(table.shape[axis], -1))
 
 
 def _kept_axis(wide: list[int], table: NodeIds, node: Node, book: CouplingRecorder) -> int:
     """Choose which part of a split axis holds the nodes: heads, not their sizes, nor what is indexed next."""
-    for place, axis in enumerate(wide):
-        rows = _rows(table, place)
+    for position, axis in enumerate(wide):
+        rows = _rows(table, position)
         if (rows == rows[:, :1]).all() and len(np.unique(rows[:, 0])) > 1:
             return axis  # merged before from just this axis
     whole = [axis for axis in wide if not _is_taken_apart(node.outputs[0], axis, book)] or wide

@@ -38,8 +38,8 @@ def gather_nd_coupling(node: Node, book: CouplingRecorder) -> None:
     source, indices = node.input(0), node.input(1)
     ids, batch = held_ids(source, book), node.get("batch_dims", 0)
     depth = batch + book.shapes[indices][-1]
-    for own in ids[:depth]:
-        book.pin(own, LOOKED_UP)
+    for axis_ids in ids[:depth]:
+        book.pin(axis_ids, LOOKED_UP)
     places = book.ids(indices)
     book.pin(places[-1], "holds indices")
     book.write(node.outputs[0], (*places[:-1], *ids[depth:]))
@@ -52,9 +52,11 @@ def scatter_nd_coupling(node: Node, book: CouplingRecorder) -> None:
     depth = book.shapes[indices][-1]
     first = len(new) - (len(ids) - depth)  # of the updates' axes that meet the source's
     book.pin_value(indices, "holds indices")
-    for own in (*ids[:depth], *new[:first]):
-        book.pin(own, WRITTEN)
-    met = (book.join(own, other) for own, other in zip(ids[depth:], new[first:], strict=True))
+    for axis_ids in (*ids[:depth], *new[:first]):
+        book.pin(axis_ids, WRITTEN)
+    met = (
+        book.join(axis_ids, other) for axis_ids, other in zip(ids[depth:], new[first:], strict=True)
+    )
     book.write(node.outputs[0], (*ids[:depth], *met))
 
 
@@ -79,12 +81,12 @@ def _meet_indices(
 ) -> tuple[NodeIds | None, ...]:
     """Make the axes of two values one row of nodes each, but for the one that indices speak of."""
     sizes = book.shapes[source], book.shapes[other]
-    found: list[NodeIds | None] = []
-    for place, pair in enumerate(zip(held_ids(source, book), held_ids(other, book), strict=True)):
-        if place == axis or sizes[0][place] != sizes[1][place]:
+    met: list[NodeIds | None] = []
+    for at, pair in enumerate(zip(held_ids(source, book), held_ids(other, book), strict=True)):
+        if at == axis or sizes[0][at] != sizes[1][at]:
             for ids in pair:
                 book.pin(ids, reason)
-            found.append(pair[1])
+            met.append(pair[1])
         else:
-            found.append(book.join(*pair))
-    return tuple(found)
+            met.append(book.join(*pair))
+    return tuple(met)
