@@ -16,6 +16,7 @@ from spectral_engine.data.boxes import KnownBoxes
 from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.digest import digest_of
 from spectral_engine.data.dividing import divided
+from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.placing import (
@@ -184,16 +185,18 @@ def _from_table(
             f"a table feeds one input, and the model has {len(inputs)}: give an .npz file",
             pointer="#/file",
         )
-    table = read_table(path, label, inputs[0].row_elements)
-    check_finite(table.features, "features", table.names)
+    table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]
-    features = fit(table.features, inputs[0], "features", prepare, notes)
-    found = None
-    if table.labels is not None:
-        found = check_labels(table.labels, table.label or "label")
+    with in_doubt(table.doubt):
+        check_finite(table.features, "features", table.names)
+        features = fit(table.features, inputs[0], "features", prepare, notes)
+        found = None
+        if table.labels is not None:
+            found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
     parts = divided({"": whole}, seed, claim, notes)
-    return _splits(digest, parts, "random", notes, table.label, table.names)
+    splits = _splits(digest, parts, "random", notes, table.label, table.names)
+    return replace(splits, doubt=table.doubt)
 
 
 def _from_arrays(
