@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.names import is_image, listed, pointer_to
 from spectral_engine.data.reading.arrays import PARTS
+from spectral_engine.data.reading.cleaning import rows_only
 from spectral_engine.data.reading.dialect import NUMBER, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
@@ -139,10 +140,10 @@ def _read(container: Container, name: str) -> _Table | None:
             raise DatasetMismatch(
                 f"{name!r} is no text: {error}", pointer=pointer_to(name)
             ) from error
+    separator = "\t" if dialect.separator == " " else dialect.separator
+    lines = rows_only(io.StringIO(text, newline=None), dialect)
     try:
-        rows = list(
-            csv.reader(io.StringIO(text), delimiter=dialect.separator, skipinitialspace=True)
-        )
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise DatasetMismatch(f"{name!r} is no table: {error}", pointer=pointer_to(name)) from error
     rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]

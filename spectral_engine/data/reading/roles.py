@@ -11,6 +11,7 @@ from spectral_engine.data.reading.traits import (
     has_one_value,
     is_time,
     is_unique,
+    is_whole,
     is_words,
     numbers_rows,
 )
@@ -32,6 +33,10 @@ SUSPECT = (
     ("holds texts", lambda _, column: is_words(column)),
     ("may be another label", lambda name, _: plain(name) in {*USUAL_LABELS, *LIKELY_LABELS}),
     ("holds one value alone", lambda _, column: has_one_value(column)),
+    (
+        "holds another whole number in each row",
+        lambda _, column: is_whole(column) and is_unique(column),
+    ),
 )
 
 
@@ -162,8 +167,14 @@ def _no_features(look: _Look, label: str | None) -> dict[str, str]:
 
 
 def _doubt(look: _Look, label: str) -> str:
+    other = ""
+    if not has_few_values(look.column(label)):
+        likely = [
+            name for name in look.names if name != label and has_few_values(look.column(name))
+        ]
+        other = f", such as {likely[0]!r}, which has few values" if likely else ""
     return (
-        f"the label was taken to be the last column, {label!r}: where it is another one, pass --label COLUMN "
+        f"the label was taken to be the last column, {label!r}: where it is another one{other}, pass --label COLUMN "
         f"(labels.column); the columns are {listed(look.names)}"
     )
 

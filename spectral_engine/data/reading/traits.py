@@ -58,6 +58,11 @@ def is_unique(column: Any) -> bool:
     return len(column) > 1 and len(_values(column)) == len(column)
 
 
+def is_whole(column: Any) -> bool:
+    """Say whether a column holds whole numbers."""
+    return bool(pa.types.is_integer(column.type))
+
+
 def has_one_value(column: Any) -> bool:
     """Say whether all rows have the same value."""
     return len(_values(column)) == 1
