@@ -133,10 +133,9 @@ def _separator(lines: list[str]) -> str:
     blanks = fits.pop(" ")
     best = max(fits, key=lambda sign: fits[sign])
     alike, numeric, columns = fits[best]
-    if blanks[2] > 1 and blanks[0] >= ALIKE:
-        if columns < 2 or blanks[1] > numeric + CLEARLY or (alike < ALIKE and blanks[1] >= numeric):
-            return " "
-    return best
+    better = blanks[1] > numeric + CLEARLY or (alike < ALIKE and blanks[1] >= numeric)
+    fitting = blanks[2] > 1 and blanks[0] >= ALIKE
+    return " " if fitting and (columns < 2 or better) else best
 
 
 def _fit(lines: list[str], separator: str) -> tuple[float, float, int]:
@@ -165,7 +164,7 @@ def _columns(lines: list[str], separator: str) -> int:
 
 
 def _first(rows: list[str], separator: str, columns: int) -> int:
-    """Return which line is the first of the table: those with half of its cells or fewer, of words, are titles over it."""
+    """Return which line is the first of the table: words over it, in half as many cells or fewer, are titles."""
     if columns < 2:
         return 0
     for place, line in enumerate(rows[:MOST_ABOVE]):
@@ -229,14 +228,21 @@ def _named(found: Dialect, body: list[list[str]]) -> Dialect:
 
 def _notes(found: Dialect, encoding: str, lines: list[str]) -> tuple[str, ...]:
     """What is not as in a usual CSV file, in words."""
-    numbered = not found.header and found.names is not None and found.names[0] == "column_0"
-    said = {
-        f"the file is read as {encoding}": encoding not in {"utf-8", "utf-8-sig"},
-        f"columns are separated by {SEPARATORS[found.separator]}": found.separator != ",",
-        "decimals are written with commas": found.decimal != ".",
-        f"the table begins in line {found.above + 1}; what stands above it is not read": any(map(str.strip, lines[: found.above])),
-        f"lines that begin with {COMMENT} and are no rows are not read": found.comments,
-        "the header names one column less than the rows have: the first holds names of rows, and is left out": found.row_names,
-        "the first line holds numbers: columns are called column_0, column_1, …": numbered,
-    }  # fmt: skip
-    return tuple(note for note, holds_true in said.items() if holds_true)
+    said = []
+    if encoding not in {"utf-8", "utf-8-sig"}:
+        said.append(f"the file is read as {encoding}")
+    if found.separator != ",":
+        said.append(f"columns are separated by {SEPARATORS[found.separator]}")
+    if found.decimal != ".":
+        said.append("decimals are written with commas")
+    if any(line.strip() for line in lines[: found.above]):
+        said.append(f"the table begins in line {found.above + 1}; what stands above it is not read")
+    if found.comments:
+        said.append(f"lines that begin with {COMMENT} and are no rows are not read")
+    if found.row_names:
+        said.append(
+            "the header has one column less than the rows: the first holds names of rows, and is left out"
+        )
+    if not found.header and found.names is not None and found.names[0] == "column_0":
+        said.append("the first line holds numbers: columns are called column_0, column_1, …")
+    return tuple(said)
