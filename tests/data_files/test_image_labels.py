@@ -101,3 +101,26 @@ def test_images_alone_are_a_job_without_labels(tmp_path, pack, top):
     assert "the images have no labels: folders of several classes" in notes(splits)
     with pytest.raises(DatasetMismatch, match="no table beside the images has the column 'kind'"):
         load_splits(tmp_path / "upload", [NCHW], seed=0, label="kind")
+
+
+@pytest.mark.parametrize("sign", [" ", "\t", ","])
+def test_a_text_may_list_names_and_labels(tmp_path, sign):
+    images = {f"{n:04}.png": encoded(noise()) for n in range(30)}
+    text = "\n".join(f"{name}{sign}{n % 3}" for n, name in enumerate(images))
+    splits = load(tmp_path, {**images, "val.txt": text.encode(), "README.txt": b"Some images."})
+    same(splits, images, label=lambda name: int(name[:4]) % 3)
+
+
+@pytest.mark.parametrize("name", ["labels.json", "annotations.xml", "classes.npy"])
+def test_images_beside_a_file_that_may_hold_labels_are_refused_with_the_remedy(tmp_path, name):
+    images = {f"{n}.png": encoded(noise()) for n in range(30)}
+    with pytest.raises(DatasetMismatch, match=f"'{name}' may hold the labels.*CSV") as refused:
+        load(tmp_path, {**images, name: b"{}"})
+    assert refused.value.pointer == f"#/file/{name}"
+
+
+def test_names_are_found_whatever_their_case(tmp_path):
+    images, files = listed(
+        lambda n: f"IMAGE_{n:04}.PNG,{KINDS[n % 3]}", "file,label", name="image_{:04}.png"
+    )
+    same(load(tmp_path, files), images, label=lambda name: str(KINDS[int(name[6:10]) % 3]))

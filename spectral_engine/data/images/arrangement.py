@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ Labels = NDArray[Any]
 HOW = (
     "one folder per class, or one folder of images with a CSV of names and labels, or images alone"
 )
+MOST_TEXTS = 9  # files that may list labels: where there are more, each is of one image
+LABELLING = re.compile(r"label|class|annotation|target|truth|categor", re.IGNORECASE)
 WITH_LABELS = "folders of several classes, or a CSV of names and labels, would give some"
 
 
@@ -45,7 +49,9 @@ def arrange(container: Container, label: str | None) -> Arrangement:
     if not images:
         held = f"; it holds {listed(files)}" if files else ""
         raise DatasetMismatch(f"there are no images{held}: give {HOW}", pointer="#/file")
+    texts = [name for name in files if PurePosixPath(name).suffix.lower() == ".txt"]
     tables = [name for name in files if is_table(name)]
+    tables += texts if len(texts) <= MOST_TEXTS else []
     listing = listing_in(container, tables, images, label)
     read = set(images) | (set(listing.tables) if listing else set())
     if others := [name for name in files if name not in read]:
@@ -112,7 +118,18 @@ def _without_labels(
     container: Container, images: list[str], top: str, notes: list[str]
 ) -> Arrangement:
     """Return images that no folder and no table tells apart; raises DatasetMismatch where a table may be meant to."""
-    if tables := [name for name in container.sizes if is_table(name) and not nobody_means(name)]:
+    others = [
+        name for name in sorted(container.sizes) if not (is_image(name) or nobody_means(name))
+    ]
+    if odd := [
+        name for name in others if not is_table(name) and LABELLING.search(PurePosixPath(name).stem)
+    ]:
+        raise DatasetMismatch(
+            f"{listed(odd)} may hold the labels, and is not read as such: give a CSV of names and labels, or take it "
+            "away where there are none",
+            pointer=pointer_to(odd[0]),
+        )
+    if tables := [name for name in others if is_table(name)]:
         raise DatasetMismatch(
             f"there are no folders of several classes: say which column of {listed(tables)} holds the labels "
             "(--label COLUMN), beside one with the names of the images, or take it away where there are none",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.images.container import Container
-from spectral_engine.data.images.names import is_image, listed, pointer_to
+from spectral_engine.data.images.names import is_image, is_table, listed, pointer_to
 from spectral_engine.data.images.one_hot import one_hot
 from spectral_engine.data.reading.arrays import PARTS
 from spectral_engine.data.reading.cleaning import rows_only
@@ -62,11 +62,13 @@ class Finder:
     def __init__(self, images: Sequence[str]) -> None:
         self._images = set(images)
         self._by_end: dict[str, list[str]] = {}
+        self._by_plain_end: dict[str, list[str]] = {}
         self._by_number: dict[int, list[str]] = {}
         for image in images:
             path = PurePosixPath(image)
             for end in {path.name, path.stem}:
                 self._by_end.setdefault(end, []).append(image)
+                self._by_plain_end.setdefault(end.casefold(), []).append(image)
             if path.stem.isdecimal():
                 self._by_number.setdefault(int(path.stem[:MOST_DIGITS]), []).append(image)
 
@@ -77,7 +79,7 @@ class Finder:
             if whole in self._images:
                 return [whole]
         last = PurePosixPath(name).name
-        found = self._by_end.get(last, [])
+        found = self._by_end.get(last) or self._by_plain_end.get(last.casefold(), [])
         if numbers and not found and last.isdecimal():
             return self._by_number.get(int(last[:MOST_DIGITS]), [])
         if len(found) > 1 and (longer := [one for one in found if f"/{one}".endswith(f"/{name}")]):
@@ -96,7 +98,7 @@ def listing_in(
     finder = Finder(images)
     found = []
     for name in tables:
-        table = _read(container, name)
+        table = _read(container, name) if is_table(name) else _read_text(container, name)
         if table is not None and (one := _listing(table, finder, label)):
             found.append(one)
     if not found:
@@ -131,6 +133,14 @@ def _joined(found: list[Listing], parts: list[str]) -> Listing:
         parts=[own or part for one, part in zip(found, parts, strict=True) for own in one.parts],
         notes=list(dict.fromkeys(note for one in found for note in one.notes)),
     )
+
+
+def _read_text(container: Container, name: str) -> _Table | None:
+    """Return what a text may list, or None where it is no table: most texts are none."""
+    try:
+        return _read(container, name)
+    except DatasetMismatch:
+        return None
 
 
 def _read(container: Container, name: str) -> _Table | None:
