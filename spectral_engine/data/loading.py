@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -177,6 +178,13 @@ def _from_table(
         if table.labels is not None:
             found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    parts = divided({"": whole}, seed, claim, notes)
-    splits = summed_up(digest, parts, "random", notes, table.label, table.names)
-    return replace(splits, doubt=table.doubt)
+    said = np.asarray(table.parts or [""] * whole.rows)
+    held = [part for part in ("", "train", "val", "test") if (said == part).any()]
+    given = held != [""]
+    rows = (
+        {part: whole.take(np.flatnonzero(said == part)) for part in held} if given else {"": whole}
+    )
+    parts = divided(rows, seed, claim, notes)
+    kind: Literal["given", "random"] = "given" if given else "random"
+    splits = summed_up(digest, parts, kind, notes, table.label, table.names)
+    return replace(splits, doubt=table.doubt, given=tuple(held) if given else ())

@@ -127,3 +127,15 @@ def test_labels_of_other_rows_beside_an_archive_are_not_its_labels(tmp_path):
     (tmp_path / "y.npy").write_bytes(b"no array")
     with pytest.raises(DatasetMismatch, match=r"'y\.npy' is not a whole array"):
         load(tmp_path, x=X)
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "dev"])
+def test_parts_may_lie_in_files_of_their_own(tmp_path, val):
+    for part, rows in (("train", slice(30)), (val, slice(30, 45)), ("test", slice(45, None))):
+        np.save(tmp_path / f"x_{part}", X[rows])
+        np.save(tmp_path / f"y_{part}", Y[rows])
+    splits = load_splits(tmp_path / "x_train.npy", [ROWS], seed=0)
+    assert paired(splits)
+    for part, rows in zip(splits.parts, (X[:30], X[30:45], X[45:]), strict=True):
+        np.testing.assert_array_equal(part.inputs["input"], rows)
+    assert splits.given == ("train", "val", "test")

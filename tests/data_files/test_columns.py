@@ -183,3 +183,22 @@ def test_lists_that_are_no_features_are_refused_by_name(tmp_path, values, said):
     with pytest.raises(DatasetMismatch, match=said) as refused:
         load_splits(tmp_path / "d", [FEATURES], seed=0)
     assert refused.value.pointer.startswith("#/v")
+
+
+@pytest.mark.parametrize("labels", [WORDS, None], ids=["labels", "none"])
+def test_a_column_may_give_the_parts(tmp_path, labels):
+    split = np.array(["train"] * 40 + ["Valid"] * 12 + ["test"] * 8)
+    more = {} if labels is None else {"label": labels}
+    splits = load(tmp_path, frame(Split=split, **more))
+    assert [part.rows for part in splits.parts] == [40, 12, 8]
+    assert rows_of(splits) == expected(labels)
+    np.testing.assert_array_equal(splits.test.inputs["x"], X[52:].astype(np.float32))
+    assert (splits.summary.split, splits.given) == ("given", ("train", "val", "test"))
+    assert "column 'Split' says which rows are train, val and test" in splits.summary.notes
+
+
+def test_a_column_of_parts_without_a_value_is_named_by_row(tmp_path):
+    split = np.array(["train"] * 59 + [""])
+    with pytest.raises(DatasetMismatch, match="column 'split' has no value in row 59") as refused:
+        load(tmp_path, frame(split=split, label=WORDS))
+    assert refused.value.pointer == "#/split/59"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.names import is_image, is_table, listed, pointer_to
 from spectral_engine.data.images.one_hot import one_hot
-from spectral_engine.data.reading.arrays import PARTS
+from spectral_engine.data.reading.arrays import PART_HEADERS, PARTS
 from spectral_engine.data.reading.cleaning import rows_only
 from spectral_engine.data.reading.dialect import NUMBER, dialect_of
 from spectral_engine.errors import DatasetMismatch
@@ -32,7 +32,6 @@ LABEL_HEADERS = (
     "label_id", "classes", "tag",
 )  # fmt: skip
 MOST_DIGITS = 30  # of a number that is a name
-PART_HEADERS = ("split", "part", "subset", "set", "partition")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spectral_engine.data.reading.beside import labels_beside, read_array
+from spectral_engine.data.reading.beside import labels_beside, parts_beside, read_array
 from spectral_engine.data.reading.npz import read_npz
 from spectral_engine.errors import DatasetMismatch
 
@@ -48,6 +48,13 @@ PARTS = {
     "testing": "test",
     "holdout": "test",
 }
+PART_HEADERS = (
+    "split",
+    "part",
+    "subset",
+    "set",
+    "partition",
+)  # of a column that says the part of each row
 BEHIND = re.compile(rf"(?P<name>.+?)_?(?P<part>{'|'.join(PARTS)})$", re.IGNORECASE)
 BEFORE = re.compile(rf"(?P<part>{'|'.join(PARTS)})[_/](?P<name>.+)$", re.IGNORECASE)
 
@@ -71,7 +78,14 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
             "x.npy as y.npy, or beside images.npy as labels.npy",
             pointer="#/file",
         )
-    return {"x": read_array(path), "y": read_array(beside)}
+    arrays = {"x": read_array(path), "y": read_array(beside)}
+    others = parts_beside(path, beside)
+    if not others:
+        return arrays
+    found = {f"{name}_train": array for name, array in arrays.items()}
+    for part, both in others.items():
+        found |= {f"{name}_{part}": read_array(one) for name, one in zip("xy", both, strict=True)}
+    return found
 
 
 def by_part(

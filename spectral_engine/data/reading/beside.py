@@ -36,6 +36,21 @@ def labels_beside(path: Path) -> Path | None:
     return None
 
 
+def parts_beside(inputs: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
+    """Return inputs and labels of other parts, where these are of `train`: `x_test.npy` by `x_train.npy`."""
+    if not all("train" in path.name for path in (inputs, labels)):
+        return {}
+    found = {}
+    for part, words in {"val": ("val", "valid", "validation", "dev"), "test": ("test",)}.items():
+        for word in words:
+            both = tuple(
+                path.with_name(path.name.replace("train", word)) for path in (inputs, labels)
+            )
+            if all(path.is_file() for path in both):
+                found[part] = (both[0], both[1])
+    return found
+
+
 def _names_of(path: Path) -> Iterator[str]:
     stem = path.name.removesuffix(path.suffix)
     for word in WORD.finditer(stem):

@@ -24,6 +24,7 @@ from spectral_engine.data.reading.lists import (
     refuse_lists,
     spread_lists,
 )
+from spectral_engine.data.reading.part_column import part_column
 from spectral_engine.data.reading.roles import roles_of
 from spectral_engine.data.reading.text import read_text_table
 from spectral_engine.errors import DatasetMismatch
@@ -37,7 +38,8 @@ BYTES_PER_VALUE = 8
 class Table:
     """Features [rows, columns], their names, and the label column with its name, where there is one.
 
-    `doubt` is what a refusal is to say where nothing but its place tells the label.
+    `doubt` is what a refusal is to say where nothing but its place tells the label; `parts` says, where a column does,
+    to which part each row belongs.
     """
 
     features: Array
@@ -46,6 +48,7 @@ class Table:
     label: str | None
     notes: list[str] = field(default_factory=list)
     doubt: str | None = None
+    parts: list[str] | None = None
 
 
 def read_table(path: Path, label: str | None, feature_count: int | None, name: str) -> Table:
@@ -62,6 +65,11 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
     _refuse_twice(table)
     table = spread_lists(opened_structs(table, notes), name, feature_count, notes)
     _refuse_twice(table)
+    parts = None
+    if (told := part_column(table, label)) is not None:
+        column, parts = told
+        table = table.drop_columns([column])
+        notes.append(f"column {column!r} says which rows are train, val and test")
     roles = roles_of(table, label, feature_count, index)
     notes += roles.notes
     with in_doubt(roles.doubt):
@@ -73,7 +81,9 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
             f"the table has no column beside {roles.label!r}: the model takes numbers",
             pointer="#/file",
         )
-    return Table(np.stack(found, axis=1), roles.features, labels, roles.label, notes, roles.doubt)
+    return Table(
+        np.stack(found, axis=1), roles.features, labels, roles.label, notes, roles.doubt, parts
+    )
 
 
 def _refuse_twice(table: Any) -> None:
