@@ -210,3 +210,23 @@ def test_a_label_in_the_first_column_of_numbers_alone_is_named_with_the_remedy(t
     assert "such as 'column_0', which has few values, pass --label COLUMN" in doubt
     found = load_splits(tmp_path / "d", [FEATURES], seed=0, label="column_0")
     assert sorted(found.labels) == sorted(np.arange(60) % 3)
+
+
+@pytest.mark.parametrize("content", ["sep=;", "# a\n# b\n", "\n\n", ",,\n,,\n", '"', "sep=,\n#\n"])
+def test_a_text_without_a_table_is_refused(tmp_path, content):
+    (tmp_path / "d").write_text(content)
+    with pytest.raises(DatasetMismatch, match=r"has no rows|is not a table") as refused:
+        load_splits(tmp_path / "d", [FEATURES], seed=0)
+    assert refused.value.pointer == "#/file"
+
+
+def test_lines_may_be_longer_than_any_cell(tmp_path):
+    width = 30_000
+    head = ",".join([*(f"f{n}" for n in range(width)), "label"])
+    rows = [",".join([*[f"{n}.25"] * width, str(n % 2)]) for n in range(12)]
+    (tmp_path / "d").write_text(joined([head], rows))
+    spec = InputSpec("x", np.dtype(np.float32), (None, width))
+    splits = load_splits(tmp_path / "d", [spec], seed=0)
+    assert sorted(row[-1] for part in splits.parts for row in part.inputs["x"]) == [
+        n + 0.25 for n in range(12)
+    ]

@@ -89,6 +89,8 @@ def _layout(every: list[str], *, beyond: bool) -> Dialect:
     """Find separator, comments and titles, and then the header of what is left; `beyond`: more comments may follow."""
     declared = _declared(every[0])
     lines = [line for line in every if line.strip()][declared is not None :]
+    if not lines:
+        raise DatasetMismatch("the table has no rows", pointer="#/file")
     plain = [line for line in lines if not line.lstrip().startswith(COMMENT)]
     if len(plain) < len(lines) / 2:
         plain = lines  # the mark belongs to the rows
@@ -140,7 +142,10 @@ def _separator(lines: list[str]) -> str:
 
 def _fit(lines: list[str], separator: str) -> tuple[float, float, int]:
     """Return how well a separator cuts these lines: how alike, how many numbers that makes, how many columns."""
-    rows = _rows(lines, separator)
+    try:
+        rows = _rows(lines, separator)
+    except csv.Error:  # a line of one cell that is longer than any
+        return (0.0, 0.0, 1)
     rows = rows[1:] or rows  # the header may have one cell less
     counts = Counter(len(row) for row in rows)
     columns, often = counts.most_common(1)[0]
