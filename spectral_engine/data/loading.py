@@ -12,45 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from spectral_engine.data.array_splits import Asked, splits_of_arrays
 from spectral_engine.data.boxes import KnownBoxes
 from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.digest import digest_of
 from spectral_engine.data.dividing import divided
+from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.images.read import read_images
 from spectral_engine.data.labels import check_labels
-from spectral_engine.data.placing import (
-    as_said,
-    count_rows,
-    is_state,
-    resting_state,
-    rows_first,
-    whole_samples,
-)
+from spectral_engine.data.placing import as_said
 from spectral_engine.data.preprocessing import Preprocessing
-from spectral_engine.data.reading.arrays import (
-    INPUT_NAMES,
-    Named,
-    by_part,
-    label_name,
-    read_arrays,
-)
+from spectral_engine.data.reading.arrays import read_arrays
+from spectral_engine.data.reading.beside import labels_beside
 from spectral_engine.data.reading.box_archive import boxed_images, read_box_archive
 from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_images
 from spectral_engine.data.reading.kind import kind_of
-from spectral_engine.data.reading.pairs import (
-    are_pairs,
-    fit_pairs,
-    is_paired,
-    join_pairs,
-    one_by_one,
-)
 from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
+from spectral_engine.data.summary import summed_up
 from spectral_engine.data.written import Written
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from spectral_engine.records.report import DataSummary
 from spectral_engine.records.rows import RowsAxis
 
 Array = NDArray[Any]
@@ -92,7 +75,9 @@ def load_splits(
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
-            splits = _from_arrays(arrays, digest, inputs, seed, prepare, array, outputs, claim)
+            beside = labels_beside(plain) if kind == "npz" and plain == path else None
+            asked = Asked(seed, prepare, array, outputs, claim, beside)
+            splits = splits_of_arrays(arrays, digest, inputs, asked)
         else:
             splits = _from_table(plain, digest, inputs, seed, label, prepare, claim)
         return replace(splits, preprocessing=prepare)
@@ -121,7 +106,7 @@ def _from_images(
     cut = partial(divided, seed=seed, claim=claim, notes=notes)
     found = read_images(path, kind, inputs, label, prepare, cut)
     split: Literal["given", "random"] = "given" if found.given else "random"
-    splits = _splits(digest, found.parts, split, [*found.notes, *notes], found.column, None)
+    splits = summed_up(digest, found.parts, split, [*found.notes, *notes], found.column, None)
     return replace(splits, preprocessing=found.preprocessing)
 
 
@@ -137,7 +122,7 @@ def _from_boxes(
     if prepare is not None:
         prepare.refuse_for_numbers()
     found = read_box_archive(path)
-    splits = _from_arrays(found.arrays, digest, inputs, seed, prepare, "y", (), None)
+    splits = splits_of_arrays(found.arrays, digest, inputs, Asked(seed, prepare, "y"))
     notes = [*found.notes, *splits.summary.notes]
     summary = splits.summary.model_copy(update={"notes": notes})
     written = _written(found.boxes)
@@ -156,7 +141,7 @@ def _from_boxed_images(
     cut = partial(divided, seed=seed, claim=None, notes=notes)
     found = read_boxed_images(path, images, inputs, prepare, cut)
     split: Literal["given", "random"] = "given" if found.given else "random"
-    splits = _splits(digest, found.parts, split, [*found.notes, *notes], None, None)
+    splits = summed_up(digest, found.parts, split, [*found.notes, *notes], None, None)
     written = _written(images.known)
     return replace(splits, written=written, preprocessing=found.preprocessing)
 
@@ -184,189 +169,22 @@ def _from_table(
             f"a table feeds one input, and the model has {len(inputs)}: give an .npz file",
             pointer="#/file",
         )
-    table = read_table(path, label, inputs[0].row_elements)
-    check_finite(table.features, "features", table.names)
+    table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]
-    features = fit(table.features, inputs[0], "features", prepare, notes)
-    found = None
-    if table.labels is not None:
-        found = check_labels(table.labels, table.label or "label")
+    with in_doubt(table.doubt):
+        check_finite(table.features, "features", table.names)
+        features = fit(table.features, inputs[0], "features", prepare, notes)
+        found = None
+        if table.labels is not None:
+            found = check_labels(table.labels, table.label or "label")
     whole = Split({inputs[0].name: features}, found)
-    parts = divided({"": whole}, seed, claim, notes)
-    return _splits(digest, parts, "random", notes, table.label, table.names)
-
-
-def _from_arrays(
-    arrays: dict[str, Array],
-    digest: str,
-    inputs: Sequence[InputSpec],
-    seed: int,
-    prepare: Preprocessing | None,
-    array: str | None,
-    outputs: Sequence[str],
-    claim: Claim | None,
-) -> Splits:
-    notes: list[str] = []
-    arrays = join_pairs(arrays, inputs)
-    parts = by_part(arrays, [*(spec.name for spec in inputs), *outputs])
-    used = (
-        [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
+    said = np.asarray(table.parts or [""] * whole.rows)
+    held = [part for part in ("", "train", "val", "test") if (said == part).any()]
+    given = held != [""]
+    rows = (
+        {part: whole.take(np.flatnonzero(said == part)) for part in held} if given else {"": whole}
     )
-    read: set[str] = set()
-    inputs = _placed(parts[used[0]], inputs)
-    found, raw = {}, {}
-    for part in used:
-        named = parts[part]
-        raw[part], label = _raw_labels(named, outputs, array, inputs)
-        found[part], names = _inputs(named, inputs, raw[part], part, prepare, notes)
-        read |= {named.written[name] for name in (*names, *([label] if label else []))}
-        unusual = [
-            named.written[name]
-            for name in names
-            if part and named.written[name] != f"{name}_{part}"
-        ]
-        notes += [f"array {name!r} is read as the rows of {part!r}" for name in unusual]
-        if label not in {None, "y", array}:
-            notes.append(f"labels are read from array {named.written[str(label)]!r}")
-    notes += [f"array {name!r} was not read" for name in arrays if name not in read]
-    labels = _labels(raw)
-    axes = {spec.name: spec.rows_axis for spec in inputs if spec.said}
-    splits = {part: Split(found[part], labels[part], axes) for part in used}
-    paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
-    if paired:
-        notes.append("rows come in pairs: each label is of two rows that follow each other")
-    for part, split in splits.items():
-        _check_rows(split, part)
-    given = "train" in parts
-    cut = divided(splits, seed, claim, notes)
-    if paired:
-        cut = [one_by_one(split) for split in cut]
-    made = _splits(digest, cut, "given" if given else "random", notes, None, None)
-    return replace(made, given=tuple(used) if given else (), written=Written(paired=paired))
-
-
-def _placed(named: Named, inputs: Sequence[InputSpec]) -> list[InputSpec]:
-    """Return the inputs with their rows where the arrays show them to lie."""
-    found = []
-    for spec in inputs:
-        name = _array_of(named, spec, inputs)
-        found.append(spec if name is None else whole_samples(spec, named.arrays[name]))
-    return found
-
-
-def _array_of(named: Named, spec: InputSpec, inputs: Sequence[InputSpec]) -> str | None:
-    """Return the name of the array that feeds an input: its own, or a usual one where there is no other input."""
-    alone = sum(not is_state(other) for other in inputs) == 1 and not is_state(spec)
-    names = [spec.name, *(INPUT_NAMES if len(inputs) == 1 or alone else ())]
-    return next((name for name in names if name in named.arrays), None)
-
-
-def _inputs(
-    named: Named,
-    inputs: Sequence[InputSpec],
-    labels: Array | None,
-    part: str,
-    prepare: Preprocessing | None,
-    notes: list[str],
-) -> tuple[dict[str, Array], list[str]]:
-    """Return the arrays of all inputs of a part, fitted, and the names under which they were found."""
-    suffix = f"_{part}" if part else ""
-    found, read = {}, []
-    held = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
-    arrays = {name: named.arrays[array] for name, array in held.items() if array is not None}
-    rows = count_rows(arrays, inputs, labels)
-    for spec in inputs:
-        name = held[spec.name]
-        if name is None:
-            zeros = resting_state(spec, rows, notes)
-            if zeros is not None:
-                found[spec.name] = zeros
-                continue
-            usual = dict.fromkeys(
-                [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
-            )
-            raise DatasetMismatch(
-                f"input {spec.name!r} needs an array {' or '.join(map(repr, usual))}; "
-                f"the file holds {', '.join(sorted(named.written.values())) or 'none'}",
-                pointer=f"#/{spec.name}{suffix}",
-            )
-        array = rows_first(named.arrays[name], spec, rows, named.written[name], notes)
-        if is_paired(array, spec):
-            array = fit_pairs(array, spec, named.written[name], prepare, notes)
-        else:
-            array = fit(array, spec, named.written[name], prepare, notes)
-        found[spec.name] = array
-        read.append(name)
-    return found, read
-
-
-def _raw_labels(
-    named: Named, outputs: Sequence[str], array: str | None, inputs: Sequence[InputSpec]
-) -> tuple[Array | None, str | None]:
-    fed = {_array_of(named, spec, inputs) for spec in inputs}
-    name = label_name(named, [output for output in outputs if output not in fed], array)
-    return (None, None) if name is None or name in fed else (named.arrays[name], name)
-
-
-def _labels(raw: dict[str, Array | None]) -> dict[str, Array | None]:
-    """Check the labels of all parts together, so that they have one type."""
-    missing = [part for part, labels in raw.items() if labels is None]
-    if len(missing) == len(raw):
-        return dict(raw)
-    if missing:
-        name = f"y_{missing[0]}"
-        raise DatasetMismatch(f"there is no array {name!r}", pointer=f"#/{name}")
-    present = {part: labels for part, labels in raw.items() if labels is not None}
-    first = next(iter(present))
-    for part, labels in present.items():
-        if labels.ndim == 0 or labels.shape[1:] != present[first].shape[1:]:
-            raise DatasetMismatch(
-                f"{_called(part)!r} has shape {list(labels.shape)}, {_called(first)!r} "
-                f"{list(present[first].shape)}",
-                pointer=f"#/{_called(part)}",
-            )
-    joined = check_labels(_joined([*present.values()]), _called(first))
-    ends = np.cumsum([len(labels) for labels in present.values()])[:-1]
-    return dict(zip(present, np.split(joined, ends), strict=True))
-
-
-def _called(part: str) -> str:
-    return f"y_{part}" if part else "y"
-
-
-def _joined(labels: list[Array]) -> Array:
-    kinds = {part.dtype.kind for part in labels}
-    if len(kinds) > 1 and kinds & set("US"):
-        raise DatasetMismatch("labels are texts in one part and numbers in another", pointer="#/y")
-    return np.concatenate(labels)
-
-
-def _check_rows(split: Split, part: str) -> None:
-    suffix = f"_{part}" if part else ""
-    counts = {name: len(array) for name, array in split.inputs.items()}
-    if split.labels is not None:
-        counts["y"] = len(split.labels)
-    if len(set(counts.values())) > 1:
-        said = ", ".join(f"{name}{suffix} has {count}" for name, count in counts.items())
-        raise DatasetMismatch(f"the numbers of rows differ: {said}", pointer=f"#/y{suffix}")
-
-
-def _splits(
-    digest: str,
-    parts: list[Split],
-    kind: Literal["given", "random"],
-    notes: list[str],
-    label: str | None,
-    feature_names: list[str] | None,
-) -> Splits:
-    train, validation, test = parts
-    summary = DataSummary(
-        sha256=digest,
-        train_rows=train.rows,
-        validation_rows=validation.rows,
-        test_rows=test.rows,
-        split=kind,
-        label=label,
-        notes=notes,
-    )
-    return Splits(train, validation, test, summary, feature_names)
+    parts = divided(rows, seed, claim, notes)
+    kind: Literal["given", "random"] = "given" if given else "random"
+    splits = summed_up(digest, parts, kind, notes, table.label, table.names)
+    return replace(splits, doubt=table.doubt, given=tuple(held) if given else ())

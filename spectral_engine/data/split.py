@@ -90,6 +90,7 @@ class Splits:
     preprocessing: Preprocessing | None = None  # as it was done
     given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
     written: Written = UNKNOWN
+    doubt: str | None = None  # what a refusal is to say of what the file does not tell
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

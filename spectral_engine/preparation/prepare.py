@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from spectral_engine.cost.budget import check_target
 from spectral_engine.data import Claim, Split, Splits, load_splits
+from spectral_engine.data.doubt import in_doubt
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
 from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
@@ -95,7 +96,7 @@ def prepare(
         in_rows(module, original, splits.train)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
-    with unforeseen(lambda: "finding out what the data mean"):
+    with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
         understood = understand_data(module, original, splits, recipe, option)
         evaluation = in_a_metric_that_moves(
             Evaluation(understood.meaning, original, understood.splits, recipe)

@@ -391,8 +391,11 @@ class TestRefused:
         [
             ({}, "no arrays"),
             ({"README.txt": b"hello"}, "without arrays or images"),
-            ({"cats/1.png": b"1", "cats/2.png": b"2"}, "all images lie in the folder 'cats'"),
-            ({"1.png": b"1", "2.png": b"2"}, "no CSV tells their labels"),
+            (
+                {f"{part}/cats/{n}.png": b"1" for part in ("train", "test") for n in "12"},
+                "all images lie in the folder 'cats'",
+            ),
+            ({"1.png": b"1", "labels.csv": b"a,b\nc,d\n"}, "which column of 'labels.csv' holds"),
             ({"../x.png": b"1"}, "'../x.png', which leads out of it"),
             ({"a/../../x.png": b"1"}, "leads out of it"),
             ({"/etc/x.png": b"1"}, "'/etc/x.png', an absolute path"),

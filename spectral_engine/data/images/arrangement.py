@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,20 @@ from spectral_engine.data.reading.arrays import PARTS
 from spectral_engine.errors import DatasetMismatch
 
 Labels = NDArray[Any]
-HOW = "one folder per class, or one folder of images with a CSV of names and labels"
+HOW = (
+    "one folder per class, or one folder of images with a CSV of names and labels, or images alone"
+)
+MOST_TEXTS = 9  # files that may list labels: where there are more, each is of one image
+LABELLING = re.compile(r"label|class|annotation|target|truth|categor", re.IGNORECASE)
+WITH_LABELS = "folders of several classes, or a CSV of names and labels, would give some"
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Images by name with their labels, and the part of each (`""` where rows are yet to be split)."""
+    """Images by name with their labels, where there are any, and the part of each (`""` where rows are to be split)."""
 
     names: list[str]
-    labels: Labels
+    labels: Labels | None
     parts: list[str]
     column: str | None = None  # of the table that holds the labels
     notes: list[str] = field(default_factory=list)
@@ -42,7 +49,9 @@ def arrange(container: Container, label: str | None) -> Arrangement:
     if not images:
         held = f"; it holds {listed(files)}" if files else ""
         raise DatasetMismatch(f"there are no images{held}: give {HOW}", pointer="#/file")
+    texts = [name for name in files if PurePosixPath(name).suffix.lower() == ".txt"]
     tables = [name for name in files if is_table(name)]
+    tables += texts if len(texts) <= MOST_TEXTS else []
     listing = listing_in(container, tables, images, label)
     read = set(images) | (set(listing.tables) if listing else set())
     if others := [name for name in files if name not in read]:
@@ -79,11 +88,12 @@ def _common_top(names: Sequence[str], *, listed_images: bool) -> str:
 def _by_folder(container: Container, images: list[str], top: str, notes: list[str]) -> Arrangement:
     paths = {name: name[len(top) :].split("/") for name in images}
     given = _has_parts(paths.values())
+    inside = not given and _parts_in_classes(paths.values())
     names, labels, parts = list[str](), list[str](), list[str]()
     loose, other = list[str](), list[str]()
     for name, path in paths.items():
-        part = _part(path) if given else ""
-        folders = path[1:-1] if part else path[:-1]
+        part = _part(path) if given else PARTS[path[1].lower()] if inside else ""
+        folders = path[1:-1] if part and given else path[:-1]
         if part is None or not folders:
             (loose if part is not None else other).append(name)
             continue
@@ -92,12 +102,42 @@ def _by_folder(container: Container, images: list[str], top: str, notes: list[st
         parts.append(part)
     if other:
         notes.append(f"images that lie in no part are not read: {listed(other)}")
+    if len(set(labels)) < 2 and not given and not inside:
+        return _without_labels(container, images, top, notes)
     if loose and names:
         notes.append(f"images that lie in no folder of a class are not read: {listed(loose)}")
-    _refuse_one_class(sorted(set(labels)), [name for name in container.sizes if is_table(name)])
+    _refuse_one_class(sorted(set(labels)))
     _note_empty(container, top, names, notes)
     notes.append(f"classes are the names of {len(set(labels))} folders")
+    if inside:
+        notes.append("the folders in those of the classes are the parts: train, val or test")
     return Arrangement(names, np.asarray(labels), parts, None, notes)
+
+
+def _without_labels(
+    container: Container, images: list[str], top: str, notes: list[str]
+) -> Arrangement:
+    """Return images that no folder and no table tells apart; raises DatasetMismatch where a table may be meant to."""
+    others = [
+        name for name in sorted(container.sizes) if not (is_image(name) or nobody_means(name))
+    ]
+    if odd := [
+        name for name in others if not is_table(name) and LABELLING.search(PurePosixPath(name).stem)
+    ]:
+        raise DatasetMismatch(
+            f"{listed(odd)} may hold the labels, and is not read as such: give a CSV of names and labels, or take it "
+            "away where there are none",
+            pointer=pointer_to(odd[0]),
+        )
+    if tables := [name for name in others if is_table(name)]:
+        raise DatasetMismatch(
+            f"there are no folders of several classes: say which column of {listed(tables)} holds the labels "
+            "(--label COLUMN), beside one with the names of the images, or take it away where there are none",
+            pointer="#/label",
+        )
+    _note_empty(container, top, images, notes)
+    notes.append(f"the images have no labels: {WITH_LABELS}")
+    return Arrangement(images, None, [""] * len(images), None, notes)
 
 
 def _has_parts(paths: Iterable[Sequence[str]]) -> bool:
@@ -116,21 +156,17 @@ def _part(path: Sequence[str]) -> str | None:
     return PARTS.get(path[0].lower()) if len(path) > 2 else None
 
 
-def _refuse_one_class(classes: list[str], tables: list[str]) -> None:
-    if len(classes) < 2 and tables:
-        raise DatasetMismatch(
-            f"there are no folders of several classes: say which column of {listed(tables)} holds the labels",
-            pointer="#/label",
-        )
-    if len(classes) == 1:
+def _parts_in_classes(paths: Iterable[Sequence[str]]) -> bool:
+    """Say whether every image lies in a folder of its part in that of its class, some of them to train on."""
+    found = [PARTS.get(path[1].lower()) if len(path) > 2 else None for path in paths]
+    return "train" in found and None not in found and len(set(found)) > 1
+
+
+def _refuse_one_class(classes: list[str]) -> None:
+    if len(classes) < 2:
         raise DatasetMismatch(
             f"all images lie in the folder {classes[0]!r}, and there is one class: give {HOW}",
             pointer=pointer_to(classes[0]),
-        )
-    if not classes:
-        raise DatasetMismatch(
-            f"the images lie in no folders, and no CSV tells their labels: give {HOW}",
-            pointer="#/file",
         )
 
 

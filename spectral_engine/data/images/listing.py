@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.images.container import Container
-from spectral_engine.data.images.names import is_image, listed, pointer_to
-from spectral_engine.data.reading.arrays import PARTS
+from spectral_engine.data.images.names import is_image, is_table, listed, pointer_to
+from spectral_engine.data.images.one_hot import one_hot
+from spectral_engine.data.reading.arrays import PART_HEADERS, PARTS
+from spectral_engine.data.reading.cleaning import rows_only
 from spectral_engine.data.reading.dialect import NUMBER, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
@@ -29,7 +31,7 @@ LABEL_HEADERS = (
     "label", "labels", "class", "class_name", "classname", "category", "target", "y", "class_id", "label_name",
     "label_id", "classes", "tag",
 )  # fmt: skip
-PART_HEADERS = ("split", "part", "subset", "set", "partition")
+MOST_DIGITS = 30  # of a number that is a name
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,26 @@ class Finder:
     def __init__(self, images: Sequence[str]) -> None:
         self._images = set(images)
         self._by_end: dict[str, list[str]] = {}
+        self._by_plain_end: dict[str, list[str]] = {}
+        self._by_number: dict[int, list[str]] = {}
         for image in images:
             path = PurePosixPath(image)
             for end in {path.name, path.stem}:
                 self._by_end.setdefault(end, []).append(image)
+                self._by_plain_end.setdefault(end.casefold(), []).append(image)
+            if path.stem.isdecimal():
+                self._by_number.setdefault(int(path.stem[:MOST_DIGITS]), []).append(image)
 
-    def find(self, written: str, folder: str) -> list[str]:
-        """Return the images that may be meant: none, one, or several that share their last name."""
+    def find(self, written: str, folder: str, *, numbers: bool = True) -> list[str]:
+        """Return the images that may be meant: none, one, or several that share their last name, or its number."""
         name = written.strip().replace("\\", "/").removeprefix("./").lstrip("/")
         for whole in (folder + name, name):
             if whole in self._images:
                 return [whole]
-        found = self._by_end.get(PurePosixPath(name).name, [])
+        last = PurePosixPath(name).name
+        found = self._by_end.get(last) or self._by_plain_end.get(last.casefold(), [])
+        if numbers and not found and last.isdecimal():
+            return self._by_number.get(int(last[:MOST_DIGITS]), [])
         if len(found) > 1 and (longer := [one for one in found if f"/{one}".endswith(f"/{name}")]):
             return longer
         return found
@@ -87,7 +97,7 @@ def listing_in(
     finder = Finder(images)
     found = []
     for name in tables:
-        table = _read(container, name)
+        table = _read(container, name) if is_table(name) else _read_text(container, name)
         if table is not None and (one := _listing(table, finder, label)):
             found.append(one)
     if not found:
@@ -124,6 +134,14 @@ def _joined(found: list[Listing], parts: list[str]) -> Listing:
     )
 
 
+def _read_text(container: Container, name: str) -> _Table | None:
+    """Return what a text may list, or None where it is no table: most texts are none."""
+    try:
+        return _read(container, name)
+    except DatasetMismatch:
+        return None
+
+
 def _read(container: Container, name: str) -> _Table | None:
     with tempfile.TemporaryDirectory(prefix="table-") as folder:
         copy = Path(folder) / "table"
@@ -139,10 +157,10 @@ def _read(container: Container, name: str) -> _Table | None:
             raise DatasetMismatch(
                 f"{name!r} is no text: {error}", pointer=pointer_to(name)
             ) from error
+    separator = "\t" if dialect.separator == " " else dialect.separator
+    lines = rows_only(io.StringIO(text, newline=None), dialect)
     try:
-        rows = list(
-            csv.reader(io.StringIO(text), delimiter=dialect.separator, skipinitialspace=True)
-        )
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise DatasetMismatch(f"{name!r} is no table: {error}", pointer=pointer_to(name)) from error
     rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
@@ -155,6 +173,11 @@ def _listing(table: _Table, finder: Finder, label: str | None) -> Listing | None
     if column_of_names is None:
         return None
     column = _label_column(table, column_of_names, label)
+    if column is None and (
+        hot := one_hot(table.header, table.rows, _others(table, column_of_names))
+    ):
+        table = _Table(table.name, [*table.header, hot.name], hot.rows)
+        column = len(table.header) - 1
     if column is None:
         return None
     part = next((n for n, head in enumerate(table.header) if head.lower() in PART_HEADERS), None)
@@ -194,10 +217,9 @@ def _notes(table: _Table, images: int, column: int) -> list[str]:
 def _headed(table: _Table, finder: Finder, folder: str) -> tuple[_Table, int | None]:
     """Say which column names images, and give columns names where the first line is no header."""
     every = [table.header, *table.rows]
-    hits = [
-        sum(bool(finder.find(_cell(row, column), folder)) for row in every if _cell(row, column))
-        for column in range(len(table.header))
-    ]
+    hits = _hits(every, finder, folder, numbers=False)
+    if not any(hits):
+        hits = _hits(every, finder, folder, numbers=True)
     best = int(np.argmax(hits))
     if hits[best] == 0:
         known = [n for n, head in enumerate(table.header) if head.lower() in NAME_HEADERS]
@@ -216,6 +238,21 @@ def _headed(table: _Table, finder: Finder, folder: str) -> tuple[_Table, int | N
     return table, best
 
 
+def _hits(rows: list[list[str]], finder: Finder, folder: str, *, numbers: bool) -> list[int]:
+    """Return how many images each column names, by their names or by numbers that stand for them."""
+    return [
+        len(
+            {
+                found[0]
+                for row in rows
+                if (written := _cell(row, column))
+                and (found := finder.find(written, folder, numbers=numbers))
+            }
+        )
+        for column in range(len(rows[0]))
+    ]
+
+
 def _label_column(table: _Table, names: int, asked: str | None) -> int | None:
     if asked is not None:
         if asked not in table.header:
@@ -226,13 +263,20 @@ def _label_column(table: _Table, names: int, asked: str | None) -> int | None:
         return table.header.index(asked)
     heads = [head.lower() for head in table.header]
     usual = next((heads.index(name) for name in LABEL_HEADERS if name in heads), None)
-    others = [n for n in range(len(heads)) if n != names and heads[n] not in PART_HEADERS]
+    others = _others(table, names)
     if usual is not None and usual != names:
         return usual
     if len(others) == 1:
         return others[0]
     # A table of something else, as sizes or sources of the images.
     return None
+
+
+def _others(table: _Table, names: int) -> list[int]:
+    """Return the columns that say neither which image it is nor to which part it belongs."""
+    return [
+        n for n, head in enumerate(table.header) if n != names and head.lower() not in PART_HEADERS
+    ]
 
 
 def _found(table: _Table, number: int, written: str, finder: Finder, folder: str) -> str:

@@ -50,7 +50,13 @@ def read_images(
     with opened(path, kind) as container:
         found = arrange(container, label)
         rows = {part: found.of_part(part) for part in dict.fromkeys(found.parts)}
-        cut = divide({part: Split({ROW: at}, found.labels[at]) for part, at in rows.items()})
+        labels = found.labels
+        cut = divide(
+            {
+                part: Split({ROW: at}, None if labels is None else labels[at])
+                for part, at in rows.items()
+            }
+        )
         notes = [*found.notes]
         places = [part.inputs[ROW] for part in cut]
         done = preprocessing or Preprocessing()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.reading.npz import HEADER_FAULTS, read_npz
+from spectral_engine.data.reading.beside import labels_beside, parts_beside, read_array
+from spectral_engine.data.reading.npz import read_npz
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
@@ -31,6 +31,12 @@ LABEL_NAMES = (
     "scores",
     "similarity",
 )
+# Labels where there are none under a usual name, and no more than one of these has as many rows as the inputs.
+LIKELY_NAMES = (
+    "t", "masks", "segmentation", "segmentations", "segmentation_masks", "annotations", "ground_truth", "gt", "y_true",
+    "output", "outputs", "outcome", "category", "species", "diagnosis",
+)  # fmt: skip
+MASKS = ("mask", "segmentation_mask")  # of pixels; of fewer axes it may say which steps are padding
 PARTS = {
     "train": "train",
     "training": "train",
@@ -42,8 +48,15 @@ PARTS = {
     "testing": "test",
     "holdout": "test",
 }
+PART_HEADERS = (
+    "split",
+    "part",
+    "subset",
+    "set",
+    "partition",
+)  # of a column that says the part of each row
 BEHIND = re.compile(rf"(?P<name>.+?)_?(?P<part>{'|'.join(PARTS)})$", re.IGNORECASE)
-BEFORE = re.compile(rf"(?P<part>{'|'.join(PARTS)})_(?P<name>.+)$", re.IGNORECASE)
+BEFORE = re.compile(rf"(?P<part>{'|'.join(PARTS)})[_/](?P<name>.+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -58,32 +71,29 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
     """Return the arrays of an .npz file, or of an .npy file with the labels that lie beside it."""
     if kind == "npz":
         return read_npz(path)
-    beside = path.with_name(path.name.replace("x", "y", 1))
-    if beside == path or not beside.is_file():
+    beside = labels_beside(path)
+    if beside is None:
         raise DatasetMismatch(
             "an .npy file holds one array: give an .npz file with x and y (numpy.savez), or lay the labels beside "
-            "x.npy as y.npy",
+            "x.npy as y.npy, or beside images.npy as labels.npy",
             pointer="#/file",
         )
-    return {"x": _one(path), "y": _one(beside)}
-
-
-def _one(path: Path) -> Array:
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, *HEADER_FAULTS) as error:
-        raise DatasetMismatch(
-            f"{path.name!r} is not a whole array of plain numbers: {error}", pointer="#/file"
-        ) from error
-    if not isinstance(found, np.ndarray) or found.dtype.names:
-        raise DatasetMismatch(f"{path.name!r} is not one plain array", pointer="#/file")
+    arrays = {"x": read_array(path), "y": read_array(beside)}
+    others = parts_beside(path, beside)
+    if not others:
+        return arrays
+    found = {f"{name}_train": array for name, array in arrays.items()}
+    for part, both in others.items():
+        found |= {f"{name}_{part}": read_array(one) for name, one in zip("xy", both, strict=True)}
     return found
 
 
-def by_part(arrays: Mapping[str, Array], known: Sequence[str]) -> dict[str, Named]:
+def by_part(
+    arrays: Mapping[str, Array], known: Sequence[str], inputs: Sequence[str] = ()
+) -> dict[str, Named]:
     """Return arrays by part, `""` for all rows: names as `x_train`, `X_valid` or `test_y` are taken apart.
 
-    A name of `known`, an input or output of the model, is never taken apart.
+    A name of `known`, an input or output of the model, is never taken apart. Beside `x_test`, `x` is that of training.
     """
     found: dict[str, Named] = {}
     for written, array in arrays.items():
@@ -96,9 +106,21 @@ def by_part(arrays: Mapping[str, Array], known: Sequence[str]) -> dict[str, Name
             )
         held.arrays[name] = array
         held.written[name] = written
-    if "train" not in found and any(found):
-        return {"": _together(found)}
-    return found
+    if "train" in found or not any(found):
+        return found
+    if _is_rest(found, {*inputs, *INPUT_NAMES}):
+        found["train"] = found.pop("")
+        return found
+    return {"": _together(found)}
+
+
+def _is_rest(found: Mapping[str, Named], inputs: Collection[str]) -> bool:
+    """Say whether what belongs to no part holds what each part does, an input among it: it is to train on."""
+    if "" not in found:
+        return False
+    held = found[""].arrays
+    parts = [named.arrays for part, named in found.items() if part]
+    return all(part.keys() <= held.keys() and part.keys() & inputs for part in parts)
 
 
 def _together(found: Mapping[str, Named]) -> Named:
@@ -109,7 +131,7 @@ def _together(found: Mapping[str, Named]) -> Named:
 def _taken_apart(written: str) -> tuple[str, str]:
     for pattern in (BEHIND, BEFORE):
         if match := pattern.match(written):
-            return match["name"].rstrip("_"), PARTS[match["part"].lower()]
+            return match["name"].rstrip("_/"), PARTS[match["part"].lower()]
     return written, ""
 
 
@@ -133,3 +155,14 @@ def label_name(named: Named, outputs: Sequence[str], asked: str | None) -> str |
             pointer="#/labels/array",
         )
     return likely[0] if likely else None
+
+
+def likely_label(named: Named, fed: Collection[str | None], rows: Collection[int]) -> str | None:
+    """Return the one array with a name that labels may have and as many rows as the inputs; of several, none."""
+    found = [
+        name
+        for name, array in named.arrays.items()
+        if name not in fed and array.ndim and len(array) in rows
+        and (name.lower() in LIKELY_NAMES or (name.lower() in MASKS and array.ndim > 2))
+    ]  # fmt: skip
+    return found[0] if len(found) == 1 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from spectral_engine.data.reading.number_texts import is_number, is_typeset, numbers_in
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
-GROUPED = re.compile(
-    r"[+-]?\d{1,3}(?P<sign>[., '\u00a0\u2009\u202f])\d{3}(?:(?P=sign)\d{3})*(?:[.,]\d+)?$"
-)
-SPACES = " '\u00a0\u2009\u202f"
 
 
 def numbers(column: Any, name: str, notes: list[str]) -> Array:
@@ -28,25 +24,36 @@ def numbers(column: Any, name: str, notes: list[str]) -> Array:
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
     if pa.types.is_decimal(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float32)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return _from_texts([str(value) for value in column.to_pylist()], name, notes)
     raise DatasetMismatch(
-        f"column {name!r} holds {kind}, and the model takes numbers: encode it", pointer=f"#/{name}"
+        f"column {name!r} holds {kind}, and the model takes numbers: encode or drop it",
+        pointer=f"#/{name}",
     )
 
 
-def labels(column: Any, name: str) -> Array:
-    """Return a label column as it is [rows]: texts without blanks at their ends, numbers, booleans."""
+def is_text(kind: Any) -> bool:
+    """Say whether an Arrow type is one of texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def labels(column: Any, name: str, notes: list[str]) -> Array:
+    """Return a label column as it is [rows]: texts without blanks at their ends, numbers, booleans.
+
+    Texts that are numbers with separated thousands or a typographic minus are numbers.
+    """
     column = _plain(column)
     refuse_missing(column, name)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column.type):
         column = pc.utf8_trim_whitespace(column)
         blank = np.flatnonzero(np.asarray(pc.equal(pc.utf8_length(column), 0)))
         if len(blank):
             raise _missing(name, blank, len(column))
-        return np.asarray([str(value) for value in column.to_pylist()])
+        texts = [str(value) for value in column.to_pylist()]
+        numbers = numbers_in(texts, name, notes) if is_typeset(texts) else None
+        return np.asarray(texts) if numbers is None else numbers
     values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind not in "fiub":
         raise DatasetMismatch(
@@ -77,35 +84,18 @@ def _plain(column: Any) -> Any:
 
 
 def _from_texts(values: list[str], name: str, notes: list[str]) -> Array:
-    """Read numbers that are written with thousands separators; the same sign must serve the whole column."""
-    stripped = [value.strip() for value in values]
-    signs = {match["sign"] for value in stripped if (match := GROUPED.match(value))}
-    if len(signs) == 1:
-        sign = signs.pop()
-        decimal = "," if sign == "." else "."
-        plain = [value.replace(sign, "").replace(decimal, ".") for value in stripped]
-        if not (sign in ".," and any(_breaks(value, sign) for value in stripped)):
-            found = _floats(plain)
-            if found is not None:
-                notes.append(f"{name}: {sign!r} is read as a separator of thousands")
-                return found
-    found = _floats(stripped)
+    found = numbers_in(values, name, notes)
     if found is not None:
-        return found
-    row = next(place for place, value in enumerate(stripped) if _floats([value]) is None)
+        return found.astype(np.float32)
+    row = next((place for place, value in enumerate(values) if not is_number(value)), None)
+    if row is None:
+        raise DatasetMismatch(
+            f"column {name!r} holds numbers written in several ways, as {values[0].strip()[:60]!r} in row 0: write "
+            "decimals and thousands alike in all rows",
+            pointer=f"#/{name}",
+        )
     raise DatasetMismatch(
-        f"column {name!r} holds text, as {stripped[row][:60]!r} in row {row}, and the model takes numbers: encode it",
+        f"column {name!r} holds text, as {values[row].strip()[:60]!r} in row {row}, and the model takes numbers: "
+        "encode or drop it",
         pointer=f"#/{name}/{row}",
     )
-
-
-def _breaks(value: str, sign: str) -> bool:
-    """Say whether a sign stands where no separator of thousands can stand."""
-    return sign in value and GROUPED.match(value) is None
-
-
-def _floats(values: list[str]) -> Array | None:
-    try:
-        return np.asarray([float(value) for value in values], dtype=np.float32)
-    except ValueError:
-        return None

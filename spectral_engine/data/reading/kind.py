@@ -9,34 +9,31 @@ from typing import Literal
 
 from spectral_engine.data.images.names import is_image
 from spectral_engine.data.reading.box_archive import holds_boxes
+from spectral_engine.data.reading.other_kinds import other_kind
 from spectral_engine.errors import DatasetMismatch
 
 Kind = Literal[
-    "npz", "npy", "parquet", "arrow", "gzip", "zstd", "zip", "tar", "folder", "boxes", "text"
+    "npz",
+    "npy",
+    "parquet",
+    "arrow",
+    "arrow stream",
+    "gzip",
+    "zstd",
+    "zip",
+    "tar",
+    "folder",
+    "boxes",
+    "text",
 ]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"PAR1", "parquet"),
     (b"ARROW1", "arrow"),
     (b"FEA1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow stream"),
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
-)
-OTHERS = (
-    (b"\x89HDF", "an HDF5 file: save its arrays with numpy.savez"),
-    (b"MATLAB", "a MATLAB file: save its arrays with numpy.savez"),
-    (b"\x80\x02", "a pickle, which is never opened: save plain arrays with numpy.savez"),
-    (b"\x80\x03", "a pickle, which is never opened: save plain arrays with numpy.savez"),
-    (b"\x80\x04", "a pickle, which is never opened: save plain arrays with numpy.savez"),
-    (b"\x80\x05", "a pickle, which is never opened: save plain arrays with numpy.savez"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet: save it as CSV"),
-    (b"%PDF", "a PDF"),
-    (b"\x89PNG", "one image: give a .zip or .tar of images, one folder per class"),
-    (b"\xff\xd8\xff", "one image: give a .zip or .tar of images, one folder per class"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: pack it as .zip or .tar.gz"),
-    (b"Rar!", "a RAR archive: pack it as .zip or .tar.gz"),
-    (b"BZh", "compressed with bzip2: compress it with gzip or zstd"),
-    (b"\xfd7zXZ", "compressed with xz: compress it with gzip or zstd"),
 )
 
 
@@ -49,13 +46,12 @@ def kind_of(path: Path) -> Kind:
     for beginning, kind in BEGINNINGS:
         if start.startswith(beginning):
             return kind
-    for beginning, said in OTHERS:
-        if start.startswith(beginning):
-            raise _not_read(said)
     if start.startswith(b"PK"):
         return _of_zip(path)
     if len(start) > 262 and start[257:262] == b"ustar":
         return _of_tar(path)
+    if (said := other_kind(path, start)) is not None:
+        raise _not_read(said)
     return "text"
 
 

@@ -10,59 +10,101 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.ipc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.reading import columns
 from spectral_engine.data.reading.kind import kind_of
+from spectral_engine.data.reading.lists import (
+    is_list,
+    list_values,
+    opened_structs,
+    refuse_lists,
+    spread_lists,
+)
+from spectral_engine.data.reading.part_column import part_column
+from spectral_engine.data.reading.roles import roles_of
 from spectral_engine.data.reading.text import read_text_table
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
-USUAL_LABELS = ("label", "target", "labels", "class", "y")
-INDEX_NAMES = ("", "index", "id", "Unnamed: 0", "__index_level_0__")
 MAX_TABLE_BYTES = 8 * 2**30
 BYTES_PER_VALUE = 8
 
 
 @dataclass(frozen=True)
 class Table:
-    """Features [rows, columns], their names, and the label column with its name, where there is one."""
+    """Features [rows, columns], their names, and the label column with its name, where there is one.
+
+    `doubt` is what a refusal is to say where nothing but its place tells the label; `parts` says, where a column does,
+    to which part each row belongs.
+    """
 
     features: Array
     names: list[str]
     labels: Array | None
     label: str | None
     notes: list[str] = field(default_factory=list)
+    doubt: str | None = None
+    parts: list[str] | None = None
 
 
-def read_table(path: Path, label: str | None, feature_count: int | None) -> Table:
-    """Read a table; `feature_count` columns beside the label are expected where that is known.
+def read_table(path: Path, label: str | None, feature_count: int | None, name: str) -> Table:
+    """Read a table; `feature_count` columns beside the label are expected where that is known, for the input `name`.
 
-    Without a `label`, a column of a usual name or else the last one is taken; where all columns are features
-    of the model, there is none. Raises DatasetMismatch by column and row.
+    Without a `label`, a column of a usual name, the only one of texts, or else the last one is taken; where all
+    columns are features of the model, there is none. Raises DatasetMismatch by column and row.
     """
     notes: list[str] = []
     table = _read(path, notes)
     if table.num_rows == 0 or table.num_columns == 0:
         raise DatasetMismatch("the table has no rows", pointer="#/file")
+    index = _index(table)
+    _refuse_twice(table)
+    table = spread_lists(opened_structs(table, notes), name, feature_count, notes)
+    _refuse_twice(table)
+    parts = None
+    if (told := part_column(table, label)) is not None:
+        column, parts = told
+        table = table.drop_columns([column])
+        notes.append(f"column {column!r} says which rows are train, val and test")
+    roles = roles_of(table, label, feature_count, index)
+    notes += roles.notes
+    with in_doubt(roles.doubt):
+        refuse_lists(table, roles.features, feature_count)
+        found = [columns.numbers(table.column(one), one, notes) for one in roles.features]
+        labels = None if roles.label is None else _labels(table, roles.label, notes)
+    if not found:
+        raise DatasetMismatch(
+            f"the table has no column beside {roles.label!r}: the model takes numbers",
+            pointer="#/file",
+        )
+    return Table(
+        np.stack(found, axis=1), roles.features, labels, roles.label, notes, roles.doubt, parts
+    )
+
+
+def _refuse_twice(table: Any) -> None:
     names = [str(name) for name in table.column_names]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DatasetMismatch(f"column {twice!r} stands twice", pointer=f"#/{twice}")
-    chosen = _label_column(names, label, feature_count)
-    features = [name for name in names if name != chosen]
-    features = _without_index(table, features, feature_count, notes)
-    if feature_count is not None and len(features) != feature_count:
-        raise DatasetMismatch(
-            f"the table has {len(features)} feature columns beside {chosen!r}, and the model takes {feature_count}",
-            pointer="#/file",
-        )
-    if label is None and chosen is not None:
-        notes.append(f"column {chosen!r} taken as the label")
-    found = [columns.numbers(table.column(name), name, notes) for name in features]
-    labels = None if chosen is None else columns.labels(table.column(chosen), chosen)
-    return Table(np.stack(found, axis=1), features, labels, chosen, notes)
+
+
+def _labels(table: Any, name: str, notes: list[str]) -> Array:
+    column = table.column(name)
+    return list_values(column, name) if is_list(column) else columns.labels(column, name, notes)
+
+
+def _index(table: Any) -> set[str]:
+    """Return the columns that pandas wrote as the index of its rows, which Parquet's metadata names."""
+    try:
+        held = table.schema.pandas_metadata or {}
+        return {one for one in held.get("index_columns", ()) if isinstance(one, str)}
+    except (ValueError, TypeError, AttributeError):
+        return set()
 
 
 def _read(path: Path, notes: list[str]) -> Any:
@@ -70,7 +112,9 @@ def _read(path: Path, notes: list[str]) -> Any:
     if kind == "text":
         return read_text_table(path, notes)
     try:
-        return _read_parquet(path) if kind == "parquet" else _read_arrow(path, notes)
+        if kind == "parquet":
+            return _read_parquet(path)
+        return _read_stream(path) if kind == "arrow stream" else _read_arrow(path, notes)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DatasetMismatch(
@@ -80,7 +124,9 @@ def _read(path: Path, notes: list[str]) -> Any:
 
 def _read_parquet(path: Path) -> Any:
     file = pyarrow.parquet.ParquetFile(path)
-    _refuse_large(file.metadata.num_rows, file.metadata.num_columns)
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    held = sum(one.column(place).num_values for one in groups for place in range(one.num_columns))
+    _refuse_large(max(held, file.metadata.num_rows * file.metadata.num_columns))
     return file.read()
 
 
@@ -89,48 +135,23 @@ def _read_arrow(path: Path, notes: list[str]) -> Any:
         table = pyarrow.feather.read_table(path, memory_map=True)
     if outdated:
         notes.append("the file is a Feather V1 table, which pyarrow is about to stop reading")
-    _refuse_large(table.num_rows, table.num_columns)
+    _refuse_large(table.num_rows * table.num_columns)
+    table.validate(full=True)
     return table
 
 
-def _refuse_large(rows: int, width: int) -> None:
-    declared = rows * width * BYTES_PER_VALUE
+def _read_stream(path: Path) -> Any:
+    with pa.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
+        table = stream.read_all()
+    _refuse_large(table.num_rows * table.num_columns)
+    table.validate(full=True)
+    return table
+
+
+def _refuse_large(values: int) -> None:
+    declared = values * BYTES_PER_VALUE
     if declared > MAX_TABLE_BYTES:
         raise DatasetMismatch(
             f"the table would take {declared:,} bytes; at most {MAX_TABLE_BYTES:,} are allowed",
             pointer="#/file",
         )
-
-
-def _label_column(names: list[str], label: str | None, feature_count: int | None) -> str | None:
-    if label is not None:
-        if label not in names:
-            raise DatasetMismatch(
-                f"there is no column {label!r}; the columns are {', '.join(names[:20])}",
-                pointer="#/label",
-            )
-        return label
-    if feature_count == len(names):
-        return next((name for name in USUAL_LABELS[:2] if name in names), None)
-    usual = next((name for name in USUAL_LABELS if name in names), None)
-    return usual or names[-1]
-
-
-def _without_index(
-    table: Any, features: list[str], feature_count: int | None, notes: list[str]
-) -> list[str]:
-    """Leave out a column that numbers the rows, where the model takes one column less."""
-    if feature_count is None or len(features) != feature_count + 1:
-        return features
-    for name in features:
-        if name in INDEX_NAMES and _counts_rows(table.column(name)):
-            notes.append(f"column {name!r} numbers the rows, and is left out")
-            return [other for other in features if other != name]
-    return features
-
-
-def _counts_rows(column: Any) -> bool:
-    if not pa.types.is_integer(column.type) or column.null_count:
-        return False
-    values = np.asarray(column.to_numpy())
-    return bool((np.diff(values) == 1).all()) and int(values[0]) in {0, 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
+from spectral_engine.data.reading.cleaning import cleaned
 from spectral_engine.data.reading.dialect import SEPARATORS, Dialect, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
@@ -33,24 +35,29 @@ def read_text_table(path: Path, notes: list[str]) -> Any:
     dialect = dialect_of(path)
     notes += dialect.notes
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(
-                encoding=dialect.encoding,
-                column_names=None
-                if dialect.header
-                else [f"column_{place}" for place in range(dialect.columns)],
-            ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.separator, newlines_in_values=True
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                decimal_point=dialect.decimal, null_values=MISSING, strings_can_be_null=True
-            ),
-        )
-    except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+        with cleaned(path, dialect) as (plain, written):
+            table = _read(plain, written)
+    except (pa.ArrowException, UnicodeError, LookupError, OSError, csv.Error) as error:
         raise DatasetMismatch(_why(error, dialect), pointer="#/file") from error
-    return _tidied(table)
+    return _tidied(table, row_names=dialect.row_names)
+
+
+def _read(path: Path, dialect: Dialect) -> Any:
+    named = dialect.names is not None
+    return pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(
+            encoding=dialect.encoding,
+            skip_rows=dialect.above + (named and dialect.header),
+            column_names=dialect.names,
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=dialect.separator, newlines_in_values=True
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            decimal_point=dialect.decimal, null_values=MISSING, strings_can_be_null=True
+        ),
+    )
 
 
 def _why(error: Exception, dialect: Dialect) -> str:
@@ -59,8 +66,10 @@ def _why(error: Exception, dialect: Dialect) -> str:
     return f"the file is not a table (read as {dialect.encoding}, columns separated by {separated}): {reason}"
 
 
-def _tidied(table: Any) -> Any:
-    """Strip names, and drop columns without a name or a value, which a separator at the ends of lines makes."""
+def _tidied(table: Any, *, row_names: bool) -> Any:
+    """Strip names, and drop names of rows, and columns without a name or a value, as separators at line ends make."""
+    if row_names:
+        table = table.remove_column(0)
     names = [str(name).strip().lstrip("\ufeff") for name in table.column_names]
     empty = [
         place
