@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -19,6 +19,7 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
+ALIKE = 6  # failures of one wording at so many lengths
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 
 
@@ -120,19 +121,29 @@ def _first_run(
     watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], Lengths]:
     """Run at the first lengths that fit; return the values to watch, all where none are named, and the lengths."""
-    free, failure = _free_axes(module), None
+    free, failures = _free_axes(module), list[Exception]()
     wanted = [*module.plan.slots] if watch is None else watch
-    for lengths in free.first(known or {}):
+    for lengths in _lengths_to_try(free, known or {}, failures):
         try:
             values = _run(module, _examples(module, free, lengths, batch), wanted)
         except MISFITS as error:
-            failure = failure or error
+            failures.append(error)
         else:
             return values, lengths
+    failure = failures[0] if failures else None
     hint = (
         "" if known or not free.places else "; data beside it would say how long its free axes are"
     )
     raise ModelInvalid(f"the model does not run on {batch} rows: {failure}{hint}") from failure
+
+
+def _lengths_to_try(
+    free: FreeAxes, known: Mapping[str, tuple[int, ...]], failures: Sequence[Exception]
+) -> Iterator[Lengths]:
+    """Yield usual lengths, then further ones, unless it is always the same that fails: then no length is at fault."""
+    yield from free.first(known)
+    if len({str(failure) for failure in failures[-ALIKE:]}) > 1:
+        yield from free.further(known)
 
 
 def _free_axes(module: OnnxModule) -> FreeAxes:
