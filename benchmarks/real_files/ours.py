@@ -30,6 +30,7 @@ from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.taken_bodies import untaken
 
 SHARE = 0.5
 IMPORT_TOLERANCE = 1e-3
@@ -139,6 +140,9 @@ def _coupled(source: bytes, feeds: Sequence[Feed]) -> tuple[OnnxModule, Coupling
     )
     split = Split(_rows(taken, axes), None)
     module = in_rows(original.module(), original, split)
+    # A body of an If counts as taken where any of the feeds takes it.
+    left = [untaken(module, Split(_rows(feed, axes), None)) for feed in feeds]
+    module.leave(frozenset.intersection(*left))
     return module, couple(module, split.row_shapes)
 
 

@@ -30,6 +30,7 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.preparation.in_rows import in_rows
 from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
+from spectral_engine.preparation.taken_bodies import untaken
 from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
@@ -92,7 +93,7 @@ def prepare(
         )
     recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
     with unforeseen(lambda: "finding out where the rows lie"):
-        in_rows(module, original, splits.train)
+        in_rows(module, original, splits.train).leave(untaken(module, splits.train))
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"):
