@@ -11,13 +11,12 @@ graph is sound and computes what the original does with these nodes silenced.
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +43,7 @@ from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
+T = TypeVar("T")
 UNMADE = "no transfer makes it"
 
 
@@ -229,12 +229,12 @@ def couple(
     }
     floats = {name: traced.shapes[name] for name in bits}
     book = CouplingRecorder(
-        ChainMap(traced.shapes, *(body.shapes for body in bodies)),
+        _together(traced.shapes, *(body.shapes for body in bodies)),
         frozenset(module.model.graph.initializers),
         frozenset(floats),
         batch=traced_batch(module),
         readers=_readers(every),
-        numbers=ChainMap(numbers, *(body.numbers for body in bodies)),
+        numbers=_together(numbers, *(body.numbers for body in bodies)),
         varying=varying.union(
             *(carrying_inputs(inside[place], body.around) for place, body in traced.bodies.items())
         ),
@@ -256,6 +256,11 @@ def couple(
     # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
     frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
     return replace(close_book(book, floats), frozen=frozen, bits=bits)
+
+
+def _together(first: Mapping[str, T], *others: Mapping[str, T]) -> Mapping[str, T]:
+    """Return what any of these holds; what stands in several is that of the first."""
+    return {name: value for one in (*others, first) for name, value in one.items()}
 
 
 def book_nodes(book: CouplingRecorder, nodes: Iterable[Node]) -> None:

@@ -25,7 +25,7 @@ DRAWS = 4  # an answer that one draw leaves where it was by chance is moved by a
 
 
 def nearby(model: Source, relative: float) -> Iterator[Runner]:
-    """Yield the model with each float weight moved up or down at random, by this share or one unit in the last place."""
+    """Yield the model with each float weight moved at random, by this share or one unit in the last place."""
     beside = model.parent if isinstance(model, Path) else None
     for draw in range(DRAWS):
         moved = load_model(model)
