@@ -20,7 +20,8 @@ HIGHEST = (50, 9, 2)  # integers from 0 up to these: tables of tokens differ in 
 SCALARS = (16000, 8000, 1)  # sample rates, or flags
 MOST_FEEDS = 5
 MOST_ELEMENTS = 700_000  # an image of 480 × 480
-SECONDS = 8.0  # to look for feeds
+SECONDS = 8.0  # of this process, to look for feeds
+IN_TURN = 4  # lengths that are tried of one batch before the next
 TYPES = {"float": "float32", "double": "float64"}
 
 
@@ -36,26 +37,30 @@ def feeds_of(session: onnxruntime.InferenceSession) -> list[Feed]:
     """Return up to five inputs on which the model runs, of several batches and lengths; none where it never does."""
     found: list[Feed] = []
     tried: set[tuple[tuple[int, ...], ...]] = set()
-    until = time.monotonic() + SECONDS
+    until = time.process_time() + SECONDS
     for feed in _candidates(session.get_inputs()):
         shapes = tuple(value.shape for value in feed.values())
         small = sum(value.size for value in feed.values()) <= MOST_ELEMENTS
         if small and shapes not in tried and _runs(session, feed):
             tried.add(shapes)
             found.append(feed)
-        if len(found) == MOST_FEEDS or time.monotonic() > until:
+        if len(found) == MOST_FEEDS or time.process_time() > until:
             break
     return found
 
 
 def _candidates(inputs: Sequence[Any]) -> Iterator[Feed]:
-    # Lengths before batches: what a file is most often wrong about comes first. Integers last, for one of them fits.
+    # A few lengths, then batches: what a file is most often wrong about comes first. Integers last: one of them fits.
     free = any(_is_free(size) for value in inputs for size in value.shape[1:])
     highest = HIGHEST if any(_holds_integers(value) and value.shape for value in inputs) else (1,)
     scalars = (
         SCALARS if any(_holds_integers(value) and not value.shape for value in inputs) else (1,)
     )
-    for batch, length in itertools.product(BATCHES, LENGTHS if free else (1,)):
+    lengths = LENGTHS if free else (1,)
+    turns = [lengths[at : at + IN_TURN] for at in range(0, len(lengths), IN_TURN)]
+    for batch, length in itertools.chain.from_iterable(
+        itertools.product(BATCHES, turn) for turn in turns
+    ):
         for most, scalar, second in itertools.product(highest, scalars, (False, True)):
             yield _feed(inputs, (batch, length, second), most, scalar)
 

@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from spectral_engine.graph.bodies import book_border, graphs_of, is_if
 from spectral_engine.graph.cost import ProductSum
 from spectral_engine.graph.coupling_recorder import (
     CouplingRecorder,
@@ -41,6 +43,7 @@ from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 Mark = NDArray[np.bool_]
+T = TypeVar("T")
 UNMADE = "no transfer makes it"
 
 
@@ -212,6 +215,12 @@ def couple(
     numbers = {name: value.numpy() for name, value in traced.numbers.items()}
     known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
+    inside = {
+        place: [_with_known(node, body.known) for node in body.nodes]
+        for place, body in traced.bodies.items()
+    }
+    bodies = traced.bodies.values()
+    every = [*nodes, *chain.from_iterable(inside.values())]
     # Float initializers are the parameters; integers are shapes, axes and indices, and cost nothing.
     bits = {
         name: int(value.dtype.bitwidth)
@@ -220,32 +229,46 @@ def couple(
     }
     floats = {name: traced.shapes[name] for name in bits}
     book = CouplingRecorder(
-        traced.shapes,
+        _together(traced.shapes, *(body.shapes for body in bodies)),
         frozenset(module.model.graph.initializers),
         frozenset(floats),
         batch=traced_batch(module),
-        readers=_readers(nodes),
-        numbers=numbers,
-        varying=varying,
+        readers=_readers(every),
+        numbers=_together(numbers, *(body.numbers for body in bodies)),
+        varying=varying.union(
+            *(carrying_inputs(inside[place], body.around) for place, body in traced.bodies.items())
+        ),
     )
-    computed = [node for node in nodes if node.name not in module.beside]
-    book_nodes(book, computed, module.output_names)
-    pin_computed(book, nodes)
+    for node in nodes:
+        if node.name in module.beside:
+            continue
+        if is_if(node):
+            for place in graphs_of(node):
+                book_nodes(book, inside.get(place, []))
+            book_border(node, book, traced.bodies, module.untaken)
+        else:
+            book_nodes(book, [node])
+    # The caller counts on the shape of what the model answers.
+    for name in module.output_names:
+        book.pin_value(name, "graph output")
+    pin_computed(book, every)
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
     # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
     frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
     return replace(close_book(book, floats), frozen=frozen, bits=bits)
 
 
-def book_nodes(book: CouplingRecorder, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
+def _together(first: Mapping[str, T], *others: Mapping[str, T]) -> Mapping[str, T]:
+    """Return what any of these holds; what stands in several is that of the first."""
+    return {name: value for one in (*others, first) for name, value in one.items()}
+
+
+def book_nodes(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
     """Run every node's coupling rule, in the order of the graph."""
     for node in nodes:
         # Without a rule nothing is known of what the operator does with places: whatever it touches stays.
         rule = find_spec(node).coupling or _pin_around
         rule(node, book)
-    # The caller counts on the shape of what the model answers.
-    for name in outputs:
-        book.pin_value(name, "graph output")
 
 
 def _keep_beside(book: CouplingRecorder, nodes: Iterable[Node]) -> None:

@@ -16,6 +16,9 @@ FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120,
 # Where one length for all does not fit: of one dimension, as the height of a line of text, beside those of the rest.
 LENGTHS_ALONE = (48, 32, 64, 80, 40, 96, 24, 16, 128, 1)
 LENGTHS_OF_REST = (256, 100, 32)
+# Where a size gets too small at all of these, or does not divide.
+FURTHER = (12, 20, 60, 120, 240, 384, 480, 768, 1024, 1280, 2048, 4096, 8192, 32000, 48000, 160000)
+RESTS = (64, 8)
 NEAR_FROM = 128  # a length of which half and a bit more are tried before multiples
 MOST_ELEMENTS = 2**23  # of one input in a trial
 SWEPT = 5  # lengths of each free dimension at which a written file is run
@@ -86,6 +89,18 @@ class FreeAxes:
             lengths = {**told, **dict.fromkeys(missing, rest), called: alone}
             if rest != alone and self._is_affordable(lengths):
                 yield lengths
+
+    def further(self, known: Mapping[str, tuple[int, ...]]) -> Iterator[Lengths]:
+        """Yield ever longer lengths, of all that are not told and of each by itself beside usual ones."""
+        told = self.of_data(known)
+        missing = [called for called in self.places if called not in told]
+        for length in FURTHER if missing else ():
+            every = {**told, **dict.fromkeys(missing, length)}
+            alone = [
+                {**told, **dict.fromkeys(missing, rest), called: length}
+                for called, rest in product(missing if len(missing) > 1 else (), RESTS)
+            ]
+            yield from (lengths for lengths in (every, *alone) if self._is_affordable(lengths))
 
     def others(self, base: Lengths, runs: Callable[[Lengths], bool]) -> None:
         """Try other lengths than those of `base`, which run, until each free dimension has run at some."""

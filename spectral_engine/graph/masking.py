@@ -40,7 +40,7 @@ def mask(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
                 _zero(wide.graph.initializers[transfer.weight], transfer.in_axis, removed[ids])
     # 2. Operators that compute across nodes without a weight, of which a silenced node must be no part.
     dtype = _float_type(wide)
-    nodes = {node.outputs[0].name: node for node in wide.graph}
+    nodes = {node.outputs[0].name: node for graph in wide.graphs() for node in graph}
     for mix in coupling.mixes:
         if removed[mix.ids].any() and mix.kind != "norm":
             _keep_out(wide, nodes[mix.node], mix, ~removed[mix.ids], dtype)
@@ -98,8 +98,14 @@ def _keep_out(
         )
         other = add_initializer(model, f"{name}/least", np.array(lowest), dtype)
         masked = ir.node("Where", [kept, source, other], outputs=[ir.Value(name=f"{name}/masked")])
-    model.graph.insert_before(node, masked)
+    _graph_of(node).insert_before(node, masked)
     node.replace_input_with(mix.input, masked.outputs[0])
+
+
+def _graph_of(node: ir.Node) -> ir.Graph:
+    """Return the graph in which a node stands: the model's, or a body of it."""
+    assert isinstance(node.graph, ir.Graph)
+    return node.graph
 
 
 def _along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
@@ -180,7 +186,7 @@ class _MaskedNorm:
         self._hand_over(0, result)
         if len(self.node.outputs) > 3:
             self._hand_over(3, total)
-        self.model.graph.remove(self.node)
+        _graph_of(self.node).remove(self.node)
 
     def _input(self, position: int) -> ir.Value:
         value = self.node.inputs[position]
@@ -199,9 +205,10 @@ class _MaskedNorm:
         ir.convenience.replace_all_uses_with(old, value)
         if old.name in kept_hidden(self.model):  # it is asked for by its name
             value.name = old.name
-        for index, output in enumerate(self.model.graph.outputs):
+        outputs = _graph_of(self.node).outputs
+        for index, output in enumerate(outputs):
             if output is old:
-                self.model.graph.outputs[index] = value
+                outputs[index] = value
                 value.name, value.shape, value.type = old.name, old.shape, old.type
 
     def _mean(self, value: ir.Value) -> ir.Value:
@@ -225,5 +232,5 @@ class _MaskedNorm:
         self.count += 1
         output = ir.Value(name=f"{self.name}/norm/{op_type}_{self.count}")
         node = ir.node(op_type, list(inputs), attributes=attributes, outputs=[output])
-        self.model.graph.insert_before(self.node, node)
+        _graph_of(self.node).insert_before(self.node, node)
         return output

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.beside import Part, computed_part
+from spectral_engine.graph.bodies import Place, graphs_of, is_if, with_bodies
 from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
@@ -51,6 +52,7 @@ class OnnxModule(nn.Module):
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
         part = computed_part(model, graph_nodes(model))
         self.output_names, self.beside = part.answers, part.beside
+        self.untaken: frozenset[Place] = frozenset()  # bodies that no row of the data takes
         _check_types(model, part)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode(make_plan)
@@ -71,6 +73,32 @@ class OnnxModule(nn.Module):
         self.rows = rows
         self.__dict__.pop("answers", None)
         return self
+
+    def leave(self, untaken: Collection[Place]) -> OnnxModule:
+        """Leave bodies of If as they are that no row takes: what they alone read is not trained, and not cut."""
+        self.untaken = frozenset(untaken)
+        graphs = [graphs_of(node) for node in self.nodes if is_if(node)]
+        taken = {
+            name
+            for graph in (
+                g for found in graphs for place, g in found.items() if place not in untaken
+            )
+            for name in graph.captured()
+        }
+        read = {name for node in self.nodes if not is_if(node) for name in node.inputs}
+        left = {name for found in graphs for g in found.values() for name in g.captured()}
+        left -= taken | read
+        self.trainable = tuple(name for name in self.trainable if name not in left)
+        return self
+
+    @property
+    def every_node(self) -> Iterator[Node]:
+        """The nodes, with those in bodies of If."""
+        return with_bodies(self.nodes)
+
+    def values_of(self, inputs: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Any]:
+        """Run what leads to these values and nothing else, once, on inputs in the shapes that the graph declares."""
+        return self._run(inputs, None, names)
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         """Return the graph's outputs by name, of inputs in the shapes that it declares."""
@@ -204,12 +232,12 @@ class OnnxModule(nn.Module):
 
         What it trains is not found anew: a weight that has one entry left would be taken for a constant.
         """
-        return OnnxModule(model, self.rows, self.trainable)
+        return OnnxModule(model, self.rows, self.trainable).leave(self.untaken)
 
     def _find_trainable(self, nodes: list[Node], given: Collection[str] | None) -> tuple[str, ...]:
         if given is not None:
             return tuple(name for name in self._parameters_by_name if name in given)
-        read = {name for node in nodes for name in self._weights_of(node)}
+        read = {name for node in with_bodies(nodes) for name in self._weights_of(node)}
         return tuple(name for name in self._parameters_by_name if name in read)
 
     def _weights_of(self, node: Node) -> Iterator[str]:

@@ -75,7 +75,7 @@ def make_plan(
     slots = {name: slot for slot, name in enumerate([*sources, *known])}
     bound: list[tuple[Node, Function]] = []
     for node in nodes:
-        node = _with_known(node, known)  # noqa: PLW2901  # the same node, better known
+        node = with_known(node, known)  # noqa: PLW2901  # the same node, better known
         function = _bind(node, mode)
         _check_inputs(node, slots)
         for name in node.outputs:
@@ -98,7 +98,8 @@ def _bind(node: Node, mode: Mode) -> Function:
         raise misfit(node, error) from error
 
 
-def _with_known(node: Node, known: Mapping[str, Any]) -> Node:
+def with_known(node: Node, known: Mapping[str, Any]) -> Node:
+    """Give a node what is known beforehand of its inputs."""
     constants = {
         position: value.numpy()
         for position, name in enumerate(node.inputs)

@@ -41,10 +41,11 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
 def drop_inner_shapes(model: ir.Model) -> None:
     """Drop what a file says of the shapes of values in between: they may be wider, or those of another length."""
     # Outputs are pinned, so that what the model declares of them still holds.
-    for node in model.graph:
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.shape = None
+    for graph in model.graphs():
+        for node in graph:
+            for value in node.outputs:
+                if not value.is_graph_output():
+                    value.shape = None
 
 
 def copy_model(model: ir.Model) -> ir.Model:
@@ -89,7 +90,7 @@ def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[
 
 def _restate(model: ir.Model, coupling: Coupling, removed: Mark) -> None:
     """Write the widths that stay into the places that state them, and hold what must not follow them."""
-    by_output = {node.outputs[0].name or "": node for node in model.graph}
+    by_output = {n.outputs[0].name or "": n for graph in model.graphs() for n in graph}
     # Settled numbers come first, at their values in the wide model; facts are written over them, entry by entry: a
     # vector may state widths that shrink beside numbers that must not.
     constants = {(item.node, item.input): item.numbers.copy() for item in coupling.frozen}
@@ -128,7 +129,8 @@ def _replace_constant(
     node.replace_input_with(position, add_initializer(model, name, numbers))
     # What nobody reads any more would stand in the file for nothing.
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():
-        del model.graph.initializers[old.name]
+        assert old.graph is not None
+        del old.graph.initializers[old.name]
 
 
 def narrow(tensor: Tensor, axes: GroupAxes, removed: Mark) -> Tensor:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import onnx_ir as ir
 import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.bodies import Body, Place, graphs_of, is_if, run_body
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
+from spectral_engine.graph.plan import with_known
 from spectral_engine.graph.rows import dims_of
 from spectral_engine.graph.shape_flow import ShapeFlow
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
 MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
+ALIKE = 6  # failures of one wording at so many lengths
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 
 
@@ -36,9 +40,43 @@ class Trace:
     shapes: dict[str, tuple[int, ...]]
     numbers: dict[str, Tensor]
     settled: frozenset[str]
+    bodies: Mapping[Place, Body] = field(default_factory=dict)  # of If, as far as they run
 
 
 def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None) -> Trace:
+    """Trace a graph, and the bodies of its Ifs that read weights."""
+    return replace(_traced(module, known), bodies=_traced_bodies(module, known or {}))
+
+
+def _traced_bodies(module: OnnxModule, known: Mapping[str, tuple[int, ...]]) -> dict[Place, Body]:
+    """Return the bodies that read weights, each from the first lengths at which it runs."""
+    weights, found = set(module.names), dict[Place, Body]()
+    free, batch, failures = _free_axes(module), traced_batch(module), list[Exception]()
+    wanted = {
+        place: with_known(node, module.plan.known)
+        for node in module.nodes
+        if is_if(node)
+        for place, graph in graphs_of(node).items()
+        if not weights.isdisjoint(graph.captured())
+    }
+    for lengths in _lengths_to_try(free, known, failures) if wanted else ():
+        inputs = _examples(module, free, lengths, batch)
+        for place, node in wanted.items():
+            if place in found:
+                continue
+            try:
+                with torch.no_grad():
+                    found[place] = run_body(
+                        node, place[1], module.mode, module.names, partial(module.values_of, inputs)
+                    )
+            except MISFITS as error:
+                failures.append(error)
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:
     """Say which numbers are settled, by the graph itself and by runs with other batches and lengths of free axes.
 
     Lengths that strides round alike tell nothing apart, and some models run at one length alone: so a number is settled
@@ -120,19 +158,29 @@ def _first_run(
     watch: Collection[str] | None = None,
 ) -> tuple[dict[str, Tensor], Lengths]:
     """Run at the first lengths that fit; return the values to watch, all where none are named, and the lengths."""
-    free, failure = _free_axes(module), None
+    free, failures = _free_axes(module), list[Exception]()
     wanted = [*module.plan.slots] if watch is None else watch
-    for lengths in free.first(known or {}):
+    for lengths in _lengths_to_try(free, known or {}, failures):
         try:
             values = _run(module, _examples(module, free, lengths, batch), wanted)
         except MISFITS as error:
-            failure = failure or error
+            failures.append(error)
         else:
             return values, lengths
+    failure = failures[0] if failures else None
     hint = (
         "" if known or not free.places else "; data beside it would say how long its free axes are"
     )
     raise ModelInvalid(f"the model does not run on {batch} rows: {failure}{hint}") from failure
+
+
+def _lengths_to_try(
+    free: FreeAxes, known: Mapping[str, tuple[int, ...]], failures: Sequence[Exception]
+) -> Iterator[Lengths]:
+    """Yield usual lengths, then further ones, unless it is always the same that fails: then no length is at fault."""
+    yield from free.first(known)
+    if len({str(failure) for failure in failures[-ALIKE:]}) > 1:
+        yield from free.further(known)
 
 
 def _free_axes(module: OnnxModule) -> FreeAxes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid, NumericMismatch
@@ -73,16 +75,24 @@ def _difference(wide: Answers, narrow: Answers) -> tuple[float, float]:
             raise NumericMismatch(
                 f"output {name!r} has {left.size:,} entries in the masked model, and {right.size:,} in the cut one"
             )
-        difference = max(difference, float(np.abs(left - right).max(initial=0.0)))
-        largest = max(largest, float(np.abs(left).max(initial=0.0)))
+        difference = max(difference, float(_apart(left, right).max(initial=0.0)))
+        finite = left[np.isfinite(left)]
+        largest = max(largest, float(np.abs(finite).max(initial=0.0)))
     return difference, largest
+
+
+def _apart(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """Return how far answers are from one another: infinitely far where one alone is no number, not where both are."""
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.nan_to_num(np.abs(left - right), nan=np.inf))
 
 
 def _beyond(wide: Answers, narrow: Answers, moves: Answers, tolerance: float) -> int | None:
     """Count the answers that differ by more than the tolerance; None where one differs by more than it moves."""
     count = 0
     for name, left in wide.items():
-        difference = np.abs(left - narrow[name])
+        difference = _apart(left, narrow[name])
         far = ~(difference <= tolerance)
         if not (difference[far] <= moves[name][far]).all():
             return None
@@ -103,7 +113,7 @@ def _moves(
         found = [runner.floats(rows), *(runner.answer(feeds) for feeds in elsewhere)]
         for moves, answers, moved in zip(farthest, wide, found, strict=True):
             for name, left in answers.items():
-                moves[name] = np.maximum(moves[name], np.abs(left - moved[name]))
+                moves[name] = np.maximum(moves[name], _apart(left, moved[name]))
     return list(farthest)
 
 

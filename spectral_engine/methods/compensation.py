@@ -63,6 +63,8 @@ def _loses(model: SpectralModel, transfer: Transfer, removed: NDArray[np.bool_])
     ids = _in_ids(model, transfer)
     if ids is None or not (_has_bias(model, transfer) or transfer.norm_mean is not None):
         return False
+    if transfer.source not in model.module.plan.slots:
+        return False  # in the body of an If: what runs there cannot be watched
     return bool(removed[ids].any()) and _source_axis(model, transfer, ids) is not None
 
 

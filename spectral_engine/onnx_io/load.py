@@ -12,6 +12,7 @@ from onnx.inliner import inline_local_functions
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
+from spectral_engine.onnx_io.bodies import lift_weights
 from spectral_engine.onnx_io.external import (
     check_external,
     external_apart,
@@ -63,7 +64,8 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """Parse and check a model.
 
     Model-local functions are inlined, Constant nodes become initializers, and initializers that old files list as
-    inputs are initializers alone. External data stay in their files, beside the model, and are mapped.
+    inputs are initializers alone; weights in bodies of If become the graph's own. External data stay in their files,
+    beside the model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
     proto = parse_model(source, limits)
@@ -99,6 +101,7 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
         keep_hidden(model, proto.graph)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         RemoveInitializersFromInputsPass()(model)
+        lift_weights(model)
     except (ir.serde.SerdeError, ir.passes.PassError, *MALFORMED) as error:
         reason = error.__cause__ or error
         raise ModelInvalid(f"the graph cannot be read: {' '.join(str(reason).split())}") from error

@@ -18,6 +18,7 @@ from spectral_engine.data.doubt import in_doubt
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
 from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
+from spectral_engine.graph.bodies import Place
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.head import is_part_of
 from spectral_engine.graph.module import OnnxModule
@@ -31,6 +32,7 @@ from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.preparation.in_rows import in_rows
 from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
+from spectral_engine.preparation.taken_bodies import untaken
 from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.labels import LabelsOption, Task
 from spectral_engine.records.metrics import HIGHER_IS_BETTER
@@ -56,10 +58,11 @@ class PreparedJob:
     evaluation: Evaluation
     device: torch.device
     rows: RowAxes  # where the rows lie in what the module takes and answers
+    untaken: frozenset[Place] = frozenset()  # bodies of If that no row takes
 
     def module(self) -> OnnxModule:
         """Return the original as a torch module of its own."""
-        return self.original.module(self.rows)
+        return self.original.module(self.rows).leave(self.untaken)
 
     @property
     def model_sha256(self) -> str:
@@ -93,7 +96,7 @@ def prepare(
         )
     recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
     with unforeseen(lambda: "finding out where the rows lie"):
-        in_rows(module, original, splits.train)
+        in_rows(module, original, splits.train).leave(untaken(module, splits.train))
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
@@ -127,6 +130,7 @@ def prepare(
         evaluation,
         device,
         module.rows if behind is None else behind.rows,
+        module.untaken,
     )
 
 

@@ -40,7 +40,7 @@ def draw_weights(module: OnnxModule, coupling: Coupling, seed: int) -> None:
 
 def _constants(module: OnnxModule, coupling: Coupling) -> Iterator[tuple[str, float]]:
     held = dict(module.named_parameters())
-    for node in module.nodes:
+    for node in module.every_node:
         for position, value in find_spec(node).initial.items():
             name = node.inputs[position] if position < len(node.inputs) else None
             if name in held:

@@ -89,7 +89,7 @@ class SpectralModel(nn.Module):
     @property
     def normalizes(self) -> bool:
         """True when a normalisation follows the batches' statistics."""
-        return any(node.op_type == "BatchNormalization" for node in self.module.nodes)
+        return any(node.op_type == "BatchNormalization" for node in self.module.every_node)
 
     def forward(
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
@@ -157,7 +157,7 @@ class SpectralModel(nn.Module):
         }
         statistics = {
             name
-            for node in self.module.nodes
+            for node in self.module.every_node
             if node.op_type == "BatchNormalization"
             for name in node.inputs[3:5]
             if name is not None

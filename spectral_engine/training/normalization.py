@@ -48,7 +48,7 @@ def normalize(module: OnnxModule, coupling: Coupling, feed: Feed) -> Normalized 
     model = copy_model(module.model)
     for transfer in chosen:
         _insert(model, transfer, *moments[transfer.output])
-    found = couple(OnnxModule(model, module.rows), feed.split.row_shapes)
+    found = couple(OnnxModule(model, module.rows).leave(module.untaken), feed.split.row_shapes)
     same = found.count == coupling.count and all(
         _equal(found.axes.get(name), axes)
         for name, axes in coupling.axes.items()

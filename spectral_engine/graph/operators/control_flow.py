@@ -20,14 +20,19 @@ MAX_TRIPS = 100_000
 Body = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
-def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
-    """Return the body under this attribute as a function."""
+def body_plan(node: Node, attribute: str, mode: Mode) -> tuple[Subgraph, Any]:
+    """Return the body under this attribute, and how it runs."""
     graph = node.get(attribute, None)
     if not isinstance(graph, Subgraph):
         raise node.unsupported(f"the body {attribute!r} is missing")
     constants = _body_constants(node, graph)
     sources = [*graph.inputs, *(name for name in node.captured if name not in constants)]
-    plan = mode.make_plan(list(graph.nodes), sources, constants, mode)
+    return graph, mode.make_plan(list(graph.nodes), sources, constants, mode)
+
+
+def bind_body(node: Node, attribute: str, mode: Mode) -> Body:
+    """Return the body under this attribute as a function."""
+    graph, plan = body_plan(node, attribute, mode)
 
     def body(inputs: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
         given = dict(zip(node.captured, captured, strict=True))

@@ -26,12 +26,49 @@ AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {
 }
 
 
-def max_pool(node: Node, mode: Mode) -> Function:
-    """Padding never wins; where they are asked for, the places in the whole tensor too."""
+def rounded(pool: Callable[[Node, bool], Function], node: Node) -> Function:
+    """Return a pool that gives a window where it reaches beyond all there is by less than a stride.
+
+    onnxruntime rounds the number of windows towards zero, so that there is one where torch finds a size too small.
+    Rounded up, as `ceil_mode` asks for, there is one as well; other axes then lose the window that they have too many.
+    """
     kernel: list[int] = node.get("kernel_shape", [])
     spatial = len(kernel)
     strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
-    ceil, placed = bool(node.get("ceil_mode", 0)), len(node.outputs) > 1
+    extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    asked = bool(node.get("ceil_mode", 0))
+    plain, upwards = pool(node, asked), pool(node, True)
+
+    def function(x: Tensor) -> Any:
+        pads = explicit_pads(node, spatial)
+        if asked or pads is None:
+            return plain(x)
+        beyond = [  # how far the first window reaches
+            extent - size - begin - end
+            for extent, size, begin, end in zip(
+                extents, x.shape[2:], pads[:spatial], pads[spatial:], strict=True
+            )
+        ]
+        pairs = zip(beyond, strides, strict=True)
+        if not any(0 < more < stride for more, stride in pairs):
+            return plain(x)
+        counts = [max(0, -more // stride) + 1 for more, stride in zip(beyond, strides, strict=True)]
+        places = (..., *(slice(count) for count in counts))
+        found = upwards(x)
+        return tuple(one[places] for one in found) if isinstance(found, tuple) else found[places]
+
+    return function
+
+
+def max_pool(node: Node, mode: Mode) -> Function:
+    """Padding never wins; where they are asked for, the places in the whole tensor too."""
+    return rounded(_max_pool, node)
+
+
+def _max_pool(node: Node, ceil: bool) -> Function:
+    kernel: list[int] = node.get("kernel_shape", [])
+    spatial, placed = len(kernel), len(node.outputs) > 1
+    strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
     extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
 
     def function(x: Tensor) -> Any:
@@ -100,10 +137,14 @@ def max_unpool(node: Node, mode: Mode) -> Function:
 
 def average_pool(node: Node, mode: Mode) -> Function:
     """Padding counts only where `count_include_pad` says so."""
+    return rounded(_average_pool, node)
+
+
+def _average_pool(node: Node, ceil: bool) -> Function:
     kernel: list[int] = node.get("kernel_shape", [])
     spatial = len(kernel)
     strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
-    ceil, counted = bool(node.get("ceil_mode", 0)), bool(node.get("count_include_pad", 0))
+    counted = bool(node.get("count_include_pad", 0))
     extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     dilated = any(d != 1 for d in dilations)
 
@@ -115,7 +156,7 @@ def average_pool(node: Node, mode: Mode) -> Function:
             total = windows(F.pad(x, around), kernel, strides, dilations, ceil)
             share = F.pad(torch.ones_like(x[:1, :1]), around, value=float(counted))
             count = windows(share, kernel, strides, dilations, ceil)
-            return total.flatten(2 + spatial).sum(-1) / count.flatten(2 + spatial).sum(-1)
+            return total.flatten(2 + spatial).sum(-1) / count.flatten(2 + spatial).sum(-1).clamp(1)
         if outside is None and all(
             2 * pad <= size for pad, size in zip(inside, kernel, strict=True)
         ):
@@ -127,10 +168,14 @@ def average_pool(node: Node, mode: Mode) -> Function:
 
 def lp_pool(node: Node, mode: Mode) -> Function:
     """The p-norm of each window."""
+    return rounded(_lp_pool, node)
+
+
+def _lp_pool(node: Node, ceil: bool) -> Function:
     kernel: list[int] = node.get("kernel_shape", [])
     spatial = len(kernel)
     strides, dilations = node.get("strides", [1] * spatial), node.get("dilations", [1] * spatial)
-    ceil, p = bool(node.get("ceil_mode", 0)), node.get("p", 2)
+    p = node.get("p", 2)
     extents = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
 
     def function(x: Tensor) -> Tensor:

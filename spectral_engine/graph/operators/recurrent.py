@@ -320,15 +320,19 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
             book.write(output, (*(None,) * (len(book.shapes[output]) - 1), hidden))
     output = next(name for name in node.outputs if name)
     links = directions * book.positions(source, -1)
-    for suffix, name, read in (("", weight, source), ("/recurrent", back, output)):
-        found = book.constant(name)
-        if found is not None:
-            book.add_inner_transfer(
-                Transfer(
-                    name=node.name + suffix, kind="recurrent", weight=found[0], out_axis=found[1][1],
-                    in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
-                )
-            )  # fmt: skip
+    for suffix, position, read in (("", 1, source), ("/recurrent", 2, output)):
+        found = book.constant(node.input(position))
+        if found is None:
+            book.mix(
+                node, position, 2, "sum"
+            )  # computed weights are no transfer: what goes is kept out of the sum
+            continue
+        book.add_inner_transfer(
+            Transfer(
+                name=node.name + suffix, kind="recurrent", weight=found[0], out_axis=found[1][1],
+                in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
+            )
+        )  # fmt: skip
 
 
 register(

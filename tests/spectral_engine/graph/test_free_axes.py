@@ -283,3 +283,16 @@ def test_a_weight_with_one_entry_left_trains_on(tmp_path):
     recipe = RECIPE | {"prune": {"candidates": 1, "min_nodes": 1}}
     report = se.compress(model, tmp_path / "data.npz", recipe).report.data
     assert report.chosen_candidate().measurement.nodes == 1
+
+
+def test_lengths_are_found_where_none_of_the_usual_ones_runs():
+    """Windows of 20 × 4096 that must divide: the second axis runs at multiples of them beside short first ones."""
+    model = row_nets.net(
+        """g (float[N, 1, H, T] x) => (float[N, 4] y) {
+            p = AveragePool<kernel_shape: ints = [5, 4096], strides: ints = [5, 4096]>(x)
+            f = Reshape(p, shape) h = MatMul(f, w1) r = Relu(h) y = MatMul(r, w2)
+        }""",
+        {"w1": (4, 16), "w2": (16, 4)},
+        {"shape": np.array([0, 4])},
+    )
+    assert se.analyze(model).layers[0].removable == 16

@@ -73,3 +73,33 @@ def test_another_net_behind_the_same_end_is_found(weights, share):
 def test_a_well_conditioned_net_needs_no_such_grace(weights):
     proof = compare(saturated(weights), saturated(weights), rows())
     assert (proof.max_abs_difference, proof.ill_conditioned) == (0, 0)
+
+
+def overflowing(weights: dict[str, np.ndarray]) -> bytes:
+    """Return log(x first second), which is no number where the sum is negative, and infinite where it is zero."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["h"]),
+        helper.make_node("MatMul", ["h", "second"], ["z"]),
+        helper.make_node("Log", ["z"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "overflowing",
+        [helper.make_tensor_value_info("x", 1, ["n", 8])],
+        [helper.make_tensor_value_info("y", 1, ["n", 1])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def test_answers_that_are_no_number_in_both_are_the_same(weights):
+    x = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
+    x[0] = 0
+    rows = Split({"x": x}, None)
+    found = compare(overflowing(weights), overflowing(weights), rows)
+    assert found.max_abs_difference == 0
+    assert np.isfinite(found.max_abs_output)
+    turned = weights | {"second": -weights["second"]}
+    with pytest.raises(NumericMismatch):
+        compare(overflowing(weights), overflowing(turned), rows)
