@@ -31,7 +31,16 @@ def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
                 continue
             if allowed is not None and position in allowed:
                 continue
-            for source in book.origins.get(name, ()):
-                if isinstance(source, Follows):
-                    ids = book.axis(source.value, source.axis)
-                    book.pin(ids, f"its width is read, and {node.op_type} computes with it")
+            _pin_followed(book, name, f"its width is read, and {node.op_type} computes with it")
+
+
+def pin_answered(book: CouplingRecorder, outputs: Iterable[str]) -> None:
+    """Pin the nodes whose number an output tells: the caller counts on it."""
+    for name in outputs:
+        _pin_followed(book, name, "its width is read, and answered")
+
+
+def _pin_followed(book: CouplingRecorder, name: str, reason: str) -> None:
+    for source in book.origins.get(name, ()):
+        if isinstance(source, Follows):
+            book.pin(book.axis(source.value, source.axis), reason)
