@@ -100,7 +100,7 @@ def _answers(
         except EngineError as error:
             refusal = error
         else:
-            found[at] = {name: value.numpy() for name, value in answers.items()}
+            found[at] = {name: value.detach().numpy() for name, value in answers.items()}
     return found, refusal
 
 

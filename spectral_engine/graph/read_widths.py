@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows, Origin
 from spectral_engine.onnx_io.node import Node
 
 # By operator, the inputs at which a width may be read: it is handed on as it is, or its rule counts nodes by it.
@@ -41,6 +41,10 @@ def pin_answered(book: CouplingRecorder, outputs: Iterable[str]) -> None:
 
 
 def _pin_followed(book: CouplingRecorder, name: str, reason: str) -> None:
+    """Pin the nodes that numbers of a vector count, whether these are read or stated in a constant of the graph."""
     for source in book.origins.get(name, ()):
         if isinstance(source, Follows):
             book.pin(book.axis(source.value, source.axis), reason)
+        elif isinstance(source, Origin):
+            place = (source.node.outputs[0], source.input, None, source.entry)
+            book.pin(book.stated.get(place), reason)

@@ -25,8 +25,8 @@ def test_a_mutant_of_each_base_is_refused_or_computed_and_cut_right(sources):
 
 def test_the_same_seed_makes_the_same_mutant(sources):
     for name in ("branches", "line", "read_heads", "maps"):
-        assert all(mutant(sources[name], seed) == mutant(sources[name], seed) for seed in range(20))
-        assert len({mutant(sources[name], seed)[0] for seed in range(20)}) > 10
+        assert all(mutant(sources[name], seed) == mutant(sources[name], seed) for seed in range(12))
+        assert len({mutant(sources[name], seed)[0] for seed in range(12)}) > 6
 
 
 def test_a_run_goes_on_after_the_portions_that_have_rows(monkeypatch):

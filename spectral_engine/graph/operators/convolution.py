@@ -201,7 +201,10 @@ def _add_convolution(
         book.attach(bias, (ends.output,))
     found = book.constant(node.input(1))
     if found is None:
-        return  # a computed kernel is no transfer; its channels are coupled all the same
+        # A computed kernel is no transfer, and is not silenced where it reads: what it reads is.
+        if ends.in_axis is not None:
+            book.mix(node, 0, 1, "sum")
+        return
     weight, order = found
     links = prod(shape[2:]) * positions * (shape[1] if ends.in_axis is None else 1)
     book.add_transfer(

@@ -322,7 +322,13 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     links = directions * book.positions(source, -1)
     for suffix, name, read in (("", weight, source), ("/recurrent", back, output)):
         found = book.constant(name)
-        if found is not None:
+        if found is None:
+            # A computed weight is not silenced where it reads: what comes in is, and what is read back stays.
+            if suffix:
+                book.pin(hidden, "is read back by weights that are computed")
+            else:
+                book.mix(node, 0, len(book.shapes[source]) - 1, "sum")
+        else:
             book.add_inner_transfer(
                 Transfer(
                     name=node.name + suffix, kind="recurrent", weight=found[0], out_axis=found[1][1],

@@ -52,6 +52,22 @@ def test_nodes_whose_number_is_answered_stay(told):
     assert all(np.array_equal(one, other) for one, other in zip(narrow, wide, strict=True))
 
 
+def test_nodes_whose_number_is_stated_in_what_is_answered_stay():
+    model = net(
+        """g (float[N, T, 8] x) => (float[N, T, 3] y, int64[3] state) {
+            s = Shape(x) n = Gather(s, zero) state = Concat<axis: int = 0>(one, n, six)
+            h = ConstantOfShape(state) z = Transpose<perm: ints = [1, 0, 2]>(x)
+            o, last = GRU<hidden_size: int = 6>(z, W, R, B, , h) q = Squeeze(o, one)
+            p = Transpose<perm: ints = [1, 0, 2]>(q) c = MatMul(p, w1) d = Relu(c) y = MatMul(d, w2)
+        }""",
+        {"W": (1, 18, 8), "R": (1, 18, 6), "B": (1, 36), "w1": (6, 16), "w2": (16, 3)},
+        {"zero": np.array([0]), "one": np.array([1]), "six": np.array([6])},
+    )
+    (narrow, wide), gone = cut_and_masked(model, {"x": torch.randn(3, 5, 8)})
+    assert gone
+    assert all(np.allclose(one, other, atol=1e-5) for one, other in zip(narrow, wide, strict=True))
+
+
 @pytest.mark.parametrize("keep", [0, 1, 2, 3])
 def test_axes_are_kept_where_keepdims_is_one(keep):
     model = net(
@@ -75,10 +91,11 @@ def test_axes_are_kept_where_keepdims_is_one(keep):
         helper.make_node("Slice", ["r", "one", "two", "axis"], ["c"]),
         helper.make_node("ReduceProd", ["r"], ["c"], axes=[7]),
         helper.make_node("LayerNormalization", ["r", "b1"], ["c"], axis=7),
+        helper.make_node("Gemm", ["b1", "w1"], ["c"], transB=1),
     ],
     ids=lambda node: node.op_type,
 )
-def test_an_axis_that_a_value_does_not_have_is_refused_at_its_node(node):
+def test_what_lacks_an_axis_is_refused_at_its_node(node):
     model = onnx.load_from_string(
         net(
             "g (float[N, 8] x) => (float[N, 32] y) { a = Gemm(x, w1, b1) r = Relu(a) c = Neg(r) y = Neg(c) }",
