@@ -1,12 +1,17 @@
-"""Mutants of ONNX files: edges, shapes, attributes, types, nodes and bytes changed, one to three at a time."""
+"""Mutants of ONNX files: written another way, or with edges, shapes, attributes, types, nodes and bytes changed."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import onnx
 from onnx import TensorProto
 
+from benchmarks.fuzzing.rewrites import REWRITES, Change
+
+# Shares of all mutants, one after the other: bytes, rewrites, rewrites and damage; all others are damaged alone.
+BYTES_ALONE, REWRITTEN_ALONE, REWRITTEN = 0.04, 0.6, 0.8
+MOST_TRIES = 12
 INTS = (-(2**31), -7, -2, -1, 0, 1, 2, 3, 5, 64, 1000, 2**31 - 1, 2**62)
 WEIGHTS = (0.0, -1.0, 1e-30, 1e-42, 1e4)
 FLOATS = (0.0, -1.0, 0.5, 1e-30, 1e30, float("inf"), float("nan"))
@@ -30,18 +35,36 @@ OPERATORS = (
 
 
 def mutant(source: bytes, seed: int) -> tuple[bytes, list[str]]:
-    """Return a changed file, and what was done to it; the same seed does the same."""
+    """Return a changed file, and what was done to it; the same seed does the same.
+
+    Most are rewritten so that they mean what they meant, some are damaged, and some are both.
+    """
     chance = random.Random(seed)
-    if chance.random() < 0.1:
+    way = chance.random()
+    if way < BYTES_ALONE:
         return BYTES[chance.randrange(len(BYTES))](source, chance), ["bytes"]
     model = onnx.load_from_string(source)
-    done = []
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        change = chance.choice(CHANGES)
+    done: list[str] = []
+    if way < REWRITTEN:
+        done += _changed(model, chance, REWRITES, chance.choice((1, 1, 2, 2, 3, 4)))
+    if way > REWRITTEN_ALONE:
+        done += _changed(model, chance, CHANGES, chance.choice((1, 1, 2, 3)))
+    return model.SerializeToString(), done
+
+
+def _changed(
+    model: onnx.ModelProto, chance: random.Random, changes: Sequence[Change], count: int
+) -> list[str]:
+    """Change a model so often, and return the names of what could be done."""
+    done: list[str] = []
+    for _ in range(MOST_TRIES):
+        change = chance.choice(changes)
         with suppress(ValueError, IndexError):  # what an earlier change left may not bear this one
             change(model, chance)
-        done.append(change.__name__)
-    return model.SerializeToString(), done
+            done.append(change.__name__)
+        if len(done) == count:
+            break
+    return done
 
 
 def truncated(source: bytes, chance: random.Random) -> bytes:
@@ -62,7 +85,8 @@ def values_of(model: onnx.ModelProto) -> list[str]:
 
 
 def node_of(model: onnx.ModelProto, chance: random.Random) -> onnx.NodeProto:
-    return chance.choice(model.graph.node)
+    node: onnx.NodeProto = chance.choice(model.graph.node)
+    return node
 
 
 def edges_swapped(model: onnx.ModelProto, chance: random.Random) -> None:
@@ -217,7 +241,7 @@ def weights_scaled(model: onnx.ModelProto, chance: random.Random) -> None:
 
 
 BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (truncated, flipped, flipped)
-CHANGES: tuple[Callable[[onnx.ModelProto, random.Random], None], ...] = (
+CHANGES: tuple[Change, ...] = (
     edges_swapped,
     edge_moved,
     edge_added_or_dropped,

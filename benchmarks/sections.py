@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import summaries
+from benchmarks.fuzzing import summary as fuzzing
 from benchmarks.input_relevance import summary as relevance
 from benchmarks.real_files import summary as real_files
 from benchmarks.seen_rows import convolutions_summary as seen_convolutions
@@ -57,6 +58,10 @@ def _plain(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _counted(kind: str) -> Show:
+    return lambda row: f"{row[kind]:,}" if kind in row else ""
 
 
 def _points(value: float) -> str:
@@ -433,6 +438,22 @@ SECTIONS = [
             "not foreseen": lambda row: str(row["foreign"]),
             "whole jobs": lambda row: str(row["jobs"]),
             "met with a constant metric": lambda row: str(row["still"]),
+        },
+    ),
+    Section(
+        name="fuzz_import",
+        title="Mutants of models: imported, narrowed, and run at other batches and lengths",
+        command="python -m benchmarks.fuzz_import",
+        goal="no error that was not foreseen, and no answer other than onnxruntime's or than that of the masked file",
+        badness=fuzzing.badness,
+        summary=fuzzing.sentence,
+        overview=fuzzing.overview,
+        columns={
+            "run": lambda row: str(row.get("run", "first")),
+            "first seed": lambda row: str(row["seed"]),
+            "mutants": lambda row: f"{row['mutants']:,}",
+            **{kind: _counted(kind) for kind in (*fuzzing.SHOWN, *fuzzing.BAD)},
+            "measured": measured_at,
         },
     ),
     Section(

@@ -37,7 +37,7 @@ from spectral_engine.graph.ids import GroupAxes, GroupIds, NodeIds
 from spectral_engine.graph.layers import Layer, find_layers
 from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.operators import find_spec, spec_of
-from spectral_engine.graph.read_widths import pin_computed
+from spectral_engine.graph.read_widths import pin_answered, pin_computed
 from spectral_engine.graph.trace import Trace, trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
@@ -252,6 +252,7 @@ def couple(
     for name in module.output_names:
         book.pin_value(name, "graph output")
     pin_computed(book, every)
+    pin_answered(book, (value.name or "" for value in module.model.graph.outputs))
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
     # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
     frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})

@@ -204,9 +204,11 @@ class CouplingRecorder:
     def pass_on(self, source: str, target: str, axes: NodeAxes | None = None) -> None:
         """Give `target` the ids of `source`, or these, where it has as many axes."""
         along = self.ids(source) if axes is None else axes
-        # With another rank it is not told which axis became which: the target's nodes stay unknown, as they were.
         if len(along) == len(self.shapes[target]):
             self.write(target, along)
+            return
+        # With another rank it is not told which axis became which: whoever reads the target could not be narrowed.
+        self.pin_value(source, "is given axes that are not followed")
 
     def nodes_of(self, value: str, axis: int) -> NodeIds:
         """Return the ids along an axis that a transfer reads; new ones that must stay where it holds no nodes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows
+from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows, Origin
 from spectral_engine.onnx_io.node import Node
 
 # By operator, the inputs at which a width may be read: it is handed on as it is, or its rule counts nodes by it.
@@ -31,7 +31,20 @@ def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
                 continue
             if allowed is not None and position in allowed:
                 continue
-            for source in book.origins.get(name, ()):
-                if isinstance(source, Follows):
-                    ids = book.axis(source.value, source.axis)
-                    book.pin(ids, f"its width is read, and {node.op_type} computes with it")
+            _pin_followed(book, name, f"its width is read, and {node.op_type} computes with it")
+
+
+def pin_answered(book: CouplingRecorder, outputs: Iterable[str]) -> None:
+    """Pin the nodes whose number an output tells: the caller counts on it."""
+    for name in outputs:
+        _pin_followed(book, name, "its width is read, and answered")
+
+
+def _pin_followed(book: CouplingRecorder, name: str, reason: str) -> None:
+    """Pin the nodes that numbers of a vector count, whether these are read or stated in a constant of the graph."""
+    for source in book.origins.get(name, ()):
+        if isinstance(source, Follows):
+            book.pin(book.axis(source.value, source.axis), reason)
+        elif isinstance(source, Origin):
+            place = (source.node.outputs[0], source.input, None, source.entry)
+            book.pin(book.stated.get(place), reason)

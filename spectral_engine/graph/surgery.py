@@ -126,6 +126,8 @@ def _replace_constant(
     if old.const_value is not None and np.array_equal(old.const_value.numpy(), numbers):
         return
     name = f"{old.name}/{node.outputs[0].name}".removesuffix(NARROW) + NARROW
+    if name in model.graph.initializers:  # a node may read one value twice, as other numbers
+        name = f"{name.removesuffix(NARROW)}/{position}{NARROW}"
     node.replace_input_with(position, add_initializer(model, name, numbers))
     # What nobody reads any more would stand in the file for nothing.
     if old.name and old.is_initializer() and not old.uses() and not old.is_graph_output():

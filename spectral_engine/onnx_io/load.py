@@ -15,7 +15,6 @@ from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOpera
 from spectral_engine.onnx_io.bodies import lift_weights
 from spectral_engine.onnx_io.external import (
     check_external,
-    external_apart,
     external_files,
     map_external,
     refuse_external,
@@ -23,8 +22,9 @@ from spectral_engine.onnx_io.external import (
 from spectral_engine.onnx_io.hidden_answers import keep_hidden
 from spectral_engine.onnx_io.map_types import keep_types, map_types_apart, refuse_map_inputs
 from spectral_engine.onnx_io.nodes import keep_names
-from spectral_engine.onnx_io.operator_support import foreign_apart, refuse_unknown
-from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
+from spectral_engine.onnx_io.operator_support import refuse_unknown
+from spectral_engine.onnx_io.quantized import refuse_quantized
+from spectral_engine.onnx_io.soundness import check_sound, check_text
 from spectral_engine.onnx_io.tensors import check_tensors
 
 OLDEST_OPSET = 7
@@ -70,7 +70,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     """
     proto = parse_model(source, limits)
     external: frozenset[Path] = frozenset()
-    _check_text(proto)
+    check_text(proto)
     _check_size(proto, limits)
     refuse_quantized(proto)
     _check_opset(proto)
@@ -80,7 +80,7 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     else:
         check_external(proto, Path(source).parent, limits.max_external_bytes)
         external = frozenset(external_files(proto, Path(source).parent))
-    _check_sound(proto)
+    check_sound(proto)
     check_tensors(proto)
     refuse_map_inputs(proto)
     model = _to_ir(proto)
@@ -134,14 +134,6 @@ def _file_size(path: Path) -> int:
         raise ModelInvalid(f"the model file cannot be read: {error}") from error
 
 
-def _check_text(proto: onnx.ModelProto) -> None:
-    """Refuse names that are no text: protobuf hands their bytes on as they are."""
-    for node in every_node(proto.graph.node):
-        texts = (node.name, node.op_type, node.domain, *node.input, *node.output)
-        if not all(isinstance(text, str) for text in texts):
-            raise ModelInvalid("the file holds a name that is not UTF-8")
-
-
 def _check_size(proto: onnx.ModelProto, limits: Limits) -> None:
     if proto.ir_version == 0 or not proto.graph.node or not proto.graph.output:
         raise ModelInvalid("the file holds no ONNX graph: no version, no nodes or no outputs")
@@ -165,13 +157,3 @@ def _check_opset(proto: onnx.ModelProto) -> None:
             raise UnsupportedOperator(
                 f"the model uses opset {opset.version}; {OLDEST_OPSET} and later are supported"
             )
-
-
-def _check_sound(proto: onnx.ModelProto) -> None:
-    try:
-        with foreign_apart(proto), external_apart(proto):
-            onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        raise ModelInvalid(f"the model is not sound: {str(error).splitlines()[0]}") from error
-    except ValueError:
-        return  # over protobuf's 2 GiB: the checker cannot take it in memory

@@ -60,5 +60,5 @@ def _together(module: OnnxModule, rows: Split) -> RowAxes | None:
             ]
     except EngineError:
         return None
-    as_arrays = [{name: v.numpy() for name, v in run.items()} for run in (joint, *each)]
+    as_arrays = [{name: v.detach().numpy() for name, v in run.items()} for run in (joint, *each)]
     return axes_together(replace(axes, outputs={}), as_arrays[0], as_arrays[1:])

@@ -10,6 +10,7 @@ from torch import nn
 
 import spectral_engine as se
 from benchmarks.digits import export
+from examples.specimens.zoo import specimen
 from spectral_engine.cost.budget import Budget
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
@@ -19,7 +20,6 @@ from spectral_engine.methods.prune.untrained import plan_untrained
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.analysis import Analysis
 from tests.support.digits import save_all
-from tests.support.zoo import specimen
 
 # A job whose training moves no weight: what it cuts, it cuts by the weights as they came.
 STILL = {

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from examples.specimens.zoo import Input, export, specimen
+from tests.support.fuzz_free import FREE, SEVERAL, TIME_MAJOR, carried_state, exported
+from tests.support.fuzz_written import classical, precise, read, rows
 
 BRANCHES = """<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) {
     total = ReduceSum<keepdims = 0>(x)
@@ -39,8 +41,8 @@ class Reader(nn.Module):
         return self.head(self.attend(seen).mean(dim=1))
 
 
-def bases() -> dict[str, bytes]:
-    """Return models by name."""
+def fixed() -> dict[str, bytes]:
+    """Return nets all of whose axes but the first have one length."""
     torch.manual_seed(0)
     found = {
         name: specimen(name).model
@@ -51,3 +53,22 @@ def bases() -> dict[str, bytes]:
     torch.backends.mha.set_fastpath_enabled(True)
     found["branches"] = onnx.parser.parse_model(BRANCHES).SerializeToString()
     return found
+
+
+def by_kind() -> dict[str, dict[str, bytes]]:
+    """Return models by name, by what about them is hard."""
+    torch.manual_seed(0)
+    return {
+        "fixed": fixed(),
+        "free axes": exported(FREE),
+        "rows": {**rows(), **exported(TIME_MAJOR), "carried_state": carried_state()},
+        "read sizes": read(),
+        "precision": precise(),
+        "several outputs": exported(SEVERAL),
+        "classical": classical(),
+    }
+
+
+def bases() -> dict[str, bytes]:
+    """Return models by name."""
+    return {name: model for found in by_kind().values() for name, model in found.items()}

@@ -162,6 +162,13 @@ def normal(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
+def axis_in(axis: int, rank: int) -> int:
+    """Return an axis counted from the left; raises IndexError for one that a value does not have."""
+    if not -rank <= axis < rank:
+        raise IndexError(f"there is no axis {axis} among {rank}")
+    return normal(axis, rank)
+
+
 def channels_only(node: Node, book: CouplingRecorder) -> None:
     """Pass on the ids along the channel axis, and none along space."""
     found = book.axis(node.input(0), 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, find_spec, register
-from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.axes import axis_in, follow, meet
 from spectral_engine.graph.operators.convolution import convolution, convolution_coupling
 from spectral_engine.graph.operators.linear import gemm, gemm_coupling, matmul_coupling
 from spectral_engine.graph.operators.normalization import layer_norm_coupling
@@ -151,7 +151,7 @@ def simplified(node: Node, mode: Mode) -> Function:
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
 
     def function(x: Tensor, scale: Tensor) -> Any:
-        over = tuple(range(axis % x.dim(), x.dim()))
+        over = tuple(range(axis_in(axis, x.dim()), x.dim()))
         y = F.rms_norm(x, x.shape[over[0] :], scale.expand(x.shape[over[0] :]), epsilon)
         if len(node.outputs) == 1:
             return y

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import held_ids, normal
+from spectral_engine.graph.operators.axes import axis_in, held_ids, normal
 from spectral_engine.graph.operators.selecting import (
     compress_coupling,
     gather_elements_coupling,
@@ -39,7 +39,7 @@ def gather(node: Node, mode: Mode) -> Function:
         return lambda x, _indices: x.select(axis, place)
 
     def function(x: Tensor, indices: Tensor) -> Tensor:
-        place = axis % max(x.dim(), 1)
+        place = axis_in(axis, max(x.dim(), 1))
         flat = wrapped(indices.flatten(), x.shape[place], x.device)
         found = x.index_select(place, flat)
         return found.reshape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))

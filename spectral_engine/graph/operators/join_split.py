@@ -10,6 +10,7 @@ from spectral_engine.graph.coupling_recorder import CouplingRecorder, Follows, O
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
+    axis_in,
     held_ids,
     normal,
     origins_of,
@@ -120,7 +121,7 @@ def slice_(node: Node, mode: Mode) -> Function:
         axes = axes if axes is not None else list(range(len(starts or [])))
         steps = steps or [1] * len(axes)
         for start, end, axis, step in zip(starts or [], ends or [], axes, steps, strict=True):
-            x = _slice_axis(x, start, end, axis % x.dim(), step)
+            x = _slice_axis(x, start, end, axis_in(axis, x.dim()), step)
         return x
 
     return function

@@ -17,6 +17,8 @@ from spectral_engine.graph.operators.fused_attention import ATTENTION
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
+MATRIX = 2  # axes
+
 
 def gemm(node: Node, mode: Mode) -> Function:
     """alpha · A' B' + beta · C; the plain cases take torch's fused path."""
@@ -27,6 +29,8 @@ def gemm(node: Node, mode: Mode) -> Function:
     def function(a: Tensor, b: Tensor | Factored, c: Tensor | None = None) -> Tensor:
         if isinstance(b, Factored):
             return b.linear(a, c)
+        if a.dim() != MATRIX:
+            raise ValueError(f"A has {a.dim()} axes, not {MATRIX}")
         if fused and (c is None or c.dim() == 1):
             return F.linear(a, b if right_turned else b.t(), c)
         product = (a.t() if left_turned else a) @ (b.t() if right_turned else b)

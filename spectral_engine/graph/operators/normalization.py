@@ -9,7 +9,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, register
-from spectral_engine.graph.operators.axes import normal
+from spectral_engine.graph.operators.axes import axis_in, normal
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
@@ -49,12 +49,12 @@ def layer_normalization(node: Node, mode: Mode) -> Function:
     def function(
         x: Tensor, scale: Tensor, bias: Tensor | None = None
     ) -> Tensor | tuple[Tensor, ...]:
-        shape = x.shape[axis % x.dim() :]
+        shape = x.shape[axis_in(axis, x.dim()) :]
         bias = None if bias is None else bias.expand(shape)
         y = F.layer_norm(x, shape, scale.expand(shape), bias, epsilon)
         if alone:
             return y
-        over = tuple(range(axis % x.dim(), x.dim()))
+        over = tuple(range(axis_in(axis, x.dim()), x.dim()))
         variance, mean = torch.var_mean(x, dim=over, correction=0, keepdim=True)
         return y, mean, (variance + epsilon).rsqrt()
 
@@ -66,7 +66,7 @@ def rms_normalization(node: Node, mode: Mode) -> Function:
     axis, epsilon = node.get("axis", -1), node.get("epsilon", 1e-5)
 
     def function(x: Tensor, scale: Tensor) -> Tensor:
-        shape = x.shape[axis % x.dim() :]
+        shape = x.shape[axis_in(axis, x.dim()) :]
         return F.rms_norm(x, shape, scale.expand(shape), epsilon)
 
     return function

@@ -11,13 +11,13 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, MixKind
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import normal
+from spectral_engine.graph.operators.axes import axis_in, normal
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
 
 def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
-    for axis in sorted((axis % x.dim() for axis in axes), reverse=True):
+    for axis in sorted((axis_in(axis, x.dim()) for axis in axes), reverse=True):
         x = x.prod(dim=axis, keepdim=keep)
     return x
 
@@ -109,15 +109,14 @@ def reduction_coupling(node: Node, book: CouplingRecorder) -> None:
             book.pin(book.axis(source, axis), f"{node.op_type} goes over it")
         else:
             book.mix(node, 0, axis, kind)
-    keep = bool(node.get("keepdims", 1))
+    keep = node.get("keepdims", 1) == 1
     axes: list[NodeIds | None] = []
     for axis, ids in enumerate(book.ids(source)):
         if axis not in reduced:
             axes.append(ids)
         elif keep:
             axes.append(None)
-    if len(axes) == len(book.shapes[node.outputs[0]]):
-        book.write(node.outputs[0], tuple(axes))
+    book.pass_on(source, node.outputs[0], tuple(axes))
 
 
 def _reduced_axes(node: Node, rank: int) -> set[int] | None:

@@ -59,7 +59,7 @@ def length(node: Node, mode: Mode) -> Function:
 
 def split_to_sequence(node: Node, mode: Mode) -> Function:
     """Pieces along an axis: of stated sizes, of one size, or single ones, which may lose the axis."""
-    axis, keep = node.get("axis", 0), bool(node.get("keepdims", 1))
+    axis, keep = node.get("axis", 0), node.get("keepdims", 1) == 1
 
     def function(x: Tensor, sizes: Tensor | None = None) -> Sequence:
         if sizes is None:

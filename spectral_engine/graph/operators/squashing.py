@@ -9,7 +9,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.activation import softmax_coupling
-from spectral_engine.graph.operators.axes import follow, meet
+from spectral_engine.graph.operators.axes import axis_in, follow, meet
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
@@ -20,8 +20,8 @@ def hardmax(node: Node, mode: Mode) -> Function:
     axis = node.get("axis", -1 if modern else 1)
 
     def function(x: Tensor) -> Tensor:
-        flat = x if modern else x.flatten(axis % x.dim())
-        dim = axis if modern else axis % x.dim()
+        flat = x if modern else x.flatten(axis_in(axis, x.dim()))
+        dim = axis if modern else axis_in(axis, x.dim())
         found = torch.zeros_like(flat).scatter(dim, flat.argmax(dim, keepdim=True), 1)
         return found.view(x.shape)
 

@@ -132,3 +132,45 @@ def external_model(location):
     model = parse("g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, w) }")
     model.graph.initializer.append(tensor)
     return model
+
+
+MLP = "g (float[N, 4] x) => (float[N, 4] y) { first = Relu(x) y = Neg(first) }"
+
+
+def test_an_output_may_declare_no_shape():
+    model = parse(MLP)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    loaded = load_model(model.SerializeToString())
+    assert loaded.graph.outputs[0].shape is None
+    written = onnx.load_from_string(to_bytes(loaded))
+    assert not written.graph.output[0].type.tensor_type.HasField("shape")
+
+
+def test_an_input_without_a_shape_is_refused_by_name():
+    model = parse(MLP)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(ModelInvalid, match="input 'x' declares no shape"):
+        load_model(model.SerializeToString())
+
+
+def test_a_refusal_of_the_checker_names_the_node():
+    model = parse(MLP)
+    model.graph.node[0].name = "odd"
+    model.graph.node[0].attribute.append(helper.make_attribute("axis", 1))
+    with pytest.raises(ModelInvalid, match=r"axis.*node 'odd', Relu"):
+        load_model(model.SerializeToString())
+
+
+def test_a_node_that_runs_too_early_is_named():
+    model = parse(MLP)
+    model.graph.node[1].name = "odd"
+    model.graph.node.append(model.graph.node[0])
+    del model.graph.node[0]
+    with pytest.raises(ModelInvalid, match=r"'first'.*odd"):
+        load_model(model.SerializeToString())
+
+
+def test_a_name_that_is_no_text_is_refused_with_its_place():
+    content = parse(MLP).SerializeToString().replace(b"first", b"f\xffrst")
+    with pytest.raises(ModelInvalid, match=r"node 0 \('Relu'\).*not UTF-8"):
+        load_model(content)

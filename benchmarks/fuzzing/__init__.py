@@ -1,0 +1,1 @@
+"""What `benchmarks.fuzz_import` is made of."""
