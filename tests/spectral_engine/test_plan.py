@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import spectral_engine as se
-from benchmarks.digits import export
 from examples.specimens.zoo import specimen
 from spectral_engine.cost.budget import Budget
 from spectral_engine.graph.coupling import couple
@@ -20,6 +19,7 @@ from spectral_engine.methods.prune.untrained import plan_untrained
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.analysis import Analysis
 from tests.support.digits import save_all
+from tests.support.task_nets import export
 
 # A job whose training moves no weight: what it cuts, it cuts by the weights as they came.
 STILL = {
@@ -119,7 +119,7 @@ class Stream(nn.Module):
 def stream(tmp_path_factory):
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("stream") / "stream.onnx"
-    export(Stream().eval(), torch.zeros(1, 3, 8, 8), path)
+    export(Stream(), (torch.zeros(1, 3, 8, 8),), path, ["x"], ("logits",))
     return path
 
 
