@@ -17,6 +17,8 @@ FOLLOWED: dict[str, tuple[int, ...]] = {
     "Slice": (0, 1, 2),
     "Resize": (3,),
 }
+# The inputs that tell which numbers are taken.
+PICKED: dict[str, tuple[int, ...]] = {"Gather": (1,), "Slice": (1, 2, 3, 4)}
 
 
 def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
@@ -25,13 +27,24 @@ def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
     As mean or scale over the nodes it would follow the width in the cut graph, and not where they are silenced.
     """
     for node in nodes:
-        allowed = FOLLOWED.get(node.op_type) if not node.domain else None
+        allowed = _followed(node)
         for position, name in enumerate(node.inputs):
             if name is None or position in node.constants or node.op_type == "Concat":
                 continue
             if allowed is not None and position in allowed:
                 continue
             _pin_followed(book, name, f"its width is read, and {node.op_type} computes with it")
+
+
+def _followed(node: Node) -> tuple[int, ...] | None:
+    """Return the inputs at which a node may read a width; None where it may read it at none."""
+    if node.domain or node.op_type not in FOLLOWED:
+        return None
+    picks, allowed = PICKED.get(node.op_type, ()), FOLLOWED[node.op_type]
+    # Which numbers of a vector are taken is told by constants alone: any other may be a width at another length.
+    if any(place not in node.constants and node.has_input(place) for place in picks):
+        return tuple(place for place in allowed if place != 0)
+    return allowed
 
 
 def pin_answered(book: CouplingRecorder, outputs: Iterable[str]) -> None:

@@ -52,6 +52,21 @@ def test_nodes_whose_number_is_answered_stay(told):
     assert all(np.array_equal(one, other) for one, other in zip(narrow, wide, strict=True))
 
 
+def test_a_width_that_another_length_would_read_stays():
+    model = net(
+        """g (float[N, T, 8] x) => (float[N, T, 3] y) {
+            a = MatMul(x, w1) c = Add(a, b1) r = Relu(c) n = Shape(r)
+            s = Shape(x) t = Gather(s, one) half = Div(t, two) o = Gather(n, half)
+            f = Cast<to: int = 1>(o) d = Div(r, f) g = MatMul(d, w2) y = Add(g, b2)
+        }""",
+        MLP,
+        {"one": np.array([1]), "two": np.array([2])},
+    )
+    # Of five steps the last number of the shape is taken: of other lengths, others.
+    (narrow, wide), _ = cut_and_masked(model, {"x": torch.randn(3, 5, 8)})
+    assert difference(narrow, wide) < 1e-5
+
+
 def test_nodes_whose_number_is_stated_in_what_is_answered_stay():
     model = net(
         """g (float[N, T, 8] x) => (float[N, T, 3] y, int64[3] state) {
