@@ -196,7 +196,11 @@ def _raw_labels(
     if name is None:
         rows = {len(named.arrays[one]) for one in fed if one is not None and named.arrays[one].ndim}
         name = likely_label(named, fed, rows)
-    return (None, None) if name is None or name in fed else (named.arrays[name], name)
+    if name is None or (name in fed and array is None):
+        return None, None
+    return named.arrays[
+        name
+    ], name  # an input too, where it is asked for: what an autoencoder aims at
 
 
 def _labels(raw: dict[str, Array | None]) -> dict[str, Array | None]:

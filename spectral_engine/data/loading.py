@@ -53,13 +53,13 @@ def load_splits(
 ) -> Splits:
     """Read arrays, a table or images; raises DatasetMismatch that names array, column, row or file.
 
-    `label` names the label column of a table, `array` the label array of an .npz file; `outputs` are the names of the
-    model's outputs, after which labels may be called. `rows_axis` says where inputs and their arrays have their rows.
-    Where rows are cut here, as many are held out as `claim` needs.
+    `label` names the label column of a table, `array`, or else `label`, the label array of an .npz file; `outputs` are
+    the names of the model's outputs, after which labels may be called. `rows_axis` says where inputs and their arrays
+    have their rows. Where rows are cut here, as many are held out as `claim` needs.
     """
     inputs = as_said(inputs, rows_axis)
     path = Path(source)
-    if not path.exists():
+    if not str(source) or not path.exists():  # the path of no name is the working folder
         raise DatasetMismatch(f"there is no data file {path.name!r}", pointer="#/file")
     if path.is_file() and path.stat().st_size == 0:
         raise DatasetMismatch("the data file is empty", pointer="#/file")
@@ -76,7 +76,7 @@ def load_splits(
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             beside = labels_beside(plain) if kind == "npz" and plain == path else None
-            asked = Asked(seed, prepare, array, outputs, claim, beside)
+            asked = Asked(seed, prepare, array or label, outputs, claim, beside)
             splits = splits_of_arrays(arrays, digest, inputs, asked)
         else:
             splits = _from_table(plain, digest, inputs, seed, label, prepare, claim)

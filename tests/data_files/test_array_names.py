@@ -139,3 +139,29 @@ def test_parts_may_lie_in_files_of_their_own(tmp_path, val):
     for part, rows in zip(splits.parts, (X[:30], X[30:45], X[45:]), strict=True):
         np.testing.assert_array_equal(part.inputs["input"], rows)
     assert splits.given == ("train", "val", "test")
+
+
+@pytest.mark.parametrize("option", ["array", "label"])
+def test_an_array_that_is_asked_for_is_the_label_and_one_that_is_not_there_is_named(
+    tmp_path, option
+):
+    path = tmp_path / "d.npz"
+    np.savez(path, x=X, y=Y, other=Y + 1)
+    found = load_splits(path, [ROWS], seed=0, **{option: "other"})
+    assert min(part.labels.min() for part in found.parts) == Y.min() + 1
+    with pytest.raises(DatasetMismatch, match="there is no array 'zz'") as refused:
+        load_splits(path, [ROWS], seed=0, **{option: "zz"})
+    assert refused.value.pointer == "#/labels/array"
+
+
+def test_an_input_may_be_its_own_target(tmp_path):
+    """An autoencoder's rows are what it is to answer."""
+    np.savez(tmp_path / "d.npz", x=X)
+    found = load_splits(tmp_path / "d.npz", [ROWS], seed=0, array="x")
+    for part in found.parts:
+        np.testing.assert_array_equal(part.labels, part.inputs[ROWS.name])
+
+
+def test_no_name_is_no_file():
+    with pytest.raises(DatasetMismatch, match="there is no data file ''"):
+        load_splits("", [ROWS], seed=0)
