@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import rows
 from benchmarks.fuzzing.crew import Verdict, fuzz
 from benchmarks.fuzzing.summary import BAD, SHOWN
-from tests.support.fuzz_bases import by_kind
+from examples.specimens.fuzz_bases import by_kind
 
 NAME = "fuzz_import"
 PORTION = 500

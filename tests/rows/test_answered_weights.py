@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from examples.specimens.row_nets import MLP, net
 from spectral_engine.data import Split
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.preparation.in_rows import in_rows
-from tests.support.row_nets import MLP, net
 
 
 def test_rows_run_beside_a_weight_that_is_answered():

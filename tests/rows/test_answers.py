@@ -5,11 +5,11 @@ import onnxruntime
 import pytest
 import torch
 
+from examples.specimens import row_nets
 from spectral_engine.data import Split
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.preparation.in_rows import in_rows
-from tests.support import row_nets
 
 ROWS = 7
 RANDOM = np.random.default_rng(3)

@@ -5,8 +5,8 @@ import onnxruntime
 import pytest
 
 import spectral_engine as se
+from examples.specimens import row_nets
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
-from tests.support import row_nets
 
 ROWS = 120
 RECIPE = {

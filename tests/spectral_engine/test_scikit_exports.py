@@ -10,10 +10,10 @@ import onnxruntime as ort
 import pytest
 
 import spectral_engine as se
+from examples.specimens.scikit_exports import FRONTS, ML, NAMES, exported, fitted, rows
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
-from tests.support.scikit_exports import FRONTS, ML, NAMES, exported, fitted, rows
 
 RECIPE = {"target": {"keep_nodes": 0.5}, "training": {"epochs": 2}, "seed": 0}
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import spectral_engine as se
+from examples.specimens import row_nets
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
-from tests.support import row_nets
 
 SHAPES = {"w1": (8, 24), "b1": (24,), "w2": (24, 12), "b2": (12,), "w3": (12, 3), "b3": (3,)}
 DENSE = "a = MatMul(x, w1) c = Add(a, b1) r = Relu(c)"

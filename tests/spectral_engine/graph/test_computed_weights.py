@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from examples.specimens import row_nets
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
-from tests.support import row_nets
 from tests.support.cutting import difference, in_onnxruntime, random_removal
 
 HIDDEN = 5

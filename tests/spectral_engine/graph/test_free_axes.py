@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import spectral_engine as se
+from examples.specimens import row_nets
 from spectral_engine.data import Split
 from spectral_engine.errors import ModelInvalid, NumericMismatch
 from spectral_engine.measure.exactness import compare
-from tests.support import row_nets
 
 ROWS = 96
 RANDOM = np.random.default_rng(4)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from onnx import helper
 
+from examples.specimens.fuzz_written import read_width
+from examples.specimens.row_nets import MLP, net
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
@@ -13,8 +15,6 @@ from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime, random_removal
-from tests.support.fuzz_written import read_width
-from tests.support.row_nets import MLP, net
 
 
 def cut_and_masked(model, inputs):

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support import row_nets, scikit_exports
-from tests.support.row_nets import MLP, net
+from examples.specimens import row_nets, scikit_exports
+from examples.specimens.row_nets import MLP, net
 
 WIDE = {"w1": (8, 24), "b1": (24,), "w2": (24, 3), "b2": (3,)}
 

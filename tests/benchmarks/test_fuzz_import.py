@@ -6,7 +6,7 @@ from benchmarks.fuzz_import import left, row_of
 from benchmarks.fuzzing.crew import Verdict, fuzz
 from benchmarks.fuzzing.summary import BAD
 from benchmarks.mutants import mutant
-from tests.support.fuzz_bases import by_kind
+from examples.specimens.fuzz_bases import by_kind
 
 
 @pytest.fixture(scope="module")

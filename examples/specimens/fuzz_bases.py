@@ -4,9 +4,9 @@ import onnx.parser
 import torch
 from torch import Tensor, nn
 
+from examples.specimens.fuzz_free import FREE, SEVERAL, TIME_MAJOR, carried_state, exported
+from examples.specimens.fuzz_written import classical, precise, read, rows
 from examples.specimens.zoo import Input, export, specimen
-from tests.support.fuzz_free import FREE, SEVERAL, TIME_MAJOR, carried_state, exported
-from tests.support.fuzz_written import classical, precise, read, rows
 
 BRANCHES = """<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) {
     total = ReduceSum<keepdims = 0>(x)
