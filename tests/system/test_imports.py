@@ -17,7 +17,7 @@ WEB = ("fastapi", "starlette", "uvicorn")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources, where they may be spoilt."""
     folder = tmp_path_factory.mktemp("copy")
-    for package in ("spectral_engine", "service", "worker"):
+    for package in ("spectral_engine", "service", "worker", "examples", "benchmarks", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -52,6 +52,10 @@ def test_the_sources_keep_the_rules(copy: Path):
         ("service/store/database.py", "import spectral_engine.errors"),
         ("service/store/database.py", "import service.api.text"),
         ("service/store/database.py", "import worker.app"),
+        ("spectral_engine/graph/step.py", "import examples.demo"),
+        ("examples/specimens/wrecks.py", "import tests.support.digits"),
+        ("tests/support/digits.py", "import benchmarks.digits"),
+        ("benchmarks/digits.py", "import tests.support.digits"),
         ("service/store/database.py", "import fastapi"),
         ("service/settings.py", "import torch"),
         ("service/job_notifier.py", "import celery"),
