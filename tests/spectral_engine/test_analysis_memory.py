@@ -69,6 +69,8 @@ def test_a_large_batch_takes_no_more_than_a_few_rows(nets: tuple[Path, Path]) ->
 
 
 def test_what_training_takes_grows_with_the_batch(nets: tuple[Path, Path]) -> None:
-    one, two = (analysed(nets, batch) for batch in (16, 32))
-    assert 1.9 < two["told"] / one["told"] < 2.1
-    assert 1 / 3 < two["seconds"] / one["seconds"] < 3
+    one, two = ([analysed(nets, batch) for _ in range(2)] for batch in (16, 32))
+    assert 1.9 < two[0]["told"] / one[0]["told"] < 2.1
+    # The faster of two: whoever shares the machine can only slow a step down.
+    fast, other = (min(found["seconds"] for found in pair) for pair in (one, two))
+    assert 1 / 3 < other / fast < 3
