@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from benchmarks.fuzzing.feeds import Feed
+from benchmarks.feeding import Feed
 from spectral_engine.graph.module import OnnxModule
 
 TOLERANCE, HALF_TOLERANCE = 1e-4, 2e-2

@@ -11,7 +11,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-Feed = dict[str, NDArray[Any]]
+from benchmarks.feeding import Feed, dtype_of, runs
+
 Symbols = Mapping[str, Sequence[str]]  # of the axes of each input, where a base has names for them
 
 MOST_FEEDS = 6
@@ -23,7 +24,6 @@ LENGTHS = (1, 2, 3, 5, 7, 8, 9, 12, 16, 20, 24, 31, 33, 40)
 # The first ones, by (rows, lengths): what most of the bases run on, so that a base runs on some feeds.
 FIRST = ((2, 16), (3, 9), (1, 7), (2, 24))
 ROWS = {"N", "batch", "batch_size", "rows"}
-TYPES = {"float": "float32", "double": "float64"}
 
 
 def quiet(*, optimized: bool) -> onnxruntime.SessionOptions:
@@ -56,7 +56,7 @@ def feeds_of(
     until = time.monotonic() + SECONDS
     for feed in _candidates(session.get_inputs(), symbols, ranks, np.random.default_rng(seed)):
         shapes = tuple(value.shape for value in feed.values())
-        if shapes not in tried and _runs(session, feed):
+        if shapes not in tried and runs(session, feed):
             found.append(feed)
         tried.add(shapes)
         if len(found) == MOST_FEEDS or time.monotonic() > until:
@@ -98,18 +98,9 @@ def _dims(value: Any, symbols: Symbols, ranks: Mapping[str, int]) -> list[int | 
 
 
 def _filled(value: Any, shape: list[int], random: np.random.Generator) -> NDArray[Any]:
-    kind = value.type.removeprefix("tensor(").removesuffix(")")
-    dtype = np.dtype(TYPES.get(kind, kind))
+    dtype = dtype_of(value)
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)
     if dtype.kind == "b":
         return np.asarray(random.random(shape) < 0.5)
     return np.asarray(random.integers(1, 6, shape)).astype(dtype)
-
-
-def _runs(session: onnxruntime.InferenceSession, feed: Feed) -> bool:
-    try:
-        answers = session.run(None, feed)
-    except Exception:  # onnxruntime has many: at these shapes the mutant does not run
-        return False
-    return all(answer.size for answer in answers if isinstance(answer, np.ndarray))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from benchmarks.feeding import Feed
 from benchmarks.fuzzing.agreement import apart, overflows, tolerance_of
-from benchmarks.fuzzing.feeds import Feed, quiet
+from benchmarks.fuzzing.feeds import quiet
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.data import Split

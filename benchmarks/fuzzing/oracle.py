@@ -15,8 +15,9 @@ import torch
 from google.protobuf.message import DecodeError
 from onnx import helper
 
+from benchmarks.feeding import Feed
 from benchmarks.fuzzing.agreement import apart, as_tensors, overflows, tolerance_of
-from benchmarks.fuzzing.feeds import MOST_ELEMENTS, Feed, feeds_of, quiet, symbols_of
+from benchmarks.fuzzing.feeds import MOST_ELEMENTS, feeds_of, quiet, symbols_of
 from benchmarks.fuzzing.narrowing import narrowed
 from benchmarks.mutants import mutant
 from spectral_engine.errors import EngineError, Internal

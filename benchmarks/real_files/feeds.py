@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-Feed = dict[str, NDArray[Any]]
+from benchmarks.feeding import Feed, dtype_of, runs
 
 BATCHES = (2, 3, 1)
 # Sequences, windows of sound at 8 and 16 kHz, and images that are halved again and again.
@@ -22,7 +22,6 @@ MOST_FEEDS = 5
 MOST_ELEMENTS = 1_500_000  # an image of 700 × 700
 SECONDS = 8.0  # of this process, to look for feeds
 IN_TURN = 4  # lengths that are tried of one batch before the next
-TYPES = {"float": "float32", "double": "float64"}
 
 
 def open_quietly(model: bytes) -> onnxruntime.InferenceSession:
@@ -41,7 +40,7 @@ def feeds_of(session: onnxruntime.InferenceSession) -> list[Feed]:
     for feed in _candidates(session.get_inputs()):
         shapes = tuple(value.shape for value in feed.values())
         small = sum(value.size for value in feed.values()) <= MOST_ELEMENTS
-        if small and shapes not in tried and _runs(session, feed):
+        if small and shapes not in tried and runs(session, feed):
             tried.add(shapes)
             found.append(feed)
         if len(found) == MOST_FEEDS or time.process_time() > until:
@@ -77,8 +76,7 @@ def _feed(inputs: Sequence[Any], sizes: tuple[int, int, bool], highest: int, sca
     random = np.random.default_rng(0)
     feed: Feed = {}
     for value, shape in zip(inputs, _shapes(inputs, *sizes), strict=True):
-        kind = value.type.removeprefix("tensor(").removesuffix(")")
-        feed[value.name] = _filled(np.dtype(TYPES.get(kind, kind)), shape, random, highest, scalar)
+        feed[value.name] = _filled(dtype_of(value), shape, random, highest, scalar)
     return feed
 
 
@@ -108,14 +106,6 @@ def _filled(
     if kind.kind == "b":
         return np.ones(sizes, kind)
     return random.integers(0, highest, sizes).astype(kind) if sizes else np.array(scalar, kind)
-
-
-def _runs(session: onnxruntime.InferenceSession, feed: Feed) -> bool:
-    try:
-        answers = session.run(None, feed)
-    except Exception:  # onnxruntime has many: at these shapes the model does not run
-        return False
-    return all(answer.size for answer in answers if isinstance(answer, np.ndarray))
 
 
 def answers(

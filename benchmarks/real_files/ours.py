@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.real_files.feeds import Feed, answers, difference, open_quietly
+from benchmarks.feeding import Feed
+from benchmarks.real_files.feeds import answers, difference, open_quietly
 from spectral_engine.analysis import analyze
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import all_that_can_go, choose_removal, floors
