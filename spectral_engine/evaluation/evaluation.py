@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data import Split, Splits
 from spectral_engine.evaluation.metric_choice import choose_metric, task_of_answers
-from spectral_engine.evaluation.other_outputs import OtherOutputs
+from spectral_engine.evaluation.other_outputs import kept
 from spectral_engine.evaluation.sanity import contradiction
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.bootstrap import Pair
@@ -52,6 +52,7 @@ class Evaluation:
         self.original = opened(original)
         # By what was opened, not by path: a run that begins again writes other files there.
         self._rows_of: WeakKeyDictionary[OpenedModel, Rows] = WeakKeyDictionary()
+        self._obstacles: dict[float | None, str | None] = {}
         self.metric = choose_metric(recipe, meaning)
         self.rule = metric_rule(
             self.metric,
@@ -85,13 +86,14 @@ class Evaluation:
         """Return all that the held-out rows say of a candidate, from one run over them."""
         if opened(model).sha256 == self.original.sha256:
             return self._original_beside_itself()
-        outputs = self._run(opened(model), self.splits.test)
+        answers = self._answers(opened(model))
+        outputs = self.meaning.raw(answers)
         confidence, seed = self.recipe.target.confidence, self.recipe.seed
         before, after = self._original_held_out, self._held_out_rows(outputs)
         drop = paired_drop(self.rule, before, after, confidence=confidence, seed=seed)
         if self._by_original:
             drop = _nothing_is_better(drop)
-        others = self._other_outputs.kept_by(opened(model), self.recipe)
+        others = kept(self.meaning.beside, self._original_answers, answers, self.recipe)
         return HeldOut(
             self._metric(outputs, self.splits.test, self._held_out),
             drop,
@@ -136,11 +138,9 @@ class Evaluation:
 
         With a floor, answers that know nothing of their row must lose more than it.
         """
-        return self._obstacle if floor is None else self._cannot_move(floor)
-
-    @cached_property
-    def _obstacle(self) -> str | None:
-        return self._cannot_move(None)
+        if floor not in self._obstacles:  # each is asked for several times, and wrecks all answers
+            self._obstacles[floor] = self._cannot_move(floor)
+        return self._obstacles[floor]
 
     def _cannot_move(self, floor: float | None) -> str | None:
         return cannot_move(
@@ -229,13 +229,19 @@ class Evaluation:
     def _original_held_out(self) -> Rows:
         return self._held_out_rows(self._held_out)
 
+    def _answers(self, model: OpenedModel) -> dict[str, NDArray[Any]]:
+        """Return a model's answers to the held-out rows, also where they are not judged."""
+        beside = (other.output for other in self.meaning.beside)
+        names = tuple(dict.fromkeys([*self.meaning.outputs, *beside]))
+        return model.runner.predict_all(self.splits.test, outputs=names)
+
     @cached_property
-    def _other_outputs(self) -> OtherOutputs:
-        return OtherOutputs(self.meaning.beside, self.original, self.splits.test)
+    def _original_answers(self) -> dict[str, NDArray[Any]]:
+        return self._answers(self.original)
 
     @cached_property
     def _held_out(self) -> NDArray[Any]:
-        return self._run(self.original, self.splits.test)
+        return self.meaning.raw(self._original_answers)
 
 
 def _nothing_is_better(drop: Drop) -> Drop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data import Split
 from spectral_engine.evaluation.metric_choice import task_of_answers
 from spectral_engine.evaluation.sanity import contradiction
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.metrics import MetricRule, Rows, metric_rule
-from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.measure.statistics import metric_interval
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import MetricValue
@@ -32,36 +30,29 @@ class Kept:
     contradiction: str | None = None
 
 
-class OtherOutputs:
-    """Compares candidates with the original in all outputs that are not judged."""
-
-    def __init__(self, meanings: tuple[Meaning, ...], original: OpenedModel, rows: Split) -> None:
-        self._meanings, self._rows = meanings, rows
-        self._before = self._answers(original)
-
-    def kept_by(self, model: OpenedModel, recipe: Recipe) -> Kept:
-        """Run a candidate on the rows, and compare output by output."""
-        after = self._answers(model)
-        metrics, reasons = {}, []
-        for meaning in self._meanings:
-            name = meaning.output
-            found = _metric(meaning, self._before[name], after[name], recipe)
-            if found is not None:
-                metrics[name] = found
-            reason = contradiction(
-                meaning,
-                self._before[name],
-                after[name],
-                same_task=recipe.spectral.init != "fresh",
-                least=LEAST_AGREEMENT,
-            )
-            if reason is not None:
-                reasons.append(f"in output {name!r}, {reason}")
-        return Kept(metrics, reasons[0] if reasons else None)
-
-    def _answers(self, model: OpenedModel) -> dict[str, Array]:
-        names = tuple(meaning.output for meaning in self._meanings)
-        return model.runner.predict_all(self._rows, outputs=names) if names else {}
+def kept(
+    meanings: Sequence[Meaning],
+    before: Mapping[str, Array],
+    after: Mapping[str, Array],
+    recipe: Recipe,
+) -> Kept:
+    """Compare a candidate's answers by output with the original's, in all outputs that are not judged."""
+    metrics, reasons = {}, []
+    for meaning in meanings:
+        name = meaning.output
+        found = _metric(meaning, before[name], after[name], recipe)
+        if found is not None:
+            metrics[name] = found
+        reason = contradiction(
+            meaning,
+            before[name],
+            after[name],
+            same_task=recipe.spectral.init != "fresh",
+            least=LEAST_AGREEMENT,
+        )
+        if reason is not None:
+            reasons.append(f"in output {name!r}, {reason}")
+    return Kept(metrics, reasons[0] if reasons else None)
 
 
 def _metric(meaning: Meaning, before: Array, after: Array, recipe: Recipe) -> MetricValue | None:

@@ -7,11 +7,10 @@ from math import prod
 import numpy as np
 from scipy.special import expit, softmax
 
-from spectral_engine.meaning.layout import Array, Layout, form_of, squeezed
+from spectral_engine.meaning.layout import CLASS_HEADS, Array, Layout, form_of, squeezed
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output
 from spectral_engine.meaning.unlabelled_forms import (
-    CLASS_HEADS,
     Inputs,
     as_classes,
     as_numbers,

@@ -9,12 +9,11 @@ from scipy.special import softmax
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.embeddings import why_embedding
-from spectral_engine.meaning.layout import Array, Layout, class_axes, form_of
+from spectral_engine.meaning.layout import CLASS_HEADS, Array, Layout, class_axes, form_of
 from spectral_engine.meaning.maps import is_map, map_meaning
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Output, Probe
 from spectral_engine.meaning.unlabelled_forms import (
-    CLASS_HEADS,
     as_classes,
     as_embeddings,
     as_numbers,

@@ -11,7 +11,6 @@ from spectral_engine.records.labels import Task
 from spectral_engine.records.metrics import Metric
 
 Inputs = Mapping[str, Array]
-CLASS_HEADS = {"Softmax", "LogSoftmax"}
 
 
 def classes_layout(output: Output, axis: int) -> Layout:

@@ -27,13 +27,14 @@ DRAWS = 4  # an answer that one draw leaves where it was by chance is moved by a
 def nearby(model: Source, relative: float) -> Iterator[Runner]:
     """Yield the model with each float weight moved at random, by this share or one unit in the last place."""
     beside = model.parent if isinstance(model, Path) else None
+    moved = load_model(model)
+    values = [value for graph in moved.graphs() for value in graph.initializers.values()]
+    weights = [(value, value.const_value) for value in values]  # as they are in the file
     for draw in range(DRAWS):
-        moved = load_model(model)
-        weights = [value for graph in moved.graphs() for value in graph.initializers.values()]
-        for place, value in enumerate(weights):
-            if value.const_value is not None and value.const_value.dtype.is_floating_point():
+        for place, (value, tensor) in enumerate(weights):
+            if tensor is not None and tensor.dtype.is_floating_point():
                 change = partial(_move, relative=relative, seed=(draw, place))
-                value.const_value = derived(value.const_value, change)
+                value.const_value = derived(tensor, change)
         with tempfile.TemporaryDirectory(dir=beside, prefix="moved-") as folder:
             path = Path(folder) / "moved.onnx"
             save_model(moved, path)
