@@ -1,6 +1,6 @@
 """Jobs whose candidates are wrecked behind their back: how many are said to meet a floor that they break.
 
-    python -m benchmarks.false_certificates [--jobs 500]
+    python -m benchmarks.false_certificates [--jobs 500] [--first 0]
 
 Kind of answers, labels, rows, floor, confidence, wreck and budget are drawn by the number of the job. The true drop is
 measured on 20,000 rows of their own. A row is written for every job; a stopped run goes on.
@@ -30,9 +30,11 @@ def main() -> None:
     """Run the jobs that have no row yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0, help="number of the first job")
+    chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     done = {row["job"] for row in rows.read(NAME)}
-    for number in range(parser.parse_args().jobs):
+    for number in range(chosen.first, chosen.first + chosen.jobs):
         if number not in done:
             rows.append(NAME, run(number))
 
