@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from scipy.stats import spearmanr
 
 import spectral_engine as se
 from benchmarks import rows
@@ -84,7 +85,7 @@ def is_false(outcome: str, drop: float, floor: float) -> bool:
 
 
 def true_drop(kind: str, model: Path, small: Path, task: Task) -> float:
-    """Return how much the metric falls: right answers, entries, or r2; without labels against the original."""
+    """Return how much the metric falls; without labels, answers are compared with the original's."""
     before, after = answers(model, task.x), answers(small, task.x)
     truth = task.target
     if kind.endswith("without labels"):
@@ -98,13 +99,33 @@ def answers(model: Path, x: np.ndarray) -> np.ndarray:
 
 
 def metric(kind: str, found: np.ndarray, truth: np.ndarray) -> float:
-    """Return accuracy, the share of right entries, or r2 over all columns."""
+    """Return accuracy, right entries, r2 over columns, IoU over classes or channels, or rank agreement of pairs."""
     if "number" in kind:
         spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
         return float((1 - ((found - truth) ** 2).sum(axis=0) / spread).mean())
+    if kind.startswith("maps"):
+        return iou([found.argmax(1) == c for c in range(found.shape[1])],
+                   [truth.argmax(1) == c for c in range(found.shape[1])])  # fmt: skip
+    if kind.startswith("masks"):
+        return iou(list((found > 0.5).swapaxes(0, 1)), list((truth > 0.5).swapaxes(0, 1)))
+    if kind.startswith("embeddings"):
+        return float(spearmanr(similarity(found), similarity(truth)).statistic)
     if kind in {"one logit", "multi-label"}:
         return float(((found > 0) == (truth > 0)).mean())
     return float((found.argmax(1) == truth).mean())
+
+
+def iou(found: list[np.ndarray], truth: list[np.ndarray]) -> float:
+    """Return the mean over classes of the pixels that both mark, in parts of those that either marks."""
+    both = [(one & other).sum() for one, other in zip(found, truth, strict=True)]
+    either = [(one | other).sum() for one, other in zip(found, truth, strict=True)]
+    return float(np.mean(np.array(both) / np.maximum(either, 1)))
+
+
+def similarity(vectors: np.ndarray) -> np.ndarray:
+    """Return the cosine of each row with the next one [n - 1]."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray((unit[1:] * unit[:-1]).sum(axis=1))
 
 
 if __name__ == "__main__":
