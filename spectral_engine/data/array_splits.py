@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.checks import fit
+from spectral_engine.data.digest import joined_digest
 from spectral_engine.data.dividing import divided
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.placing import (
@@ -86,6 +87,8 @@ def splits_of_arrays(
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
     if used == [""] and raw[""] is None:
         raw[""] = _beside(asked.beside, found[""], notes)
+        if raw[""] is not None and asked.beside is not None:
+            digest = joined_digest(digest, [asked.beside])
     rows = {part: len(next(iter(found[part].values()))) for part in used}
     bare = all(labels is None for labels in raw.values())
     for part, named in parts.items():
