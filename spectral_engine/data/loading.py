@@ -189,4 +189,9 @@ def _from_table(
     parts = divided(rows, seed, claim, notes)
     kind: Literal["given", "random"] = "given" if given else "random"
     splits = summed_up(digest, parts, kind, notes, table.label, table.names)
-    return replace(splits, doubt=table.doubt, given=tuple(held) if given else ())
+    return replace(
+        splits,
+        doubt=table.doubt,
+        given=tuple(held) if given else (),
+        choices=table.choices,
+    )

@@ -92,6 +92,9 @@ class Splits:
     given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
     written: Written = UNKNOWN
     doubt: str | None = None  # what a refusal is to say of what the file does not tell
+    choices: tuple[
+        str, ...
+    ] = ()  # columns that may be the label, where nothing but its place tells it
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:
