@@ -1,4 +1,4 @@
-"""Which column of a table is the label, where nothing but its place tells it: the one that the original knows most of."""
+"""Which column of a table is the label, where nothing but its place tells: the one that the original knows most of."""
 
 from __future__ import annotations
 

@@ -205,6 +205,4 @@ def test_labels_beside_that_are_not_read_do_not_change_the_data_set(tmp_path):
     np.save(tmp_path / "y", Y[:50])
     bare = load_splits(tmp_path / "bare.npz", [ROWS], seed=0)
     for splits, name in ((first, "d.npz"), (second, "d.npz"), (bare, "bare.npz")):
-        assert (
-            splits.summary.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-        )
+        assert splits.summary.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()

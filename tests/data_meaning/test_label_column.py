@@ -96,7 +96,7 @@ def test_two_columns_of_which_the_original_knows_as_much_are_refused_until_one_i
     same = np.column_stack([both[0], x[:, 1], x[:, 1] + 0.01 * x[:, 0], both[1]])
     np.savetxt(tmp_path / "d.csv", same, delimiter=",")
     content = as_onnx(weights)
-    with pytest.raises(DatasetMismatch, match="may be the label.* --label COLUMN") as refused:
+    with pytest.raises(DatasetMismatch, match=r"may be the label.* --label COLUMN") as refused:
         understood(tmp_path / "d.csv", content)
     assert refused.value.pointer == "#/label"
     for label in ("column_0", "column_3"):

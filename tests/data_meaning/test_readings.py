@@ -406,7 +406,7 @@ class TestWithoutLabels:
 @pytest.mark.parametrize("rows", [1, 2, 4, 6, 12])
 def test_too_few_rows_are_refused_by_how_many_are_needed(tmp_path, rows):
     """Words of classes cannot be matched on so few, and what else may be wrong is no matter yet."""
-    with pytest.raises(DatasetMismatch, match="rows .*are too few.*give [23]0 or more") as refused:
+    with pytest.raises(DatasetMismatch, match=r"rows .*are too few.*give [23]0 or more") as refused:
         understood(tmp_path, classifier(), NAMES[Y[:rows]], X[:rows])
     assert len(refused.value.detail) < 250
     assert understood(tmp_path, classifier(), NAMES[Y]).meaning.order == "matched"
