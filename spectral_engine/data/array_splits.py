@@ -114,7 +114,7 @@ def splits_of_arrays(
 def _beside(
     path: Path | None, inputs: Mapping[str, Array], notes: list[str]
 ) -> tuple[Array | None, list[Path]]:
-    """Return the labels in a file beside that of the inputs, where it has as many rows, and the files that were read."""
+    """Return the labels in a file beside that of the inputs, where it has as many rows, and which files were read."""
     if path is None:
         return None, []
     labels = read_array(path)
