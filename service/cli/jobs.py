@@ -92,7 +92,9 @@ def submit(
 def _tell_checked(checked: JobValidation, as_json: bool) -> None:
     """Print what the data mean; ends with FAILED where no worker has looked at them."""
     if checked.data is None:
-        detail = f"no worker has looked at the data within {VALIDATION_SECONDS:g} s; {checked.analysis} will say it"
+        detail = (
+            f"not looked at within {VALIDATION_SECONDS:g} s; this waits for {checked.waiting_for}"
+        )
         unready = {"code": "result-not-ready", "detail": detail, "analysis": checked.analysis}
         fail(detail, as_json=as_json, error=unready)
     if as_json:

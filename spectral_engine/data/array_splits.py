@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.checks import fit
+from spectral_engine.data.digest import joined_digest
 from spectral_engine.data.dividing import divided
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.placing import (
@@ -85,7 +86,8 @@ def splits_of_arrays(
         if label not in {None, "y", asked.array}:
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
     if used == [""] and raw[""] is None:
-        raw[""] = _beside(asked.beside, found[""], notes)
+        raw[""], read_beside = _beside(asked.beside, found[""], notes)
+        digest = joined_digest(digest, read_beside)
     rows = {part: len(next(iter(found[part].values()))) for part in used}
     bare = all(labels is None for labels in raw.values())
     for part, named in parts.items():
@@ -109,17 +111,19 @@ def splits_of_arrays(
     return replace(made, given=tuple(used) if given else (), written=Written(paired=paired))
 
 
-def _beside(path: Path | None, inputs: Mapping[str, Array], notes: list[str]) -> Array | None:
-    """Return the labels in a file beside that of the inputs, where it has as many rows."""
+def _beside(
+    path: Path | None, inputs: Mapping[str, Array], notes: list[str]
+) -> tuple[Array | None, list[Path]]:
+    """Return the labels in a file beside that of the inputs, where it has as many rows, and which files were read."""
     if path is None:
-        return None
+        return None, []
     labels = read_array(path)
     rows = len(next(iter(inputs.values())))
     if labels.ndim == 0 or len(labels) != rows:
         notes.append(f"{path.name!r} lies beside the file, has not {rows:,} rows, and was not read")
-        return None
+        return None, []
     notes.append(f"labels are read from {path.name!r}, which lies beside the file")
-    return labels
+    return labels, [path]
 
 
 def _unread(named: Named, name: str, rows: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from spectral_engine.data.images.container import walked
@@ -19,6 +20,12 @@ def digest_of(path: Path) -> str:
             digest.update(f"{member.name}\0{member.size}\0".encode())
             digest.update(_of_file(path / member.name))
     return digest.hexdigest()
+
+
+def joined_digest(digest: str, beside: Iterable[Path]) -> str:
+    """Return the SHA-256 of a data set of which some lies in further files, in the order in which they are read."""
+    digests = [bytes.fromhex(digest), *map(_of_file, beside)]
+    return digest if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _of_file(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from spectral_engine.data.array_splits import Asked, splits_of_arrays
 from spectral_engine.data.boxes import KnownBoxes
 from spectral_engine.data.checks import check_finite, fit
-from spectral_engine.data.digest import digest_of
+from spectral_engine.data.digest import digest_of, joined_digest
 from spectral_engine.data.dividing import divided
 from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.images.read import read_images
@@ -23,7 +23,7 @@ from spectral_engine.data.labels import check_labels
 from spectral_engine.data.placing import as_said
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import read_arrays
-from spectral_engine.data.reading.beside import labels_beside
+from spectral_engine.data.reading.beside import labels_beside, read_beside
 from spectral_engine.data.reading.box_archive import boxed_images, read_box_archive
 from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_images
 from spectral_engine.data.reading.kind import kind_of
@@ -75,6 +75,8 @@ def load_splits(
             prepare.refuse_for_numbers()
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
+            if kind == "npy":
+                digest = joined_digest(digest, read_beside(plain))
             beside = labels_beside(plain) if kind == "npz" and plain == path else None
             asked = Asked(seed, prepare, array or label, outputs, claim, beside)
             splits = splits_of_arrays(arrays, digest, inputs, asked)
@@ -187,4 +189,9 @@ def _from_table(
     parts = divided(rows, seed, claim, notes)
     kind: Literal["given", "random"] = "given" if given else "random"
     splits = summed_up(digest, parts, kind, notes, table.label, table.names)
-    return replace(splits, doubt=table.doubt, given=tuple(held) if given else ())
+    return replace(
+        splits,
+        doubt=table.doubt,
+        given=tuple(held) if given else (),
+        choices=table.choices,
+    )

@@ -18,6 +18,7 @@ from spectral_engine.records.report import DataSummary
 Array = NDArray[Any]
 HELD_OUT_SHARE = 0.15
 MOST_HELD_OUT = 0.4
+FEW_ROWS = 30  # of all: with fewer, hardly anything can be shown of a model
 COMFORT = 1.25  # times the rows that would show a floor if no answer were lost; docs/decisions/0004 has more tried
 
 
@@ -91,6 +92,9 @@ class Splits:
     given: tuple[str, ...] = ()  # of "train", "val", "test": those that the file holds as such
     written: Written = UNKNOWN
     doubt: str | None = None  # what a refusal is to say of what the file does not tell
+    choices: tuple[
+        str, ...
+    ] = ()  # columns that may be the label, where nothing but its place tells it
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:
@@ -128,7 +132,9 @@ def random_parts(
     found = [rng.permutation(np.concatenate(part)) for part in parts]
     if any(len(part) == 0 for part in found):
         raise DatasetMismatch(
-            f"{rows} rows are too few to train on, choose by and hold out", pointer="#/x"
+            f"{rows} rows are too few: give {FEW_ROWS} or more, of which most are trained on and the rest chosen by "
+            "and held out",
+            pointer="#/x",
         )
     return found
 

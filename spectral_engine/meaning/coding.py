@@ -34,11 +34,15 @@ class Values:
             row = int(np.flatnonzero(strange)[0]) // max(1, labels[:1].size)
             value = flat[np.flatnonzero(strange)[0]]
             raise DatasetMismatch(
-                f"{field!r} holds {shown(value)} in row {row}, which is none of the classes "
-                f"{', '.join(shown(v) for v in self.known[:20])}",
+                f"{field!r} holds {shown(self.name(value))} in row {row}, which is none of the classes "
+                f"{', '.join(shown(self.name(v)) for v in self.known[:20])}",
                 pointer=f"#/{field}/{row}",
             )
         return np.asarray(self.classes[at].reshape(len(labels), *places))
+
+    def name(self, value: Any) -> Any:
+        """Return a label value as `labels.classes` takes it."""
+        return value.item()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from spectral_engine.meaning.names import names_in_model
 from spectral_engine.meaning.original import check_original
 from spectral_engine.meaning.probe import Output, Probe, spread_rows
 from spectral_engine.meaning.record import describe
+from spectral_engine.meaning.skill import NOTHING, Skill
 from spectral_engine.meaning.understand import understand
 from spectral_engine.meaning.unlabelled import not_judged
 from spectral_engine.measure.opened_model import OpenedModel
@@ -48,18 +49,7 @@ def understand_data(
 
     A model that is to be trained from fresh weights need not know anything.
     """
-    probe = ask_original(
-        module, original, spread_rows(splits.train, together=2 if splits.written.paired else 1)
-    )
-    probe = replace(probe, preprocessing=splits.preprocessing)
-    names = names_in_model(module.model)
-    task = asked_task(recipe, option)
-    quantiles = recipe.quantiles if recipe.metric == "quantile_loss" else ()
-    meaning = understand(
-        probe, splits.labels, option, task, names, splits.written, quantiles, recipe.metric
-    )
-    if len(quantiles) == 1 and meaning.labelled:
-        meaning = _at_quantile(meaning, probe, quantiles[0])
+    meaning, probe = _read(module, original, splits, recipe, option)
     meaning = replace(meaning, beside=not_judged(meaning, probe))
     fresh = recipe.spectral.init == "fresh"
     allowed = recipe.allow_poor_original or fresh
@@ -73,6 +63,37 @@ def understand_data(
     )
     read = meaning.relabelled(replace(splits, summary=summary))
     return Understood(meaning, _counted(meaning, read), probe)
+
+
+def skill_on(
+    module: OnnxModule, original: OpenedModel, splits: Splits, recipe: Recipe, option: LabelsOption
+) -> Skill:
+    """Return what the original knows of the labels on training rows; nothing, where they cannot be read beside it."""
+    try:
+        meaning, probe = _read(module, original, splits, recipe, option)
+    except DatasetMismatch:
+        return replace(NOTHING, said="beside labels that fit no output")
+    if not meaning.labelled or probe.rows.labels is None:
+        return NOTHING
+    return skill_under(meaning, meaning.raw(probe.answers), meaning.labels(probe.rows.labels))
+
+
+def _read(
+    module: OnnxModule, original: OpenedModel, splits: Splits, recipe: Recipe, option: LabelsOption
+) -> tuple[Meaning, Probe]:
+    probe = ask_original(
+        module, original, spread_rows(splits.train, together=2 if splits.written.paired else 1)
+    )
+    probe = replace(probe, preprocessing=splits.preprocessing)
+    names = names_in_model(module.model)
+    task = asked_task(recipe, option)
+    quantiles = recipe.quantiles if recipe.metric == "quantile_loss" else ()
+    meaning = understand(
+        probe, splits.labels, option, task, names, splits.written, quantiles, recipe.metric
+    )
+    if len(quantiles) == 1 and meaning.labelled:
+        meaning = _at_quantile(meaning, probe, quantiles[0])
+    return meaning, probe
 
 
 def _not_judged(meaning: Meaning) -> list[str]:

@@ -105,10 +105,10 @@ def _order_remedy(meaning: Meaning, places: NDArray[np.int64]) -> str:
     values: list[Any] = [None] * len(places)
     for value, own in zip(meaning.coding.known, meaning.coding.classes, strict=True):
         if own >= 0:
-            values[places[own]] = value.item()
+            values[places[own]] = meaning.coding.name(value)
     if any(value is None for value in values):
         pairs = ", ".join(
-            f"{shown(value)} is output {places[own]}"
+            f"{shown(meaning.coding.name(value))} is output {places[own]}"
             for value, own in zip(meaning.coding.known, meaning.coding.classes, strict=True)
             if own >= 0
         )

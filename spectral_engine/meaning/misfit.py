@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.coding import shown
+from spectral_engine.meaning.colours import unread_colours
 from spectral_engine.meaning.layout import class_axes
 from spectral_engine.meaning.readings import LabelFacts
 from spectral_engine.records.labels import Task
@@ -26,6 +27,7 @@ WANTED: dict[Task, str] = {
     "similarity": "pairs are arrays x_a and x_b (or one [n, 2, …]) with one number for each pair, beside an output of "
     "embeddings [n, width]",
 }
+COUNTED = {None, "classification", "binary"}
 
 
 def no_reading(
@@ -34,6 +36,22 @@ def no_reading(
     """Return the error that says what does not go together, and the remedy."""
     if task in WANTED:
         return _other_kind(outputs, facts, task)
+    if task in COUNTED and (unread := _unread_colours(outputs, labels)) is not None:
+        return unread
+    return _no_plain_reading(outputs, facts, labels, task)
+
+
+def _unread_colours(
+    outputs: Mapping[str, NDArray[Any]], labels: NDArray[Any]
+) -> DatasetMismatch | None:
+    floats = [one for one in outputs.values() if np.issubdtype(one.dtype, np.floating)]
+    said = (unread_colours(tuple(answers.shape[1:]), labels) for answers in floats)
+    return next((error for error in said if error is not None), None)
+
+
+def _no_plain_reading(
+    outputs: Mapping[str, NDArray[Any]], facts: LabelFacts, labels: NDArray[Any], task: Task | None
+) -> DatasetMismatch:
     floats = [name for name in outputs if np.issubdtype(outputs[name].dtype, np.floating)]
     name = floats[0]
     answers = tuple(outputs[name].shape[1:])
@@ -97,11 +115,11 @@ def _other_kind(
 
 def _too_many(labels: NDArray[Any], facts: LabelFacts, classes: int) -> str:
     if facts.whole:
-        return (
-            f"labels go up to {int(labels.max())}, and the model has {classes} outputs: of {len(facts.values)} "
-            "values it can tell no more apart; say which stands for which output with labels.classes"
-            + _one_too_many(facts, classes)
-        )
+        start = f"labels go up to {int(labels.max())}, and the model has {classes} outputs"
+        if len(facts.values) <= classes:
+            return f"{start}: say which value stands for which output with labels.classes"
+        more = f"{start}: {len(facts.values)} values are more than it can tell apart"
+        return more + _one_too_many(facts, classes)
     if facts.numeric:
         return (
             f"'y' has one number a row, {len(facts.values)} of them different, and the model answers {classes} "

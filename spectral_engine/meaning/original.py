@@ -21,6 +21,7 @@ MOST_BELOW = (
     0.1  # of the coordinates of decoded boxes: some stand out of the image at the left and the top
 )
 MUCH_BETTER = 0.1  # of skill: so much under another hypothesis is no accident
+FEWEST_ROWS = 20  # to train on: with fewer, knowing nothing and a lack of rows look alike
 HALF = 0.5  # of skill: what explains less is no explanation
 GO_ON = "; `allow_poor_original: true` goes on all the same"
 
@@ -40,7 +41,10 @@ def check_original(meaning: Meaning, probe: Probe, *, allowed: bool) -> list[str
     better = _best(now, meaning, probe)
     if now.beats_chance and better is None:
         return []
-    error = _error(now, meaning, better, _as_offsets(meaning, outputs))
+    if better is None and probe.rows.rows < FEWEST_ROWS:
+        error = _too_few(probe.rows.rows, now)
+    else:
+        error = _error(now, meaning, better, _as_offsets(meaning, outputs))
     if not allowed:
         raise DatasetMismatch(error.detail + GO_ON, pointer=error.pointer)
     return [error.detail]
@@ -56,6 +60,14 @@ def _best(now: Skill, meaning: Meaning, probe: Probe) -> Hypothesis | None:
         if gains and (best is None or found.skill.value > best.skill.value + MUCH_BETTER / 2):
             best = found
     return best
+
+
+def _too_few(rows: int, now: Skill) -> DatasetMismatch:
+    return DatasetMismatch(
+        f"{rows} rows to train on are too few to tell whether the original knows anything of these data ({now.said}): "
+        f"give {FEWEST_ROWS} or more",
+        pointer="#/y",
+    )
 
 
 def _as_offsets(meaning: Meaning, outputs: Array) -> str:

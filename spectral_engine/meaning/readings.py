@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.meaning.coding import NOT_COUNTED, OneHot, are_whole, is_numeric, one_hots
 from spectral_engine.meaning.layout import Layout, class_axes, form_of, squeezed, sum_to_one
+from spectral_engine.meaning.odd import odd_values
 from spectral_engine.meaning.order import written
 from spectral_engine.meaning.probe import Output
 from spectral_engine.records.labels import Task
@@ -93,6 +94,7 @@ class Reading:
     layout: Layout
     one_hot: OneHot | None = None
     ignore: Any = None
+    odd: bool = False  # whether `ignore` is one of several values that may be left out
 
     @property
     def name(self) -> str:
@@ -132,6 +134,8 @@ def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
         yield Reading(output.name, "classification", classes, None, ignore)
         if ignore is not None and len(facts.values) == classes.classes:
             yield Reading(output.name, "classification", classes)
+        if ignore is None:
+            yield from _without_odd_one(output.name, "classification", [classes], facts)
     if not same:
         return
     if facts.pair is not None and not _one_class(output, shared):
@@ -140,8 +144,23 @@ def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
         for threshold in _thresholds(form, facts):
             scores = layout(None, "scores", threshold)
             yield Reading(output.name, task, scores, None, facts.ignore)
+    if facts.pair is None and not _is_table(shape):
+        form = form_of(answers, None, output.squashed_by)
+        several = [layout(None, "scores", threshold) for threshold in _thresholds(form, facts)]
+        yield from _without_odd_one(output.name, "binary", several, facts)
     if facts.numeric and not first and not _of_a_sigmoid(output, facts):
         yield numbers
+
+
+def _without_odd_one(
+    output: str, task: Task, layouts: Sequence[Layout], facts: LabelFacts
+) -> Iterator[Reading]:
+    """Yield readings of places in which one value more than the model has classes is not counted, each in turn."""
+    if facts.ignore is not None or not facts.row_shape:
+        return
+    for odd in odd_values(facts.values, layouts[0].classes):
+        for layout in layouts:
+            yield Reading(output, task, layout, None, odd, odd=True)
 
 
 def _of_a_sigmoid(output: Output, facts: LabelFacts) -> bool:

@@ -16,8 +16,10 @@ from spectral_engine.meaning.box_trials import are_boxes, box_trials
 from spectral_engine.meaning.boxes import image_size
 from spectral_engine.meaning.classes import Naming, name_classes
 from spectral_engine.meaning.coding import Numbers, YesOrNo, shown
+from spectral_engine.meaning.colours import colour_trials
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.misfit import lists_alone, no_reading
+from spectral_engine.meaning.odd import standing_out
 from spectral_engine.meaning.order import written as spelled
 from spectral_engine.meaning.pairs import pair_trials
 from spectral_engine.meaning.probe import Output, Probe
@@ -98,10 +100,12 @@ def _usual(
 def _of_other_kinds(
     outputs: Sequence[Output], probe: Probe, labels: Array, task: Task | None, told: Told
 ) -> list[Trial]:
-    """Return readings as boxes, texts, and similarities of pairs."""
+    """Return readings as masks of colours, boxes, texts, and similarities of pairs."""
     if told.written.paired:
         return pair_trials(outputs, probe, labels) if task in {None, "similarity"} else []
     found = []
+    if task in {None, "classification", "binary"}:
+        found += colour_trials(outputs, probe, labels, told)
     if task in {None, "detection"}:
         found += box_trials(probe, labels, told)
     if task in {None, "ctc"}:
@@ -143,7 +147,8 @@ def _trials(
     names: Sequence[Sequence[str]],
 ) -> list[Trial]:
     assert probe.rows.labels is not None
-    found = []
+    found: list[Trial] = []
+    odd: list[Trial] = []
     for reading in possible_readings(output, facts):
         if (
             task is not None
@@ -155,8 +160,19 @@ def _trials(
             continue  # what is not counted is no number
         trial = _try(reading, output, probe.rows.labels, facts, option, names)
         if trial is not None:
-            found.append(trial)
-    return found
+            (odd if reading.odd else found).append(trial)
+    best = standing_out(odd)
+    return found if best is None else [*found, _without_odd(best, probe.rows.labels)]
+
+
+def _without_odd(trial: Trial, labels: Array) -> Trial:
+    """Say which value is left out, and how much of the labels that is."""
+    ignored = trial.meaning.ignore
+    said = (
+        f"{ignored:g} is not counted ({(labels == ignored).mean():.1%} of the labels): the original knows far less "
+        "where any other value is left out instead"
+    )
+    return replace(trial, meaning=replace(trial.meaning, why=(*trial.meaning.why, said)))
 
 
 def _is_binary_by_another_name(reading: Reading, task: Task) -> bool:

@@ -31,6 +31,7 @@ from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.label_column import with_label_column
 from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
 from spectral_engine.preparation.taken_bodies import untaken
 from spectral_engine.records.data_facts import DataFacts
@@ -82,21 +83,24 @@ def prepare(
         original = opened(model)
         module, inputs = original.module(), original.runner.inputs
     option = labels_option(recipe, facts.get("labels"), facts.get("label"))
+    load = partial(
+        load_splits,
+        data,
+        inputs,
+        seed=recipe.seed,
+        array=option.array,
+        outputs=tuple(value.name or "" for value in module.model.graph.outputs),
+        preprocessing=facts.get("preprocessing"),
+        claim=claim_of(recipe, option, module),
+        rows_axis=rows_axis_said(recipe, facts.get("rows_axis")),
+    )
     with unforeseen(lambda: "reading the data"):
-        splits = load_splits(
-            data,
-            inputs,
-            seed=recipe.seed,
-            label=option.column,
-            array=option.array,
-            outputs=tuple(value.name or "" for value in module.model.graph.outputs),
-            preprocessing=facts.get("preprocessing"),
-            claim=claim_of(recipe, option, module),
-            rows_axis=rows_axis_said(recipe, facts.get("rows_axis")),
-        )
+        splits = load(label=option.column)
     recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
     with unforeseen(lambda: "finding out where the rows lie"):
         in_rows(module, original, splits.train).leave(untaken(module, splits.train))
+    with unforeseen(lambda: "finding out which column is the label"):
+        splits = with_label_column(module, original, splits, recipe, option, load)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):

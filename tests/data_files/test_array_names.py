@@ -1,5 +1,7 @@
 """Labels under less usual names, parts that only some arrays name, and labels that lie beside the file."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -165,3 +167,42 @@ def test_an_input_may_be_its_own_target(tmp_path):
 def test_no_name_is_no_file():
     with pytest.raises(DatasetMismatch, match="there is no data file ''"):
         load_splits("", [ROWS], seed=0)
+
+
+def digests(*splits):
+    return [one.summary.sha256 for one in splits]
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_other_labels_beside_the_same_file_are_another_data_set(tmp_path, kind):
+    np.save(tmp_path / "x.npy", X)
+    np.savez(tmp_path / "x.npz", x=X)
+    path = tmp_path / f"x.{kind}"
+    np.save(tmp_path / "y", Y)
+    first, same = load_splits(path, [ROWS], seed=0), load_splits(path, [ROWS], seed=0)
+    np.save(tmp_path / "y", Y[::-1])
+    other = load_splits(path, [ROWS], seed=0)
+    one, again, another = digests(first, same, other)
+    assert one == again != another
+    assert hashlib.sha256(path.read_bytes()).hexdigest() not in {one, another}
+
+
+def test_rows_of_another_part_beside_the_same_file_are_another_data_set(tmp_path):
+    for part in ("train", "test"):
+        np.save(tmp_path / f"x_{part}", X)
+        np.save(tmp_path / f"y_{part}", Y)
+    first = load_splits(tmp_path / "x_train.npy", [ROWS], seed=0)
+    np.save(tmp_path / "x_test", X[::-1])
+    second = load_splits(tmp_path / "x_train.npy", [ROWS], seed=0)
+    assert first.summary.sha256 != second.summary.sha256
+
+
+def test_labels_beside_that_are_not_read_do_not_change_the_data_set(tmp_path):
+    first = load(tmp_path, x=X, y=Y)
+    np.save(tmp_path / "y", Y[::-1])
+    second = load_splits(tmp_path / "d.npz", [ROWS], seed=0)
+    np.savez(tmp_path / "bare.npz", x=X)
+    np.save(tmp_path / "y", Y[:50])
+    bare = load_splits(tmp_path / "bare.npz", [ROWS], seed=0)
+    for splits, name in ((first, "d.npz"), (second, "d.npz"), (bare, "bare.npz")):
+        assert splits.summary.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()

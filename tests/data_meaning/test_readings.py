@@ -401,3 +401,12 @@ class TestWithoutLabels:
         content = model(np.zeros((FEATURES, 3)), np.ones(3))
         with pytest.raises(DatasetMismatch, match="same answer"):
             understood(tmp_path, content, None)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 6, 12])
+def test_too_few_rows_are_refused_by_how_many_are_needed(tmp_path, rows):
+    """Words of classes cannot be matched on so few, and what else may be wrong is no matter yet."""
+    with pytest.raises(DatasetMismatch, match=r"rows .*are too few.*give [23]0 or more") as refused:
+        understood(tmp_path, classifier(), NAMES[Y[:rows]], X[:rows])
+    assert len(refused.value.detail) < 250
+    assert understood(tmp_path, classifier(), NAMES[Y]).meaning.order == "matched"

@@ -26,6 +26,7 @@ BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
 ROWS, FEATURES, CLASSES = 400, 6, 4
 TRAIN, VALIDATION = slice(0, 240), slice(240, 320)
 RANDOM = np.random.default_rng(0)
+PALETTE = np.array([[0, 128, 0], [0, 0, 0], [128, 0, 0], [0, 0, 128]], np.uint8)
 X = RANDOM.normal(size=(ROWS, FEATURES)).astype(np.float32)
 LAYOUTS: dict[str, tuple[tuple[int, ...], int]] = {  # shape of a row's answers, axis of the classes
     "[n, k]": ((CLASSES,), 1),
@@ -161,6 +162,10 @@ def _written(truth: np.ndarray, axis: int) -> Iterator[tuple[str, np.ndarray]]:
     if truth.ndim == 3:
         yield "masks [n, 1, h, w]", truth[:, None]
         yield "masks [n, h, w, 1]", truth[..., None]
+        yield "masks of 0, 80, 160 and 240", (truth * 80).astype(np.uint8)
+        colours = PALETTE[truth]
+        yield "masks of colours [n, h, w, 3]", colours
+        yield "masks of colours [n, 3, h, w]", np.moveaxis(colours, 3, 1)
 
 
 def _yes_or_no() -> Iterator[LabelCase]:
@@ -202,6 +207,11 @@ def _maps_of_yes_or_no() -> Iterator[LabelCase]:
         )
         for words, y in written:
             yield LabelCase(f"{head} [n, 1, h, w]", words, model, y, "binary", metric)
+        counted = np.random.default_rng(8).random(truth.shape) > 0.2
+        grey = np.where(counted, 255 * truth, 128).astype(np.uint8)
+        words = "masks [n, h, w] of 0 and 255, 128 for nothing"
+        counting = _accuracy(truth, answered, counted)
+        yield LabelCase(f"{head} [n, 1, h, w]", words, model, grey, "binary", counting)
 
 
 def _several_yes_or_no() -> Iterator[LabelCase]:

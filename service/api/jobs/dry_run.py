@@ -42,7 +42,7 @@ async def validate(
         raise analyses.not_found(analysis_id)
     if found.job.error is not None:
         return recorded_response(request, f"/v1/analyses/{analysis_id}", found.job.error)
-    told = _told(body, found.job)
+    told = _told(body, found.job, found.queue_position)
     headers = dict(NO_STORE)
     if preferred_seconds is not None:
         headers["Preference-Applied"] = f"wait={wait:.0f}"
@@ -57,12 +57,25 @@ def at_issue(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"training": Training(**kept)})
 
 
-def _told(body: JobCreate, analysis: JobRecord) -> dict[str, Any]:
+def _told(body: JobCreate, analysis: JobRecord, queue_position: int | None) -> dict[str, Any]:
     data = None if analysis.result is None else analysis.result["data"]
     return {
         **service.as_executed(body),
         "status": "pending" if data is None else "checked",
+        "waiting_for": _waiting_for(analysis, queue_position) if data is None else None,
         "data": data,
         "analysis": analysis.id,
         "links": {"analysis": f"/v1/analyses/{analysis.id}"},
     }
+
+
+def _waiting_for(analysis: JobRecord, queue_position: int | None) -> str:
+    """Say what has to happen before there is an answer, and where to look."""
+    look = f"ask again, or look at /v1/analyses/{analysis.id}"
+    if analysis.status != "queued":
+        return f"the worker that is looking at the data: {look}"
+    place = "" if queue_position is None else f", as number {queue_position} in the queue"
+    return (
+        f"a worker that is free, which takes it before any compression{place}: {look}; /readyz says how many workers "
+        "are alive"
+    )

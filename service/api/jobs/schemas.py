@@ -51,6 +51,9 @@ class JobValidation(Resource):
     status: Literal["checked", "pending"] = Field(
         description="`pending`: no worker has looked at the data yet; ask again"
     )
+    waiting_for: str | None = Field(
+        None, description="while pending: what has to happen first, and where to look"
+    )
     data: DataCheck | None = Field(
         description="what the data mean to this job; null while the analysis is pending"
     )

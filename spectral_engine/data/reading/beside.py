@@ -51,6 +51,15 @@ def parts_beside(inputs: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     return found
 
 
+def read_beside(path: Path) -> list[Path]:
+    """Return the files that are read with an .npy file of inputs: its labels, and inputs and labels of other parts."""
+    labels = labels_beside(path)
+    if labels is None:
+        return []
+    parts = parts_beside(path, labels)
+    return [labels, *(file for part in sorted(parts) for file in parts[part])]
+
+
 def _names_of(path: Path) -> Iterator[str]:
     stem = path.name.removesuffix(path.suffix)
     for word in WORD.finditer(stem):

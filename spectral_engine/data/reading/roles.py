@@ -42,12 +42,16 @@ SUSPECT = (
 
 @dataclass(frozen=True)
 class Roles:
-    """Columns by what they are; `doubt` is what refusals say of a label that nothing but its place tells."""
+    """Columns by what they are; `doubt` is what refusals say of a label that nothing but its place tells.
+
+    `choices` are the columns that may be that label, the likelier first, where there are several.
+    """
 
     features: list[str]
     label: str | None
     notes: list[str] = field(default_factory=list)
     doubt: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,11 @@ def roles_of(table: Any, asked: str | None, count: int | None, index: Collection
     look, notes = _without_index(look, label, index)
     label = label or _usual(look) or _telling(look)
     left = _no_features(look, label)
-    doubt = None
+    doubt: str | None = None
+    choices: tuple[str, ...] = ()
     if label is None and (count is None or len(look.names) - len(left) > count):
-        label = [name for name in look.names if name not in left][-1]
+        choices = _by_place(look, [name for name in look.names if name not in left])
+        label = choices[0]
         doubt = _doubt(look, label)
     features = [name for name in look.names if name != label and name not in left]
     if count is not None and len(features) != count:
@@ -82,7 +88,7 @@ def roles_of(table: Any, asked: str | None, count: int | None, index: Collection
     if label is not None and label != asked:
         notes.append(f"column {label!r} taken as the label")
     notes += [f"column {name!r} {what}, and is left out" for name, what in left.items()]
-    return Roles(features, label, notes, doubt)
+    return Roles(features, label, notes, doubt, choices if len(choices) > 1 else ())
 
 
 def plain(name: str) -> str:
@@ -166,7 +172,17 @@ def _no_features(look: _Look, label: str | None) -> dict[str, str]:
     return dict([*found.items()][: max(0, spare)])
 
 
+def _by_place(look: _Look, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns at the ends that may be a label: the last, and the first where the model takes all others."""
+    if look.count is None or len(names) != look.count + 1:
+        return (names[-1],)
+    ends = dict.fromkeys((names[-1], names[0]))
+    varying = tuple(name for name in ends if not has_one_value(look.column(name)))
+    return varying or (names[-1],)
+
+
 def _doubt(look: _Look, label: str) -> str:
+    place = "last" if label == look.names[-1] else "first"
     other = ""
     if not has_few_values(look.column(label)):
         likely = [
@@ -174,7 +190,7 @@ def _doubt(look: _Look, label: str) -> str:
         ]
         other = f", such as {likely[0]!r}, which has few values" if likely else ""
     return (
-        f"the label was taken to be the last column, {label!r}: where it is another one{other}, pass --label COLUMN "
+        f"the label was taken to be the {place} column, {label!r}: where it is another one{other}, pass --label COLUMN "
         f"(labels.column); the columns are {listed(look.names)}"
     )
 

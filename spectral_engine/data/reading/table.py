@@ -38,7 +38,8 @@ BYTES_PER_VALUE = 8
 class Table:
     """Features [rows, columns], their names, and the label column with its name, where there is one.
 
-    `doubt` is what a refusal is to say where nothing but its place tells the label; `parts` says, where a column does,
+    `doubt` is what a refusal is to say where nothing but its place tells the label, and `choices` are the columns that
+    may be it, where there are several; `parts` says, where a column does,
     to which part each row belongs.
     """
 
@@ -49,6 +50,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     doubt: str | None = None
     parts: list[str] | None = None
+    choices: tuple[str, ...] = ()
 
 
 def read_table(path: Path, label: str | None, feature_count: int | None, name: str) -> Table:
@@ -82,7 +84,14 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
             pointer="#/file",
         )
     return Table(
-        np.stack(found, axis=1), roles.features, labels, roles.label, notes, roles.doubt, parts
+        np.stack(found, axis=1),
+        roles.features,
+        labels,
+        roles.label,
+        notes,
+        roles.doubt,
+        parts,
+        roles.choices,
     )
 
 

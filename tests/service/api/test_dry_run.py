@@ -46,6 +46,29 @@ def test_without_a_worker_it_is_pending_with_the_recipe_as_executed(
     JobValidation.model_validate(body)
 
 
+def test_while_pending_it_says_what_it_waits_for_and_where_to_look(
+    validate: Validate, work: Work, submit: Callable[..., dict[str, Any]]
+) -> None:
+    """A compression that was submitted before does not come before it."""
+    submit()
+    queued = validate().json()
+    work(queued["analysis"])
+    running = validate()
+
+    assert "a worker that is free" in queued["waiting_for"]
+    assert "as number 1 in the queue" in queued["waiting_for"]
+    assert "/readyz" in queued["waiting_for"]
+    assert "the worker that is looking at the data" in running.json()["waiting_for"]
+    assert running.headers["retry-after"].isdigit()
+    for body in (queued, running.json()):
+        assert body["links"]["analysis"] in body["waiting_for"]
+
+
+def test_what_was_looked_at_waits_for_nothing(validate: Validate, work: Work) -> None:
+    work(validate().json()["analysis"]).analysed(WITH_DATA)
+    assert validate().json()["waiting_for"] is None
+
+
 def test_who_asks_again_finds_the_same_analysis_and_what_it_found(
     validate: Validate, work: Work
 ) -> None:
