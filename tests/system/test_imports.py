@@ -92,7 +92,10 @@ def test_the_rules_refuse(copy: Path, file: str, line: str):
     [
         ("service.api.app, service.api.server", (*TRAINS, "celery", "worker")),
         ("service.client", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "service.store")),
-        ("service.cli.main", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "pydantic")),
+        (
+            "service.cli.main, service.cli.app",
+            (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "pydantic"),
+        ),
         ("service.store.records, service.store.database", (*TRAINS, *WEB, "celery", "worker")),
         (
             "spectral_engine.records.recipe, spectral_engine.records.report",
