@@ -46,6 +46,8 @@ def test_the_sources_keep_the_rules(copy: Path):
         ("spectral_engine/graph/operators/control_flow.py", "import spectral_engine.graph.plan"),
         ("spectral_engine/graph/operators/axes.py", "import spectral_engine.graph.operators.shape"),
         ("spectral_engine/graph/step.py", "import spectral_engine.graph.placement"),
+        ("spectral_engine/data/images/names.py", "import spectral_engine.data.reading.arrays"),
+        ("service/store/events/records.py", "import service.store.jobs.records"),
         ("worker/runner.py", "import worker.tasks"),
         ("spectral_engine/records/recipe.py", "import torch"),
         ("service/store/database.py", "import spectral_engine.compression"),
