@@ -53,7 +53,8 @@ class EventRepository:
             .returning(jobs.last_sequence)
             .execution_options(synchronize_session=False)
         )
-        return self.session.execute(count).scalar_one()
+        sequence: int = self.session.execute(count).scalar_one()
+        return sequence
 
     def list(self, job_id: str, after_sequence: int = 0, limit: int = 100) -> Sequence[EventRecord]:
         """Return the events that follow a sequence, in order."""
