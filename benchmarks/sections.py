@@ -64,6 +64,12 @@ def _counted(kind: str) -> Show:
     return lambda row: f"{row[kind]:,}" if kind in row else ""
 
 
+def _start_up(case: str) -> Show:
+    return lambda row: (
+        f"{1000 * row['median_seconds'][case]:,.0f} ({1000 * row['least_seconds'][case]:,.0f})"
+    )
+
+
 def _points(value: float) -> str:
     return f"{100 * value:.2f}"
 
@@ -581,6 +587,25 @@ SECTIONS = [
             "parameters": lambda row: _change(row["params"]),
             "1 − R² before": lambda row: f"{row['whole']:.2e}",
             "after trimming": lambda row: f"{row['trimmed']:.2e}",
+        },
+    ),
+    Section(
+        name="start_up",
+        title="Start-up: processor time of importing, in ms",
+        command="python -m benchmarks.start_up",
+        goal="`eigenpress --help` under 150 ms, the API under 1,800 ms, what `compress` needs at most 1.2 times torch "
+        "and onnxruntime. Medians, least in brackets; the cases take turns.",
+        badness=lambda row: row["compress_ratio"],
+        columns={
+            "measured": measured_at,
+            "load on cores": lambda row: f"{row['load']:.1f} on {row['cores']}",
+            "bare Python": _start_up("python"),
+            "`--help`": _start_up("help"),
+            "fastapi and sqlalchemy alone": _start_up("fastapi_sqlalchemy"),
+            "the API": _start_up("api"),
+            "torch and onnxruntime alone": _start_up("torch_onnxruntime"),
+            "`compress`": _start_up("compress"),
+            "`compress` by these": lambda row: f"{row['compress_ratio']:.2f}",
         },
     ),
     Section(

@@ -48,7 +48,7 @@ def plan(
         samples=first_rows(job.splits.validation, EXACTNESS_ROWS),
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
-        drop_to=job.evaluation.validation_drop_to,
+        drop_of=job.evaluation.validation_drop,
         provenance=provenance_of(job),
         work_dir=folder,
         on_progress=on_progress,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.store.artifacts.blobs import ArtifactStore
-from service.store.candidates.best import DROP, WITHIN_BUDGET
+from service.store.candidates.best import CAREFUL_DROP, DROP, WITHIN_BUDGET
 from service.store.candidates.records import CandidateRecord
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
@@ -97,6 +97,7 @@ def announced_facts(candidate: AnnouncedCandidate) -> Facts:
     metrics: dict[str, float | bool | None] = {
         f"validation_{candidate.metric_name}": candidate.validation_metric,
         DROP: candidate.validation_drop,
+        CAREFUL_DROP: candidate.careful_drop,
         WITHIN_BUDGET: candidate.within_budget,
     }
     return Facts(candidate.nodes, candidate.params, candidate.macs, metrics)

@@ -110,6 +110,7 @@ class AnnouncedCandidate(Message):
     validation_drop: Number
     within_budget: bool
     external: tuple[Path, ...]
+    careful_drop: Number = None
 
 
 class Progressed(Message):

@@ -83,8 +83,8 @@ class Datasets:
             "label": label,
             "preprocessing": _json(preprocessing),
             "labels": _json(labels),
-            "seen_by_original": None if seen_by_original is None else json.dumps(seen_by_original),
-            "rows_axis": None if rows_axis is None else json.dumps(rows_axis),
+            "seen_by_original": _json(seen_by_original),
+            "rows_axis": _json(rows_axis),
         }
         with as_one_file(file) as whole:
             answer = upload(self._transport, "/v1/datasets", whole, fields, on_bytes)
@@ -105,5 +105,6 @@ class Datasets:
         return download(self._transport, f"/v1/datasets/{dataset_id}/file", Path(path))
 
 
-def _json(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else json.dumps(dict(value))
+def _json(value: object) -> str | None:
+    """Return a field as JSON, whatever kind of mapping it is; None where it is not given."""
+    return None if value is None else json.dumps(value, default=dict)

@@ -52,6 +52,7 @@ class Evaluation:
         self.original = opened(original)
         # By what was opened, not by path: a run that begins again writes other files there.
         self._rows_of: WeakKeyDictionary[OpenedModel, Rows] = WeakKeyDictionary()
+        self._drops: WeakKeyDictionary[OpenedModel, Drop] = WeakKeyDictionary()
         self._obstacles: dict[float | None, str | None] = {}
         self.metric = choose_metric(recipe, meaning)
         self.rule = metric_rule(
@@ -71,16 +72,14 @@ class Evaluation:
         return found if self.rule.higher_is_better else -found
 
     def validation_drop(self, model: Source | OpenedModel) -> Drop:
-        """Return the drop on the validation rows, with an interval of one standard error."""
-        before, after = self._on_validation(self.original), self._on_validation(opened(model))
-        return paired_drop(
-            self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
-        )
-
-    def validation_drop_to(self, metric: float) -> float:
-        """Return by how much a metric on the validation rows is worse than the original's there."""
-        before = self.rule.value(self._on_validation(self.original))
-        return before - metric if self.rule.higher_is_better else metric - before
+        """Return the drop on the validation rows, with an interval of one standard error; worked out once a file."""
+        model = opened(model)
+        if model not in self._drops:
+            before, after = self._on_validation(self.original), self._on_validation(model)
+            self._drops[model] = paired_drop(
+                self.rule, before, after, confidence=ONE_STANDARD_ERROR, seed=self.recipe.seed
+            )
+        return self._drops[model]
 
     def held_out(self, model: Source | OpenedModel) -> HeldOut:
         """Return all that the held-out rows say of a candidate, from one run over them."""

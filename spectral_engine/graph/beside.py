@@ -6,11 +6,11 @@ they are, and what they read stays whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from spectral_engine.graph.leading import leading_to
 from spectral_engine.graph.operators import spec_of
 from spectral_engine.graph.operators.types import TORCH_TYPES
 from spectral_engine.onnx_io.hidden_answers import kept_hidden
@@ -38,7 +38,7 @@ def computed_part(model: ir.Model, nodes: list[Node]) -> Part:
     answers = tuple(dict.fromkeys([name for name in wanted if name not in unknown] or wanted))
     if not answers:
         return Part(tuple(outputs), tuple(nodes), frozenset())
-    leading = _leading_to(answers, nodes)
+    leading = {node.name for node in leading_to(answers, nodes, _read, lambda node: node.outputs)}
     kept = frozenset(node.name for node in nodes if node.name not in leading)
     made = {name for node in nodes if node.name in leading for name in node.outputs}
     numbers = {value.name for value in model.graph.outputs if isinstance(value.type, ir.TensorType)}
@@ -67,11 +67,5 @@ def _not_computable(model: ir.Model, nodes: list[Node]) -> set[str]:
     return unknown
 
 
-def _leading_to(answers: Collection[str], nodes: list[Node]) -> set[str]:
-    """Return the names of the nodes on which these values depend."""
-    needed, leading = set(answers), set()
-    for node in reversed(nodes):  # in the order in which they run
-        if not needed.isdisjoint(node.outputs):
-            leading.add(node.name)
-            needed.update(name for name in node.inputs if name)
-    return leading
+def _read(node: Node) -> list[str]:
+    return [name for name in node.inputs if name]

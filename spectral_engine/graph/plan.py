@@ -16,6 +16,7 @@ from torch import Tensor
 from spectral_engine.errors import EngineError, ModelInvalid
 from spectral_engine.graph.codegen import MISFITS, Runner, misfit, write_runner
 from spectral_engine.graph.fuse import fuse
+from spectral_engine.graph.leading import leading_to
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec
 from spectral_engine.graph.operators.precision import in_single
@@ -51,20 +52,15 @@ class Plan:
         if runner is None:
             kept = {self.slots[name] for name in wanted}
             numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
-            steps = fuse(_leading_to(kept, self.steps), kept, numbers)
+            steps = fuse(_steps_to(kept, self.steps), kept, numbers)
             placement = None if device == HOST else Placement(device, self.known, hosted)
             runner = self._runners[key] = write_runner(steps, self.slots, wanted, placement)
         return runner(values)
 
 
-def _leading_to(kept: Collection[int], steps: Sequence[Step]) -> list[Step]:
+def _steps_to(kept: Collection[int], steps: Sequence[Step]) -> list[Step]:
     """Leave out steps whose values nobody reads."""
-    needed, leading = set(kept), []
-    for step in reversed(steps):
-        if not needed.isdisjoint(step.writes):
-            leading.append(step)
-            needed.update(step.reads)
-    return leading[::-1]
+    return leading_to(kept, steps, lambda step: step.reads, lambda step: step.writes)
 
 
 def make_plan(

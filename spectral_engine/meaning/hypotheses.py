@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from spectral_engine.data.split import Split
 from spectral_engine.meaning import order as orders
@@ -163,6 +162,8 @@ def _other_targets(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[
             _of_targets(meaning, answers, shifted),
         )
     if targets.shape[1] > 1:
+        from scipy.optimize import linear_sum_assignment
+
         near = np.nan_to_num(
             np.corrcoef(answers.T, targets.T)[: answers.shape[1], answers.shape[1] :]
         )

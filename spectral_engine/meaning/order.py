@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.meaning.coding import are_whole, shown
@@ -91,6 +90,8 @@ def by_matching(counts: NDArray[np.int64]) -> Match:
 
     The Hungarian method (Kuhn, Naval Res. Logist. Q. 2, 1955) on rows that are trained on.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(-counts)
     classes = np.full(len(counts), -1, dtype=np.int64)
     classes[rows] = columns

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.measure.metrics.text import read_greedily
@@ -27,6 +26,8 @@ def matched_characters(meaning: Meaning, outputs: Array, labels: Array) -> NDArr
             np.add.at(seen, (wanted, found), 1)
     seen[meaning.blank, meaning.blank] = seen.sum() + 1
     seen += 0.5 * np.eye(count)  # what nobody saw stays where it is
+    from scipy.optimize import linear_sum_assignment
+
     _, places = linear_sum_assignment(-seen)
     found_places = np.asarray(places, np.int64)
     return None if (found_places == np.arange(count)).all() else found_places

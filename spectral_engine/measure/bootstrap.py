@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from spectral_engine.measure.metrics import MetricRule, Rows
 from spectral_engine.measure.resampling import resampled
@@ -70,7 +70,7 @@ class Resampled:
             return 1.0
         moved = _normal_rank(self.drops, floor) - self.bias
         scale = 1 + self.acceleration * moved
-        return float(norm.cdf(self.bias - moved / scale)) if scale > 0 else 1.0
+        return float(ndtr(self.bias - moved / scale)) if scale > 0 else 1.0
 
     @property
     def highest(self) -> float:
@@ -94,7 +94,7 @@ def _normal_rank(drops: Floats, value: float) -> float:
     """Return which normal quantile a value is among the drops; ties count half, and none is infinite."""
     below = np.searchsorted(drops, value, "left")
     until = np.searchsorted(drops, value, "right")
-    return float(norm.ppf(((below + until) / 2 + 0.5) / (len(drops) + 1)))
+    return float(ndtri(((below + until) / 2 + 0.5) / (len(drops) + 1)))
 
 
 def _acceleration(pair: Pair, order: NDArray[np.int64]) -> float:

@@ -13,8 +13,7 @@ from math import ceil, log, log10
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from spectral_engine.measure import betting, paired_answers
 from spectral_engine.measure.bootstrap import RESAMPLES, Pair, heaviest_share, resample
@@ -69,8 +68,8 @@ def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confid
     if reach <= -log(1 - confidence) / rows:
         needed = rows * reach / room
     else:
-        quantile = float(norm.ppf(confidence))
-        needed = rows * (reach * (1 + float(norm.ppf(POWER)) / quantile) / room) ** 2
+        quantile = float(ndtri(confidence))
+        needed = rows * (reach * (1 + float(ndtri(POWER)) / quantile) / room) ** 2
     digit: int = 10 ** max(0, int(log10(max(1.0, needed))) - 1)
     return max(rows + 1, ceil(needed / digit) * digit)
 
@@ -116,4 +115,6 @@ def _upper_bound(test: Test, floor: float, p_value: float, level: float, drop: f
         return low
     if above(high) > 0:
         return high
+    from scipy.optimize import brentq  # loads for longer than most jobs need
+
     return float(brentq(above, low, high, xtol=PRECISION))

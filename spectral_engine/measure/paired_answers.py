@@ -6,6 +6,8 @@ over that nuisance, of rows that speak as strongly against a drop at the floor: 
 (Biometrika 34, 1947), with Tango's score statistic for paired shares (Statistics in Medicine 17, 1998) as the order,
 and the nuisance searched where a confidence interval lets it be (Berger & Boos, JASA 89, 1994). Valid for every n,
 and of the tests that are, nearly the most powerful; the order of the rows does not matter.
+
+`scipy.stats` is loaded where a chance is asked for: it takes longer than all else here together.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc
-from scipy.stats import beta, binom
 
 Floats = NDArray[np.float64]
 SEARCHED_SHARES = 100
@@ -46,11 +47,15 @@ def p_value(counts: Counts, floor: float, level: float) -> float:
 
 def one_sided_p_value(counts: Counts, floor: float) -> float:
     """Return the binomial p-value for answers that can be lost but not gained, as in agreement with the baseline."""
+    from scipy.stats import binom
+
     return float(binom.cdf(counts.lost, counts.rows, min(1.0, max(0.0, floor))))
 
 
 def _gain_interval(counts: Counts, slack: float) -> tuple[float, float]:
     """Return Clopper and Pearson's interval of the chance of a gain (Biometrika 26, 1934)."""
+    from scipy.stats import beta
+
     gained, others = counts.gained, counts.rows - counts.gained
     low = float(beta.ppf(slack / 2, gained, others + 1)) if gained else 0.0
     high = float(beta.isf(slack / 2, gained + 1, others)) if others else 1.0
@@ -59,6 +64,8 @@ def _gain_interval(counts: Counts, slack: float) -> tuple[float, float]:
 
 def _chances(counts: Counts, floor: float, gains: Floats) -> Floats:
     """Return, for each chance of a gain, that of rows which speak as strongly as these, at a drop of `floor`."""
+    from scipy.stats import binom
+
     rows, losses = counts.rows, np.maximum(gains + floor, 0.0)
     first = int(binom.ppf(TAIL, rows, losses[0]))
     last = int(binom.isf(TAIL, rows, losses[-1]))

@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from spectral_engine.measure.bootstrap import Pair
 from spectral_engine.measure.metrics import MetricRule, Rows
@@ -18,7 +18,7 @@ RESAMPLES = 1000
 
 def wilson(successes: float, rows: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion (JASA 22, 1927)."""
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     share = successes / rows
     centre = share + z * z / (2 * rows)
     reach = z * sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))

@@ -163,12 +163,11 @@ def copy_original(original: OpenedModel, path: Path) -> tuple[Path, ...]:
     return name_by_content(path, save_model(original.graph, path))
 
 
-def widen(cut: Cut, narrow: ir.Model, untrained: Collection[str]) -> ir.Model:
-    """Put a candidate's trained weights at their places in the original graph.
+def widen(wide: ir.Model, cut: Cut, narrow: ir.Model, untrained: Collection[str]) -> None:
+    """Put a candidate's trained weights at their places in a copy of the original graph.
 
     Removed places keep what they had, and so does all that was not trained.
     """
-    wide = cut.original.graph
     for name, value in wide.graph.initializers.items():
         source = narrow.graph.initializers.get(name)
         if source is None or source.const_value is None or value.const_value is None:
@@ -178,7 +177,6 @@ def widen(cut: Cut, narrow: ir.Model, untrained: Collection[str]) -> ir.Model:
         if value.const_value.dtype.is_floating_point():
             stays = kept_entries(cut.coupling, name, value.const_value, cut.removed)
             value.const_value = _filled(value.const_value, stays, source.const_value)
-    return wide
 
 
 def _filled(
@@ -201,9 +199,11 @@ def prove_exact(
     The masked original has the candidate's weights, but for those that were not trained: these are its own.
     Raises NumericMismatch where the two disagree.
     """
-    narrow = candidate.graph
-    compare_weights(cut.original.graph, narrow, cut.coupling, cut.removed, untrained)
-    masked = mask(widen(cut, narrow, untrained), cut.coupling, cut.removed)
+    # A large original is parsed here anew, and once: what is compared is widened then.
+    narrow, wide = candidate.graph, cut.original.graph
+    compare_weights(wide, narrow, cut.coupling, cut.removed, untrained)
+    widen(wide, cut, narrow, untrained)
+    masked = mask(wide, cut.coupling, cut.removed)
     place = candidate.source
     beside = place.parent if isinstance(place, Path) else None
     with tempfile.TemporaryDirectory(dir=beside, prefix="masked-") as folder:

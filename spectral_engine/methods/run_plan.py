@@ -16,6 +16,7 @@ from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.schedule import Schedule
 from spectral_engine.records.progress import OnProgress
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.records.report import Drop
 from spectral_engine.training.feed import Feed
 
 
@@ -36,7 +37,7 @@ class RunPlan:
     samples: Split
     metric_name: str
     measure: Callable[[OpenedModel], float]  # the metric on the validation rows
-    drop_to: Callable[[float], float]  # from the original's metric on the validation rows to this
+    drop_of: Callable[[OpenedModel], Drop]  # on the validation rows, with one standard error
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress

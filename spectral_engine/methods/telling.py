@@ -42,6 +42,7 @@ class Teller:
 
     def announce(self, built: Built, *, step: int, cooled: int) -> None:
         """Tell of a candidate that is finished and saved."""
+        drop = self.plan.drop_of(built.opened)  # of the answers that gave its metric
         file = CandidateFile(
             index=built.index,
             path=built.path,
@@ -51,7 +52,8 @@ class Teller:
             macs=built.cost.macs,
             metric_name=self.plan.metric_name,
             validation_metric=built.validation_metric,
-            validation_drop=self.plan.drop_to(built.validation_metric),
+            validation_drop=drop.value,
             within_budget=not self.plan.asked.exceeded_by(built.effective_cost),
+            careful_drop=drop.interval.high,
         )
         self.tell("exporting", step=step, cooled=cooled, candidate=file)

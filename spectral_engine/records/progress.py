@@ -22,8 +22,8 @@ Stage = Literal[
 class CandidateFile:
     """A candidate that is finished and saved: what a cancelled job still has.
 
-    `validation_drop` is how much worse than the original it is on validation rows; `within_budget` leaves out a limit
-    of time, which is measured when all candidates are there.
+    `validation_drop` is how much worse than the original it is on validation rows, `careful_drop` adds one standard
+    error; `within_budget` leaves out a limit of time, which is measured when all candidates are there.
     """
 
     index: int
@@ -36,6 +36,7 @@ class CandidateFile:
     validation_drop: float
     within_budget: bool = True
     external: tuple[Path, ...] = ()  # files of external data beside it
+    careful_drop: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 import spectral_engine as se
-from service.cli.main import app
+from service.cli.app import app
 from service.client import Client, ClientError
 from service.client.packing import as_one_file
 from spectral_engine.data import Preprocessing

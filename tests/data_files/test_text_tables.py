@@ -7,7 +7,8 @@ import pandas
 import pytest
 
 from spectral_engine.data import InputSpec, load_splits
-from spectral_engine.data.reading import encoding, text
+from spectral_engine.data.reading import text
+from spectral_engine.data.text_tables import encoding
 from spectral_engine.errors import DatasetMismatch
 
 FEATURES = InputSpec("x", np.dtype(np.float32), (None, 3))
@@ -155,7 +156,7 @@ def test_what_is_unusual_may_also_lie_beyond_the_bytes_that_are_looked_at(
     content, options, _ = TEXTS[form]
     (tmp_path / "d").write_text(content)
     monkeypatch.setattr(encoding, "LOOKED_AT", 150)
-    monkeypatch.setattr("spectral_engine.data.reading.dialect.LOOKED_AT", 150)
+    monkeypatch.setattr("spectral_engine.data.text_tables.dialect.LOOKED_AT", 150)
     splits = load_splits(tmp_path / "d", [FEATURES], seed=0)
     close(rows_of(splits), expected(content, options))
 

@@ -46,6 +46,8 @@ def test_the_sources_keep_the_rules(copy: Path):
         ("spectral_engine/graph/operators/control_flow.py", "import spectral_engine.graph.plan"),
         ("spectral_engine/graph/operators/axes.py", "import spectral_engine.graph.operators.shape"),
         ("spectral_engine/graph/step.py", "import spectral_engine.graph.placement"),
+        ("spectral_engine/data/images/names.py", "import spectral_engine.data.reading.arrays"),
+        ("service/store/events/records.py", "import service.store.jobs.records"),
         ("worker/runner.py", "import worker.tasks"),
         ("spectral_engine/records/recipe.py", "import torch"),
         ("service/store/database.py", "import spectral_engine.compression"),
@@ -90,9 +92,15 @@ def test_the_rules_refuse(copy: Path, file: str, line: str):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("service.api.app, service.api.server", (*TRAINS, "celery", "worker")),
+        (
+            "service.api.app, service.api.server",
+            (*TRAINS, "celery", "worker", "alembic", "mako", "jinja2"),
+        ),
         ("service.client", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "service.store")),
-        ("service.cli.main", (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "pydantic")),
+        (
+            "service.cli.main, service.cli.app",
+            (*TRAINS, *WEB, "celery", "worker", "sqlalchemy", "pydantic"),
+        ),
         ("service.store.records, service.store.database", (*TRAINS, *WEB, "celery", "worker")),
         (
             "spectral_engine.records.recipe, spectral_engine.records.report",
@@ -103,6 +111,15 @@ def test_the_rules_refuse(copy: Path, file: str, line: str):
 )
 def test_what_starts_often_loads_nothing_heavy(modules: str, heavy: tuple[str, ...]):
     code = f"import sys, {modules}; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_engine_loads_what_few_jobs_need_only_for_those():
+    rare = ("scipy.stats", "scipy.optimize", "pyarrow", "rapidfuzz", "jinja2", "torch._dynamo")
+    code = f"import sys, spectral_engine; spectral_engine.compress; print([m for m in {rare!r} if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -100,7 +100,9 @@ def told(**more: object) -> dict[str, object]:
 
 
 def test_progress_arrives_as_the_engine_told_it():
-    file = CandidateFile(3, Path("/a/3.onnx"), 5, 50, 500, "mse", 0.25, 0.01, False)
+    file = CandidateFile(
+        3, Path("/a/3.onnx"), 5, 50, 500, "mse", 0.25, 0.01, False, careful_drop=0.02
+    )
     arrived = told(eta_seconds=1.5, message="so far", candidate=file, warning="slow")
     assert arrived == {
         "kind": "progress",
@@ -123,6 +125,7 @@ def test_progress_arrives_as_the_engine_told_it():
             "validation_drop": 0.01,
             "within_budget": False,
             "external": [],
+            "careful_drop": 0.02,
         },
     }
 

@@ -11,6 +11,7 @@ from spectral_engine.records.choice import Standing, choose_standing
 
 # Among a candidate's metrics, from the moment that the engine announces it.
 DROP = "validation_drop"
+CAREFUL_DROP = "careful_drop"  # one standard error more
 WITHIN_BUDGET = "within_budget"
 
 
@@ -19,7 +20,7 @@ def best_so_far(
 ) -> CandidateRecord | None:
     """Return the candidate that the rule of finished jobs chooses among these, or None without any.
 
-    The job had no time to measure how sure a drop is, nor how long a candidate takes: only what it announced counts.
+    The job had no time to measure how long a candidate takes: only what it announced counts.
     """
     if not candidates:
         return None
@@ -29,13 +30,16 @@ def best_so_far(
 
 
 def _standing(candidate: CandidateRecord) -> Standing:
-    told = candidate.metrics.get(DROP)
-    drop = math.inf if told is None else float(told)
+    drop = _number(candidate.metrics.get(DROP), math.inf)
     return Standing(
         macs=candidate.macs,
         params=candidate.params,
         nodes=candidate.nodes,
         within_budget=bool(candidate.metrics.get(WITHIN_BUDGET, True)),
         drop=drop,
-        careful_drop=drop,
+        careful_drop=_number(candidate.metrics.get(CAREFUL_DROP), drop),
     )
+
+
+def _number(told: float | None, otherwise: float) -> float:
+    return otherwise if told is None else float(told)

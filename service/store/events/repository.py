@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import inspect, select, update
 from sqlalchemy.orm import Session
 
 from service.store.base import now
 from service.store.events.records import EventRecord
 from service.store.ids import new_id
-from service.store.jobs.records import JobRecord
 
 
 class EventRepository:
@@ -45,14 +44,17 @@ class EventRepository:
 
     def _next_sequence(self, job_id: str) -> int:
         # Counting in the job's own row makes concurrent writers wait for each other.
+        (of_job,) = inspect(EventRecord).columns.job_id.foreign_keys
+        jobs = of_job.column.table.c
         count = (
-            update(JobRecord)
-            .where(JobRecord.id == job_id)
-            .values(last_sequence=JobRecord.last_sequence + 1)
-            .returning(JobRecord.last_sequence)
+            update(of_job.column.table)
+            .where(jobs.id == job_id)
+            .values(last_sequence=jobs.last_sequence + 1)
+            .returning(jobs.last_sequence)
             .execution_options(synchronize_session=False)
         )
-        return self.session.execute(count).scalar_one()
+        sequence: int = self.session.execute(count).scalar_one()
+        return sequence
 
     def list(self, job_id: str, after_sequence: int = 0, limit: int = 100) -> Sequence[EventRecord]:
         """Return the events that follow a sequence, in order."""

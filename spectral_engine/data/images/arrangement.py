@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.listing import Listing, listing_in
 from spectral_engine.data.images.names import is_image, is_table, listed, nobody_means, pointer_to
-from spectral_engine.data.reading.arrays import PARTS
+from spectral_engine.data.part_names import PARTS
 from spectral_engine.errors import DatasetMismatch
 
 Labels = NDArray[Any]

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.names import is_image, is_table, listed, pointer_to
 from spectral_engine.data.images.one_hot import one_hot
-from spectral_engine.data.reading.arrays import PART_HEADERS, PARTS
-from spectral_engine.data.reading.cleaning import rows_only
-from spectral_engine.data.reading.dialect import NUMBER, dialect_of
+from spectral_engine.data.part_names import PART_HEADERS, PARTS
+from spectral_engine.data.text_tables.cleaning import rows_only
+from spectral_engine.data.text_tables.dialect import NUMBER, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
 NAME_HEADERS = frozenset(

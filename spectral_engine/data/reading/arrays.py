@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.reading.beside import labels_beside, parts_beside, read_array
 from spectral_engine.data.reading.npz import read_npz
 from spectral_engine.errors import DatasetMismatch
@@ -37,24 +38,6 @@ LIKELY_NAMES = (
     "output", "outputs", "outcome", "category", "species", "diagnosis",
 )  # fmt: skip
 MASKS = ("mask", "segmentation_mask")  # of pixels; of fewer axes it may say which steps are padding
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "holdout": "test",
-}
-PART_HEADERS = (
-    "split",
-    "part",
-    "subset",
-    "set",
-    "partition",
-)  # of a column that says the part of each row
 BEHIND = re.compile(rf"(?P<name>.+?)_?(?P<part>{'|'.join(PARTS)})$", re.IGNORECASE)
 BEFORE = re.compile(rf"(?P<part>{'|'.join(PARTS)})[_/](?P<name>.+)$", re.IGNORECASE)
 

@@ -17,9 +17,9 @@ from spectral_engine.data.images.decoded import decoded
 from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import is_image, listed
 from spectral_engine.data.images.read import ROW, Divide, Images
+from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading import coco
-from spectral_engine.data.reading.arrays import PARTS
 from spectral_engine.data.reading.coco import read_coco
 from spectral_engine.data.reading.members import Members
 from spectral_engine.data.reading.yolo import Box, boxes_by_file

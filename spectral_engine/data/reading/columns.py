@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spectral_engine.data.reading.number_texts import is_number, is_typeset, numbers_in
+from spectral_engine.data.text_tables.number_texts import is_number, is_typeset, numbers_in
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]

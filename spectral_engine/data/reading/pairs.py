@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.checks import fit
+from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.preprocessing import Preprocessing
-from spectral_engine.data.reading.arrays import INPUT_NAMES, PARTS
+from spectral_engine.data.reading.arrays import INPUT_NAMES
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch

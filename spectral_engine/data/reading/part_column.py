@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spectral_engine.data.reading.arrays import PART_HEADERS, PARTS
+from spectral_engine.data.part_names import PART_HEADERS, PARTS
 from spectral_engine.data.reading.columns import is_text, refuse_missing
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from spectral_engine.data.reading.cleaning import cleaned
-from spectral_engine.data.reading.dialect import SEPARATORS, Dialect, dialect_of
+from spectral_engine.data.text_tables.cleaning import cleaned
+from spectral_engine.data.text_tables.dialect import SEPARATORS, Dialect, dialect_of
 from spectral_engine.errors import DatasetMismatch
 
 MISSING = [

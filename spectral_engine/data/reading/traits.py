@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from spectral_engine.data.reading.columns import is_text
-from spectral_engine.data.reading.number_texts import is_number
+from spectral_engine.data.text_tables.number_texts import is_number
 
 INDEX_NAMES = frozenset(
     {"", "index", "id", "unnamed: 0", "__index_level_0__", "row", "rowid", "row_id", "idx", "#", "no", "no.", "nr"}

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.measure.metrics.base import Form, MetricRule
@@ -47,6 +46,8 @@ class Spearman(MetricRule):
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
         """Return the pair on which most was lost; where nothing was, the likest one, and then least similar."""
+        from scipy.stats import rankdata
+
         label = rankdata(before["label"])
         off = [np.abs(rankdata(rows["cosine"]) - label) for rows in (before, after)]
         seen = most_lost(self, before, after, off[1] - off[0])
@@ -78,6 +79,8 @@ class RankAgreement(MetricRule):
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Return the `share` of every row that is no anchor; anchors count as dropped."""
+        from scipy.stats import rankdata
+
         count = min(MOST_ANCHORS, len(labels) // ROWS_PER_ANCHOR)
         if count < LEAST_ANCHORS:
             raise InvalidRequest(

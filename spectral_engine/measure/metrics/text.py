@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from spectral_engine.measure.metrics.base import Form
 from spectral_engine.measure.metrics.decisions import IGNORED, is_answers
@@ -41,6 +40,8 @@ class CharacterErrorRate(Ratio):
 
         Labels are [rows, longest] class indices, −1 behind the end; a row of −1 alone has no text and is dropped.
         """
+        from rapidfuzz.distance import Levenshtein
+
         if is_answers(labels):
             texts, kept = read_greedily(labels, self.blank), np.arange(len(labels))
         else:

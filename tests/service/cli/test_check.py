@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from service.cli.main import app
+from service.cli.app import app
 from tests.support.digits import save_digits, save_model, splits
 
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from service.cli.main import app
+from service.cli.app import app
 from spectral_engine.measure.runtime import open_session
 from spectral_engine.onnx_io import save
 from tests.support.digits import splits

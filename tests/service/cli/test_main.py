@@ -1,36 +1,76 @@
 """The command line as a whole."""
 
+import inspect
 import json
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+from typer.testing import CliRunner
 
-HEAVY = ("torch", "onnx", "onnxruntime", "fastapi", "sqlalchemy", "celery", "pydantic", "numpy")
+from service.cli.app import app
+from service.cli.commands import COMMANDS
+
+PARSERS = ("typer", "rich", "inspect", "dataclasses", "json", "asyncio")
+LIBRARIES = ("torch", "onnx", "onnxruntime", "fastapi", "sqlalchemy", "celery", "pydantic", "numpy")
 
 
-def test_help_loads_nothing_heavy():
-    code = f"import sys, service.cli.main; print([m for m in {HEAVY!r} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+def loaded(code: str, *arguments: str) -> set[str]:
+    """Return the modules that a program has loaded at its end, but for those of an empty one."""
+    tell = "import atexit, sys; atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr))"
+    lists = [
+        subprocess.run(
+            [sys.executable, "-c", f"{tell}; {program}", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr.split()
+        for program in (code, "pass")
+    ]
+    return set(lists[0]) - set(lists[1])
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "compress",
-        "analyze",
-        "serve",
-        "worker",
-        "submit",
-        "jobs",
-        "watch",
-        "cancel",
-        "download",
-        "doctor",
-        "migrate",
-    ],
-)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_list_of_commands_loads_no_library_at_all(option):
+    modules = loaded("from service.cli.main import main; main()", option)
+    assert "service.cli.commands" in modules
+    assert modules.isdisjoint({*LIBRARIES, *PARSERS})
+
+
+def test_the_help_of_a_command_loads_none_that_computes(run):
+    modules = loaded("from service.cli.main import main; main()", "compress", "--help")
+    assert "service.cli.compress" in modules
+    assert "service.cli.jobs" not in modules
+    assert modules.isdisjoint({*LIBRARIES} - {"pydantic"})
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
+def test_the_list_says_of_a_command_what_it_says_of_itself(name, command):
+    function = getattr(import_module(f"service.cli.{command.file}"), command.function)
+    assert inspect.getdoc(function).splitlines()[0] == command.summary
+
+
+def test_the_list_is_the_same_on_every_way_to_it(run):
+    listed = run("--help")
+    assert listed.returncode == 0
+    asked_for_nothing = run()
+    assert asked_for_nothing.returncode == 2
+    assert asked_for_nothing.stdout == run("-h").stdout == listed.stdout
+    assert (
+        CliRunner().invoke(app, ["--help"], terminal_width=200).stdout.split()
+        == listed.stdout.split()
+    )
+
+
+def test_a_reader_of_the_list_may_leave_early():
+    shell = f"{sys.executable} -m service.cli --help | head -1; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("Usage: eigenpress")
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_listed_and_explains_itself(run, command):
     assert f" {command} " in run("--help").stdout
     told = run(command, "--help")
@@ -45,7 +85,9 @@ def test_the_version_is_the_distributions(run):
 
 
 def test_no_such_command_is_wrong_use(run):
-    assert run("comprss").returncode == 2
+    ended = run("comprss")
+    assert ended.returncode == 2
+    assert "Did you mean 'compress'" in ended.stderr
 
 
 def test_doctor_looks_at_everything_that_a_job_needs(run):

@@ -63,6 +63,15 @@ def test_a_candidate_without_a_number_is_chosen_only_where_no_other_is():
     assert chosen(target, lost) == 1
 
 
+def test_where_none_is_allowed_it_is_the_one_most_surely_near_the_floor():
+    metrics = {"within_budget": True}
+    sure = candidate(0, 40, 0.03)
+    sure.metrics = {"validation_drop": 0.03, "careful_drop": 0.035, **metrics}
+    unsure = candidate(1, 20, 0.02)
+    unsure.metrics = {"validation_drop": 0.02, "careful_drop": 0.05, **metrics}
+    assert chosen({"target": {"max_metric_drop": 0.01}}, sure, unsure) == 0
+
+
 def test_without_candidates_there_is_none():
     assert chosen({"target": {"max_metric_drop": 0.01}}) is None
 
@@ -76,13 +85,15 @@ COSTS = st.builds(
     bytes=st.integers(1, 4),
 )
 DROPS = st.sampled_from([-0.02, 0.0, 0.01, 0.02, 0.5])
-OPTIONS = st.lists(st.tuples(COSTS, DROPS), min_size=1, max_size=8)
+OPTIONS = st.lists(
+    st.tuples(COSTS, DROPS, st.sampled_from([0.0, 0.01, 0.04])), min_size=1, max_size=8
+)
 BUDGETS = st.dictionaries(
     st.sampled_from(["macs", "params", "bytes", "nodes"]), st.integers(0, 4).map(float)
 ).map(Budget)
 
 
-def announced(index: int, cost: Cost, drop: float, budget: Budget) -> CandidateRecord:
+def announced(index: int, cost: Cost, drop: float, error: float, budget: Budget) -> CandidateRecord:
     """Return the record that comes of what a run tells of a candidate."""
     file = CandidateFile(
         index=index,
@@ -94,6 +105,7 @@ def announced(index: int, cost: Cost, drop: float, budget: Budget) -> CandidateR
         validation_metric=0.9 - drop,
         validation_drop=drop,
         within_budget=not budget.exceeded_by(cost),
+        careful_drop=drop + error,
     )
     facts = announced_facts(AnnouncedCandidate.model_validate(file))
     return CandidateRecord(index=index, **vars(facts))
@@ -103,7 +115,7 @@ def announced(index: int, cost: Cost, drop: float, budget: Budget) -> CandidateR
 def test_a_cancelled_job_hands_out_what_the_engine_would_choose_of_the_same_candidates(
     found, budget, max_drop, random
 ):
-    options = [Option(cost, drop, drop) for cost, drop in found]
+    options = [Option(cost, drop, drop + error) for cost, drop, error in found]
     records = [announced(index, *one, budget) for index, one in enumerate(found)]
     random.shuffle(records)
     recipe = {"target": {"max_metric_drop": max_drop}}

@@ -8,8 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
-from service.store.migrations.run import check, downgrade, upgrade
+from service.store.migrations import run
+from service.store.migrations.run import check, downgrade, head_revision, upgrade
 
 JOB = "id, status, model_id, dataset_id, recipe, metadata, priority, limits, queue, attempt, created_at, fence"
 MOMENT = "2026-01-01 00:00:00"
@@ -87,3 +89,7 @@ def test_going_back_drops_analyses_and_nothing_else(old: Path) -> None:
         assert to.execute("SELECT job_id FROM events").fetchall() == [("job_1",)]
     upgrade(f"sqlite:///{old}")
     check(f"sqlite:///{old}")
+
+
+def test_the_newest_revision_is_the_one_that_no_other_follows() -> None:
+    assert ScriptDirectory(str(run.HERE)).get_heads() == [head_revision()]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from spectral_engine.data.reading.dialect import Dialect, cells_of, is_comment
+from spectral_engine.data.text_tables.dialect import Dialect, cells_of, is_comment
 
 QUOTE = '"'
 

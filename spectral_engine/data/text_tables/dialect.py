@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spectral_engine.data.reading.encoding import LOOKED_AT, encoding_of, holds_beyond
-from spectral_engine.data.reading.number_texts import is_number
+from spectral_engine.data.text_tables.encoding import LOOKED_AT, encoding_of, holds_beyond
+from spectral_engine.data.text_tables.number_texts import is_number
 from spectral_engine.errors import DatasetMismatch
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}

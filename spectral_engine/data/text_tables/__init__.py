@@ -1,0 +1,1 @@
+"""What stands in the lines of a text table: encoding, dialect, numbers."""
