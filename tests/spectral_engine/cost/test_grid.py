@@ -58,7 +58,7 @@ def choose(coupling, grid, budget, seed=0, least=4):
         removed=alone,
         free=removable(coupling, scores, low),
         scores=scores,
-        fits=lambda removed: not budget.exceeded_by(cost_of(coupling, removed)),
+        unused=lambda removed: budget.unused_by(cost_of(coupling, removed)),
     )
     return alone, grid.fit(choice)
 
