@@ -70,7 +70,9 @@ def with_blocks(job: PreparedJob, kept: Path | None = None) -> Recipe:
     if not METHODS.get(recipe.method).removes_nodes:
         return recipe
     settled = settle(job.coupling, recipe.prune.round_to, kept)
-    return recipe.model_copy(update={"prune": recipe.prune.model_copy(update={"round_to": settled})})
+    return recipe.model_copy(
+        update={"prune": recipe.prune.model_copy(update={"round_to": settled})}
+    )
 
 
 def reach_of(job: PreparedJob, recipe: Recipe) -> Reach:

@@ -3,8 +3,8 @@
     python -m benchmarks.speed [--nets …] [--seconds 8]
 
 Torch-Pruning cuts each layer by one ratio, by the norms of its weights, with `round_to=8`: the first ratio that keeps
-the share. We get as many multiply-adds as its file has. Nothing is trained: the widths are what is timed. Original and cuts
-run in turns, in shuffled order, in one process: processor time, one thread, medians.
+the share. We get as many multiply-adds as its file has. Nothing is trained: the widths are what is timed. Original and
+cuts run in turns, in shuffled order, in one process: processor time, one thread, medians.
 """
 
 from __future__ import annotations

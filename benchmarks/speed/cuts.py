@@ -21,8 +21,6 @@ from spectral_engine.methods.prune.untrained import plan_untrained
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
 
-import os
-ROUND = int(os.environ["RT"]) if "RT" in os.environ else "auto"
 ROUND_TO = 8
 RATIOS = np.linspace(0.02, 0.98, 49).tolist()
 
@@ -72,7 +70,7 @@ def ours(original: Path, share: float, path: Path) -> Path:
     module = OnnxModule(model)
     coupling = couple(module)
     budget = Budget({"macs": share * coupling.macs()})
-    removed = plan_untrained(module, coupling, Prune(round_to=ROUND), budget).removed
+    removed = plan_untrained(module, coupling, Prune(), budget).removed
     save_model(cut(model, coupling, removed), path)
     return path
 

@@ -109,9 +109,7 @@ def resnet20() -> nn.Module:
         for before, width, stride in widths
         for place in range(3)
     ]
-    return nn.Sequential(
-        *stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
-    )
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
 def vgg() -> nn.Module:

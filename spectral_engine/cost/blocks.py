@@ -22,7 +22,7 @@ def grid_of(coupling: Coupling, round_to: RoundTo) -> Grid:
 
 
 def settle(coupling: Coupling, round_to: RoundTo, kept: Path | None = None) -> RoundTo:
-    """Return what is asked for, with this machine's blocks in the place of `auto`; models without convolutions need none.
+    """Return what is asked for, with this machine's blocks in the place of `auto`: models without convolutions need none.
 
     A job that resumes, perhaps on another machine, finds in `kept` what it began with.
     """

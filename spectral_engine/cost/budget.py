@@ -58,9 +58,12 @@ class Budget:
         return [name for name, limit in self.limits.items() if cost.get(name) > limit]
 
     def unused_by(self, cost: Cost) -> float:
-        """Return the share of the tightest limit that this cost leaves: below 0 where it takes too much, 1 without limits."""
+        """Return the share of the tightest limit that this cost leaves: below 0 where it takes too much."""
         return min(
-            (1 - cost.get(name) / limit if limit else -cost.get(name) for name, limit in self.limits.items()),
+            (
+                1 - cost.get(name) / limit if limit else -cost.get(name)
+                for name, limit in self.limits.items()
+            ),
             default=1.0,
         )
 

@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Grid:
-    """Axes, each as the groups of its indices, of the whole model, and the block that each one's width is a multiple of."""
+    """Axes of the whole model, each as the groups of its indices, and the block that its width is a multiple of."""
 
     axes: tuple[GroupIds, ...]
     blocks: tuple[int, ...]
@@ -54,6 +54,11 @@ class Grid:
         left = self._widths(removed)
         fits: Mark = (left % np.array(self.blocks, dtype=np.int64) == 0) | (left == self._full)
         return fits
+
+    def holds(self, removed: Mark) -> bool:
+        """Say whether all axes that are as wide as a block are on the grid."""
+        wide = self._full >= np.array(self.blocks, dtype=np.int64)
+        return bool(self.is_on(removed)[wide].all())
 
     def finer(self) -> Grid | None:
         """Return the grid of blocks half as large, or None below the smallest."""
@@ -160,6 +165,8 @@ class Grid:
         return covered
 
     def _widths(self, removed: Mark) -> NDArray[np.int64]:
+        if not self.axes:
+            return np.zeros(0, dtype=np.int64)
         kept = np.concatenate([[0], np.cumsum(~removed[np.concatenate(self.axes)])])
         return np.diff(kept[self._ends])
 

@@ -38,11 +38,15 @@ class Narrowing:
         Each layer keeps half of its even part and a whole block, or less where the budget cannot be met so: smaller
         blocks first, then no more than `least`.
         """
+        within = None
         for grid, floors in self._ways(least):
             found = self.rounded(budget, floors, grid)
-            if not budget.exceeded_by(cost_of(self.whole, found.removed)):
-                break
-        return found
+            if budget.exceeded_by(cost_of(self.whole, found.removed)):
+                continue
+            if grid.holds(found.removed):
+                return found
+            within = within or found
+        return within or found
 
     def bite(self, budget: Budget, candidate: Budget, least: Floors) -> RemovalPlan:
         """Come under a budget on the way to a candidate's, and take no group that the candidate will keep."""

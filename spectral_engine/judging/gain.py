@@ -84,7 +84,9 @@ def _told(verdict: Verdict, before: Sequence[Speedup], now: Sequence[Speedup]) -
 
 
 def _instead(verdict: Verdict, narrower: str, found: Sequence[Speedup]) -> Verdict:
-    reason = f"{verdict.reason}; {narrower} meets it too, but takes {_in_words(found)} as the original"
+    reason = (
+        f"{verdict.reason}; {narrower} meets it too, but takes {_in_words(found)} as the original"
+    )
     return replace(verdict, reason=reason)
 
 

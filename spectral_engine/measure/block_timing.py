@@ -46,7 +46,7 @@ def block_of(times: Mapping[int, float]) -> int:
 
 
 def timed(models: Mapping[int, bytes], provider: str = CPU) -> dict[int, float]:
-    """Return each model's seconds of a call, the least of calls that are made in turns: of the processor, where it computes."""
+    """Return each model's seconds of a call, the least of calls in turns; the processor's own, where it computes."""
     x = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
     clock = time.process_time if provider == CPU else time.perf_counter
     calls = {width: _call(model, x, provider) for width, model in models.items()}

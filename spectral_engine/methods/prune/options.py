@@ -29,8 +29,8 @@ class Prune(Part):
     round_to: Annotated[int, Field(ge=1)] | Literal["auto"] | Blocks = Field(
         "auto",
         description="widths of candidates are multiples of this where a layer is cut at all, since runtimes work on "
-        "blocks of channels: this number for every layer, numbers by kind of layer, or what a short timing on the machine "
-        "of the job finds for convolutions (auto)",
+        "blocks of channels: this number for every layer, numbers by kind of layer, or what a short timing on the "
+        "machine of the job finds for convolutions (auto)",
     )
     compensate: Literal["none", "mean"] = Field(
         "mean", description="fold the removed node's mean activation into the next bias"

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from examples.specimens.zoo import NETS, specimen
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.grid import Choice, grid_of
+from spectral_engine.cost.grid import Choice
 from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
@@ -16,8 +17,11 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.records.blocks import Blocks
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.task_nets import export
+
+EIGHT = Blocks(convolution=8)
 
 
 class Inverted(nn.Module):
@@ -77,7 +81,7 @@ def widths(coupling, removed, kinds):
 def test_convolutions_keep_whole_blocks_and_the_budget_is_used(tmp_path, share, seed):
     _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
     limit = share * coupling.macs()
-    alone, removed = choose(coupling, grid_of(coupling, "auto"), Budget({"macs": limit}), seed)
+    alone, removed = choose(coupling, grid_of(coupling, EIGHT), Budget({"macs": limit}), seed)
     found = widths(coupling, removed, {"conv", "grouped"})
     assert all(kept % 8 == 0 or kept == full or kept < 8 for full, kept in found.values())
     assert coupling.macs(removed) <= limit
@@ -89,7 +93,7 @@ def test_the_best_blocks_come_back_while_the_budget_holds(tmp_path):
     """No block of eight that is gone could still be paid for."""
     _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
     budget = Budget({"macs": 0.5 * coupling.macs()})
-    grid = grid_of(coupling, "auto")
+    grid = grid_of(coupling, EIGHT)
     _, removed = choose(coupling, grid, budget)
     for ids in grid.axes:
         gone = np.unique(ids[removed[ids]])[:8]
@@ -100,7 +104,7 @@ def test_the_best_blocks_come_back_while_the_budget_holds(tmp_path):
 
 def test_a_layer_that_loses_nothing_keeps_its_odd_width(tmp_path):
     _, coupling = coupled(mobile(tail=43), tmp_path, 3, 12, 12)
-    _, removed = choose(coupling, grid_of(coupling, "auto"), Budget({"macs": coupling.macs()}))
+    _, removed = choose(coupling, grid_of(coupling, EIGHT), Budget({"macs": coupling.macs()}))
     assert not removed.any()
 
 
@@ -108,7 +112,7 @@ def test_a_layer_narrower_than_a_block_stays_as_chosen(tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 7, 3), nn.ReLU(), nn.Flatten(), nn.Linear(7 * 36, 3))
     _, coupling = coupled(net, tmp_path, 1, 8, 8)
     alone, removed = choose(
-        coupling, grid_of(coupling, "auto"), Budget({"macs": 0.6 * coupling.macs()}), least=1
+        coupling, grid_of(coupling, EIGHT), Budget({"macs": 0.6 * coupling.macs()}), least=1
     )
     assert np.array_equal(alone, removed)
     assert 1 <= (~removed[coupling.layers[0].groups]).sum() < 7
@@ -120,7 +124,7 @@ def test_dense_layers_stay_as_chosen_and_are_rounded_where_a_number_is_asked_for
     )
     _, coupling = coupled(net, tmp_path, 5)
     budget = Budget({"macs": 0.5 * coupling.macs()})
-    alone, removed = choose(coupling, grid_of(coupling, "auto"), budget)
+    alone, removed = choose(coupling, grid_of(coupling, EIGHT), budget)
     assert np.array_equal(alone, removed)
     _, rounded = choose(coupling, grid_of(coupling, 16), budget)
     assert [

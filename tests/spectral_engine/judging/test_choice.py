@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.judging.choice import Option, choose
 from spectral_engine.judging.verdict import judge
-from spectral_engine.records.report import FloorTest, Interval, Speedup
+from spectral_engine.records.report import FloorTest
 
 FREE = Budget({})
 

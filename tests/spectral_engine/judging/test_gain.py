@@ -87,7 +87,9 @@ def test_the_narrowest_wider_candidate_that_is_faster_takes_its_place():
     handed, clock = judged((1.3, 8.0), wider)
     assert handed.name == "wide"
     assert handed.verdict.outcome == "target_met"
-    assert "narrow meets it too, but takes 1.30 times as long at batch size 1" in handed.verdict.reason
+    assert (
+        "narrow meets it too, but takes 1.30 times as long at batch size 1" in handed.verdict.reason
+    )
     assert clock.asked == [["narrow", "wide", "wider"]]
     assert set(handed.times) == {"baseline", "narrow", "wide", "wider"}
 
