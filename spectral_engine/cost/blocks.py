@@ -14,15 +14,18 @@ RoundTo = int | Literal["auto"] | Blocks
 
 
 def grid_of(coupling: Coupling, round_to: RoundTo) -> Grid:
-    """Return the grid of a whole model; `auto` times convolutions on this machine, where the model has any."""
+    """Return the grid of a whole model; `auto` times convolutions on this machine, where the model has any.
+
+    A number is what it says; blocks that were measured give way to smaller ones where a net is too narrow for them.
+    """
     settled = settle(coupling, round_to)
     if isinstance(settled, int):
-        settled = Blocks(convolution=settled, dense=settled)
+        return on_blocks(coupling, Blocks(convolution=settled, dense=settled), strict=True)
     return on_blocks(coupling, settled if isinstance(settled, Blocks) else Blocks())
 
 
 def settle(coupling: Coupling, round_to: RoundTo, kept: Path | None = None) -> RoundTo:
-    """Return what is asked for, with this machine's blocks in the place of `auto`: models without convolutions need none.
+    """Return what is asked for, and this machine's blocks in the place of `auto`, where there are convolutions.
 
     A job that resumes, perhaps on another machine, finds in `kept` what it began with.
     """

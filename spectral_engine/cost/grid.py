@@ -44,10 +44,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Grid:
-    """Axes of the whole model, each as the groups of its indices, and the block that its width is a multiple of."""
+    """Axes of the whole model, each as the groups of its indices, and the block that its width is a multiple of.
+
+    A `strict` grid knows no smaller blocks.
+    """
 
     axes: tuple[GroupIds, ...]
     blocks: tuple[int, ...]
+    strict: bool = False
 
     def is_on(self, removed: Mark) -> NDArray[np.bool_]:
         """Say which axes are whole, or have a multiple of their block left [axes]."""
@@ -62,6 +66,8 @@ class Grid:
 
     def finer(self) -> Grid | None:
         """Return the grid of blocks half as large, or None below the smallest."""
+        if self.strict:
+            return None
         halves = [
             (ids, block // 2)
             for ids, block in zip(self.axes, self.blocks, strict=True)
@@ -179,7 +185,7 @@ class Grid:
         return np.concatenate([[0], np.cumsum(self._full)])
 
 
-def on_blocks(coupling: Coupling, blocks: Blocks) -> Grid:
+def on_blocks(coupling: Coupling, blocks: Blocks, *, strict: bool = False) -> Grid:
     """Return the grid of a whole model, with an axis for each layer whose block is more than one node."""
     axes = []
     for transfer in coupling.transfers:
@@ -187,13 +193,14 @@ def on_blocks(coupling: Coupling, blocks: Blocks) -> Grid:
         ids = out_groups(transfer, coupling.axes)
         if block > 1 and len(ids):  # an axis may be empty where nothing can narrow
             axes.append((ids, block))
-    return _grid(axes)
+    return _grid(axes, strict=strict)
 
 
-def _grid(axes: Iterable[tuple[GroupIds, int]]) -> Grid:
+def _grid(axes: Iterable[tuple[GroupIds, int]], *, strict: bool = False) -> Grid:
     """Return a grid without axes that hold the same groups as another: the larger block counts."""
     found: dict[bytes, tuple[GroupIds, int]] = {}
     for ids, block in axes:
         key = np.sort(ids).tobytes()
         found[key] = (ids, max(block, found.get(key, (ids, 0))[1]))
-    return Grid(tuple(ids for ids, _ in found.values()), tuple(one for _, one in found.values()))
+    ids, blocks = zip(*found.values(), strict=True) if found else ((), ())
+    return Grid(ids, blocks, strict)

@@ -9,6 +9,7 @@ from examples.specimens.zoo import NETS, specimen
 from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Choice
+from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
@@ -163,3 +164,51 @@ def test_heads_count_the_indices_of_an_axis():
         if (counts % 4 == 0).all():
             assert (~removed[ids]).sum() % 4 == 0
     assert removed.any()
+
+
+def test_blocks_of_sixteen_are_kept_where_the_runtime_works_on_sixteen(tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 96, 3), nn.ReLU(), nn.Conv2d(96, 128, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 3),
+    )  # fmt: skip
+    _, coupling = coupled(net, tmp_path, 3, 10, 10)
+    budget = Budget({"macs": 0.5 * coupling.macs()})
+    alone, removed = choose(coupling, grid_of(coupling, Blocks(convolution=16)), budget)
+    assert {kept % 16 for _, kept in widths(coupling, removed, {"conv"}).values()} == {0}
+    assert {kept % 16 for _, kept in widths(coupling, alone, {"conv"}).values()} != {0}
+    assert coupling.macs(removed) <= budget.limits["macs"]
+
+
+def test_what_whole_blocks_leave_of_a_budget_goes_to_smaller_ones(tmp_path):
+    """A net of three blocks a layer, at a budget between two of its widths."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 24, 3), nn.ReLU(), nn.Conv2d(24, 24, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+    )  # fmt: skip
+    net(torch.zeros(1, 3, 8, 8))
+    _, coupling = coupled(net, tmp_path, 3, 8, 8)
+    for share in (0.3, 0.5, 0.7):
+        budget = Budget({"macs": share * coupling.macs()})
+        _, removed = choose(coupling, grid_of(coupling, EIGHT), budget)
+        kept = [kept for _, kept in widths(coupling, removed, {"conv"}).values()]
+        assert all(width % 4 == 0 for width in kept)
+        unused = budget.unused_by(cost_of(coupling, removed))
+        assert unused >= 0
+        assert unused < 0.3
+
+
+@pytest.mark.parametrize("block", [8, 16])
+@pytest.mark.parametrize("share", [0.6, 0.4])
+def test_a_plan_leaves_no_convolution_between_two_blocks(tmp_path, block, share):
+    """Also where half of a layer's even part, which a score cannot take, is no multiple of the block."""
+    _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
+    nothing = np.zeros(coupling.count, dtype=bool)
+    for seed in range(3):
+        scores = np.random.default_rng(seed).random(coupling.count)
+        grid = grid_of(coupling, Blocks(convolution=block))
+        narrowing = Narrowing(coupling, coupling, nothing, scores, grid)
+        budget = Budget({"macs": share * coupling.macs()})
+        removed = narrowing.plan(budget, floors(coupling, 4)).removed
+        kept = widths(coupling, removed, {"conv", "grouped"}).values()
+        assert coupling.macs(removed) <= budget.limits["macs"]
+        assert all(width % 4 == 0 for _, width in kept)
+        assert min(width for full, width in kept if full > 3) >= 8
