@@ -19,7 +19,7 @@ from benchmarks import rows
 from benchmarks.digits import export
 from benchmarks.speed.cuts import macs_of, ours, theirs, widths_of
 from benchmarks.speed.nets import NETS
-from benchmarks.speed.timing import peak, timed
+from benchmarks.speed.timing import optimised_nodes, peak, timed
 
 NAME = "speed"
 SHARES = (0.5, 0.25)
@@ -59,6 +59,7 @@ def measure(name: str, share: float, seconds: float) -> list[dict[str, object]]:
         ours(files["original"], asked, files["ours"])
         macs = {who: macs_of(path) for who, path in files.items()}
         widths = {who: widths_of(path) for who, path in files.items()}
+        nodes = {who: optimised_nodes(path) for who, path in files.items()}
         found: list[dict[str, object]] = []
         for batch in BATCHES:
             times = timed(files, (batch, *net.row), seconds)
@@ -70,6 +71,7 @@ def measure(name: str, share: float, seconds: float) -> list[dict[str, object]]:
                     "macs": macs,
                     "microseconds": {who: round(1e6 * time, 2) for who, time in times.items()},
                     "of_peak": round(batch * macs["ours"] / times["ours"] / peak(), 4),
+                    "optimised_nodes": nodes,
                     "widths": widths,
                 }
             )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 
-from spectral_engine.measure.runtime import open_session
+from spectral_engine.measure.runtime import PROVIDER, open_session
 
 LEAST_SECONDS = 2e-3  # a sample repeats the call until it takes about this long
 PEAK_SIZE, PEAK_TRIALS = 1024, 9
@@ -37,6 +40,16 @@ def timed(paths: Mapping[str, Path], shape: tuple[int, ...], seconds: float) -> 
             who = names[place]
             samples[who].append(sample(who, repeats[who]))
     return {who: float(np.median(values)) for who, values in samples.items()}
+
+
+def optimised_nodes(path: Path) -> int:
+    """Return of how many nodes a file consists once onnxruntime has fused what it can."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
+        return len(onnx.load(options.optimized_model_filepath).graph.node)
 
 
 @cache
