@@ -70,6 +70,10 @@ def _start_up(case: str) -> Show:
     )
 
 
+def _of_original(amounts: dict[str, float], who: str) -> float:
+    return amounts[who] / amounts["original"]
+
+
 def _points(value: float) -> str:
     return f"{100 * value:.2f}"
 
@@ -262,6 +266,39 @@ SECTIONS = [
             "accuracy": lambda row: f"{row['accuracy']:.2f}",
             "goal": lambda row: f"{row['goal']:g}",
             "hidden nodes": lambda row: "-".join(map(str, row["widths"])),
+        },
+    ),
+    Section(
+        name="speed",
+        title="Cut files beside Torch-Pruning's at the same multiply-adds",
+        command="python -m benchmarks.speed",
+        goal="never slower than Torch-Pruning's with widths of multiples of 8, nor than the original; where the "
+        "original is bound by arithmetic, at least 0.8 of the gain that the multiply-adds promise. Processor time, one thread.",
+        badness=lambda row: (
+            row["microseconds"]["ours"]
+            / row["microseconds"].get("theirs", row["microseconds"]["original"])
+        ),
+        summary=summaries.of_speed,
+        columns={
+            "measured": measured_at,
+            "net": lambda row: row["net"],
+            "rows": lambda row: str(row["batch"]),
+            "multiply-adds left": lambda row: f"{_of_original(row['macs'], 'ours'):.0%}",
+            "times faster": lambda row: f"{1 / _of_original(row['microseconds'], 'ours'):.2f}",
+            "Torch-Pruning": lambda row: (
+                f"{1 / _of_original(row['microseconds'], 'theirs'):.2f}"
+                if "theirs" in row["microseconds"]
+                else "none"
+            ),
+            "ours ÷ theirs": lambda row: (
+                f"{row['microseconds']['ours'] / row['microseconds']['theirs']:.2f}"
+                if "theirs" in row["microseconds"]
+                else ""
+            ),
+            "of the core's peak": lambda row: f"{row['of_peak']:.0%}",
+            "nodes once optimised": lambda row: ", ".join(
+                f"{who} {count}" for who, count in row["optimised_nodes"].items()
+            ),
         },
     ),
     Section(

@@ -36,3 +36,26 @@ def of_small_data(own: list[dict[str, Any]]) -> str:
                 f"point; {kept:.0%} of the multiply-adds kept and {100 * lost:.2f} points truly lost on average"
             )
     return "; ".join(said)
+
+
+def of_speed(own: list[dict[str, Any]]) -> str:
+    """Say how our files' times compare with Torch-Pruning's, and with what their multiply-adds promise."""
+    times = [row["microseconds"] for row in own]
+    rivals = [one["ours"] / one["theirs"] for one in times if "theirs" in one]
+    gains = [one["original"] / one["ours"] for one in times]
+    kept = [
+        gain * row["macs"]["ours"] / row["macs"]["original"]
+        for gain, row in zip(gains, own, strict=True)
+    ]
+    more = sum(
+        row["optimised_nodes"]["ours"]
+        > min(row["optimised_nodes"].get(who, 10**9) for who in ("original", "theirs"))
+        for row in own
+    )
+    return (
+        f"our time ÷ Torch-Pruning's: {min(rivals):.2f} to {max(rivals):.2f}, median {statistics.median(rivals):.2f}, "
+        f"above 1 in {sum(one > 1 for one in rivals)} of {len(rivals)} cells; the slowest of our files is "
+        f"{min(gains):.2f} times as fast as its original; the gain in time is {min(kept):.2f} to {max(kept):.2f} of "
+        f"that in multiply-adds, at least 0.8 in {sum(one >= 0.8 for one in kept)} of {len(kept)} cells; optimised by "
+        f"onnxruntime, our file has more nodes than the original's or Torch-Pruning's in {more} cells"
+    )

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from benchmarks import rows
 from benchmarks.digits import export
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.grid import Choice, grid_of
+from spectral_engine.cost.grid import Choice, on_blocks
 from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.graph.coupling import Coupling, Mark, couple
 from spectral_engine.graph.module import OnnxModule
@@ -33,6 +33,7 @@ from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.runtime import open_session
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
+from spectral_engine.records.blocks import Blocks
 
 Key = TypeVar("Key", bound=Hashable)
 SHARES = (0.5, 0.25)
@@ -175,9 +176,9 @@ def choose(coupling: Coupling, scores: NDArray[np.float64], share: float, grid: 
         removed=choose_removal(coupling, scores, budget, least),
         free=removable(coupling, scores, least),
         scores=scores,
-        fits=lambda removed: not budget.exceeded_by(cost_of(coupling, removed)),
+        unused=lambda removed: budget.unused_by(cost_of(coupling, removed)),
     )
-    return grid_of(coupling, "auto" if grid == 8 else grid).fit(choice)
+    return on_blocks(coupling, Blocks(convolution=grid)).fit(choice)
 
 
 def layers(folder: Path, seconds: float) -> list[dict[str, object]]:

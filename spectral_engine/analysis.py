@@ -14,8 +14,8 @@ import onnx_ir as ir
 import torch
 from pydantic import ValidationError
 
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import cost_of
-from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.cost.reach import Reach
 from spectral_engine.cost.removal import amounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from spectral_engine.cost.grid import grid_of
+from spectral_engine.cost.blocks import grid_of, settle
 from spectral_engine.cost.reach import Reach
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
@@ -14,7 +14,9 @@ from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.preparation.prepare import PreparedJob, first_rows
 from spectral_engine.preparation.provenance import provenance_of
+from spectral_engine.records.method import METHODS
 from spectral_engine.records.progress import OnProgress
+from spectral_engine.records.recipe import Recipe
 from spectral_engine.spectral.fresh import draw_weights
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
@@ -30,9 +32,9 @@ def plan(
     job: PreparedJob, folder: Path, on_progress: OnProgress, *, resumable: bool = True
 ) -> RunPlan:
     """Lay out the path from wide to narrow; raises TargetInfeasible where no cut can meet the target."""
-    recipe, reach = job.recipe, reach_of(job)
-    kept = folder / "in-time.json" if resumable else None
-    end = reach.end(folder, kept)
+    recipe = with_blocks(job, folder / "blocks.json" if resumable else None)
+    reach = reach_of(job, recipe)
+    end = reach.end(folder, folder / "in-time.json" if resumable else None)
     feed = Feed(job.splits.train, recipe.training.batch_size, job.device, swaps=swap_noise(job))
     return RunPlan(
         recipe=recipe,
@@ -59,17 +61,29 @@ def plan(
 def refuse_infeasible(job: PreparedJob) -> None:
     """Raise the TargetInfeasible with which `plan` would stop."""
     with tempfile.TemporaryDirectory(prefix="plan-") as place:
-        reach_of(job).check(Path(place))
+        reach_of(job, with_blocks(job)).check(Path(place))
 
 
-def reach_of(job: PreparedJob) -> Reach:
+def with_blocks(job: PreparedJob, kept: Path | None = None) -> Recipe:
+    """Return the recipe with the blocks that widths are rounded to; a job that resumes finds them in `kept`."""
+    recipe = job.recipe
+    if not METHODS.get(recipe.method).removes_nodes:
+        return recipe
+    settled = settle(job.coupling, recipe.prune.round_to, kept)
+    return recipe.model_copy(
+        update={"prune": recipe.prune.model_copy(update={"round_to": settled})}
+    )
+
+
+def reach_of(job: PreparedJob, recipe: Recipe) -> Reach:
     """Return what the target asks of the original; its time is that of one of the job's own rows."""
-    coupling, prune = counted(job), job.recipe.prune
+    coupling, prune = counted(job), recipe.prune
+    removes = METHODS.get(recipe.method).removes_nodes
     return Reach(
         original=job.original,
         coupling=coupling,
         target=job.recipe.target,
-        grid=grid_of(coupling, prune.round_to),
+        grid=grid_of(coupling, prune.round_to if removes else 1),
         min_nodes=prune.min_nodes,
         row=lambda: first_rows(job.splits.validation, 1),
         provenance=provenance_of(job),

@@ -57,6 +57,16 @@ class Budget:
         """Return the resources of which this cost takes too much."""
         return [name for name, limit in self.limits.items() if cost.get(name) > limit]
 
+    def unused_by(self, cost: Cost) -> float:
+        """Return the share of the tightest limit that this cost leaves: below 0 where it takes too much."""
+        return min(
+            (
+                1 - cost.get(name) / limit if limit else -cost.get(name)
+                for name, limit in self.limits.items()
+            ),
+            default=1.0,
+        )
+
     def along_path(self, start: Cost, fraction: float) -> Budget:
         """Return the budget part-way: each step of the path takes the same share of what is left."""
         return Budget(

@@ -6,11 +6,10 @@ an axis, which one group may have several of, as heads have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,48 +17,88 @@ from numpy.typing import NDArray
 from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.layers import out_groups
+from spectral_engine.records.blocks import Blocks
 
-RoundTo = int | Literal["auto"]
-BLOCK = 8  # channels: what fills the kernels of convolutions, measured by benchmarks/widths.py
 CONVOLUTIONS = frozenset({"conv", "grouped"})
+FINEST = 4  # channels: below this, runtimes know no blocks
+MUCH_UNUSED = 0.05  # of a budget: what is worth smaller blocks
 
 
 @dataclass(frozen=True)
 class Choice:
     """What a rounding may move: `removed` holds all that is gone, of this cut and of earlier ones [count].
 
-    Those that are `free` may go, or stay after all. `fits` says whether the model is within its budget without the
-    groups that it is given.
+    Those that are `free` may go, or stay after all. `unused` says what share of its budget the model leaves without the
+    groups that it is given: less than nothing where it is over it.
     """
 
     removed: Mark
     free: Mark
     scores: NDArray[np.float64]
-    fits: Callable[[Mark], bool]
+    unused: Callable[[Mark], float]
+
+    def fits(self, removed: Mark) -> bool:
+        """Say whether the model is within its budget without these groups."""
+        return self.unused(removed) >= 0
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Axes whose widths are multiples of `block`, each as the groups of its indices, of the whole model."""
+    """Axes of the whole model, each as the groups of its indices, and the block that its width is a multiple of.
+
+    A `strict` grid knows no smaller blocks.
+    """
 
     axes: tuple[GroupIds, ...]
-    block: int
+    blocks: tuple[int, ...]
+    strict: bool = False
 
     def is_on(self, removed: Mark) -> NDArray[np.bool_]:
-        """Say which axes are whole, or have a multiple of the block left [axes]."""
+        """Say which axes are whole, or have a multiple of their block left [axes]."""
         left = self._widths(removed)
-        fits: Mark = (left % self.block == 0) | (left == self._full)
+        fits: Mark = (left % np.array(self.blocks, dtype=np.int64) == 0) | (left == self._full)
         return fits
+
+    def holds(self, removed: Mark) -> bool:
+        """Say whether all axes that are as wide as a block are on the grid."""
+        wide = self._full >= np.array(self.blocks, dtype=np.int64)
+        return bool(self.is_on(removed)[wide].all())
+
+    def finer(self) -> Grid | None:
+        """Return the grid of blocks half as large, or None below the smallest."""
+        if self.strict:
+            return None
+        halves = [
+            (ids, block // 2)
+            for ids, block in zip(self.axes, self.blocks, strict=True)
+            if block // 2 >= FINEST
+        ]
+        return _grid(halves) if halves else None
+
+    def raised(self, least: Mapping[str, int], whole: Coupling) -> dict[str, int]:
+        """Return floors that are on the grid: a block at least, since fewer channels take as long, and whole ones."""
+        found = dict(least)
+        by_groups = {np.sort(layer.groups).tobytes(): layer.name for layer in whole.layers}
+        for ids, block in zip(self.axes, self.blocks, strict=True):
+            name = by_groups.get(np.sort(ids).tobytes())
+            if name is not None and len(np.unique(ids)) == len(ids):
+                found[name] = min(len(ids), max(block, least[name] // block * block))
+        return found
 
     def fit(self, choice: Choice) -> Mark:
         """Return the groups to remove [count]: each axis down to the grid, and then whole blocks back.
 
-        Blocks of the best groups come first, and come while the budget holds. Axes that cannot reach the grid, as they
-        are narrower than a block or must keep more, are left as they were chosen.
+        Blocks of the best groups come first, and come while the budget holds: smaller ones where whole ones leave much
+        of it, as in narrow nets. Axes that cannot reach the grid, as they are narrower than a block or must keep more,
+        are left as they were chosen.
         """
         if not self.axes:
             return choice.removed
-        return self._singles_back(choice, self._blocks_back(choice, self._down(choice)))
+        removed = self._blocks_back(choice, self._down(choice))
+        finer = self.finer()
+        while finer is not None and choice.unused(removed) > MUCH_UNUSED:
+            removed, finer = finer._blocks_back(choice, removed), finer.finer()
+        return self._singles_back(choice, removed)
 
     def _down(self, choice: Choice) -> Mark:
         # Short axes first: one that joins others is on the grid once these are, and what they settled stays.
@@ -68,18 +107,20 @@ class Grid:
             ids = self.axes[place]
             if not self.is_on(removed)[place]:
                 movable = choice.free & ~removed & ~settled
-                removed[self._surplus(ids, removed, movable, choice.scores)] = True
+                surplus = self._surplus(ids, self.blocks[place], removed, movable, choice.scores)
+                removed[surplus] = True
             settled[ids] |= bool(self.is_on(removed)[place])
         return removed
 
+    @staticmethod
     def _surplus(
-        self, ids: GroupIds, removed: Mark, movable: Mark, scores: NDArray[np.float64]
+        ids: GroupIds, block: int, removed: Mark, movable: Mark, scores: NDArray[np.float64]
     ) -> GroupIds:
         """Return the fewest of the least relevant groups without which an axis is on the grid; none where none are."""
         groups, counts = np.unique(ids[movable[ids]], return_counts=True)
         order = np.argsort(scores[groups], kind="stable")
         left = int((~removed[ids]).sum()) - np.cumsum(counts[order])
-        ends = np.flatnonzero((left % self.block == 0) & (left >= self.block))
+        ends = np.flatnonzero((left % block == 0) & (left >= block))
         return GroupIds(groups[order[: ends[0] + 1]] if ends.size else groups[:0])
 
     def _blocks_back(self, choice: Choice, removed: Mark) -> Mark:
@@ -105,7 +146,7 @@ class Grid:
         groups, counts = np.unique(ids[removed[ids] & choice.free[ids]], return_counts=True)
         order = np.argsort(-choice.scores[groups], kind="stable")
         wide = int((~removed[ids]).sum()) + np.cumsum(counts[order])
-        ends = np.flatnonzero((wide % self.block == 0) | (wide == len(ids)))
+        ends = np.flatnonzero((wide % self.blocks[place] == 0) | (wide == len(ids)))
         return GroupIds(groups[order[: ends[0] + 1]] if ends.size else groups[:0])
 
     def _singles_back(self, choice: Choice, removed: Mark) -> Mark:
@@ -130,6 +171,8 @@ class Grid:
         return covered
 
     def _widths(self, removed: Mark) -> NDArray[np.int64]:
+        if not self.axes:
+            return np.zeros(0, dtype=np.int64)
         kept = np.concatenate([[0], np.cumsum(~removed[np.concatenate(self.axes)])])
         return np.diff(kept[self._ends])
 
@@ -142,18 +185,22 @@ class Grid:
         return np.concatenate([[0], np.cumsum(self._full)])
 
 
-def grid_of(coupling: Coupling, round_to: RoundTo) -> Grid:
-    """Return the grid of a whole model: for a number, of every layer; for `auto`, of what convolutions make."""
-    block = BLOCK if round_to == "auto" else round_to
-    rows = [
-        out_groups(transfer, coupling.axes)
-        for transfer in coupling.transfers
-        if round_to != "auto" or transfer.kind in CONVOLUTIONS
-    ]
-    return Grid(_distinct(rows) if block > 1 else (), block)
+def on_blocks(coupling: Coupling, blocks: Blocks, *, strict: bool = False) -> Grid:
+    """Return the grid of a whole model, with an axis for each layer whose block is more than one node."""
+    axes = []
+    for transfer in coupling.transfers:
+        block = blocks.convolution if transfer.kind in CONVOLUTIONS else blocks.dense
+        ids = out_groups(transfer, coupling.axes)
+        if block > 1 and len(ids):  # an axis may be empty where nothing can narrow
+            axes.append((ids, block))
+    return _grid(axes, strict=strict)
 
 
-def _distinct(rows: Sequence[GroupIds]) -> tuple[GroupIds, ...]:
-    """Return rows of groups without those that hold the same ones; a row may be empty where nothing can narrow."""
-    found = {np.sort(ids).tobytes(): ids for ids in rows if len(ids)}
-    return tuple(found.values())
+def _grid(axes: Iterable[tuple[GroupIds, int]], *, strict: bool = False) -> Grid:
+    """Return a grid without axes that hold the same groups as another: the larger block counts."""
+    found: dict[bytes, tuple[GroupIds, int]] = {}
+    for ids, block in axes:
+        key = np.sort(ids).tobytes()
+        found[key] = (ids, max(block, found.get(key, (ids, 0))[1]))
+    ids, blocks = zip(*found.values(), strict=True) if found else ((), ())
+    return Grid(ids, blocks, strict)

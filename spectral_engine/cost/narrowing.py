@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,37 +35,50 @@ class Narrowing:
     def plan(self, budget: Budget, least: Floors) -> RemovalPlan:
         """Take the least relevant groups to bring a candidate under budget, and its widths onto the grid.
 
-        Each layer keeps half of its even part, or no more than `least` where the budget cannot be met so.
+        Each layer keeps half of its even part and a whole block, or less where the budget cannot be met so: smaller
+        blocks first, then no more than `least`.
         """
-        return self._evenly(budget, least, lambda floors: self.rounded(budget, floors))
+        within = None
+        for grid, floors in self._ways(least):
+            found = self.rounded(budget, floors, grid)
+            if budget.exceeded_by(cost_of(self.whole, found.removed)):
+                continue
+            if grid.holds(found.removed):
+                return found
+            within = within or found
+        return within or found
 
     def bite(self, budget: Budget, candidate: Budget, least: Floors) -> RemovalPlan:
         """Come under a budget on the way to a candidate's, and take no group that the candidate will keep."""
+        among = self.plan(candidate, least).removed if self.grid.axes else None
+        for floors in (self._even(least), least):
+            found = self.gone | self._choose(budget, floors, among)
+            if not budget.exceeded_by(cost_of(self.whole, found)):
+                break
+        return RemovalPlan.of(found)
 
-        def part(floors: Floors) -> RemovalPlan:
-            among = self.rounded(candidate, floors).removed if self.grid.axes else None
-            return RemovalPlan.of(self.gone | self._choose(budget, floors, among))
-
-        return self._evenly(budget, least, part)
-
-    def rounded(self, budget: Budget, floors: Floors) -> RemovalPlan:
+    def rounded(self, budget: Budget, floors: Floors, grid: Grid | None = None) -> RemovalPlan:
         """Take the fewest, least relevant groups that bring a candidate under budget, and move them to the grid."""
         asked = self.gone | self._choose(budget, floors)
         choice = Choice(
             removed=asked,
             free=removable(self.coupling, self.scores, floors),
             scores=self.scores,
-            fits=lambda removed: not budget.exceeded_by(cost_of(self.whole, removed)),
+            unused=lambda removed: budget.unused_by(cost_of(self.whole, removed)),
         )
-        return RemovalPlan(self.grid.fit(choice), asked)
+        return RemovalPlan((grid or self.grid).fit(choice), asked)
 
-    def _evenly(
-        self, budget: Budget, least: Floors, make: Callable[[Floors], RemovalPlan]
-    ) -> RemovalPlan:
-        found = make(even_floors(self.whole, self.coupling, least, EVEN_SHARE))
-        if budget.exceeded_by(cost_of(self.whole, found.removed)):
-            return make(least)
-        return found
+    def _ways(self, least: Floors) -> Iterator[tuple[Grid, Floors]]:
+        """Yield what to try, one after the other: floors that leave each layer its part, and then lower ones."""
+        for floors in (self._even(least), least):
+            grid: Grid | None = self.grid
+            while grid is not None:
+                yield grid, grid.raised(floors, self.whole)
+                grid = grid.finer()
+        yield self.grid, least
+
+    def _even(self, least: Floors) -> Floors:
+        return even_floors(self.whole, self.coupling, least, EVEN_SHARE)
 
     def _choose(self, budget: Budget, floors: Floors, among: Mark | None = None) -> Mark:
         return choose_removal(self.coupling, self.scores, budget, floors, self._price, among)

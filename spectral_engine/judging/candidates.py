@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from spectral_engine.cost.budget import Budget, Cost
@@ -10,11 +10,12 @@ from spectral_engine.cost.removal import explain
 from spectral_engine.evaluation.evaluation import HeldOut
 from spectral_engine.judging.choice import Option
 from spectral_engine.judging.floor import pick
+from spectral_engine.judging.gain import Timed, Times, speedups, with_time
 from spectral_engine.judging.seen_rows.compare import ReadAs, Readings, both_readings, in_words
 from spectral_engine.judging.seen_rows.memory import Memory
 from spectral_engine.judging.seen_rows.story import tell
-from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge, with_time
-from spectral_engine.measure.latency import measure_latency, speedup
+from spectral_engine.judging.verdict import ORIGINAL_KEPT, Verdict, judge
+from spectral_engine.measure.latency import measure_latency
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.run import CompressionRun
@@ -79,7 +80,7 @@ def judge_candidates(finished: Finished) -> Judged:
     """Measure the candidates on held-out rows, choose one, and say what is shown of it."""
     job, plan = finished.job, finished.plan
     limit = job.recipe.target.max_latency_ms
-    latency = {} if limit is None else _latency(finished, range(len(finished.built)))
+    latency: Times = {} if limit is None else _latency(finished, range(len(finished.built)))
     terms = _terms(finished, limit, latency)
     files = [built.opened for built in finished.built]
     drops = [job.evaluation.validation_drop(file) for file in files]
@@ -97,28 +98,26 @@ def judge_candidates(finished: Finished) -> Judged:
         terms.asked,
         [built.path for built in finished.built],
     )
-    index = read.decided.chosen
-    latency = latency or _latency(finished, [index])
+    handed = _handed_back(finished, terms, read.decided, latency)
+    index, latency = _position(handed.name), handed.times
+    read = replace(read, decided=replace(read.decided, chosen=index))
     entries = [
         _entry(finished, terms, position, drops[position].value, measured[position], read, latency)
         for position in range(len(measured))
     ]
-    verdict = _verdict(finished, terms, index, read.decided)
-    if METHODS.get(job.recipe.method).removes_nodes:
-        verdict = with_time(verdict, entries[index].speedups, terms.asked)
     baseline = _measurement(
         job.original,
         plan.start,
         finished.baseline_metric,
         job.evaluation.held_out_baseline(),
-        latency["baseline"],
+        list(latency["baseline"]),
     )
     entries[index] = entries[index].model_copy(update={"chosen": True})
     told = tell(finished.memory, read)
-    return Judged(index, entries, baseline, verdict, told)
+    return Judged(index, entries, baseline, handed.verdict, told)
 
 
-def _terms(finished: Finished, limit: Limit | None, latency: Mapping[str, list[Latency]]) -> _Terms:
+def _terms(finished: Finished, limit: Limit | None, latency: Times) -> _Terms:
     """Add the time that each candidate takes, where there is a limit for it."""
     asked, costs = finished.plan.asked, [built.effective_cost for built in finished.built]
     if limit is None:
@@ -127,6 +126,25 @@ def _terms(finished: Finished, limit: Limit | None, latency: Mapping[str, list[L
     allowed = limit.of(latency["baseline"][0].median_ms)
     timed = [replace(cost, latency_ms=ms) for cost, ms in zip(costs, times, strict=True)]
     return _Terms(asked.also("latency_ms", allowed), timed)
+
+
+def _handed_back(finished: Finished, terms: _Terms, decided: ReadAs, times: Times) -> Timed:
+    """Return the chosen candidate, or a wider one that is faster, with the times of what was timed."""
+    index = decided.chosen
+    verdict = _verdict(finished, terms, index, decided)
+    chosen = Timed(_name(index), verdict, times or _latency(finished, [index]))
+    if not METHODS.get(finished.job.recipe.method).removes_nodes:
+        return chosen
+    wider = {
+        _name(position): _verdict(finished, terms, position, decided)
+        for position in reversed(range(index))
+    }
+
+    def measure(names: Sequence[str]) -> Times:
+        again = {*names, *chosen.times} - {"baseline"}  # all of them: times are compared in one run
+        return _latency(finished, sorted(map(_position, again)))
+
+    return with_time(chosen, terms.asked, wider, measure)
 
 
 def _verdict(finished: Finished, terms: _Terms, position: int, decided: ReadAs) -> Verdict:
@@ -153,11 +171,11 @@ def _entry(
     validation_drop: float,
     held_out: HeldOut,
     read: Readings,
-    latency: dict[str, list[Latency]],
+    latency: Times,
 ) -> CandidateEntry:
     plan = finished.plan
     built = finished.built[position]
-    own = latency.get(_name(position), [])
+    own = list(latency.get(_name(position), ()))
     verdict = _verdict(finished, terms, position, read.decided)
     return CandidateEntry(
         id=_name(position),
@@ -173,9 +191,7 @@ def _entry(
         floor_test=read.decided.tests[position],
         other_outputs=dict(held_out.other_outputs),
         validation_drop=validation_drop,
-        speedups=[
-            speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
-        ],
+        speedups=speedups(latency, _name(position)),
         exactness=built.exactness,
         links=built.links,
         widths=explain(built.removal, plan.coupling),
@@ -185,6 +201,10 @@ def _entry(
 
 def _name(position: int) -> str:
     return f"candidate-{position + 1}"
+
+
+def _position(name: str) -> int:
+    return int(name.rpartition("-")[2]) - 1
 
 
 def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:

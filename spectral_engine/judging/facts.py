@@ -63,7 +63,7 @@ def build_report(finished: Finished) -> Report:
 
 def _executed(finished: Finished) -> dict[str, object]:
     """Return the recipe with what was left to be found filled in."""
-    recipe = finished.job.recipe
+    recipe = finished.plan.recipe
     found = {"learning_rate": finished.run.state.rate, "swap_noise": finished.plan.feed.swaps}
     training = recipe.training.model_copy(update=found)
     return recipe.model_copy(update={"training": training}).model_dump(mode="json")

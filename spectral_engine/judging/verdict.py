@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spectral_engine.cost.budget import Budget, Cost, field_of
-from spectral_engine.records.report import FloorTest, Outcome, Speedup
+from spectral_engine.records.report import FloorTest, Outcome
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,3 @@ def _why_not_shown(drop: float, test: FloorTest) -> str:
 
 def _percent(test: FloorTest) -> str:
     return f"{100 * test.confidence:g} %"
-
-
-def with_time(verdict: Verdict, speedups: Sequence[Speedup], budget: Budget) -> Verdict:
-    """Add to a met target that the candidate was measured slower than the original: that is no gain in time.
-
-    Nothing is added where bytes or parameters were asked for.
-    """
-    slower = [speedup for speedup in speedups if speedup.verdict == "slower"]
-    if verdict.outcome != "target_met" or not slower or {"bytes", "params"} & budget.limits.keys():
-        return verdict
-    times = " and ".join(
-        f"{1 / speedup.ratio:.2f} times as long at batch size {speedup.batch_size}"
-        for speedup in slower
-    )
-    reason = f"{verdict.reason}; no gain in time: measured beside the original, it takes {times}"
-    return replace(verdict, reason=reason)

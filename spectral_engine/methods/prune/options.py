@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from spectral_engine.records.blocks import Blocks
 from spectral_engine.records.part import Part
 from spectral_engine.records.score import ScoreName
 
@@ -25,10 +26,11 @@ class Prune(Part):
     fine_tune: bool = Field(True, description="train on after cutting at once (post and pre)")
     candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
     min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
-    round_to: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    round_to: Annotated[int, Field(ge=1)] | Literal["auto"] | Blocks = Field(
         "auto",
         description="widths of candidates are multiples of this where a layer is cut at all, since runtimes work on "
-        "blocks of channels: 8 for convolutions and 1 for all other layers (auto), or this number for every layer",
+        "blocks of channels: this number for every layer, numbers by kind of layer, or what a short timing on the "
+        "machine of the job finds for convolutions (auto)",
     )
     compensate: Literal["none", "mean"] = Field(
         "mean", description="fold the removed node's mean activation into the next bias"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget
-from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import floors
 from spectral_engine.cost.removal import RemovalPlan

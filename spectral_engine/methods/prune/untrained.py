@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.grid import Grid, grid_of
+from spectral_engine.cost.grid import Grid
 from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import floors
 from spectral_engine.cost.removal import RemovalPlan, amounts, explain

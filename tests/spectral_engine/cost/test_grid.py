@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from examples.specimens.zoo import NETS, specimen
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
-from spectral_engine.cost.grid import Choice, grid_of
+from spectral_engine.cost.grid import Choice
+from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
@@ -16,8 +18,11 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.records.blocks import Blocks
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.task_nets import export
+
+EIGHT = Blocks(convolution=8)
 
 
 class Inverted(nn.Module):
@@ -58,7 +63,7 @@ def choose(coupling, grid, budget, seed=0, least=4):
         removed=alone,
         free=removable(coupling, scores, low),
         scores=scores,
-        fits=lambda removed: not budget.exceeded_by(cost_of(coupling, removed)),
+        unused=lambda removed: budget.unused_by(cost_of(coupling, removed)),
     )
     return alone, grid.fit(choice)
 
@@ -77,7 +82,7 @@ def widths(coupling, removed, kinds):
 def test_convolutions_keep_whole_blocks_and_the_budget_is_used(tmp_path, share, seed):
     _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
     limit = share * coupling.macs()
-    alone, removed = choose(coupling, grid_of(coupling, "auto"), Budget({"macs": limit}), seed)
+    alone, removed = choose(coupling, grid_of(coupling, EIGHT), Budget({"macs": limit}), seed)
     found = widths(coupling, removed, {"conv", "grouped"})
     assert all(kept % 8 == 0 or kept == full or kept < 8 for full, kept in found.values())
     assert coupling.macs(removed) <= limit
@@ -89,7 +94,7 @@ def test_the_best_blocks_come_back_while_the_budget_holds(tmp_path):
     """No block of eight that is gone could still be paid for."""
     _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
     budget = Budget({"macs": 0.5 * coupling.macs()})
-    grid = grid_of(coupling, "auto")
+    grid = grid_of(coupling, EIGHT)
     _, removed = choose(coupling, grid, budget)
     for ids in grid.axes:
         gone = np.unique(ids[removed[ids]])[:8]
@@ -100,7 +105,7 @@ def test_the_best_blocks_come_back_while_the_budget_holds(tmp_path):
 
 def test_a_layer_that_loses_nothing_keeps_its_odd_width(tmp_path):
     _, coupling = coupled(mobile(tail=43), tmp_path, 3, 12, 12)
-    _, removed = choose(coupling, grid_of(coupling, "auto"), Budget({"macs": coupling.macs()}))
+    _, removed = choose(coupling, grid_of(coupling, EIGHT), Budget({"macs": coupling.macs()}))
     assert not removed.any()
 
 
@@ -108,7 +113,7 @@ def test_a_layer_narrower_than_a_block_stays_as_chosen(tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 7, 3), nn.ReLU(), nn.Flatten(), nn.Linear(7 * 36, 3))
     _, coupling = coupled(net, tmp_path, 1, 8, 8)
     alone, removed = choose(
-        coupling, grid_of(coupling, "auto"), Budget({"macs": 0.6 * coupling.macs()}), least=1
+        coupling, grid_of(coupling, EIGHT), Budget({"macs": 0.6 * coupling.macs()}), least=1
     )
     assert np.array_equal(alone, removed)
     assert 1 <= (~removed[coupling.layers[0].groups]).sum() < 7
@@ -120,7 +125,7 @@ def test_dense_layers_stay_as_chosen_and_are_rounded_where_a_number_is_asked_for
     )
     _, coupling = coupled(net, tmp_path, 5)
     budget = Budget({"macs": 0.5 * coupling.macs()})
-    alone, removed = choose(coupling, grid_of(coupling, "auto"), budget)
+    alone, removed = choose(coupling, grid_of(coupling, EIGHT), budget)
     assert np.array_equal(alone, removed)
     _, rounded = choose(coupling, grid_of(coupling, 16), budget)
     assert [
@@ -159,3 +164,51 @@ def test_heads_count_the_indices_of_an_axis():
         if (counts % 4 == 0).all():
             assert (~removed[ids]).sum() % 4 == 0
     assert removed.any()
+
+
+def test_blocks_of_sixteen_are_kept_where_the_runtime_works_on_sixteen(tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 96, 3), nn.ReLU(), nn.Conv2d(96, 128, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 3),
+    )  # fmt: skip
+    _, coupling = coupled(net, tmp_path, 3, 10, 10)
+    budget = Budget({"macs": 0.5 * coupling.macs()})
+    alone, removed = choose(coupling, grid_of(coupling, Blocks(convolution=16)), budget)
+    assert {kept % 16 for _, kept in widths(coupling, removed, {"conv"}).values()} == {0}
+    assert {kept % 16 for _, kept in widths(coupling, alone, {"conv"}).values()} != {0}
+    assert coupling.macs(removed) <= budget.limits["macs"]
+
+
+def test_what_whole_blocks_leave_of_a_budget_goes_to_smaller_ones(tmp_path):
+    """A net of three blocks a layer, at a budget between two of its widths."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 24, 3), nn.ReLU(), nn.Conv2d(24, 24, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+    )  # fmt: skip
+    net(torch.zeros(1, 3, 8, 8))
+    _, coupling = coupled(net, tmp_path, 3, 8, 8)
+    for share in (0.3, 0.5, 0.7):
+        budget = Budget({"macs": share * coupling.macs()})
+        _, removed = choose(coupling, grid_of(coupling, EIGHT), budget)
+        kept = [kept for _, kept in widths(coupling, removed, {"conv"}).values()]
+        assert all(width % 4 == 0 for width in kept)
+        unused = budget.unused_by(cost_of(coupling, removed))
+        assert unused >= 0
+        assert unused < 0.3
+
+
+@pytest.mark.parametrize("block", [8, 16])
+@pytest.mark.parametrize("share", [0.6, 0.4])
+def test_a_plan_leaves_no_convolution_between_two_blocks(tmp_path, block, share):
+    """Also where half of a layer's even part, which a score cannot take, is no multiple of the block."""
+    _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
+    nothing = np.zeros(coupling.count, dtype=bool)
+    for seed in range(3):
+        scores = np.random.default_rng(seed).random(coupling.count)
+        grid = grid_of(coupling, Blocks(convolution=block))
+        narrowing = Narrowing(coupling, coupling, nothing, scores, grid)
+        budget = Budget({"macs": share * coupling.macs()})
+        removed = narrowing.plan(budget, floors(coupling, 4)).removed
+        kept = widths(coupling, removed, {"conv", "grouped"}).values()
+        assert coupling.macs(removed) <= budget.limits["macs"]
+        assert all(width % 4 == 0 for _, width in kept)
+        assert min(width for full, width in kept if full > 3) >= 8

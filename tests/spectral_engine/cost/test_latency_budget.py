@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import spectral_engine as se
+from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, Cost
-from spectral_engine.cost.grid import grid_of
 from spectral_engine.cost.latency_budget import LatencyProbe, macs_in_time
 from spectral_engine.data.split import Split
 from spectral_engine.errors import TargetInfeasible
@@ -98,7 +98,7 @@ def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
     watch = LatencyProbe(
         OpenedModel(folder / "wide.onnx"),
         coupling,
-        grid_of(coupling, "auto"),
+        grid_of(coupling, 1),
         4,
         Limit(1000.0, "ms"),
         rows,
@@ -114,7 +114,7 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
         LatencyProbe(
             OpenedModel(folder / "wide.onnx"),
             coupling,
-            grid_of(coupling, "auto"),
+            grid_of(coupling, 1),
             4,
             Limit(0.5),
             rows,
@@ -123,7 +123,7 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
         kept,
     )
     gone = LatencyProbe(
-        OpenedModel(folder / "gone.onnx"), coupling, grid_of(coupling, "auto"), 4, Limit(0.5), rows
+        OpenedModel(folder / "gone.onnx"), coupling, grid_of(coupling, 1), 4, Limit(0.5), rows
     )
     assert macs_in_time(gone, 1000, kept) == found
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from spectral_engine.cost.budget import Budget, Cost
 from spectral_engine.judging.choice import Option, choose
-from spectral_engine.judging.verdict import judge, with_time
-from spectral_engine.records.report import FloorTest, Interval, Speedup
+from spectral_engine.judging.verdict import judge
+from spectral_engine.records.report import FloorTest
 
 FREE = Budget({})
 
@@ -97,23 +97,3 @@ def test_a_candidate_behind_one_that_failed_is_not_claimed():
 
 def test_a_model_that_did_not_become_smaller_is_no_gain():
     assert judge(LARGE, LARGE, FREE, 0.0, floor_test("shown", 0.005)).outcome == "no_gain"
-
-
-def timed(ratio, verdict, batch_size=1):
-    interval = Interval(low=0.9 * ratio, high=1.1 * ratio, confidence=0.95)
-    return Speedup(batch_size=batch_size, ratio=ratio, interval=interval, verdict=verdict)
-
-
-def test_a_candidate_that_is_slower_is_no_gain_in_time_and_the_reason_says_so():
-    met = judge(SMALL, LARGE, Budget({"macs": 200}), 0.005, None)
-    told = with_time(met, [timed(0.5, "slower"), timed(1.3, "faster", 64)], Budget({"macs": 200}))
-    assert told.outcome == "target_met"
-    assert "no gain in time" in told.reason
-    assert "2.00 times as long at batch size 1" in told.reason
-    assert "64" not in told.reason
-
-
-def test_time_is_not_told_where_it_is_no_worse_or_bytes_or_parameters_were_asked_for():
-    met = judge(SMALL, LARGE, FREE, 0.005, None)
-    assert with_time(met, [timed(1.2, "faster"), timed(1.0, "same", 64)], FREE) == met
-    assert with_time(met, [timed(0.5, "slower")], Budget({"bytes": 1e9})) == met
