@@ -27,7 +27,6 @@ from spectral_engine.data.reading.beside import labels_beside
 from spectral_engine.data.reading.box_archive import boxed_images, read_box_archive
 from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_images
 from spectral_engine.data.reading.kind import kind_of
-from spectral_engine.data.reading.table import read_table
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
@@ -169,6 +168,9 @@ def _from_table(
             f"a table feeds one input, and the model has {len(inputs)}: give an .npz file",
             pointer="#/file",
         )
+    # pyarrow starts a thread where it is imported, and is needed for tables alone.
+    from spectral_engine.data.reading.table import read_table
+
     table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]
     with in_doubt(table.doubt):

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.errors import DatasetMismatch
 
@@ -35,6 +33,8 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, kind: str, copy: Path) -> None:
+    import pyarrow as pa
+
     written = 0
     try:
         with pa.input_stream(str(path), compression=kind) as source, copy.open("wb") as target:
