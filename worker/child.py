@@ -1,4 +1,8 @@
-"""`python -m worker.child`: the process in which the engine runs. Only here torch is imported."""
+"""`python -m worker.child`: the process in which the engine runs, for one task.
+
+It finds its assignment on stdin and answers through descriptor 3. Mostly it is forked from `worker.forkserver`, which
+has imported the engine already.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from service.processes.parent_death import die_with_parent
 from service.store.jobs.error import JobError
 from worker.messages import (
     Analyzed,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from spectral_engine.result import Result
     from worker.messages import AnalysisTask
 
+ANSWERS = 3  # the descriptor to answer through
 CRASHED = 70
 
 
@@ -55,10 +59,10 @@ class Pipe:
 
 def main() -> int:
     """Read an assignment from stdin, carry it out, tell the worker how it went."""
-    assignment = Assignment.model_validate_json(sys.stdin.buffer.read())
-    die_with_parent(parent=assignment.parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pipe = Pipe(assignment.pipe)
+    with open(0, "rb", closefd=False) as stdin:  # sys.stdin is the host's, where it was forked
+        assignment = Assignment.model_validate_json(stdin.read())
+    pipe = Pipe(ANSWERS)
     try:
         pipe.send(_carry_out(assignment.task, pipe))
     except Exception as error:
@@ -81,14 +85,14 @@ def _analyze(task: AnalysisTask) -> Analyzed:
         beside = {"data": str(task.data), **task.options.arguments()}
     if task.recipe is not None:
         beside["recipe"] = task.recipe
-    analysis: Analysis = _load(task.engine)(
+    analysis: Analysis = load_engine(task.engine)(
         str(task.model), task.target, batch_size=task.batch_size, **beside
     )
     return Analyzed(analysis=analysis.model_dump(mode="json"))
 
 
 def _compress(task: Compression, pipe: Pipe) -> Compressed:
-    result: Result = _load(task.engine)(
+    result: Result = load_engine(task.engine)(
         str(task.model),
         str(task.data),
         task.recipe,
@@ -99,7 +103,8 @@ def _compress(task: Compression, pipe: Pipe) -> Compressed:
     return summarize(result, task.output)
 
 
-def _load(name: str) -> Callable[..., Any]:
+def load_engine(name: str) -> Callable[..., Any]:
+    """Import what is named as `module:function`."""
     module, _, function = name.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
