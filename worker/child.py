@@ -85,14 +85,14 @@ def _analyze(task: AnalysisTask) -> Analyzed:
         beside = {"data": str(task.data), **task.options.arguments()}
     if task.recipe is not None:
         beside["recipe"] = task.recipe
-    analysis: Analysis = load_engine(task.engine)(
+    analysis: Analysis = _load(task.engine)(
         str(task.model), task.target, batch_size=task.batch_size, **beside
     )
     return Analyzed(analysis=analysis.model_dump(mode="json"))
 
 
 def _compress(task: Compression, pipe: Pipe) -> Compressed:
-    result: Result = load_engine(task.engine)(
+    result: Result = _load(task.engine)(
         str(task.model),
         str(task.data),
         task.recipe,
@@ -103,8 +103,7 @@ def _compress(task: Compression, pipe: Pipe) -> Compressed:
     return summarize(result, task.output)
 
 
-def load_engine(name: str) -> Callable[..., Any]:
-    """Import what is named as `module:function`."""
+def _load(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found

@@ -1,4 +1,4 @@
-"""`python -m worker.forkserver ENGINE PARENT`: imports the engine once, and forks a process from there for each task.
+"""`python -m worker.forkserver MODULE PARENT`: imports the engine once, and forks a process from there for each task.
 
 The parent speaks through stdin, a socket: a byte with the descriptors of a process to start, and one to have it
 collected. Nothing but imports happens here, so that each process begins as a fresh interpreter would, seconds earlier.
@@ -16,10 +16,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from service.processes.parent_death import die_with_parent
-from worker.child import ANSWERS, load_engine
+from worker.child import ANSWERS
 from worker.child import main as run_task
 from worker.messages import Ended, Message, Spent, Started
 
@@ -29,10 +30,10 @@ THREADS = Path("/proc/self/task")
 
 def main() -> int:
     """Import the engine; start a process whenever asked, until the parent is gone."""
-    engine, parent = sys.argv[1], int(sys.argv[2])
+    module, parent = sys.argv[1], int(sys.argv[2])
     die_with_parent(parent=parent)
     control = _take_stdin()
-    run = run_task if _warm_up(engine) else _run_afresh
+    run = run_task if _warm_up(module) else _run_afresh
     while descriptors := _asked(control):
         _serve(control, descriptors, run)
     return 0
@@ -45,15 +46,15 @@ def _take_stdin() -> socket.socket:
     return control
 
 
-def _warm_up(engine: str) -> bool:
-    """Import the engine; say whether a process can be forked with it.
+def _warm_up(module: str) -> bool:
+    """Import what the engine needs; say whether a process can be forked with it.
 
     One with threads cannot: in the fork they are gone, and what they held stays locked.
     """
     try:
-        load_engine(engine)
+        import_module(module)
     except Exception:
-        traceback.print_exc()  # the job says it too
+        traceback.print_exc()  # a job that needs it says so too
     gc.collect()
     gc.freeze()  # what is never collected is never written to, and stays shared
     alone = _is_alone()

@@ -25,8 +25,8 @@ class Forkserver:
     It is to be started by a thread that lives as long as it shall: the kernel's parent-death signal follows that one.
     """
 
-    def __init__(self, engine: str) -> None:
-        self._engine = engine
+    def __init__(self, ahead: str) -> None:
+        self._ahead = ahead
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._rest = b""
@@ -42,7 +42,7 @@ class Forkserver:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "worker.forkserver", self._engine, str(os.getpid())],
+                [sys.executable, "-m", "worker.forkserver", self._ahead, str(os.getpid())],
                 stdin=theirs.fileno(),
                 # Ctrl-C in a terminal is the worker's to answer.
                 start_new_session=True,

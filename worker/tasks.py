@@ -26,7 +26,7 @@ class PoolProcess:
 
     def __init__(self) -> None:
         self._drain = Drain()
-        self._forkserver = Forkserver(WorkerOptions().engine)
+        self._forkserver = Forkserver(WorkerOptions().ahead)
         self._runner: Runner | None = None
 
     def warm_up(self) -> None:

@@ -210,7 +210,10 @@ class RunningWorker:
 @contextmanager
 def running_worker(settings: Settings, engine: str = FAKE_ENGINE) -> Iterator[RunningWorker]:
     """Run a worker until the block ends."""
-    env = {**os.environ, **settings.environment(), "EIGENPRESS_ENGINE": engine}
+    module = engine.partition(":")[0]
+    ahead = "spectral_engine.ahead" if module == "spectral_engine" else module
+    names = {"EIGENPRESS_ENGINE": engine, "EIGENPRESS_AHEAD": ahead}
+    env = {**os.environ, **settings.environment(), **names}
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "worker.log").open("ab") as log:
         process = subprocess.Popen(
