@@ -273,7 +273,8 @@ SECTIONS = [
         title="Cut files beside Torch-Pruning's at the same multiply-adds",
         command="python -m benchmarks.speed",
         goal="never slower than Torch-Pruning's with widths of multiples of 8, nor than the original; where the "
-        "original is bound by arithmetic, at least 0.8 of the gain that the multiply-adds promise. Processor time, one thread.",
+        "original is bound by arithmetic, at least 0.8 of the gain that the multiply-adds promise. Processor time, one "
+        "thread.",
         badness=lambda row: (
             row["microseconds"]["ours"]
             / row["microseconds"].get("theirs", row["microseconds"]["original"])

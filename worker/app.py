@@ -19,7 +19,6 @@ def make_app(broker_url: str) -> Any:
         task_ignore_result=True,
         task_acks_late=False,
         worker_pool_start_method="spawn",
-        worker_max_tasks_per_child=1,
         # A new pool process imports for seconds on a busy machine; the default kills it after 4.
         worker_proc_alive_timeout=120,
         worker_disable_prefetch=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from service.store.datasets.records import DatasetRecord
 from service.store.jobs.error import JobError
 from worker.claims import Claimed, Stores
 from worker.engine_process import EngineProcess
+from worker.forkserver_link import Forkserver
 from worker.heartbeat import Heartbeat
 from worker.messages import (
     AnalysisTask,
@@ -23,6 +23,7 @@ from worker.messages import (
     Failed,
     Last,
     Progressed,
+    Spent,
     Task,
 )
 from worker.options import Engines
@@ -46,21 +47,29 @@ class Attempt:
     """Runs the engine on a claimed job until it ends or has to be stopped."""
 
     def __init__(
-        self, stores: Stores, claimed: Claimed, heartbeat: Heartbeat, draining: Callable[[], bool]
+        self,
+        stores: Stores,
+        claimed: Claimed,
+        heartbeat: Heartbeat,
+        forkserver: Forkserver,
+        draining: Callable[[], bool],
     ) -> None:
         self._stores, self._claimed = stores, claimed
         self._heartbeat, self._draining = heartbeat, draining
+        self._forkserver = forkserver
         self._recorder = Recorder(stores, claimed)
         self._last: Last | None = None
+        self._spent: Spent | None = None
         self._started = time.monotonic()
 
     def run(self, engines: Engines, lock: int) -> Ending:
         """Run the engine; return how it ended."""
-        process = EngineProcess(self._task(engines), self._claimed.workspace.log, [lock])
+        log = self._claimed.workspace.log
+        process = EngineProcess(self._forkserver, self._task(engines), log, [lock])
         try:
             return self._watch(process)
         finally:
-            process.close()
+            self._spent = process.close()
 
     def _task(self, engines: Engines) -> Task:
         job, dataset, workspace = self._claimed.job, self._claimed.dataset, self._claimed.workspace
@@ -91,7 +100,7 @@ class Attempt:
                 self._take(process.stop(self._stores.settings.cancel_grace_seconds))
                 return stop
         self._recorder.flush()
-        return self._judge(process.wait())
+        return self._judge(process.wait().exit_code)
 
     def _take(self, answers: list[Answer]) -> None:
         for answer in answers:
@@ -127,12 +136,11 @@ class Attempt:
         return Ending("crash", internal(f"The engine crashed: {told}"))
 
     def usage(self) -> dict[str, float]:
-        """Return what the attempt has cost. The pool process has run no other child."""
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        usage = {
-            "cpu_seconds": round(spent.ru_utime + spent.ru_stime, 3),
-            "peak_memory_bytes": spent.ru_maxrss * 1024,
-        }
+        """Return what the attempt has cost."""
+        usage: dict[str, float] = {}
+        if self._spent is not None:
+            usage["cpu_seconds"] = self._spent.cpu_seconds
+            usage["peak_memory_bytes"] = self._spent.peak_memory_bytes
         if self._claimed.job.queue == "gpu":
             usage["gpu_seconds"] = round(time.monotonic() - self._started, 3)
         return usage

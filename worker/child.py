@@ -1,4 +1,8 @@
-"""`python -m worker.child`: the process in which the engine runs. Only here torch is imported."""
+"""`python -m worker.child`: the process in which the engine runs, for one task.
+
+It finds its assignment on stdin and answers through descriptor 3. Mostly it is forked from `worker.forkserver`, which
+has imported the engine already.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from service.processes.parent_death import die_with_parent
 from service.store.jobs.error import JobError
 from worker.messages import (
     Analyzed,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from spectral_engine.result import Result
     from worker.messages import AnalysisTask
 
+ANSWERS = 3  # the descriptor to answer through
 CRASHED = 70
 
 
@@ -55,10 +59,10 @@ class Pipe:
 
 def main() -> int:
     """Read an assignment from stdin, carry it out, tell the worker how it went."""
-    assignment = Assignment.model_validate_json(sys.stdin.buffer.read())
-    die_with_parent(parent=assignment.parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pipe = Pipe(assignment.pipe)
+    with open(0, "rb", closefd=False) as stdin:  # sys.stdin is the host's, where it was forked
+        assignment = Assignment.model_validate_json(stdin.read())
+    pipe = Pipe(ANSWERS)
     try:
         pipe.send(_carry_out(assignment.task, pipe))
     except Exception as error:

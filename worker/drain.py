@@ -12,7 +12,7 @@ from billiard import active_children
 
 
 class Drain:
-    """Whether this pool process was asked to stop."""
+    """Whether this pool process was asked to stop: then it takes no other job."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -5,50 +5,47 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
-import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.messages import Answer, Assignment, LineReader, Task
+from worker.forkserver_link import Forkserver
+from worker.messages import Answer, Assignment, LineReader, Spent, Task
 
 READ_BYTES = 1 << 16
 
 
 class EngineProcess:
-    """Runs `worker.child` on a task, and reads what it answers."""
+    """Runs `worker.child` on a task, and reads what it answers.
 
-    def __init__(self, task: Task, log: Path, keep_open: Sequence[int] = ()) -> None:
+    `keep_open` are descriptors that it holds for as long as it lives.
+    """
+
+    def __init__(
+        self, forkserver: Forkserver, task: Task, log: Path, keep_open: Sequence[int] = ()
+    ) -> None:
+        self.ended = False
+        self._forkserver = forkserver
+        self._lines = LineReader()
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
-        self._lines = LineReader()
-        self.ended = False
-        assignment = Assignment(task=task, pipe=writing, parent=os.getpid())
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.child"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[writing, *keep_open],
-                # Ctrl-C in a terminal is the worker's to answer.
-                start_new_session=True,
-            )
-        os.close(writing)
-        self._send(assignment)
-
-    def _send(self, assignment: Assignment) -> None:
-        assert self._process.stdin is not None
+        # A file, not a pipe: nobody waits until it is read.
         try:
-            with self._process.stdin as stdin:
-                stdin.write(assignment.to_line())
-        except BrokenPipeError:
-            pass  # it died at once; its exit code tells
+            with tempfile.TemporaryFile() as assignment, log.open("ab") as output:
+                assignment.write(Assignment(task=task).to_line())
+                assignment.seek(0)
+                forkserver.start([assignment.fileno(), output.fileno(), writing, *keep_open])
+        except BaseException:
+            os.close(self._reading)
+            raise
+        finally:
+            os.close(writing)
 
     def messages(self, wait_seconds: float) -> list[Answer]:
         """Return what came within the time; sets `ended` when nothing can follow."""
         # Asked before the pipe is read: all that a process told is in the pipe when it has ended.
-        gone = self._process.poll() is not None
+        self._forkserver.listen(0)
+        gone = self._forkserver.ended
         ready, _, _ = select.select([self._reading], [], [], wait_seconds)
         found: list[Answer] = []
         while ready and not self.ended:
@@ -63,25 +60,20 @@ class EngineProcess:
 
     def stop(self, grace_seconds: float) -> list[Answer]:
         """End the process, SIGTERM then SIGKILL; return what it had told before."""
-        self._signal(signal.SIGTERM)
-        try:
-            self._process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+        self._forkserver.signal(signal.SIGTERM)
+        self._forkserver.listen(grace_seconds)
+        if not self._forkserver.ended:
+            self._forkserver.signal(signal.SIGKILL)
+        self._forkserver.collect()
         return self.messages(0)
 
-    def _signal(self, number: int) -> None:
-        # To its whole session: what the engine itself has started ends with it.
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+    def wait(self) -> Spent:
+        """Wait for the end; return the exit code and what the process has cost."""
+        return self._forkserver.collect()
 
-    def wait(self) -> int:
-        """Wait for the end; return the exit code, negative for a signal."""
-        return self._process.wait()
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        if self._process.poll() is None:
+    def close(self) -> Spent:
+        """Leave nothing behind; return what the process has cost."""
+        if not self._forkserver.ended:
             self.stop(0)
         os.close(self._reading)
+        return self._forkserver.collect()

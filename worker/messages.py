@@ -1,7 +1,8 @@
 """What a worker and its engine's process tell each other: one JSON object a line, each kind a class of its own.
 
 The worker sends one `Assignment`. The engine's process answers with `Progressed` as often as it likes, and at last
-with one of `Compressed`, `Analyzed`, `Failed` and `Crashed`.
+with one of `Compressed`, `Analyzed`, `Failed` and `Crashed`. The forkserver, from which it comes, says
+`Started`, `Ended` and, when the worker has asked to have it collected, `Spent`.
 """
 
 from __future__ import annotations
@@ -87,11 +88,9 @@ Task = Annotated[Compression | AnalysisTask, Field(discriminator="kind")]
 
 
 class Assignment(Message):
-    """A task, the descriptor of the pipe to answer through, and the process that must not be outlived."""
+    """What one process of the engine is to do."""
 
     task: Task
-    pipe: int
-    parent: int
 
 
 # What the engine's process answers.
@@ -187,6 +186,40 @@ Done = Compressed | Analyzed
 Last = Done | Failed | Crashed
 Answer = Progressed | Last
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+
+
+# What the forkserver says of the process that it has started.
+
+
+class Started(Message):
+    """It is there."""
+
+    kind: Literal["started"] = "started"
+    process: int
+
+
+class Ended(Message):
+    """It has ended; its number is its own until it is collected."""
+
+    kind: Literal["ended"] = "ended"
+
+
+class Spent(Message):
+    """It is collected: its exit code, negative for a signal, and what it and its own processes have cost."""
+
+    kind: Literal["spent"] = "spent"
+    exit_code: int
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+Told = Started | Ended | Spent
+_TOLD: TypeAdapter[Told] = TypeAdapter(Annotated[Told, Field(discriminator="kind")])
+
+
+def read_told(line: bytes) -> Told:
+    """Return what the forkserver has said."""
+    return _TOLD.validate_json(line)
 
 
 class LineReader:

@@ -20,12 +20,17 @@ class Engines:
 
 
 class WorkerOptions(BaseSettings):
-    """Settings of one worker; `engine` names the function that compresses, `analyzer` the one that analyzes."""
+    """Settings of one worker.
+
+    `engine` names the function that compresses, `analyzer` the one that analyzes, `ahead` a module that is imported
+    before there is a job.
+    """
 
     model_config = SettingsConfigDict(env_prefix="EIGENPRESS_", extra="ignore")
 
     engine: str = "spectral_engine:compress"
     analyzer: str = "spectral_engine:analyze"
+    ahead: str = "spectral_engine.ahead"
     queues: tuple[str, ...] = ("gpu", "cpu")
 
     @property

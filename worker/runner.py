@@ -16,6 +16,7 @@ from service.store.jobs.repository import JobRepository
 from worker.attempt import Attempt, Ending, internal
 from worker.claims import Claimed, Stores, claim_next
 from worker.drain import Drain
+from worker.forkserver_link import Forkserver
 from worker.heartbeat import Heartbeat
 from worker.options import Engines, WorkerOptions
 from worker.results import finish
@@ -32,22 +33,24 @@ class Runner:
         stores: Stores,
         notifier: JobNotifier,
         drain: Drain,
+        forkserver: Forkserver,
         engines: Engines,
         queues: Sequence[str],
     ) -> None:
         self._stores, self._notifier, self._drain = stores, notifier, drain
+        self._forkserver = forkserver
         self._engines, self._queues = engines, queues
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
     @classmethod
-    def from_environment(cls, drain: Drain) -> Runner:
+    def from_environment(cls, drain: Drain, forkserver: Forkserver) -> Runner:
         """Return the runner that the settings of the environment describe."""
         settings, options = Settings(), WorkerOptions()
         stores = Stores(
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
         notifier = JobNotifier(settings.broker_url, settings.broker_url_file)
-        return cls(stores, notifier, drain, options.engines, options.queues)
+        return cls(stores, notifier, drain, forkserver, options.engines, options.queues)
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
@@ -67,7 +70,9 @@ class Runner:
 
     def _run(self, claimed: Claimed, heartbeat: Heartbeat) -> str | None:
         """Run a job; return its status afterwards, or None when the lease was lost."""
-        attempt = Attempt(self._stores, claimed, heartbeat, lambda: self._drain.requested)
+        attempt = Attempt(
+            self._stores, claimed, heartbeat, self._forkserver, lambda: self._drain.requested
+        )
         try:
             with claimed.workspace.locked(self._stores.settings.lease_seconds) as lock:
                 ending = attempt.run(self._engines, lock)

@@ -10,7 +10,7 @@ from service.api.context import Context, ReadJob
 from service.api.schemas import TERMINAL
 from service.store.ids import is_id
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 MAX_WAIT_SECONDS = 60.0
 
 

@@ -39,6 +39,9 @@ PANELS = {
             "check",
             "Say how DATA is read beside MODEL, what its labels mean, and what the model knows of them.",
         ),
+        "profile": Command(
+            "profile", "profile", "Find the widths of layers that run at full speed here."
+        ),
         "doctor": Command(
             "doctor",
             "doctor",

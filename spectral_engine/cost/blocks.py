@@ -7,7 +7,6 @@ from typing import Literal
 
 from spectral_engine.cost.grid import CONVOLUTIONS, Grid, on_blocks
 from spectral_engine.graph.coupling import Coupling
-from spectral_engine.measure.width_profile import blocks_here, read_blocks, write_blocks
 from spectral_engine.records.blocks import Blocks
 
 RoundTo = int | Literal["auto"] | Blocks
@@ -32,6 +31,9 @@ def settle(coupling: Coupling, round_to: RoundTo, kept: Path | None = None) -> R
     has_any = any(transfer.kind in CONVOLUTIONS for transfer in coupling.transfers)
     if round_to != "auto" or not has_any:
         return round_to
+    # onnxruntime starts threads where it is imported.
+    from spectral_engine.measure.width_profile import blocks_here, read_blocks, write_blocks
+
     found = (read_blocks(kept) if kept else None) or blocks_here()
     if kept is not None:
         write_blocks(found, kept)

@@ -170,7 +170,8 @@ def _from_table(
             f"a table feeds one input, and the model has {len(inputs)}: give an .npz file",
             pointer="#/file",
         )
-    from spectral_engine.data.reading.table import read_table  # pyarrow, for tables alone
+    # pyarrow starts a thread where it is imported, and is needed for tables alone.
+    from spectral_engine.data.reading.table import read_table
 
     table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, log10
+from functools import cache
+from math import ceil, log, log10, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ from spectral_engine.measure.paired_answers import Counts
 Floats = NDArray[np.float64]
 POWER = 0.8  # with so many rows as are said to be needed
 PRECISION = 1e-6
+FIRST_STEP, GROWTH = (
+    0.25,
+    4.0,
+)  # of the search for the bound; the first one shrinks with the root of the rows
 HEAVIEST = 0.2  # of the summed difference that one row may carry without a word
 
 
@@ -54,7 +59,7 @@ def weigh(pair: Pair, *, floor: float, confidence: float, seed: int) -> Evidence
     drop = pair.drop()
     test = _test(pair, level, seed)
     p_value = test.p_value(floor)
-    bound = _upper_bound(test, floor, p_value, level, drop)
+    bound = _upper_bound(test, floor, p_value, level, drop, FIRST_STEP / sqrt(pair.rows))
     return Evidence(p_value, bound, test.method, test.asymptotic)
 
 
@@ -103,16 +108,27 @@ def _paired(pair: Pair, lost: NDArray[np.bool_], gained: NDArray[np.bool_], leve
     )
 
 
-def _upper_bound(test: Test, floor: float, p_value: float, level: float, drop: float) -> float:
-    """Return the smallest floor that the rows show, searched on the side of `floor` where it must be."""
+def _upper_bound(
+    test: Test, floor: float, p_value: float, level: float, drop: float, step: float
+) -> float:
+    """Return the smallest floor that the rows show, searched on the side of `floor` where it must be.
+
+    Each p-value takes its time: from the drop on, in steps that grow from `step`, the search is fenced in first.
+    """
     shown = p_value <= level
     low, high = (min(drop, floor), floor) if shown else (floor, max(floor, test.highest))
 
+    @cache
     def above(value: float) -> float:
-        return test.p_value(value) - level
+        return (p_value if value == floor else test.p_value(value)) - level
 
     if above(low) <= 0:
         return low
+    while (fence := max(drop, low) + step) < high:
+        if above(fence) <= 0:
+            high = fence
+            break
+        low, step = fence, GROWTH * step
     if above(high) > 0:
         return high
     from scipy.optimize import brentq  # loads for longer than most jobs need

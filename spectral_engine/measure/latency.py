@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spectral_engine.data.split import Split
@@ -16,6 +15,9 @@ from spectral_engine.measure.rows import feeds_of
 from spectral_engine.measure.runtime import PROVIDER, Runner
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Interval, Latency, Speed, Speedup
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 WARM_UP_CALLS = 5
 MOST_SAMPLES = 200

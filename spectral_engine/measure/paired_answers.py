@@ -13,6 +13,7 @@ and of the tests that are, nearly the most powerful; the order of the rows does 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ Floats = NDArray[np.float64]
 SEARCHED_SHARES = 100
 SLACK = 0.01  # of the level, spent on the interval of the nuisance
 TAIL = 1e-12  # what is left out on either side when lost answers are summed over
+NEGLIGIBLE = 1e-14
 TIES = 1e-9
 
 
@@ -67,14 +69,16 @@ def _chances(counts: Counts, floor: float, gains: Floats) -> Floats:
     from scipy.stats import binom
 
     rows, losses = counts.rows, np.maximum(gains + floor, 0.0)
-    first = int(binom.ppf(TAIL, rows, losses[0]))
-    last = int(binom.isf(TAIL, rows, losses[-1]))
-    lost = np.arange(max(first, 0), max(last, 0) + 1)
+    first = np.maximum(binom.ppf(TAIL, rows, losses), 0)
+    last = np.maximum(binom.isf(TAIL, rows, losses), 0)
+    lost = np.arange(int(first[0]), int(last[-1]) + 1)
     least = _least_gained(counts, floor, lost)
     share = np.divide(gains, 1 - losses, out=np.ones_like(gains), where=losses < 1)
-    lost_chance = binom.pmf(lost[None, :], rows, losses[:, None])  # [gains, lost]
-    chances = lost_chance * _at_least(least[None, :], rows - lost[None, :], share[:, None])
-    return np.asarray(chances.sum(axis=1))
+    # Only what is likely enough at each chance of a gain: of [gains, lost] mostly a band.
+    gain, loss = np.nonzero((lost >= first[:, None]) & (lost <= last[:, None]))
+    lost_chance = binom.pmf(lost[loss], rows, losses[gain])
+    gained_chance = _at_least(least[loss], rows - lost[loss], share[gain])
+    return np.bincount(gain, lost_chance * gained_chance, minlength=len(gains))
 
 
 def _least_gained(counts: Counts, floor: float, lost: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,8 +110,15 @@ def score(rows: int, lost: NDArray[np.int64], gained: NDArray[np.int64], floor: 
 
 
 def _at_least(least: NDArray[np.int64], rows: NDArray[np.int64], share: Floats) -> Floats:
-    """Return the chance of at least so many of these rows, each with this share."""
-    inside = (least > 0) & (least <= rows)
-    first, second = np.where(inside, least, 1), np.where(inside, rows - least + 1, 1)
-    chance = betainc(first, second, np.clip(share, 0.0, 1.0))
-    return np.asarray(np.where(inside, chance, least <= 0), dtype=np.float64)
+    """Return the chance of at least so many of these rows, each with this share.
+
+    Where Bernstein's inequality says that it is 0 or 1 but for `NEGLIGIBLE`, it is not worked out.
+    """
+    share = np.clip(share, 0.0, 1.0)
+    expected = rows * share
+    away = np.abs(least - expected)
+    sure = away**2 > -2 * log(NEGLIGIBLE) * (expected * (1 - share) + away / 3)
+    open_ = (least > 0) & (least <= rows) & ~sure
+    found = ((least <= 0) | ((least <= rows) & (least < expected))).astype(np.float64)
+    found[open_] = betainc(least[open_], rows[open_] - least[open_] + 1, share[open_])
+    return found

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NotImplemented,
-    RuntimeException,
-)
 
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
@@ -33,7 +24,9 @@ from spectral_engine.measure.rows import (
 from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
 from spectral_engine.onnx_io.row_axes import RowAxes, declared_row_axes
 
-FAILURES = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented, RuntimeException)
+if TYPE_CHECKING:
+    import onnxruntime
+
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 PROVIDER = "CPUExecutionProvider"
 TRIED_ROWS = 3
@@ -70,6 +63,9 @@ def open_session(
     Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory. `beside`
     is the folder of the external data of a model that is given by its bytes.
     """
+    # Its import starts a thread, and a process with threads cannot be forked: imported where it is needed.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     if beside is not None:
         options.add_session_config_entry(EXTERNAL_FOLDER, str(beside))
@@ -81,8 +77,22 @@ def open_session(
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
-    except FAILURES as error:
+    except failures() as error:
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises, a class of its own for each status."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as status
+
+    return (
+        status.Fail,
+        status.InvalidArgument,
+        status.InvalidGraph,
+        status.InvalidProtobuf,
+        status.NotImplemented,
+        status.RuntimeException,
+    )
 
 
 def _spec(value: Any, axis: int | None) -> InputSpec:
@@ -163,7 +173,7 @@ class Runner:
         names = self._float_names
         try:
             answers = self.session.run(names, dict(feeds))
-        except FAILURES as error:
+        except failures() as error:
             raise ModelInvalid(f"the model fails: {error}") from error
         return {name: _flat(answer) for name, answer in zip(names, answers, strict=True)}
 
@@ -229,7 +239,7 @@ class Runner:
         feeds = feeds_of({name: array[rows] for name, array in split.inputs.items()}, axes)
         try:
             return dict(zip(names, self.session.run(names, feeds), strict=True))
-        except FAILURES as error:
+        except failures() as error:
             raise ModelInvalid(
                 f"the model fails on rows {rows.start} to {rows.stop - 1}: {error}"
             ) from error

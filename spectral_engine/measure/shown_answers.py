@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
-import onnxruntime
 from onnx.inliner import inline_local_functions
 
 from spectral_engine.onnx_io.hidden_answers import hidden_answers
 from spectral_engine.onnx_io.load import parse_model
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)", "tensor(bfloat16)"}
 

@@ -1,7 +1,7 @@
 """A small engine that really writes files, resumes from its checkpoint, and misbehaves when told to.
 
 The recipe tells it what to do: `steps`, `seconds` a step, `journal` (a file that gets one line for each thing
-that happens), and `act`: what to do at step `at`.
+that happens), `leave` (a word to keep in the process), and `act`: what to do at step `at`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ from spectral_engine.records.report import (
 )
 from spectral_engine.result import Candidate, ReportFile, Result
 
+_left: list[str] = []
+
 
 def compress(
     model: str,
@@ -44,6 +47,10 @@ def compress(
     checkpoint = work_dir / "step"
     start = int(checkpoint.read_text()) if checkpoint.exists() else 0
     tell(f"start {start}")
+    tell(f"process {os.getpid()} finds {[*_left, os.environ.get('LEFT', '')]}")
+    if "leave" in recipe:
+        _left.append(recipe["leave"])
+        os.environ["LEFT"] = recipe["leave"]
     steps, content = recipe.get("steps", 4), Path(model).read_bytes()
     assert Path(data).stat().st_size > 0
     for step in range(start, steps):
@@ -51,7 +58,7 @@ def compress(
             Progress("training", step / steps, step, steps, metrics={"loss": 1.0 / (step + 1)})
         )
         if step == recipe.get("at", 1):
-            _act(recipe.get("act"), work_dir)
+            _act(recipe.get("act"), work_dir, tell)
         time.sleep(recipe.get("seconds", 0.01))
         tell(f"step {step}")
         checkpoint.write_text(str(step + 1))
@@ -71,7 +78,7 @@ def _journal(path: str | None) -> Callable[[str], None]:
     return tell
 
 
-def _act(act: str | None, work_dir: Path) -> None:
+def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
     marker = work_dir / "acted"
     once = act is not None and act.endswith("-once")
     if once and marker.exists():
@@ -84,9 +91,14 @@ def _act(act: str | None, work_dir: Path) -> None:
         "hang": _hang,
         "invalid": _refuse,
         "lack-memory": _lack_memory,
+        "take-memory": lambda: bytearray(MUCH),
+        "leave-a-process": lambda: tell(f"left {subprocess.Popen(['sleep', '600']).pid}"),
     }
     if act is not None:
         deeds[act.removesuffix("-once")]()
+
+
+MUCH = 4 << 30
 
 
 def _hang() -> None:

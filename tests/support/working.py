@@ -26,6 +26,7 @@ from service.store.events.repository import EventRepository
 from service.store.jobs.records import TERMINAL, JobRecord
 from service.store.jobs.repository import JobRepository
 from service.store.models.repository import ModelRepository
+from tests.support.running_service import command_line, descendants
 from tests.support.waiting import wait_until
 
 FAKE_ENGINE = "tests.support.fake_engine:compress"
@@ -174,6 +175,26 @@ class RunningWorker:
     """A worker's main process."""
 
     process: subprocess.Popen[bytes]
+    log: Path
+
+    def forkserver(self) -> int:
+        """Return the process from which those of the engine come, once it is there."""
+        wait_until(lambda: len(self._forkservers()) > 0)
+        return self._forkservers()[0]
+
+    def _forkservers(self) -> list[int]:
+        found = descendants(self.process.pid)
+        return [one for one in found if "worker.forkserver" in command_line(one)]
+
+    def engine(self) -> int:
+        """Return the process in which the engine is at work."""
+        return next(iter(descendants(self.forkserver())))
+
+    def pool_process(self) -> int:
+        """Return the process that watches over the engine."""
+        forkserver = self.forkserver()
+        found = descendants(self.process.pid)
+        return next(one for one in reversed(found) if forkserver in descendants(one))
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -189,7 +210,10 @@ class RunningWorker:
 @contextmanager
 def running_worker(settings: Settings, engine: str = FAKE_ENGINE) -> Iterator[RunningWorker]:
     """Run a worker until the block ends."""
-    env = {**os.environ, **settings.environment(), "EIGENPRESS_ENGINE": engine}
+    module = engine.partition(":")[0]
+    ahead = "spectral_engine.ahead" if module == "spectral_engine" else module
+    names = {"EIGENPRESS_ENGINE": engine, "EIGENPRESS_AHEAD": ahead}
+    env = {**os.environ, **settings.environment(), **names}
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / "worker.log").open("ab") as log:
         process = subprocess.Popen(
@@ -199,7 +223,7 @@ def running_worker(settings: Settings, engine: str = FAKE_ENGINE) -> Iterator[Ru
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    worker = RunningWorker(process)
+    worker = RunningWorker(process, settings.data_dir / "worker.log")
     try:
         yield worker
     finally:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import brokers
 from tests.support.running_service import command_line, descendants, is_alive
-from tests.support.working import RunningWorker, Shop, impatient, running_worker
+from tests.support.working import Shop, impatient, running_worker
 
 SLOW = {"steps": 16, "seconds": 0.25}
 
@@ -27,18 +27,6 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
 def submit_slow(shop: Shop, journal: Path) -> str:
     # The embedded queue may not be up yet: the reaper rings then.
     return shop.submit(ring=False, journal=str(journal), **SLOW)
-
-
-def engine_of(worker: RunningWorker) -> int:
-    """Return the process in which the engine is at work."""
-    found = descendants(worker.process.pid)
-    return next(number for number in found if "worker.child" in command_line(number))
-
-
-def pool_process_of(worker: RunningWorker) -> int:
-    """Return the process that watches over the engine."""
-    engine = engine_of(worker)
-    return next(one for one in descendants(worker.process.pid) if engine in descendants(one))
 
 
 def assert_succeeded_once(shop: Shop, job_id: str, journal: Path, attempts: int) -> None:
@@ -63,7 +51,7 @@ def test_a_worker_that_is_killed_takes_all_its_processes_along_and_another_goes_
         job_id = submit_slow(anywhere, journal)
         anywhere.at_work(job_id)
         family = descendants(worker.process.pid)
-        assert engine_of(worker) in family
+        assert worker.engine() in family
         worker.kill()
         anywhere.until(lambda: not any(is_alive(number) for number in family))
     with running_worker(anywhere.settings):
@@ -77,8 +65,8 @@ def test_a_pool_process_that_is_killed_is_replaced_and_takes_the_engine_along(
     with running_worker(anywhere.settings) as worker:
         job_id = submit_slow(anywhere, journal)
         anywhere.at_work(job_id)
-        engine = engine_of(worker)
-        os.kill(pool_process_of(worker), signal.SIGKILL)
+        engine = worker.engine()
+        os.kill(worker.pool_process(), signal.SIGKILL)
         anywhere.until(lambda: not is_alive(engine))
         assert_succeeded_once(anywhere, job_id, journal, attempts=2)
 
@@ -88,7 +76,7 @@ def test_an_engine_that_is_killed_is_started_again(anywhere: Shop, tmp_path: Pat
     with running_worker(anywhere.settings) as worker:
         job_id = submit_slow(anywhere, journal)
         anywhere.at_work(job_id)
-        os.kill(engine_of(worker), signal.SIGKILL)
+        os.kill(worker.engine(), signal.SIGKILL)
         assert_succeeded_once(anywhere, job_id, journal, attempts=2)
 
 
@@ -118,12 +106,11 @@ def test_a_worker_that_froze_and_lost_its_job_writes_nothing_when_it_wakes(
     with running_worker(elsewhere) as worker:
         job_id = shop.submit(journal=str(journal), **SLOW)
         shop.at_work(job_id)
-        frozen = pool_process_of(worker)
+        frozen = worker.pool_process()
         with shop.frozen(frozen), running_worker(shop.settings):
             job = shop.ended(job_id)
         told = shop.events(job_id)
-        # It has heard of its loss when it has gone: a pool process serves one job.
-        shop.until(lambda: not is_alive(frozen))
+        shop.until(lambda: f"{job_id}: lease lost" in worker.log.read_text())
     assert (job.status, job.attempt) == ("succeeded", 2)
     assert shop.events(job_id) == told
     assert shop.job(job_id).finished_at == job.finished_at

@@ -158,7 +158,7 @@ TASKS = [
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_arrives_as_it_was_given(task):
-    assignment = Assignment(task=task, pipe=5, parent=7)
+    assignment = Assignment(task=task)
     assert Assignment.model_validate_json(assignment.to_line()) == assignment
 
 

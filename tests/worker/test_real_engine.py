@@ -13,8 +13,7 @@ import pytest
 
 from spectral_engine.records.report import Report
 from tests.support.digits import save_digits, save_model, splits
-from tests.support.running_service import command_line, descendants
-from tests.support.working import RunningWorker, Shop, running_worker
+from tests.support.working import Shop, running_worker
 
 REAL_ENGINE = "spectral_engine:compress"
 RECIPE = {"target": {"max_metric_drop": 0.3}, "training": {"epochs": 8}, "seed": 5}
@@ -25,17 +24,12 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return save_model(tmp_path / "m.onnx"), save_digits(tmp_path / "d.npz")
 
 
-def kill_engine(worker: RunningWorker) -> None:
-    found = descendants(worker.process.pid)
-    os.kill(next(one for one in found if "worker.child" in command_line(one)), signal.SIGKILL)
-
-
 def test_a_real_job_whose_engine_is_killed_ends_once_with_the_very_same_model(shop: Shop, files):
     content = (files[0].read_bytes(), files[1].read_bytes())
     with running_worker(shop.settings, REAL_ENGINE) as worker:
         job_id = shop.submit(files=content, **RECIPE)
         shop.at_work(job_id)
-        kill_engine(worker)
+        os.kill(worker.engine(), signal.SIGKILL)
         job = shop.ended(job_id, seconds=120)
     assert (job.status, job.outcome, job.attempt) == ("succeeded", "target_met", 2), job.error
     assert shop.events(job_id).count("job.succeeded") == 1

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
@@ -16,6 +15,9 @@ from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register_for
 from spectral_engine.graph.operators.types import as_tensor
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node, Subgraph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 IR_VERSION = 8
 DRAWN = {
@@ -82,6 +84,8 @@ def _as_array(value: Tensor) -> Array:
 
 
 def _opened(model: ModelProto) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4

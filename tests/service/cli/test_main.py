@@ -216,3 +216,12 @@ def test_analyze_offers_the_targets_that_narrowing_can_meet_and_no_other(run):
         assert f"--{option} " in told
     for option in ("max-metric-drop", "density", "confidence"):
         assert f"--{option}" not in told
+
+
+def test_profile_prints_what_round_to_takes_and_a_program_for_other_devices(run):
+    found = json.loads(run("profile").stdout)
+    assert found["convolution"] >= 1
+    assert "onnxruntime" in found["measured_on"]
+    program = run("profile", "--script").stdout
+    compile(program, "profile_device.py", "exec")
+    assert "spectral_engine" not in program

@@ -1,0 +1,5 @@
+"""An engine whose imports never end."""
+
+import time
+
+time.sleep(600)
