@@ -202,5 +202,5 @@ def _grid(axes: Iterable[tuple[GroupIds, int]], *, strict: bool = False) -> Grid
     for ids, block in axes:
         key = np.sort(ids).tobytes()
         found[key] = (ids, max(block, found.get(key, (ids, 0))[1]))
-    ids, blocks = zip(*found.values(), strict=True) if found else ((), ())
-    return Grid(ids, blocks, strict)
+    kept = found.values()
+    return Grid(tuple(ids for ids, _ in kept), tuple(block for _, block in kept), strict)
