@@ -279,8 +279,8 @@ SECTIONS = [
         title="Where the time of a REST job goes besides its training",
         command="python -m benchmarks.dead_time --epochs 3 120 --rounds 2",
         goal="for a job that comes to a server at rest: at most 2 s from submit to training, 1 s from the last "
-        "measurement to the result; the whole at most 3 times the training of 3 epochs, and 1.15 times that of about a minute. In "
-        "processor seconds of all of the service, in seconds behind them: others used the machine, as its load says.",
+        "measurement to the result; the whole at most 3 times the training of 3 epochs, and 1.15 times that of about a "
+        "minute. In processor seconds of all of the service, in seconds behind them: others used the machine too.",
         badness=lambda row: row["processor"]["whole_to_training"],
         summary=_dead_time_summary,
         columns={
