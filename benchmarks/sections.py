@@ -148,6 +148,42 @@ def _passed(test: str) -> Show:
     return lambda row: f"{100 * row['passed'][test]:.1f}"
 
 
+def _both_clocks(name: str) -> Show:
+    """Show a span in processor seconds, and in seconds behind it."""
+    return lambda row: f"{row['processor'][name]:.2f} ({row['seconds'][name]:.2f})"
+
+
+def _ratio(row: Row) -> str:
+    return (
+        f"{row['processor']['whole_to_training']:.2f} ({row['seconds']['whole_to_training']:.2f})"
+    )
+
+
+def _dead_time_summary(own: list[Row]) -> str:
+    """Say what the last build that was measured takes where a job comes to a server at rest."""
+    last = own[-1]["build"]
+    warm = [row for row in own if row["build"] == last and row["state"] == "warm"]
+    if not warm:
+        return "the last build has no warm job"
+    spans = {
+        name: _from_to([row["processor"][name] for row in warm])
+        for name in ("submit_to_training", "measured_to_result")
+    }
+    parts = [
+        f"{spans['submit_to_training']} processor seconds from submit to training",
+        f"{spans['measured_to_result']} from the last measurement to the result",
+    ]
+    for epochs in sorted({row["epochs"] for row in warm}):
+        ratios = [row["processor"]["whole_to_training"] for row in warm if row["epochs"] == epochs]
+        parts.append(f"the whole {_from_to(ratios)} times the training of {epochs} epochs")
+    return f"{last}, warm: {', '.join(parts)}."
+
+
+def _from_to(values: list[float]) -> str:
+    ends = sorted({f"{min(values):.2f}", f"{max(values):.2f}"})
+    return " to ".join(ends)
+
+
 FLOOR_RULES = ("certified", "uncorrected", "point_estimate")
 
 
@@ -246,6 +282,33 @@ SECTIONS = [
             "beside it": _beside,
             "cores": lambda row: str(row["cores"]),
             "load of the machine before": lambda row: f"{row['load_before']:.1f}",
+        },
+    ),
+    Section(
+        name="dead_time",
+        title="Where the time of a REST job goes besides its training",
+        command="python -m benchmarks.dead_time --epochs 3 120 --rounds 2",
+        goal="for a job that comes to a server at rest: at most 2 s from submit to training, 1 s from the last "
+        "measurement to the result; the whole at most 3 times the training of 3 epochs, and 1.15 times that of about a "
+        "minute. In processor seconds of all of the service, in seconds behind them: others used the machine too.",
+        badness=lambda row: row["processor"]["whole_to_training"],
+        summary=_dead_time_summary,
+        columns={
+            "measured": measured_at,
+            "build": lambda row: str(row["build"]),
+            "server": lambda row: str(row["state"]),
+            "epochs": lambda row: str(row["epochs"]),
+            "whole ÷ training": _ratio,
+            "submit to training": _both_clocks("submit_to_training"),
+            "of it to the engine's first word": lambda row: (
+                f"{row['processor']['to_claim'] + row['processor']['to_engine']:.2f}"
+            ),
+            "training": _both_clocks("training"),
+            "measuring": _both_clocks("measuring"),
+            "to the result": _both_clocks("measured_to_result"),
+            "peak MB": lambda row: f"{row['peak_memory_bytes'] / 1e6:.0f}",
+            "cores": lambda row: str(row["cores"]),
+            "load after": lambda row: f"{row['load']:.1f}",
         },
     ),
     Section(

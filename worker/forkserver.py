@@ -90,10 +90,7 @@ def _serve(control: socket.socket, descriptors: Sequence[int], run: Callable[[],
     for descriptor in descriptors:
         os.close(descriptor)
     _tell(control, Started(process=process))
-    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
-    _tell(control, Ended())
-    control.recv(1)
-    _tell(control, _collect(process))
+    _tell(control, _stay_with(process, control))
 
 
 def _become(host: int, descriptors: Sequence[int], run: Callable[[], int]) -> None:
@@ -130,9 +127,30 @@ def _run_afresh() -> int:
     os.execv(sys.executable, [sys.executable, "-m", "worker.child"])
 
 
+def _stay_with(process: int, control: socket.socket) -> Spent:
+    """Wait for the end of a process, tell it, and collect it when nobody signals it any more."""
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        _let_go(control)
+        _end_group(process)
+        return _collect(process)
+    spent = _collect(process)  # a system that cannot wait without collecting
+    _let_go(control)
+    return spent
+
+
+def _let_go(control: socket.socket) -> None:
+    _tell(control, Ended())
+    control.recv(1)
+
+
+def _end_group(process: int) -> None:
+    """End what the engine has left behind."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+
+
 def _collect(process: int) -> Spent:
-    with suppress(ProcessLookupError):
-        os.killpg(process, signal.SIGKILL)  # what the engine has left behind
     _, status, spent = os.wait4(process, 0)
     return Spent(
         exit_code=os.waitstatus_to_exitcode(status),

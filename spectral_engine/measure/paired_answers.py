@@ -78,7 +78,8 @@ def _chances(counts: Counts, floor: float, gains: Floats) -> Floats:
     gain, loss = np.nonzero((lost >= first[:, None]) & (lost <= last[:, None]))
     lost_chance = binom.pmf(lost[loss], rows, losses[gain])
     gained_chance = _at_least(least[loss], rows - lost[loss], share[gain])
-    return np.bincount(gain, lost_chance * gained_chance, minlength=len(gains))
+    chances = np.bincount(gain, lost_chance * gained_chance, minlength=len(gains))
+    return chances.astype(np.float64)
 
 
 def _least_gained(counts: Counts, floor: float, lost: NDArray[np.int64]) -> NDArray[np.int64]:
