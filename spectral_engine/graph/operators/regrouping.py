@@ -61,6 +61,9 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
     for segment in segments(before, after):
         flat = _merge(segment, before, ids, book)
         if flat is not None:
+            if len(segment.before) > 1:
+                book.merged += [(source, axis) for axis in segment.before]
+                book.merged += [(target, axis) for axis in segment.after]
             place, kept = _spread(flat, segment, node, book)
             if place is not None:
                 axes[place] = kept
