@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto, helper
 from torch import nn
 
 import spectral_engine as se
@@ -351,3 +352,36 @@ def test_heads_go_where_they_lie_alike_whatever_the_rows_and_lengths(order, leng
     """Joined across rows or steps, they lie otherwise among the twelve for every number of rows or steps."""
     side_by_side = order.index(1) == 3 or order[2:] == (1, 3)
     assert heads_that_stay(joined_heads([*order]), length) == (1 if side_by_side else 2)
+
+
+def test_a_file_that_opens_by_what_it_says_of_sizes_opens_when_it_is_cut():
+    """onnxruntime infers no entries for these sizes where nothing says that there are four."""
+    model = onnx.load_from_string(
+        row_nets.net(
+            """g (float[N, 3, H, W] x) => (float[N, 2, H, W] y) {
+                c = Conv<kernel_shape: ints = [1, 1]>(x, w1, b1) r = Relu(c) s = Shape(r)
+                d = Conv<kernel_shape: ints = [1, 1], strides: ints = [2, 2]>(r, w2) t = Relu(d)
+                sb = Shape(b2) e = Gather(sb, zero) last = Reshape(e, ones) f = Shape(t)
+                head = Slice(f, zeros, last, zeros) tail = Slice(s, two, four, zeros)
+                sizes = Concat<axis: int = 0>(head, tail) u = Resize(t, , , sizes)
+                y = Conv<kernel_shape: ints = [1, 1]>(u, w3, b2)
+            }""",
+            {"w1": (8, 3, 1, 1), "b1": (8,), "w2": (6, 8, 1, 1), "w3": (2, 6, 1, 1), "b2": (2,)},
+            {
+                "zero": np.int64(0),
+                "zeros": np.array([0]),
+                "ones": np.array([1]),
+                "two": np.array([2]),
+                "four": np.array([4]),
+            },
+        )
+    )
+    model.graph.value_info.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, [4]))
+    module = load(model.SerializeToString())
+    coupling = couple(module)
+    removed = random_removal(coupling)
+    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
+    x = {"x": torch.from_numpy(floats(2, 3, 6, 10))}
+    masked, narrow = (in_onnxruntime(to_bytes(file), x) for file in files)
+    assert removed.any()
+    assert difference(masked, narrow) < 1e-5
