@@ -125,6 +125,8 @@ def _kept_axis(wide: list[int], table: NodeIds, node: Node, book: CouplingRecord
 
 
 def _is_taken_apart(value: str, axis: int, book: CouplingRecorder, depth: int = LOOK_AHEAD) -> bool:
+    if value not in book.shapes:
+        return False  # nothing that is answered reads it: it is not computed
     rank = len(book.shapes[value])
     for reader in book.readers.get(value, ()):
         if reader.op_type == "Transpose" and depth:
