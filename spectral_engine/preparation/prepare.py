@@ -97,6 +97,7 @@ def prepare(
     recipe = with_seen_rows(recipe, facts.get("seen_by_original"), splits.given)
     with unforeseen(lambda: "finding out where the rows lie"):
         in_rows(module, original, splits.train).leave(untaken(module, splits.train))
+    refuse_ragged_answers_alone(module, splits)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
@@ -132,6 +133,17 @@ def prepare(
         module.rows if behind is None else behind.rows,
         module.untaken,
     )
+
+
+def refuse_ragged_answers_alone(module: OnnxModule, splits: Splits) -> None:
+    """Raise DatasetMismatch where nothing says which of the padded answers count: these are told by labels alone."""
+    if module.rows.follow and splits.train.labels is None:
+        name = next(iter(module.rows.follow))
+        raise DatasetMismatch(
+            f"output {name!r} answers each entry of samples of different lengths, and there are no labels: give y with "
+            "one class number for each entry",
+            pointer="#/y",
+        )
 
 
 def claim_of(recipe: Recipe, option: LabelsOption, module: OnnxModule) -> Claim | None:
