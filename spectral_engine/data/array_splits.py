@@ -22,6 +22,7 @@ from spectral_engine.data.placing import (
     whole_samples,
 )
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.ragged import Ragged, are_ragged, into_rows, lay_inputs
 from spectral_engine.data.reading.arrays import (
     INPUT_NAMES,
     Named,
@@ -70,6 +71,19 @@ def splits_of_arrays(
         [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
     )
     read: set[str] = set()
+    ragged: dict[str, Ragged] = {}
+    if are_ragged((parts[part].arrays for part in used), inputs):
+        labels_ = _raw_labels(parts[used[0]], asked.outputs, asked.array, inputs)[1]
+        held = {part: parts[part].arrays for part in used}
+        ragged = into_rows(held, inputs, labels_)
+        for part, found_ in ragged.items():
+            read |= {parts[part].written[name] for name in found_.used}
+            parts[part] = replace(parts[part], arrays=found_.arrays)
+        first = ragged[used[0]]
+        inputs = lay_inputs(inputs, first.arrays, first.axes)
+        notes.append(
+            f"{', '.join(map(repr, first.axes))}: samples of different lengths, by their row pointers"
+        )
     inputs = _placed(parts[used[0]], inputs)
     found, raw = {}, {}
     for part in used:
@@ -98,6 +112,9 @@ def splits_of_arrays(
     labels = _labels(raw)
     axes = {spec.name: spec.rows_axis for spec in inputs if spec.said}
     splits = {part: Split(found[part], labels[part], axes) for part in used}
+    for part, one in ragged.items():
+        fed = {**splits[part].inputs, **one.lengths}
+        splits[part] = replace(splits[part], inputs=fed, ragged=one.axes)
     paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
     if paired:
         notes.append("rows come in pairs: each label is of two rows that follow each other")

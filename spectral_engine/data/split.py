@@ -55,12 +55,14 @@ class Claim:
 class Split:
     """Inputs by name and labels, row by row; arrays may lie on disk.
 
-    `row_axes` says where the model takes the rows of an input, for those that lie elsewhere than the model declares.
+    `row_axes` says where the model takes the rows of an input, for those that lie elsewhere than the model declares;
+    `ragged` along which axis of a row those of an input differ in length (`data/ragged.py`).
     """
 
     inputs: dict[str, Array]
     labels: Array | None
     row_axes: Mapping[str, int | None] = field(default_factory=dict)
+    ragged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

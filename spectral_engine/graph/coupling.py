@@ -29,7 +29,7 @@ from spectral_engine.graph.module import OnnxModule, carrying_inputs
 from spectral_engine.graph.node_groups import Coupling, Mark, check_removable, narrowed_shape
 from spectral_engine.graph.operators import find_spec, spec_of
 from spectral_engine.graph.read_widths import pin_answered, pin_computed
-from spectral_engine.graph.trace import Trace, trace, traced_batch
+from spectral_engine.graph.trace import Trace, any_open, at_other_sizes, trace, traced_batch
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 
@@ -58,6 +58,26 @@ def couple(
     `traced` is what a trace of this module has told already.
     """
     traced = traced or trace(module, shapes)
+    # Float initializers are the parameters; integers are shapes, axes and indices, and cost nothing.
+    bits = {
+        name: int(value.dtype.bitwidth)
+        for name, value in module.model.graph.initializers.items()
+        if name in traced.shapes and value.dtype is not None and value.dtype.is_floating_point()
+    }
+    floats = {name: traced.shapes[name] for name in bits}
+    book, nodes = _record(module, traced, floats)
+    if book.merged and any_open(module, traced, book.merged):
+        for other in at_other_sizes(module, traced):
+            _pin_unsteady(book, _record(module, other, floats)[0], floats)
+    # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
+    frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
+    return replace(close_book(book, floats), frozen=frozen, bits=bits)
+
+
+def _record(
+    module: OnnxModule, traced: Trace, floats: Collection[str]
+) -> tuple[CouplingRecorder, list[Node]]:
+    """Return all that the rules say of one traced run, and the nodes with what is settled of their integers."""
     # Nodes as the file has them, not as the module runs them: with a frozen batch these differ, and the file is cut.
     nodes = graph_nodes(module.model)
     varying = carrying_inputs(nodes, module.input_names)
@@ -71,13 +91,6 @@ def couple(
     }
     bodies = traced.bodies.values()
     every = [*nodes, *chain.from_iterable(inside.values())]
-    # Float initializers are the parameters; integers are shapes, axes and indices, and cost nothing.
-    bits = {
-        name: int(value.dtype.bitwidth)
-        for name, value in module.model.graph.initializers.items()
-        if name in traced.shapes and value.dtype is not None and value.dtype.is_floating_point()
-    }
-    floats = {name: traced.shapes[name] for name in bits}
     book = CouplingRecorder(
         _together(traced.shapes, *(body.shapes for body in bodies)),
         frozenset(module.model.graph.initializers),
@@ -104,9 +117,34 @@ def couple(
     pin_computed(book, every)
     pin_answered(book, (value.name or "" for value in module.model.graph.outputs))
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
-    # After the rules: they decide which numbers state widths, and all other settled ones keep their value.
-    frozen = _freeze(nodes, {*module.plan.known, *module.model.graph.initializers})
-    return replace(close_book(book, floats), frozen=frozen, bits=bits)
+    return book, nodes
+
+
+def _pin_unsteady(
+    book: CouplingRecorder, other: CouplingRecorder, initializers: Iterable[str]
+) -> None:
+    """Pin the nodes whose places in the initializers were others in a run of other sizes, or had to stay there.
+
+    Where nodes are mixed with rows or with a free length, how they lie may be an accident of the traced sizes.
+    """
+    reason = "lies otherwise with other rows or lengths"
+    groups, partners = _components(book)[1], _components(other)[1]
+    met: list[NDArray[np.int64]] = []  # of every place: its group in both runs [2, places]
+    for name in initializers:
+        for ids, along in zip(book.ids(name), other.ids(name), strict=True):
+            if ids is not None and along is not None:
+                met.append(np.stack([groups[ids], partners[along]]))
+            else:
+                book.pin(ids, reason)
+    if not met:
+        return
+    pairs = np.unique(np.concatenate(met, axis=1), axis=1)
+    kept = np.unique(partners[np.concatenate([*(ids for ids, _ in other.pins), pairs[:0, 0]])])
+    steady = np.isin(pairs[1], kept, invert=True)
+    for side in pairs:
+        steady &= np.bincount(side)[side] == 1
+    unsteady = np.isin(groups, pairs[0][~steady])
+    book.pin(NodeIds(np.flatnonzero(unsteady)), reason)
 
 
 def _together(first: Mapping[str, T], *others: Mapping[str, T]) -> Mapping[str, T]:

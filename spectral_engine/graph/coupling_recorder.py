@@ -171,6 +171,9 @@ class CouplingRecorder:
     )
     size: int = 0
     batch: int = 1
+    merged: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # axes that nodes are merged with, or into
     readers: Mapping[str, Sequence[Node]] = field(default_factory=dict)
     aliases: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     origins: dict[str, tuple[Source, ...]] = field(default_factory=dict)

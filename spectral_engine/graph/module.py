@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +73,7 @@ class OnnxModule(nn.Module):
         """Take and answer rows along these axes from now on; nothing else of the module depends on them."""
         self.rows = rows
         self.__dict__.pop("answers", None)
+        self.__dict__.pop("_rows_with_heads", None)
         return self
 
     def leave(self, untaken: Collection[Place]) -> OnnxModule:
@@ -119,7 +121,7 @@ class OnnxModule(nn.Module):
         return run_rows(
             lambda values: self._run(values, weights, watch or self.output_names),
             inputs,
-            self.rows.for_values(watch),
+            self._rows_with_heads.for_values(watch),
             self.answers,
         )
 
@@ -158,6 +160,13 @@ class OnnxModule(nn.Module):
         axes = {name: self.rows.outputs.get(name, 0) for name in self.output_names}
         heads = {find_head(self.nodes, name).value: axis for name, axis in axes.items()}
         return {**heads, **axes}
+
+    @cached_property
+    def _rows_with_heads(self) -> RowAxes:
+        """The axes of the rows, where what outputs are squashed from follows ragged rows as they do."""
+        follow = self.rows.follow
+        heads = {find_head(self.nodes, name).value: axes for name, axes in follow.items()}
+        return replace(self.rows, follow={**heads, **follow}) if follow else self.rows
 
     def _batch(self, values: Mapping[str, Any]) -> int:
         """Return how many rows these inputs hold, 0 where they have no axis of rows."""

@@ -17,6 +17,12 @@ FOLLOWED: dict[str, tuple[int, ...]] = {
     "Slice": (0, 1, 2),
     "Resize": (3,),
 }
+# The inputs whose numbers stand in the output again.
+HANDED_ON = {
+    **dict.fromkeys(("Identity", "Cast", "Unsqueeze", "Squeeze", "Flatten", "Gather"), (0,)),
+    **dict.fromkeys(("Reshape", "Expand", "Split", "Tile", "Slice"), (0,)),
+    "Where": (1, 2),
+}
 # The inputs that tell which numbers are taken.
 PICKED: dict[str, tuple[int, ...]] = {"Gather": (1,), "Slice": (1, 2, 3, 4)}
 
@@ -31,9 +37,15 @@ def pin_computed(book: CouplingRecorder, nodes: Iterable[Node]) -> None:
         for position, name in enumerate(node.inputs):
             if name is None or position in node.constants or node.op_type == "Concat":
                 continue
-            if allowed is not None and position in allowed:
+            if allowed is not None and position in allowed and not _is_lost(node, position, book):
                 continue
             _pin_followed(book, name, f"its width is read, and {node.op_type} computes with it")
+
+
+def _is_lost(node: Node, position: int, book: CouplingRecorder) -> bool:
+    """Say whether numbers are handed on in a way that nobody follows: what is done with them then is not known."""
+    handed_on = position in HANDED_ON.get(node.op_type, ())
+    return handed_on and not any(output in book.origins for output in node.outputs)
 
 
 def _followed(node: Node) -> tuple[int, ...] | None:

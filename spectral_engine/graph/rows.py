@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.onnx_io.row_axes import Dim, RowAxes, declared_row_axes
+from spectral_engine.records.rows import lengths_of
 
 Tensors = Mapping[str, Tensor]
 
@@ -46,9 +47,54 @@ def run_rows(
     for start in range(0, count, axes.at_once):
         rows = {name: value[start : start + axes.at_once] for name, value in inputs.items()}
         wanted = min(axes.at_once, count - start)
+        if axes.ragged:
+            parts.append(_run_sample(run, rows, axes, answers))
+            continue
         found = _by_row(run(taken(_filled(rows, axes.at_once), axes)), answers, axes.at_once)
         parts.append({n: v[:wanted] if n in answers else v for n, v in found.items()})
-    return {name: torch.cat([_at_least_1d(part[name]) for part in parts]) for name in parts[0]}
+    return {name: _joined([_at_least_1d(part[name]) for part in parts]) for name in parts[0]}
+
+
+def _run_sample(
+    run: Callable[[Tensors], dict[str, Tensor]],
+    rows: Tensors,
+    axes: RowAxes,
+    answers: Mapping[str, int | None],
+) -> dict[str, Tensor]:
+    """Run one row as long as it is; answers that follow it have zeros behind its end."""
+    told = {lengths_of(name) for name in axes.ragged}
+    sample = {name: value for name, value in rows.items() if name not in told}
+    for name, axis in axes.ragged.items():
+        sample[name] = sample[name].narrow(axis + 1, 0, int(rows[lengths_of(name)][0]))
+    found = _by_row(run(taken(sample, axes)), answers, 1)
+    for name, follows in axes.follow.items():
+        if name in found and name in answers:
+            for axis, followed in follows.items():
+                longest = rows[followed].shape[axes.ragged[followed] + 1]
+                found[name] = _with_zeros(found[name], axis + 1, longest)
+    return found
+
+
+def _with_zeros(value: Tensor, axis: int, longest: int) -> Tensor:
+    missing = [*value.shape]
+    missing[axis] = longest - value.shape[axis]
+    return torch.cat([value, value.new_zeros(missing)], dim=axis)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return values of runs one after the other; along other axes the shorter ones repeat."""
+    if len({part.shape[1:] for part in parts}) == 1 or len({part.dim() for part in parts}) > 1:
+        return torch.cat([*parts])
+    for axis in range(1, parts[0].dim()):
+        longest = max(part.shape[axis] for part in parts)
+        parts = [
+            part.index_select(
+                axis, torch.arange(longest, device=part.device) % max(1, part.shape[axis])
+            )
+            for part in parts
+            if part.shape[axis]
+        ]
+    return torch.cat([*parts])
 
 
 def taken(inputs: Tensors, axes: RowAxes) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -44,11 +44,15 @@ class ShapeFlow:
 
     def open_numbers(self, nodes: Sequence[Node]) -> frozenset[str]:
         """Return the integer vectors of which an entry may depend on an open axis."""
-        for node in nodes:
-            self._follow(node)
+        self.follow(nodes)
         return frozenset(
             name for name in self.numbers if any(isinstance(n, str) for n in self.entries_of(name))
         )
+
+    def follow(self, nodes: Iterable[Node]) -> None:
+        """Work out the sizes of all values that these make."""
+        for node in nodes:
+            self._follow(node)
 
     def dims_of(self, name: str) -> Dims:
         """Return the length of every axis of a value; those of a constant are certain."""

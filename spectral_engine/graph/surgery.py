@@ -38,14 +38,30 @@ def cut(model: ir.Model, coupling: Coupling, removed: Mark) -> ir.Model:
     return narrow_model
 
 
+# Inputs that hold one number for each axis of what is made.
+SIZES_OF_EACH_AXIS = {
+    *(("Reshape", 1), ("Expand", 1), ("Resize", 2), ("Resize", 3), ("Upsample", 1)),
+    *(("ConstantOfShape", 0), ("Tile", 1)),
+}
+
+
 def drop_inner_shapes(model: ir.Model) -> None:
     """Drop what a file says of the shapes of values in between: they may be wider, or those of another length."""
-    # Outputs are pinned, so that what the model declares of them still holds.
+    # Outputs are pinned, so that what the model declares of them still holds. So does how many sizes a vector of them
+    # holds, which no width and no length changes; without it onnxruntime's own inference refuses a few files.
     for graph in model.graphs():
         for node in graph:
             for value in node.outputs:
-                if not value.is_graph_output():
+                if not value.is_graph_output() and not _is_vector_of_sizes(value):
                     value.shape = None
+
+
+def _is_vector_of_sizes(value: ir.Value) -> bool:
+    """Say whether a value states a size for each axis of another, and how many it states is known."""
+    shape = value.shape
+    if shape is None or len(shape) != 1 or not isinstance(shape[0], int):
+        return False
+    return any((use.node.op_type, use.idx) in SIZES_OF_EACH_AXIS for use in value.uses())
 
 
 def copy_model(model: ir.Model) -> ir.Model:

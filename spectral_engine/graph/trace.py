@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -109,15 +109,56 @@ def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> 
     return Trace(shapes, numbers, frozenset(settled))
 
 
+def at_other_sizes(module: OnnxModule, traced: Trace) -> Iterator[Trace]:
+    """Yield what runs with another number of rows, and with another length of each free axis, tell, as far as it runs.
+
+    What is settled stays so. Bodies are those of the first run.
+    """
+    free, batch = _free_axes(module), traced_batch(module)
+    lengths = {
+        called: traced.shapes[places[0][0]][places[0][1]] for called, places in free.places.items()
+    }
+    found: list[Trace] = []
+
+    def runs(rows: int, other: Lengths) -> bool:
+        try:
+            values = _run(module, _examples(module, free, other, rows), [*module.plan.slots])
+        except MISFITS:
+            return False
+        numbers = {name: values[name] for name in traced.numbers}
+        found.append(replace(traced, shapes=_shapes(values), numbers=numbers))
+        return True
+
+    if module.rows.at_once is None or free.has_free_rows:
+        runs(batch + 1, lengths)
+    free.others(lengths, lambda other: runs(batch, other))
+    yield from found
+
+
+def any_open(module: OnnxModule, traced: Trace, axes: Iterable[tuple[str, int]]) -> bool:
+    """Say whether the number of rows or a free axis may change the length of one of these axes of values."""
+    flow = _flow(module, traced.shapes, traced.numbers)
+    flow.follow(graph_nodes(module.model))
+    return any(isinstance(flow.dims_of(name)[axis], str) for name, axis in axes)
+
+
 def _open_numbers(
     module: OnnxModule, shapes: Mapping[str, tuple[int, ...]], numbers: Mapping[str, Tensor]
 ) -> frozenset[str]:
     """Return the integers that may depend on the number of rows or on a free axis."""
-    constants = {*module.plan.known, *module.model.graph.initializers}
-    flow = ShapeFlow(
-        module.model, shapes, {name: value.numpy() for name, value in numbers.items()}, constants
-    )
-    return flow.open_numbers(graph_nodes(module.model)) - constants
+    flow = _flow(module, shapes, numbers)
+    return flow.open_numbers(graph_nodes(module.model)) - _constants(module)
+
+
+def _flow(
+    module: OnnxModule, shapes: Mapping[str, tuple[int, ...]], numbers: Mapping[str, Tensor]
+) -> ShapeFlow:
+    arrays = {name: value.numpy() for name, value in numbers.items()}
+    return ShapeFlow(module.model, shapes, arrays, _constants(module))
+
+
+def _constants(module: OnnxModule) -> set[str]:
+    return {*module.plan.known, *module.model.graph.initializers}
 
 
 def _is_same(one: Tensor, other: Tensor) -> bool:

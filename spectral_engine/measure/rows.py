@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.records.rows import lengths_of
 
 Array = NDArray[Any]
 SAME = 1e-3  # of the largest number: answers beside other rows and by itself
@@ -21,7 +22,42 @@ def feeds_of(rows: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
 
     Raises ModelInvalid where rows that run together do not share an input that all of them read.
     """
+    if axes.ragged:
+        rows = sample_of(rows, axes)
     return {name: _feed(name, array, axes) for name, array in rows.items()}
+
+
+def sample_of(rows: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
+    """Return one row [1, …] as long as it is, without the arrays that say so."""
+    told = {lengths_of(name) for name in axes.ragged}
+    sample = {name: array for name, array in rows.items() if name not in told}
+    for name, axis in axes.ragged.items():
+        length = int(rows[lengths_of(name)][0])
+        sample[name] = sample[name].take(np.arange(length), axis=axis + 1)
+    return sample
+
+
+def as_long_as_longest(
+    answer: Array, follows: Mapping[int, str], rows: Mapping[str, Array], axes: RowAxes
+) -> Array:
+    """Return a row's answer [1, …] with zeros behind its end, up to the longest sample of the data set."""
+    for axis, name in follows.items():
+        longest = rows[name].shape[axes.ragged[name] + 1]
+        ends = [(0, 0)] * answer.ndim
+        ends[axis + 1] = (0, longest - answer.shape[axis + 1])
+        answer = np.pad(answer, ends)
+    return answer
+
+
+def following(answers: Sequence[Array], rows: Mapping[str, Array], axes: RowAxes) -> dict[int, str]:
+    """Return the axes of a row of answers [1, …] that are as long as an input's rows, of which there are several."""
+    found = {}
+    for axis in range(min(answer.ndim for answer in answers) - 1):
+        sizes = [answer.shape[axis + 1] for answer in answers]
+        for name in axes.ragged:
+            if axis not in found and sizes == rows[lengths_of(name)].tolist():
+                found[axis] = name
+    return found
 
 
 def _feed(name: str, array: Array, axes: RowAxes) -> Array:

@@ -15,14 +15,17 @@ from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.measure.rows import (
     are_lists,
+    as_long_as_longest,
     axes_singly,
     axes_together,
     by_row,
     feeds_of,
+    following,
     padded,
 )
 from spectral_engine.measure.shown_answers import FLOATS, with_answers_shown
 from spectral_engine.onnx_io.row_axes import RowAxes, declared_row_axes
+from spectral_engine.records.rows import lengths_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -77,7 +80,7 @@ def open_session(
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
-    except failures() as error:
+    except (*failures(), RuntimeError) as error:  # the latter where its fusions lose an output
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
 
 
@@ -125,7 +128,7 @@ class Runner:
                 if value.type in NUMBER_TYPES
             },
         )
-        self._found: dict[tuple[tuple[str, int | None], ...], RowAxes] = {}
+        self._found: dict[tuple[tuple[tuple[str, int | None], ...], ...], RowAxes] = {}
 
     def predict(
         self, split: Split, batch_size: int = 256, output: str | None = None
@@ -201,9 +204,12 @@ class Runner:
         Rows that get other answers beside others than by themselves run one at a time. Raises ModelInvalid where the
         model does not run on a row.
         """
-        key = tuple(sorted(split.row_axes.items()))
+        key = (tuple(sorted(split.row_axes.items())), tuple(sorted(split.ragged.items())))
         if key not in self._found:
             axes = self.declared.with_inputs(split.row_axes)
+            if split.ragged:
+                self._found[key] = self._try_ragged(replace(axes, ragged=split.ragged), split)
+                return self._found[key]
             known = set(self.output_names) <= axes.outputs.keys()
             shared = any(axes.of_input(name) is None for name in split.inputs)
             self._found[key] = axes if known and not shared else self._try(axes, split)
@@ -224,13 +230,35 @@ class Runner:
                 return found
         return axes_singly(axes, each)
 
+    def _try_ragged(self, axes: RowAxes, split: Split) -> RowAxes:
+        """Run the shortest and the longest samples, and a few others, each by itself."""
+        tried = split.take(_of_each_length(split))
+        singly = replace(axes, at_once=1)
+        each = [self._run(tried, singly, slice(row, row + 1)) for row in range(tried.rows)]
+        found = axes_singly(singly, each)
+        follow = {}
+        for name in each[0]:
+            answers = [by_row(run[name], found.outputs.get(name), 1, 1) for run in each]
+            known = [answer for answer in answers if answer is not None]
+            if len(known) == len(answers) and (axes_ := following(known, tried.inputs, found)):
+                follow[name] = axes_
+        return replace(found, follow=follow)
+
     def _answers(
         self, outputs: Sequence[str], split: Split, axes: RowAxes, rows: slice
     ) -> list[NDArray[Any] | None]:
         answers = self._run(split, axes, rows, outputs)
         wanted = rows.stop - rows.start
         run = wanted if axes.at_once is None else axes.at_once
-        return [by_row(answers[name], axes.outputs.get(name), run, wanted) for name in outputs]
+        found = [by_row(answers[name], axes.outputs.get(name), run, wanted) for name in outputs]
+        if not axes.follow:
+            return found
+        return [
+            answer
+            if answer is None
+            else as_long_as_longest(answer, axes.follow.get(name, {}), split.inputs, axes)
+            for name, answer in zip(outputs, found, strict=True)
+        ]
 
     def _run(
         self, split: Split, axes: RowAxes, rows: slice, outputs: Sequence[str] | None = None
@@ -249,6 +277,15 @@ def _batches(split: Split, axes: RowAxes, batch_size: int) -> list[slice]:
     """Return the rows of each run: so many, or as many as the model takes at once."""
     size = axes.at_once or batch_size
     return [slice(at, min(at + size, split.rows)) for at in range(0, split.rows, size)]
+
+
+def _of_each_length(split: Split) -> NDArray[np.int64]:
+    """Return the first rows, and the shortest and the longest of each input."""
+    rows = {*range(min(TRIED_ROWS, split.rows))}
+    for name in split.ragged:
+        lengths = split.inputs[lengths_of(name)]
+        rows |= {int(lengths.argmin()), int(lengths.argmax())}
+    return np.array(sorted(rows))
 
 
 def _flat(answer: Any) -> NDArray[Any]:

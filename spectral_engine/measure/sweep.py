@@ -33,6 +33,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
         feeds = {
             name: np.resize(array, free.sizes(name, other, batch))
             for name, array in rows.inputs.items()
+            if name in declared  # not the lengths of ragged samples
         }
         try:
             found.append((feeds, runner.answer(feeds)))

@@ -24,15 +24,22 @@ class RowAxes:
     An input at None has no such axis: one value serves all rows of a run. Where one row runs at a time, that is its
     own, whole. The same holds of outputs; those of which declared shapes tell nothing are left out, and a run tells.
     Values inside the graph that are `together` take any number of rows, also where its outputs do not.
+
+    Rows of an input that is `ragged` differ in length along this axis of a row, and run one at a time; how long they
+    are stands in an array of its own (`records.rows.lengths_of`). Outputs that `follow` one are as long along an axis.
     """
 
     inputs: Mapping[str, int | None] = field(default_factory=dict)
     outputs: Mapping[str, int | None] = field(default_factory=dict)
     at_once: int | None = None
     together: frozenset[str] = frozenset()
+    ragged: Mapping[str, int] = field(default_factory=dict)
+    follow: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     def for_values(self, names: Collection[str]) -> RowAxes:
         """Return the same for a run that asks for these values alone, and for no output."""
+        if self.ragged:
+            return self
         return replace(self, at_once=None) if names and self.together.issuperset(names) else self
 
     def of_input(self, name: str) -> int | None:

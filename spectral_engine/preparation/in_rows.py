@@ -21,6 +21,8 @@ from spectral_engine.onnx_io.row_axes import RowAxes
 def in_rows(module: OnnxModule, original: OpenedModel, split: Split) -> OnnxModule:
     """Lay the rows of a model's module as onnxruntime finds them on the first of these rows, and return it."""
     found = original.runner.row_axes(split)
+    if found.ragged:
+        return module.lay_rows(found)
     module.lay_rows(replace(found, at_once=None))
     if found.at_once is None:
         return module

@@ -101,6 +101,7 @@ def prepare(
         in_rows(module, original, splits.train).leave(untaken(module, splits.train))
     with unforeseen(lambda: "finding out which column is the label"):
         splits = with_label_column(module, original, splits, recipe, option, load)
+    refuse_ragged_answers_alone(module, splits)
     with unforeseen(lambda: "finding out what may be cut"):
         coupling = couple(module, splits.train.row_shapes)
     with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
@@ -136,6 +137,17 @@ def prepare(
         module.rows if behind is None else behind.rows,
         module.untaken,
     )
+
+
+def refuse_ragged_answers_alone(module: OnnxModule, splits: Splits) -> None:
+    """Raise DatasetMismatch where nothing says which of the padded answers count: these are told by labels alone."""
+    if module.rows.follow and splits.train.labels is None:
+        name = next(iter(module.rows.follow))
+        raise DatasetMismatch(
+            f"output {name!r} answers each entry of samples of different lengths, and there are no labels: give y with "
+            "one class number for each entry",
+            pointer="#/y",
+        )
 
 
 def claim_of(recipe: Recipe, option: LabelsOption, module: OnnxModule) -> Claim | None:

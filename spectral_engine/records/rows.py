@@ -14,3 +14,8 @@ SeenByOriginal = bool | list[SplitName]
 # Of all inputs, or by input; None says that an input has no axis of rows: each row is a whole one.
 Axis = Annotated[int, Field(strict=True)]
 RowsAxis = Axis | dict[str, Axis | None]
+
+
+def lengths_of(name: str) -> str:
+    """Return the name of the array that says how long each row of an input is."""
+    return f"length of {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
     masked = to_bytes(mask(module.model, coupling, removed))
     narrower = to_bytes(cut(module.model, coupling, removed))
     import_error = surgery_error = 0.0
-    for batch in (1, 7):
-        inputs = found.sample(batch)
+    for batch, longer in product((1, 7), found.lengths):
+        inputs = found.sample(batch, longer=longer)
         with torch.no_grad():
             own = [value.numpy() for value in module(**inputs).values()]
         import_error = max(import_error, difference(in_onnxruntime(found.model, inputs), own))

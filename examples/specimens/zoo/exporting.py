@@ -14,16 +14,29 @@ TOKENS = 11  # size of the vocabulary
 
 @dataclass(frozen=True)
 class Input:
-    """What a net takes: its shape without the batch, and whether its entries are floats (of which type) or tokens."""
+    """What a net takes: its shape without the batch, and whether its entries are floats (of which type) or tokens.
+
+    `free` names the axes of a row whose length is open; axes of one name have one length.
+    """
 
     shape: tuple[int, ...]
     tokens: bool = False
     dtype: torch.dtype = torch.float32
+    free: tuple[tuple[int, str], ...] = ()
 
-    def sample(self, batch: int, generator: torch.Generator) -> Tensor:
+    def sample(self, batch: int, generator: torch.Generator, longer: int = 0) -> Tensor:
+        """Return random rows, whose free axes are longer by so much."""
+        shape = [*self.shape]
+        for axis, _ in self.free:
+            shape[axis] += longer
         if self.tokens:
-            return torch.randint(0, TOKENS, (batch, *self.shape), generator=generator)
-        return torch.randn(batch, *self.shape, generator=generator, dtype=self.dtype)
+            return torch.randint(0, TOKENS, (batch, *shape), generator=generator)
+        return torch.randn(batch, *shape, generator=generator, dtype=self.dtype)
+
+    @property
+    def free_axes(self) -> dict[int, str]:
+        """The open axes of a batch, by name."""
+        return {0: "batch", **{axis + 1: name for axis, name in self.free}}
 
 
 ROW, IMAGE, SIGNAL = Input((12,)), Input((3, 8, 8)), Input((24,))
@@ -51,7 +64,8 @@ def export(
     outputs: tuple[str, ...] = ("out",),
     opset: int | None = None,
 ) -> bytes:
-    """Export with a free batch size."""
+    """Export with a free batch size, and with the inputs' free lengths."""
+    free = {name: found.free_axes for name, found in zip(names, inputs, strict=True)}
     generator = torch.Generator().manual_seed(0)
     example, file = tuple(found.sample(2, generator) for found in inputs), io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -60,14 +74,22 @@ def export(
         if exporter == "torchscript":
             torch.onnx.export(
                 net, example, file, input_names=list(names), output_names=list(outputs),
-                dynamic_axes={name: {0: "batch"} for name in (*names, *outputs)}, dynamo=False,
+                dynamic_axes={**free, **{name: {0: "batch"} for name in outputs}}, dynamo=False,
                 opset_version=opset,
             )  # fmt: skip
         else:
-            batch = torch.export.Dim("batch")
+            dims = {name: _dim(name) for axes in free.values() for name in axes.values()}
             torch.onnx.export(
                 net, example, file, input_names=list(names), output_names=list(outputs),
-                dynamic_shapes=tuple({0: batch} for _ in names), dynamo=True, verbose=False,
+                dynamic_shapes=tuple(
+                    {axis: dims[called] for axis, called in free[name].items()} for name in names
+                ),
+                dynamo=True, verbose=False,
                 opset_version=opset,
             )  # fmt: skip
     return file.getvalue()
+
+
+def _dim(name: str) -> torch.export.Dim:
+    # What a net asks of a length, as to be even, the exporter finds out where it is left to itself.
+    return torch.export.Dim(name) if name == "batch" else torch.export.Dim.DYNAMIC

@@ -171,8 +171,18 @@ def axis_in(axis: int, rank: int) -> int:
 
 def channels_only(node: Node, book: CouplingRecorder) -> None:
     """Pass on the ids along the channel axis, and none along space."""
-    found = book.axis(node.input(0), 1)
+    source = node.input(0)
+    space = space_of(node, book)
     for output in node.outputs:
         if output:
-            rank = len(book.shapes[output])
-            book.write(output, (None, found, *(None,) * (rank - 2)))
+            book.write(output, (book.axis(source, 0), book.axis(source, 1), *space))
+
+
+def space_of(node: Node, book: CouplingRecorder, *, each_alone: bool = False) -> NodeAxes:
+    """Return the ids along the axes behind the channels: where places are mixed, nodes that lie there must stay."""
+    ids = book.ids(node.input(0))[2:]
+    if each_alone:
+        return ids
+    for along in ids:
+        book.pin(along, f"is an axis of space to {node.op_type}")
+    return (None,) * len(ids)

@@ -15,6 +15,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
+from spectral_engine.graph.operators.axes import space_of
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -195,7 +196,9 @@ def _add_convolution(
     shape = book.shapes[node.input(1)]
     spatial = len(shape) - 2
     book.attach(node.input(1), (*ends.weight, *(None,) * spatial))
-    book.write(node.outputs[0], (None, ends.output, *(None,) * spatial))
+    each_alone = prod(shape[2:]) == 1 and _keeps_places(node)
+    space = space_of(node, book, each_alone=each_alone)
+    book.write(node.outputs[0], (book.axis(node.input(0), 0), ends.output, *space))
     bias = node.input(2) if node.has_input(2) else None
     if bias is not None:
         book.attach(bias, (ends.output,))
@@ -221,6 +224,12 @@ def _add_convolution(
             gain=gain,
         )
     )
+
+
+def _keeps_places(node: Node) -> bool:
+    """Say whether a kernel of one place answers each place of the input by itself."""
+    moved = [*node.get("pads", []), *node.get("output_padding", [])]
+    return not any(moved) and all(stride == 1 for stride in node.get("strides", []))
 
 
 register(

@@ -16,7 +16,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import channels_only
+from spectral_engine.graph.operators.axes import channels_only, space_of
 from spectral_engine.graph.operators.types import check_size, numbers
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -232,11 +232,20 @@ def _best(
 def grid_sample_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel alone, read at the same places."""
     book.pin_value(node.input(1), "says where to read")
+    book.pin(book.axis(node.input(0), 0), "is read at places of its own")
     channels_only(node, book)
+
+
+def roi_align_coupling(node: Node, book: CouplingRecorder) -> None:
+    """Every channel alone; each answer is of the row that it names."""
+    space = space_of(node, book)
+    book.pin(book.axis(node.input(0), 0), "is read by its number")
+    book.write(node.outputs[0], (None, book.axis(node.input(0), 1), *space))
 
 
 def depth_to_space_coupling(node: Node, book: CouplingRecorder) -> None:
     """The channels of one block become one node."""
+    space_of(node, book)
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is None:
         return
@@ -246,6 +255,7 @@ def depth_to_space_coupling(node: Node, book: CouplingRecorder) -> None:
 
 def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
     """A node's pixels become channels that go together."""
+    space_of(node, book)
     block, ids = node.get("blocksize", 1) ** 2, book.axis(node.input(0), 1)
     if ids is not None:
         crd = node.get("mode", "DCR") == "CRD"
@@ -260,7 +270,7 @@ register(
         "SpaceToDepth": OperatorSpec(space_to_depth, space_to_depth_coupling),
         "Col2Im": OperatorSpec(columns_to_image, read_by_python=(1, 2)),
         "CenterCropPad": OperatorSpec(center_crop_pad, read_by_python=(1,)),
-        "RoiAlign": OperatorSpec(roi_align, channels_only, read_by_python=(1, 2)),
+        "RoiAlign": OperatorSpec(roi_align, roi_align_coupling, read_by_python=(1, 2)),
         "NonMaxSuppression": OperatorSpec(
             non_max_suppression, read_by_python=(2, 3, 4), in_single=True
         ),

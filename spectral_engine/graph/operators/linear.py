@@ -65,6 +65,8 @@ def einsum(node: Node, mode: Mode) -> Function:
 def gemm_coupling(node: Node, book: CouplingRecorder) -> None:
     """A transfer where one operand is an initializer, turned or not."""
     left, right, output = node.input(0), node.input(1), node.outputs[0]
+    if min(len(book.shapes[left]), len(book.shapes[right])) < 2:
+        raise node.unsupported("it multiplies matrices, and one operand is a vector")
     left_in = 0 if node.get("transA", 0) else 1
     right_out = 0 if node.get("transB", 0) else 1
     bias = node.input(2) if node.has_input(2) else None

@@ -9,7 +9,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, register
-from spectral_engine.graph.operators.axes import axis_in, normal
+from spectral_engine.graph.operators.axes import axis_in, normal, space_of
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
@@ -89,7 +89,8 @@ def channel_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     """Every channel by its own statistics; γ directly after a transfer takes the place of its eigenvalues."""
     source, output = node.input(0), node.outputs[0]
     ids = book.nodes_of(source, 1)
-    book.write(output, (None, ids, *book.ids(source)[2:]))
+    space = space_of(node, book, each_alone=node.op_type == "BatchNormalization")
+    book.write(output, (book.axis(source, 0), ids, *space))
     parameters = [node.input(position) for position in range(1, len(node.inputs))]
     for name in parameters:
         book.attach(name, (ids,))
@@ -126,7 +127,7 @@ def group_norm_coupling(node: Node, book: CouplingRecorder) -> None:
     for position in (1, 2):
         book.attach(node.input(position), (scaled,))
     book.state_width(node, heads, attribute="num_groups")
-    book.write(node.outputs[0], (None, channels, *book.ids(source)[2:]))
+    book.write(node.outputs[0], (book.axis(source, 0), channels, *space_of(node, book)))
 
 
 register(

@@ -61,6 +61,9 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
     for segment in segments(before, after):
         flat = _merge(segment, before, ids, book)
         if flat is not None:
+            if len(segment.before) > 1:
+                book.merged += [(source, axis) for axis in segment.before]
+                book.merged += [(target, axis) for axis in segment.after]
             place, kept = _spread(flat, segment, node, book)
             if place is not None:
                 axes[place] = kept
@@ -122,6 +125,8 @@ def _kept_axis(wide: list[int], table: NodeIds, node: Node, book: CouplingRecord
 
 
 def _is_taken_apart(value: str, axis: int, book: CouplingRecorder, depth: int = LOOK_AHEAD) -> bool:
+    if value not in book.shapes:
+        return False  # nothing that is answered reads it: it is not computed
     rank = len(book.shapes[value])
     for reader in book.readers.get(value, ()):
         if reader.op_type == "Transpose" and depth:

@@ -1,5 +1,6 @@
 """Lengths that a model leaves open: nothing that depends on one is taken for a constant, in training or in the file."""
 
+from itertools import permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +9,20 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto, helper
 from torch import nn
 
 import spectral_engine as se
 from examples.specimens import row_nets
 from spectral_engine.data import Split
 from spectral_engine.errors import ModelInvalid, NumericMismatch
+from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.masking import mask
+from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.exactness import compare
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.cutting import difference, in_onnxruntime, random_removal
 
 ROWS = 96
 RANDOM = np.random.default_rng(4)
@@ -296,3 +304,84 @@ def test_lengths_are_found_where_none_of_the_usual_ones_runs():
         {"shape": np.array([0, 4])},
     )
     assert se.analyze(model).layers[0].removable == 16
+
+
+def joined_heads(order):
+    """Two heads of six, whose axes are put in this order before they are joined to twelve again."""
+    return row_nets.net(
+        f"""g (float[N, T, 8] x) => (float[N, T, 3] y) {{
+            u = MatMul(x, w0) h = Add(u, b0) s = Shape(x) nt = Slice(s, zero, two)
+            apart = Concat<axis: int = 0>(nt, heads) together = Concat<axis: int = 0>(nt, twelve)
+            r = Reshape(h, apart) p = Transpose<perm: ints = [0, 2, 1, 3]>(r) v = Sigmoid(p)
+            w = Transpose<perm: ints = {order}>(v) f = Reshape(w, together)
+            c = MatMul(f, w1) d = Relu(c) y = MatMul(d, w2)
+        }}""",
+        {"w0": (8, 12), "b0": (12,), "w1": (12, 16), "w2": (16, 3)},
+        {
+            "zero": np.array([0]),
+            "two": np.array([2]),
+            "heads": np.array([2, 6]),
+            "twelve": np.array([12]),
+        },
+    )
+
+
+def heads_that_stay(model, length):
+    """Cut at random, run beside the mask at other lengths and numbers of rows; return the heads that are left."""
+    module = load(model)
+    coupling = couple(module, {"x": (length, 8)})
+    removed = random_removal(coupling)
+    assert removed.any()
+    cut_model = cut(module.model, coupling, removed)
+    files = to_bytes(mask(module.model, coupling, removed)), to_bytes(cut_model)
+    for rows, steps in [(2, length), (3, length), (5, length), (2, length + 1), (4, 2 * length)]:
+        x = torch.from_numpy(floats(rows, steps, 8))
+        masked, narrow = (in_onnxruntime(file, {"x": x}) for file in files)
+        assert difference(masked, narrow) < 1e-5
+    return cut_model.graph.initializers["w0"].shape[1] // 6
+
+
+@pytest.mark.parametrize(
+    ("order", "length"),
+    [
+        *((order, 3) for order in permutations(range(4))),
+        *((order, length) for order in [(0, 3, 1, 2), (3, 2, 1, 0)] for length in (1, 2, 6, 12)),
+    ],
+)
+def test_heads_go_where_they_lie_alike_whatever_the_rows_and_lengths(order, length):
+    """Joined across rows or steps, they lie otherwise among the twelve for every number of rows or steps."""
+    side_by_side = order.index(1) == 3 or order[2:] == (1, 3)
+    assert heads_that_stay(joined_heads([*order]), length) == (1 if side_by_side else 2)
+
+
+def test_a_file_that_opens_by_what_it_says_of_sizes_opens_when_it_is_cut():
+    """onnxruntime infers no entries for these sizes where nothing says that there are four."""
+    model = onnx.load_from_string(
+        row_nets.net(
+            """g (float[N, 3, H, W] x) => (float[N, 2, H, W] y) {
+                c = Conv<kernel_shape: ints = [1, 1]>(x, w1, b1) r = Relu(c) s = Shape(r)
+                d = Conv<kernel_shape: ints = [1, 1], strides: ints = [2, 2]>(r, w2) t = Relu(d)
+                sb = Shape(b2) e = Gather(sb, zero) last = Reshape(e, ones) f = Shape(t)
+                head = Slice(f, zeros, last, zeros) tail = Slice(s, two, four, zeros)
+                sizes = Concat<axis: int = 0>(head, tail) u = Resize(t, , , sizes)
+                y = Conv<kernel_shape: ints = [1, 1]>(u, w3, b2)
+            }""",
+            {"w1": (8, 3, 1, 1), "b1": (8,), "w2": (6, 8, 1, 1), "w3": (2, 6, 1, 1), "b2": (2,)},
+            {
+                "zero": np.int64(0),
+                "zeros": np.array([0]),
+                "ones": np.array([1]),
+                "two": np.array([2]),
+                "four": np.array([4]),
+            },
+        )
+    )
+    model.graph.value_info.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, [4]))
+    module = load(model.SerializeToString())
+    coupling = couple(module)
+    removed = random_removal(coupling)
+    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
+    x = {"x": torch.from_numpy(floats(2, 3, 6, 10))}
+    masked, narrow = (in_onnxruntime(to_bytes(file), x) for file in files)
+    assert removed.any()
+    assert difference(masked, narrow) < 1e-5

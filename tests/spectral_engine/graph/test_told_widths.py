@@ -8,7 +8,7 @@ from onnx import helper
 
 from examples.specimens.fuzz_written import read_width
 from examples.specimens.row_nets import MLP, net
-from spectral_engine.errors import ModelInvalid
+from spectral_engine.errors import ModelInvalid, UnsupportedOperator
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
@@ -124,3 +124,30 @@ def test_what_lacks_an_axis_is_refused_at_its_node(node):
     module = load(model.SerializeToString())
     with pytest.raises(ModelInvalid, match="'odd'"):
         module(x=torch.ones(2, 8))
+
+
+def test_what_nobody_reads_does_not_stand_in_the_way():
+    """A second transpose of the heads, whose answer is not read, is not computed."""
+    model = net(
+        """g (float[N, 4, 8] x) => (float[N, 4, 3] y) {
+            u = MatMul(x, w1) heads = Reshape(u, apart) v = Sigmoid(heads)
+            unread = Transpose<perm: ints = [0, 2, 1, 3]>(heads)
+            again = Transpose<perm: ints = [0, 2, 1, 3]>(unread)
+            f = Reshape(v, together) y = MatMul(f, w2)
+        }""",
+        {"w1": (8, 12), "w2": (12, 3)},
+        {"apart": np.array([0, 0, 2, 6]), "together": np.array([0, 0, 12])},
+    )
+    (narrow, wide), _ = cut_and_masked(model, {"x": torch.randn(3, 4, 8)})
+    assert difference(narrow, wide) < 1e-5
+
+
+def test_a_vector_in_the_place_of_a_matrix_is_refused_by_name():
+    model = net(
+        "g (float[N, 8] x) => (float[N, 3] y) { a = Gemm(x, w1, b1) y = Gemm(a, w2) }",
+        MLP,
+    )
+    broken = onnx.load_from_string(model)
+    broken.graph.node[1].input[1] = "b1"
+    with pytest.raises(UnsupportedOperator, match="one operand is a vector"):
+        couple(load(broken.SerializeToString()))

@@ -1,0 +1,74 @@
+"""Nodes along an axis that an operator takes for space or time: they stay where it mixes places, else they may go."""
+
+import numpy as np
+import pytest
+import torch
+
+from examples.specimens.row_nets import net
+from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.loading import load
+from spectral_engine.graph.masking import mask
+from spectral_engine.graph.surgery import cut
+from spectral_engine.onnx_io.save import to_bytes
+from tests.support.cutting import difference, in_onnxruntime, random_removal
+
+MIXING = {
+    "conv": ("Conv<kernel_shape: ints = [3], pads: ints = [1, 1]>(r, k3)", 16),
+    "strided": ("Conv<kernel_shape: ints = [1], strides: ints = [2]>(r, k1)", 8),
+    "padded": ("Conv<kernel_shape: ints = [1], pads: ints = [1, 1]>(r, k1)", 18),
+    "depthwise": ("Conv<kernel_shape: ints = [3], pads: ints = [1, 1], group: int = 4>(r, kd)", 16),
+    "transposed": ("ConvTranspose<kernel_shape: ints = [2], strides: ints = [2]>(r, kt)", 32),
+    "maximum": ("MaxPool<kernel_shape: ints = [2], strides: ints = [2]>(r)", 8),
+    "mean": ("AveragePool<kernel_shape: ints = [3], strides: ints = [1], pads: ints = [1, 1]>(r)", 16),
+    "norm": ("LpPool<kernel_shape: ints = [2], strides: ints = [2]>(r)", 8),
+    "all": ("GlobalAveragePool(r)", 1),
+    "largest": ("GlobalMaxPool(r)", 1),
+    "instances": ("InstanceNormalization(r, b, c)", 16),
+    "resized": ("Resize<mode: string = \"nearest\">(r, , scales)", 32),
+}  # fmt: skip
+PASSING = {
+    "pointwise": ("Conv<kernel_shape: ints = [1]>(r, k1, b)", 16),
+    "pointwise_transposed": ("ConvTranspose<kernel_shape: ints = [1]>(r, k1, b)", 16),
+    "batch_norm": ("BatchNormalization(r, b, c, c, b)", 16),
+    "slopes": ("PRelu(r, slopes)", 16),
+}
+
+
+def cut_and_masked(operator, width):
+    """Sixteen nodes on the last axis go through an operator to which that axis is space."""
+    model = net(
+        f"""g (float[N, 4, 8] x) => (float[N, 4, 3] y) {{
+            u = MatMul(x, w1) r = Sigmoid(u) m = {operator} y = MatMul(m, w2)
+        }}""",
+        {"w1": (8, 16), "w2": (width, 3), "k1": (4, 4, 1), "k3": (4, 4, 3), "kd": (4, 1, 3), "kt": (4, 4, 2)},
+        {
+            "b": np.array([0.5, 1, 2, 0.7], np.float32),
+            "c": np.array([-1, 1, 0, 3], np.float32),
+            "slopes": np.full((4, 1), 0.2, np.float32),
+            "scales": np.array([1, 1, 2], np.float32),
+        },
+    )  # fmt: skip
+    module = load(model)
+    coupling = couple(module)
+    removed = random_removal(coupling)
+    x = {"x": torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))}
+    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
+    apart = difference(*(in_onnxruntime(to_bytes(file), x) for file in files))
+    return coupling, removed, apart
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_nodes_whose_places_are_mixed_stay_and_are_told(name):
+    coupling, removed, apart = cut_and_masked(*MIXING[name])
+    assert apart == 0.0
+    assert not removed[coupling.layers[0].groups].any()
+    reasons = {coupling.reasons[group] for group in coupling.layers[0].groups.tolist()}
+    assert len(reasons) == 1
+    assert "is an axis of space to" in reasons.pop() or name == "resized"
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_nodes_go_where_each_place_is_answered_by_itself(name):
+    coupling, removed, apart = cut_and_masked(*PASSING[name])
+    assert apart < 1e-6
+    assert removed[coupling.layers[0].groups].sum() == 8
