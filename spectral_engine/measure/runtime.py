@@ -78,9 +78,10 @@ def open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     source = model if isinstance(model, bytes) else str(model)
+    refused = (*failures(), RuntimeError)  # the latter where its fusions lose an output
     try:
         return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
-    except (*failures(), RuntimeError) as error:  # the latter where its fusions lose an output
+    except refused as error:
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
 
 

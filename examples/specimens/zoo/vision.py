@@ -1,5 +1,7 @@
 """Convolutional nets that answer for images of any size: attention over channels and places, pyramids, maps, images."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,9 +75,7 @@ class Detector(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 6, 8, 10)
-        self.levels = nn.ModuleList(
-            nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.levels = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
         self.sides = nn.ModuleList(nn.Conv2d(width, 8, 1) for width in widths[1:])
         self.look = nn.Conv2d(8, 12, 3, padding=1)
         self.what, self.where = nn.Conv2d(12, 2 * 5, 1), nn.Conv2d(12, 2 * 4, 1)
