@@ -1,5 +1,7 @@
 """Convolutional nets that answer for images of any size: attention over channels and places, pyramids, maps, images."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,7 +30,9 @@ class MobileBlocks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU()
+        )
         self.blocks = nn.ModuleList(self.block() for _ in range(2))
         self.last, self.head = nn.Conv2d(8, 20, 1), nn.Linear(20, 5)
 
@@ -71,9 +75,7 @@ class Detector(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 6, 8, 10)
-        self.levels = nn.ModuleList(
-            nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.levels = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
         self.sides = nn.ModuleList(nn.Conv2d(width, 8, 1) for width in widths[1:])
         self.look = nn.Conv2d(8, 12, 3, padding=1)
         self.what, self.where = nn.Conv2d(12, 2 * 5, 1), nn.Conv2d(12, 2 * 4, 1)
