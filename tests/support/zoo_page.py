@@ -16,8 +16,8 @@ HEAD = """# The zoo
 
 Made by `python -m tests.support.zoo_page --write` from the nets in `examples/specimens/zoo`. Nodes are removed at
 random until half of the multiply-adds are left. "Import" is the largest difference between the imported module and
-onnxruntime, "surgery" that between the masked and the cut model in onnxruntime, both at batch sizes 1 and 7, relative
-to the largest output where that is above 1.
+onnxruntime, "surgery" that between the masked and the cut model in onnxruntime, both at batch sizes 1 and 7, and
+at three lengths of nets that leave one open, relative to the largest output where that is above 1.
 
 | net | exporter | rows of nodes | multiply-adds | import | surgery |
 |---|---|---:|---:|---:|---:|

@@ -11,7 +11,7 @@ ALL = pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e 
 
 
 def test_the_zoo_holds_what_users_bring():
-    assert len(NETS) >= 30
+    assert len(NETS) >= 70
 
 
 @ALL
