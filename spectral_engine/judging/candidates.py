@@ -157,7 +157,7 @@ def _entry(
 ) -> CandidateEntry:
     plan = finished.plan
     built = finished.built[position]
-    own = latency.get(_name(position), [])
+    samples = latency.get(_name(position), [])
     verdict = _verdict(finished, terms, position, read.decided)
     return CandidateEntry(
         id=_name(position),
@@ -166,7 +166,7 @@ def _entry(
             built.cost,
             built.validation_metric,
             held_out.metric,
-            own,
+            samples,
         ),
         drop=held_out.drop,
         rehearsed=read.rehearsal_of(position),
@@ -174,7 +174,8 @@ def _entry(
         other_outputs=dict(held_out.other_outputs),
         validation_drop=validation_drop,
         speedups=[
-            speedup(before, after) for before, after in zip(latency["baseline"], own, strict=False)
+            speedup(before, after)
+            for before, after in zip(latency["baseline"], samples, strict=False)
         ],
         exactness=built.exactness,
         links=built.links,

@@ -27,7 +27,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
     axes = runner.row_axes(rows)
     free = FreeAxes(declared, axes)
     lengths = free.of_data(rows.row_shapes)
-    found: list[tuple[Feeds, Answers]] = []
+    ran: list[tuple[Feeds, Answers]] = []
 
     def runs(batch: int, other: Lengths) -> bool:
         feeds = {
@@ -35,7 +35,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
             for name, array in rows.inputs.items()
         }
         try:
-            found.append((feeds, runner.answer(feeds)))
+            ran.append((feeds, runner.answer(feeds)))
         except ModelInvalid:
             return False
         return True
@@ -43,4 +43,4 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
     for batch in BATCHES if free.has_free_rows else ():
         runs(batch, lengths)
     free.around(lengths, lambda other: runs(axes.at_once or 1, other))
-    return found
+    return ran
