@@ -112,6 +112,6 @@ class Recorder:
 
     def _holds(self, session: Session) -> bool:
         """Say whether the lease still stands, and note where it does not."""
-        held = JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence)
-        self.lost = self.lost or not held
-        return held
+        stands = JobRepository(session).leases.holds(self._claimed.id, self._claimed.fence)
+        self.lost = self.lost or not stands
+        return stands

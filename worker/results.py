@@ -78,15 +78,15 @@ def _record(
     session: Session, job_id: str, done: Compressed, models: Sequence[StoredModel]
 ) -> Chosen:
     """Record every candidate; return the chosen one."""
-    found: Chosen | None = None
+    chosen: Chosen | None = None
     for index, (candidate, model) in enumerate(zip(done.candidates, models, strict=True)):
         facts = final_facts(candidate, done.metric_name)
         record = record_candidate(session, job_id, index, model, facts)
         if candidate.chosen:
-            found = Chosen(record.id, model, candidate)
-    if found is None:
+            chosen = Chosen(record.id, model, candidate)
+    if chosen is None:
         raise ValueError("the engine has chosen no candidate")
-    return found
+    return chosen
 
 
 def _result(chosen: Chosen, done: Compressed, reports: Sequence[StoredFile]) -> dict[str, Any]:

@@ -38,10 +38,10 @@ class BatchReader(Generic[Row]):
         while self._waiting:
             batch, self._waiting = self._waiting, {}
             try:
-                found = await run_in_threadpool(self._read_many, list(batch))
+                rows = await run_in_threadpool(self._read_many, list(batch))
             except Exception as error:
                 for future in batch.values():
                     future.set_exception(error)
             else:
                 for key, future in batch.items():
-                    future.set_result(found.get(key))
+                    future.set_result(rows.get(key))

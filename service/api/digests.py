@@ -18,13 +18,13 @@ def announced(headers: Mapping[str, str]) -> dict[str, str]:
     Other algorithms are passed over, as RFC 9530 asks. Raises DigestMismatch when a SHA-256 is
     no byte sequence of 32 bytes.
     """
-    found = {}
+    digests = {}
     for field in FIELDS:
         members = (headers.get(field) or "").split(",")
         for member in (text.strip() for text in members):
             if member.startswith(PREFIX):
-                found[field] = _hex(field, member.removeprefix(PREFIX))
-    return found
+                digests[field] = _hex(field, member.removeprefix(PREFIX))
+    return digests
 
 
 def _hex(field: str, value: str) -> str:

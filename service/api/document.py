@@ -54,5 +54,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _definitions(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
     _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REF)
-    found: dict[str, Any] = schema["$defs"]
-    return found
+    definitions: dict[str, Any] = schema["$defs"]
+    return definitions

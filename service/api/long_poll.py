@@ -22,8 +22,8 @@ async def read_at_end(
         return None
     until = time.monotonic() + wait_seconds
     while True:
-        found = await context.job_reader.read(job_id)
+        row = await context.job_reader.read(job_id)
         left = until - time.monotonic()
-        if found is None or found.job.status in TERMINAL or left <= 0 or context.is_closing():
-            return found
+        if row is None or row.job.status in TERMINAL or left <= 0 or context.is_closing():
+            return row
         await sleep(min(POLL_SECONDS, left))

@@ -29,8 +29,8 @@ PreferredWait = Annotated[float | None, Depends(read_wait)]
 
 def preferred_wait(lines: Sequence[str]) -> float | None:
     """Return the `wait` of a header's lines; the first counts. `respond-async` alone is a wait of 0."""
-    found = [part.split(";")[0].strip().lower() for part in ",".join(lines).split(",")]
-    for one in found:
+    preferences = [part.split(";")[0].strip().lower() for part in ",".join(lines).split(",")]
+    for one in preferences:
         if match := WAIT.fullmatch(one):
             return float(match[1])
-    return 0.0 if "respond-async" in found else None
+    return 0.0 if "respond-async" in preferences else None

@@ -29,11 +29,11 @@ def refuse_unknown(request: Request) -> None:
 
 def metadata_filter(request: Request) -> dict[str, str]:
     """Return the pairs that `metadata[key]=value` parameters ask for."""
-    found = {}
+    pairs = {}
     for name, value in request.query_params.items():
         if match := METADATA.fullmatch(name):
-            found[match[1]] = value
-    return found
+            pairs[match[1]] = value
+    return pairs
 
 
 def _known(request: Request) -> set[str]:

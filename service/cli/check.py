@@ -41,5 +41,5 @@ def check(
     with engine_errors(as_json):
         import spectral_engine
 
-        found = spectral_engine.check(model, data, asked, label=label, preprocessing=pixels)
-    typer.echo(found.to_json() if as_json else str(found))
+        meaning = spectral_engine.check(model, data, asked, label=label, preprocessing=pixels)
+    typer.echo(meaning.to_json() if as_json else str(meaning))

@@ -30,12 +30,12 @@ class Finding:
 def doctor(as_json: AsJson = False) -> None:
     """Check Python, torch, onnxruntime, the embedded queue, disk space and the GPU."""
     findings = [_look(name, look, needed) for name, look, needed in CHECKS]
-    healthy = all(found.ok for found in findings if found.needed)
+    healthy = all(finding.ok for finding in findings if finding.needed)
     if as_json:
-        print_json({"ok": healthy, "checks": [asdict(found) for found in findings]})
+        print_json({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
     else:
-        for found in findings:
-            typer.echo(f"{_mark(found)}  {found.name:<12} {found.detail}")
+        for finding in findings:
+            typer.echo(f"{_mark(finding)}  {finding.name:<12} {finding.detail}")
     raise typer.Exit(Exit.DONE if healthy else Exit.FAILED)
 
 
@@ -46,10 +46,10 @@ def _look(name: str, look: Callable[[], str], needed: bool) -> Finding:
         return Finding(name, False, f"{type(error).__name__}: {error}", needed)
 
 
-def _mark(found: Finding) -> str:
-    if found.ok:
+def _mark(finding: Finding) -> str:
+    if finding.ok:
         return "ok     "
-    return "MISSING" if found.needed else "none   "
+    return "MISSING" if finding.needed else "none   "
 
 
 def _python() -> str:
@@ -83,18 +83,18 @@ def _valkey() -> str:
 def _disk() -> str:
     from service.settings import Settings
 
-    place = _existing(Path(Settings().data_dir))
-    free = shutil.disk_usage(place).free
+    folder = _existing(Path(Settings().data_dir))
+    free = shutil.disk_usage(folder).free
     if free < FREE_BYTES_NEEDED:
-        raise OSError(f"only {free / 2**30:.1f} GiB free at {place}")
-    if not os.access(place, os.W_OK):
-        raise PermissionError(f"cannot write to {place}")
-    return f"{free / 2**30:.0f} GiB free at {place}"
+        raise OSError(f"only {free / 2**30:.1f} GiB free at {folder}")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"cannot write to {folder}")
+    return f"{free / 2**30:.0f} GiB free at {folder}"
 
 
 def _existing(path: Path) -> Path:
     """Return the nearest folder that is already there; raises NotADirectoryError for a file in the way."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is a file")
     return there

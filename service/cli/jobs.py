@@ -177,7 +177,7 @@ def download(
     if as_json:
         print_json(written)
     else:
-        typer.echo("\n".join(str(place) for place in written.values() if place is not None))
+        typer.echo("\n".join(str(file) for file in written.values() if file is not None))
 
 
 def follow(job: Job, bar: StageBar) -> None:

@@ -100,12 +100,12 @@ def client_errors(as_json: bool) -> Iterator[None]:
 
 def wrong_recipe(error: ValidationError, as_json: bool) -> NoReturn:
     """End because the recipe cannot be executed; names every field that is wrong."""
-    found = [
+    errors = [
         {"detail": item["msg"], "pointer": "#/recipe/" + "/".join(map(str, item["loc"]))}
         for item in error.errors()
     ]
     detail = "; ".join(
-        f"{item['pointer'][2:].replace('/', '.')}: {item['detail']}" for item in found
+        f"{item['pointer'][2:].replace('/', '.')}: {item['detail']}" for item in errors
     )
-    body = {"code": "invalid-request", "detail": detail, "errors": found}
+    body = {"code": "invalid-request", "detail": detail, "errors": errors}
     fail(detail, code=Exit.WRONG_USE, as_json=as_json, error=body)

@@ -17,10 +17,10 @@ def check_places(
     if report is not None and report.suffix.lower() not in REPORT_SUFFIXES:
         wanted = "--report must end in .html, .json or .csv"
         fail(f"{wanted}, not {report.suffix!r}", code=Exit.WRONG_USE, as_json=as_json)
-    for name, place in (("--output", output), ("--report", report)):
-        if place is None:
+    for name, file in (("--output", output), ("--report", report)):
+        if file is None:
             continue
-        if place.is_dir() or not os.access(place.resolve().parent, os.W_OK):
-            fail(f"{name}: cannot write {place}", code=Exit.WRONG_USE, as_json=as_json)
-        if keep is not None and place.resolve() == keep.resolve():
+        if file.is_dir() or not os.access(file.resolve().parent, os.W_OK):
+            fail(f"{name}: cannot write {file}", code=Exit.WRONG_USE, as_json=as_json)
+        if keep is not None and file.resolve() == keep.resolve():
             fail(f"{name} would replace {keep}", code=Exit.WRONG_USE, as_json=as_json)

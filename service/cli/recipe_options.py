@@ -157,12 +157,12 @@ def _read(file: Path | None, as_json: bool) -> dict[str, Any]:
 
 def _object(text: str, what: str, as_json: bool) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
         fail(f"{what} is not JSON: {error}", code=Exit.WRONG_USE, as_json=as_json)
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         fail(f"{what} is not a JSON object", code=Exit.WRONG_USE, as_json=as_json)
-    return found
+    return value
 
 
 def _merge(body: dict[str, Any], part: str | None, given: dict[str, Any]) -> None:

@@ -34,9 +34,9 @@ class TargetCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's own options, with the target's before those of how to train."""
-        own = super().get_params(ctx)
-        first = [one for one in own if isinstance(one, TyperArgument) or one.name == "method"]
-        return [*first, *self._made, *(one for one in own if one not in first)]
+        params = super().get_params(ctx)
+        first = [one for one in params if isinstance(one, TyperArgument) or one.name == "method"]
+        return [*first, *self._made, *(one for one in params if one not in first)]
 
     @cached_property
     def _made(self) -> list[Any]:

@@ -121,9 +121,9 @@ class Jobs:
         until = time.monotonic() + wait_seconds
         while True:
             left = max(0.0, until - time.monotonic())
-            found = self._validate(body, ceil(min(left, LONG_POLL_SECONDS)))
-            if found.status != "pending" or time.monotonic() >= until:
-                return found
+            validation = self._validate(body, ceil(min(left, LONG_POLL_SECONDS)))
+            if validation.status != "pending" or time.monotonic() >= until:
+                return validation
 
     def _validate(self, body: Mapping[str, Any], wait_seconds: int) -> JobValidation:
         answer = self._transport.request(

@@ -31,8 +31,8 @@ def as_one_file(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="upload-") as place:
-        packed = Path(place) / "folder.zip"
+    with tempfile.TemporaryDirectory(prefix="upload-") as scratch:
+        packed = Path(scratch) / "folder.zip"
         _pack(path, packed)
         yield packed
 
@@ -53,7 +53,7 @@ def _pack(folder: Path, packed: Path) -> None:
 def _files(folder: Path) -> Iterator[Path]:
     """Yield files in the order of their names; links are followed, each folder once."""
     waiting, seen = [folder], set[Path]()
-    found = []
+    files = []
     while waiting:
         inner = waiting.pop()
         if inner.resolve() in seen:
@@ -65,5 +65,5 @@ def _files(folder: Path) -> Iterator[Path]:
             if entry.is_dir():
                 waiting.append(entry)
             elif entry.is_file():
-                found.append(entry)
-    yield from sorted(found)
+                files.append(entry)
+    yield from sorted(files)

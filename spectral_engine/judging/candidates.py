@@ -175,7 +175,7 @@ def _entry(
 ) -> CandidateEntry:
     plan = finished.plan
     built = finished.built[position]
-    own = list(latency.get(_name(position), ()))
+    samples = list(latency.get(_name(position), ()))
     verdict = _verdict(finished, terms, position, read.decided)
     return CandidateEntry(
         id=_name(position),
@@ -184,7 +184,7 @@ def _entry(
             built.cost,
             built.validation_metric,
             held_out.metric,
-            own,
+            samples,
         ),
         drop=held_out.drop,
         rehearsed=read.rehearsal_of(position),

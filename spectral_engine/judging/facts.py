@@ -64,8 +64,11 @@ def build_report(finished: Finished) -> Report:
 def _executed(finished: Finished) -> dict[str, object]:
     """Return the recipe with what was left to be found filled in."""
     recipe = finished.plan.recipe
-    found = {"learning_rate": finished.run.state.rate, "swap_noise": finished.plan.feed.swaps}
-    training = recipe.training.model_copy(update=found)
+    chosen_by_run = {
+        "learning_rate": finished.run.state.rate,
+        "swap_noise": finished.plan.feed.swaps,
+    }
+    training = recipe.training.model_copy(update=chosen_by_run)
     return recipe.model_copy(update={"training": training}).model_dump(mode="json")
 
 
@@ -107,7 +110,7 @@ def _relevance(plan: RunPlan, chosen: Built) -> list[NodeRelevance]:
 def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
     module = finished.built[chosen].opened.module(finished.job.rows).to(finished.job.device)
     job = finished.job
-    found = input_relevance(module, job.objective, finished.plan.feed, job.recipe.seed)
+    relevance = input_relevance(module, job.objective, finished.plan.feed, job.recipe.seed)
     return [
         InputRelevance(
             input=name,
@@ -115,21 +118,21 @@ def _inputs(finished: Finished, chosen: int) -> list[InputRelevance]:
             values=[float(value) for value in values.flatten().cpu()],
             feature_names=job.splits.feature_names,
         )
-        for name, values in found.items()
+        for name, values in relevance.items()
     ]
 
 
 def _warnings(finished: Finished, judged: Judged) -> list[str]:
-    found = [*finished.run.state.warnings, *warnings(judged.seen_rows), *_untaught(finished)]
+    told = [*finished.run.state.warnings, *warnings(judged.seen_rows), *_untaught(finished)]
     chosen = judged.entries[judged.chosen]
-    found += [_of_other_output(name, kept) for name, kept in chosen.other_outputs.items()]
+    told += [_of_other_output(name, kept) for name, kept in chosen.other_outputs.items()]
     test = chosen.floor_test
     if test is not None and test.asymptotic:
-        found.append(
+        told.append(
             f"the {100 * test.confidence:g} % confidence in the floor is asymptotic for this metric: "
             f"on {test.rows:,} held-out rows it holds about, not exactly"
         )
-    return found
+    return told
 
 
 def _of_other_output(name: str, kept: MetricValue) -> str:

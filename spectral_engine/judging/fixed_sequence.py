@@ -37,14 +37,14 @@ def order_of_tests(options: Sequence[Option], budget: Budget) -> list[int]:
 
 def fixed_sequence_test(order: Sequence[int], passed: Sequence[bool]) -> list[FloorStatus]:
     """Return what came of each candidate; `passed` says of each whether its own test, at the full level, would pass."""
-    found: list[FloorStatus] = ["left_out"] * len(passed)
+    statuses: list[FloorStatus] = ["left_out"] * len(passed)
     for position, index in enumerate(order):
-        found[index] = "shown" if passed[index] else "not_shown"
+        statuses[index] = "shown" if passed[index] else "not_shown"
         if not passed[index]:
             for later in order[position + 1 :]:
-                found[later] = "not_reached"
+                statuses[later] = "not_reached"
             break
-    return found
+    return statuses
 
 
 def narrowest_shown(order: Sequence[int], statuses: Sequence[FloorStatus]) -> int | None:

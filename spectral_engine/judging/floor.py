@@ -45,22 +45,24 @@ def _entry(
 ) -> FloorTest:
     assert measured.evidence is not None
     assert target.max_metric_drop is not None
-    found, floor, rows = measured.evidence, target.max_metric_drop, measured.metric.rows
+    evidence, floor, rows = measured.evidence, target.max_metric_drop, measured.metric.rows
     return FloorTest(
         floor=floor,
         confidence=target.confidence,
         status=status,
         position=position,
-        p_value=found.p_value,
-        upper_bound=found.upper_bound,
+        p_value=evidence.p_value,
+        upper_bound=evidence.upper_bound,
         rows=rows,
-        rows_needed=_needed(found, measured.drop.value, floor, rows, target.confidence),
-        method=found.method,
-        asymptotic=found.asymptotic,
+        rows_needed=_needed(evidence, measured.drop.value, floor, rows, target.confidence),
+        method=evidence.method,
+        asymptotic=evidence.asymptotic,
     )
 
 
-def _needed(found: Evidence, drop: float, floor: float, rows: int, confidence: float) -> int | None:
-    if found.upper_bound <= floor or drop >= floor:
+def _needed(
+    evidence: Evidence, drop: float, floor: float, rows: int, confidence: float
+) -> int | None:
+    if evidence.upper_bound <= floor or drop >= floor:
         return None
-    return rows_needed(rows, drop, found.upper_bound, floor, confidence)
+    return rows_needed(rows, drop, evidence.upper_bound, floor, confidence)

@@ -45,10 +45,10 @@ class Pair:
 
         Raises DatasetMismatch where the metric is not defined on these rows.
         """
-        found = self.rows and float(self.drops(np.ones((self.rows, 1)))[0])
-        if not self.rows or not np.isfinite(found):
+        drop = self.rows and float(self.drops(np.ones((self.rows, 1)))[0])
+        if not self.rows or not np.isfinite(drop):
             raise self.rule.undefined(self.before)
-        return found
+        return drop
 
     def drops(self, weights: Floats) -> Floats:
         """Return the drop of every resample [resamples]; `weights` [rows, resamples] says what is in it."""
@@ -118,7 +118,7 @@ def with_worst_row(pair: Pair) -> Pair:
 
 def heaviest_share(pair: Pair) -> float:
     """Return how much of the summed difference one row carries; 0 for metrics whose rows have bounds."""
-    found = pair.rule.differences(pair.before, pair.after)
-    if found is None or not np.any(found):
+    differences = pair.rule.differences(pair.before, pair.after)
+    if differences is None or not np.any(differences):
         return 0.0
-    return float(np.abs(found).max() / np.abs(found).sum())
+    return float(np.abs(differences).max() / np.abs(differences).sum())

@@ -82,12 +82,12 @@ def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confid
 def _test(pair: Pair, level: float, seed: int) -> Test:
     before, after = pair.rule.parts(pair.before), pair.rule.parts(pair.after)
     if before is None or after is None:
-        found = resample(pair, seed)
+        resampled_drops = resample(pair, seed)
         method = f"BCa bootstrap, {RESAMPLES} resamples: valid for many rows only"
         share = heaviest_share(pair)
         if share > HEAVIEST:
             method += f"; one row carries {share:.0%} of the difference: rows that were not seen may lose more"
-        return Test(found.p_value, method, found.highest, asymptotic=True)
+        return Test(resampled_drops.p_value, method, resampled_drops.highest, asymptotic=True)
     if pair.before.one_answer:
         return _paired(pair, before[0] > after[0], before[0] < after[0], level)
     order = np.random.default_rng(seed).permutation(pair.rows)

@@ -31,9 +31,9 @@ def nearby(model: Source, relative: float) -> Iterator[Runner]:
     values = [value for graph in moved.graphs() for value in graph.initializers.values()]
     weights = [(value, value.const_value) for value in values]  # as they are in the file
     for draw in range(DRAWS):
-        for place, (value, tensor) in enumerate(weights):
+        for index, (value, tensor) in enumerate(weights):
             if tensor is not None and tensor.dtype.is_floating_point():
-                change = partial(_move, relative=relative, seed=(draw, place))
+                change = partial(_move, relative=relative, seed=(draw, index))
                 value.const_value = derived(tensor, change)
         with tempfile.TemporaryDirectory(dir=beside, prefix="moved-") as folder:
             path = Path(folder) / "moved.onnx"

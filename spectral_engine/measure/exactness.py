@@ -41,17 +41,17 @@ def compare(
     pairs = list(zip([wide, *(answers for _, answers in elsewhere)], narrow, strict=True))
     differences = [_difference(left, right) for left, right in pairs]
     far = [
-        place
-        for place, (difference, largest) in enumerate(differences)
+        pair
+        for pair, (difference, largest) in enumerate(differences)
         if not difference <= tolerance * max(1.0, largest)
     ]
     moves = _moves(masked, rows, feeds, [left for left, _ in pairs], tolerance) if far else []
     explained = 0
-    for place in far:
-        difference, largest = differences[place]
-        beyond = _beyond(*pairs[place], moves[place], tolerance * max(1.0, largest))
+    for pair in far:
+        difference, largest = differences[pair]
+        beyond = _beyond(*pairs[pair], moves[pair], tolerance * max(1.0, largest))
         if beyond is None:
-            at = "" if place == 0 else f", for inputs of {_shapes(feeds[place - 1])}"
+            at = "" if pair == 0 else f", for inputs of {_shapes(feeds[pair - 1])}"
             raise NumericMismatch(
                 f"masked and cut model differ by {difference:.3g}, with outputs up to {largest:.3g}{at}"
             )
@@ -110,8 +110,8 @@ def _moves(
     """Return how far each answer goes where each weight of the masked model moves by so much."""
     farthest = [{name: np.zeros(left.shape) for name, left in answers.items()} for answers in wide]
     for runner in nearby(masked, relative):
-        found = [runner.floats(rows), *(runner.answer(feeds) for feeds in elsewhere)]
-        for moves, answers, moved in zip(farthest, wide, found, strict=True):
+        moved_answers = [runner.floats(rows), *(runner.answer(feeds) for feeds in elsewhere)]
+        for moves, answers, moved in zip(farthest, wide, moved_answers, strict=True):
             for name, left in answers.items():
                 moves[name] = np.maximum(moves[name], _apart(left, moved[name]))
     return list(farthest)
@@ -126,15 +126,15 @@ def _masked_answers(model: Source, rows: Split) -> tuple[Answers, list[tuple[Fee
 def _cut_answers(model: Source, rows: Split, elsewhere: Sequence[Feeds]) -> list[Answers]:
     """Return the same of the cut model, which must run wherever the masked one does."""
     runner = Runner(model, prepack=False)
-    found: list[Answers] = [runner.floats(rows)]
+    answers: list[Answers] = [runner.floats(rows)]
     for feeds in elsewhere:
         try:
-            found.append(runner.answer(feeds))
+            answers.append(runner.answer(feeds))
         except ModelInvalid as error:
             raise NumericMismatch(
                 f"the cut model does not run on inputs of {_shapes(feeds)}, on which the whole one does: {error.detail}"
             ) from error
-    return found
+    return answers
 
 
 def _shapes(feeds: Feeds) -> str:

@@ -56,12 +56,12 @@ def measure_latency(
     runners = {name: Runner(model, threads) for name, model in models.items()}
     sessions = {name: runner.session for name, runner in runners.items()}
     axes = next(iter(runners.values())).row_axes(rows)
-    found: dict[str, list[Latency]] = {name: [] for name in models}
+    latencies: dict[str, list[Latency]] = {name: [] for name in models}
     for batch in [axes.at_once] if axes.at_once else batch_sizes:
         feeds = feeds_of(_repeated(rows, batch), axes)
         samples = _interleave(sessions, feeds, seconds / len(batch_sizes))
         for name, values in samples.items():
-            found[name].append(
+            latencies[name].append(
                 Latency(
                     batch_size=batch,
                     median_ms=float(np.median(values)),
@@ -70,7 +70,7 @@ def measure_latency(
                     provider=PROVIDER,
                 )
             )
-    return found
+    return latencies
 
 
 def speedup(baseline: Latency, candidate: Latency, seed: int = 0) -> Speedup:
@@ -104,8 +104,8 @@ def _interleave(
     order, names = np.random.default_rng(0), list(sessions)
     ends = time.monotonic() + seconds
     while len(samples[names[0]]) < MOST_SAMPLES:
-        for place in order.permutation(len(names)):
-            samples[names[place]].append(timed[names[place]].sample())
+        for model in order.permutation(len(names)):
+            samples[names[model]].append(timed[names[model]].sample())
         if time.monotonic() > ends:
             break
     return samples

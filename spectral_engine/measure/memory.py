@@ -101,10 +101,10 @@ def _logits(answers: Array, form: Form) -> Floats:
 def _at_best_temperature(
     logits: Floats, known: NDArray[np.int64], shares: Floats
 ) -> tuple[Floats, float]:
-    best, least, found = np.zeros(0), inf, 1.0
+    best, least, best_temperature = np.zeros(0), inf, 1.0
     for temperature in TEMPERATURES:
         logs = log_softmax(logits / temperature, axis=-1)
         losses = -(np.take_along_axis(logs, known, axis=-1)[..., 0] * shares).sum(1)
         if losses.mean() < least:
-            best, least, found = losses, float(losses.mean()), float(temperature)
-    return best, found
+            best, least, best_temperature = losses, float(losses.mean()), float(temperature)
+    return best, best_temperature

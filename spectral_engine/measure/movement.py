@@ -24,19 +24,19 @@ def wrecks(rule: MetricRule, answers: Array, labels: Array, seed: int = 0) -> di
     order, or numbers negated, of a pair one. rolled: each class has the answer of the class before it.
     """
     order = np.random.default_rng(seed).permutation(len(answers))
-    found: dict[Wreck, Array] = {"shuffled": answers[order]}
+    damaged: dict[Wreck, Array] = {"shuffled": answers[order]}
     if rule.name in {"map", "map50"}:
-        return found | {"constant": np.broadcast_to(answers[:1], answers.shape)}
+        return damaged | {"constant": np.broadcast_to(answers[:1], answers.shape)}
     mean = answers.mean(axis=0, dtype=np.float64).astype(answers.dtype)
-    found["constant"] = np.broadcast_to(mean, answers.shape)
+    damaged["constant"] = np.broadcast_to(mean, answers.shape)
     if rule.name == "spearman":
-        found["reversed"] = answers * np.array([[1.0], [-1.0]])  # of the pair [2, width]
+        damaged["reversed"] = answers * np.array([[1.0], [-1.0]])  # of the pair [2, width]
     elif rule.name in OF_NUMBERS or not _over_classes(rule, answers, labels):
-        found["reversed"] = -answers
+        damaged["reversed"] = -answers
     else:
-        found["reversed"] = answers[..., ::-1]
-        found["rolled"] = np.roll(answers, 1, axis=-1)
-    return found
+        damaged["reversed"] = answers[..., ::-1]
+        damaged["rolled"] = np.roll(answers, 1, axis=-1)
+    return damaged
 
 
 def _over_classes(rule: MetricRule, answers: Array, labels: Array) -> bool:

@@ -106,8 +106,8 @@ def score(rows: int, lost: NDArray[np.int64], gained: NDArray[np.int64], floor: 
     variance = np.maximum(2 * np.maximum(gain, 0.0) + floor - floor**2, 0.0)
     distance = floor - apart / rows
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = distance / np.sqrt(variance / rows)
-    return np.where(distance == 0, 0.0, found)
+        statistic = distance / np.sqrt(variance / rows)
+    return np.where(distance == 0, 0.0, statistic)
 
 
 def _at_least(least: NDArray[np.int64], rows: NDArray[np.int64], share: Floats) -> Floats:

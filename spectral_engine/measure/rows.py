@@ -75,11 +75,11 @@ def _feed(name: str, array: Array, axes: RowAxes) -> Array:
 
 def rows_of(taken: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
     """Return what a model takes as rows [n, …]: the other way round."""
-    found = {}
+    by_name = {}
     for name, array in taken.items():
         axis = axes.of_input(name)
-        found[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)
-    return found
+        by_name[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)
+    return by_name
 
 
 def by_row(answer: Any, axis: int | None, run: int, wanted: int) -> Array | None:
@@ -122,13 +122,13 @@ def axes_singly(axes: RowAxes, each: Sequence[Mapping[str, Any]]) -> RowAxes:
 
     A first axis of one entry in all answers is that row; any other answer is the row's as a whole.
     """
-    found = dict(axes.outputs)
+    outputs = dict(axes.outputs)
     for name in each[0]:
         answers = [run[name] for run in each]
-        if name not in found:
+        if name not in outputs:
             unit = all(_is_unit(answer) for answer in answers)
-            found[name] = 0 if unit else None
-    return replace(axes, outputs=found, at_once=1)
+            outputs[name] = 0 if unit else None
+    return replace(axes, outputs=outputs, at_once=1)
 
 
 def _is_unit(answer: Any) -> bool:
@@ -142,19 +142,21 @@ def axes_together(
 
     Outputs that do not grow with the rows belong to none of them; one at least must.
     """
-    found: dict[str, int | None] = {}
+    outputs: dict[str, int | None] = {}
     for name, answer in joint.items():
         singly = [run[name] for run in each]
         if not all(isinstance(one, np.ndarray) for one in (answer, *singly)):
-            found[name] = None
+            outputs[name] = None
             continue
         places = _growing(answer.shape, [one.shape for one in singly])
         same = [axis for axis in places if are_same(answer, np.concatenate(singly, axis))]
         if places and not same:
             return None  # what a row is answered depends on the rows beside it
-        found[name] = same[0] if same else None
-    floats = any(axis is not None and joint[name].dtype.kind == "f" for name, axis in found.items())
-    return replace(axes, outputs={**found, **axes.outputs}) if floats else None
+        outputs[name] = same[0] if same else None
+    floats = any(
+        axis is not None and joint[name].dtype.kind == "f" for name, axis in outputs.items()
+    )
+    return replace(axes, outputs={**outputs, **axes.outputs}) if floats else None
 
 
 def _growing(joint: tuple[int, ...], singly: Sequence[tuple[int, ...]]) -> list[int]:

@@ -78,7 +78,10 @@ def open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     source = model if isinstance(model, bytes) else str(model)
-    refused = (*failures(), RuntimeError)  # the latter where its fusions lose an output
+    refused: tuple[type[Exception], ...] = (
+        *failures(),
+        RuntimeError,
+    )  # the latter where its fusions lose an output
     try:
         return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
     except refused as error:
@@ -152,16 +155,16 @@ class Runner:
         parts = [
             self._answers(names, split, axes, rows) for rows in _batches(split, axes, batch_size)
         ]
-        found: dict[str, NDArray[Any]] = {}
-        for place, name in enumerate(names):
-            answers = [answer for part in parts if (answer := part[place]) is not None]
+        by_name: dict[str, NDArray[Any]] = {}
+        for index, name in enumerate(names):
+            answers = [answer for part in parts if (answer := part[index]) is not None]
             alike = len({answer.shape[1:] for answer in answers}) == 1 and answers[0].size > 0
             lists = outputs is not None and are_lists(answers)
             if len(answers) == len(parts) and (alike or lists):
-                found[name] = np.concatenate(answers if alike else padded(answers))
+                by_name[name] = np.concatenate(answers if alike else padded(answers))
             elif outputs is not None:
                 raise ModelInvalid(f"output {name!r} does not give one answer for each row")
-        return found
+        return by_name
 
     def floats(self, split: Split, batch_size: int = 256) -> dict[str, NDArray[Any]]:
         """Return all that the model answers in floats, of each output in one row: also what tells nothing of the rows.
@@ -224,11 +227,11 @@ class Runner:
         each = [self._run(split, singly, slice(row, row + 1)) for row in range(count)]
         if axes.at_once is None and count > 1:
             try:
-                found = axes_together(axes, self._run(split, axes, slice(0, count)), each)
+                together = axes_together(axes, self._run(split, axes, slice(0, count)), each)
             except ModelInvalid:
-                found = None
-            if found is not None:
-                return found
+                together = None
+            if together is not None:
+                return together
         return axes_singly(axes, each)
 
     def _try_ragged(self, axes: RowAxes, split: Split) -> RowAxes:

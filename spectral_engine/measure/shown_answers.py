@@ -29,10 +29,10 @@ def with_answers_shown(
     proto = parse_model(model)
     if proto.functions:
         proto = inline_local_functions(proto)
-    found = hidden_answers(proto.graph)
-    if not found:
+    hidden = hidden_answers(proto.graph)
+    if not hidden:
         return None
-    declared = [onnx.ValueInfoProto(name=name) for name in found]  # runtimes work out their types
+    declared = [onnx.ValueInfoProto(name=name) for name in hidden]  # runtimes work out their types
     declared += proto.graph.output
     del proto.graph.output[:]
     proto.graph.output.extend(declared)

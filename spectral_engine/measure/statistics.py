@@ -72,8 +72,8 @@ def metric_interval(rule: MetricRule, rows: Rows, *, confidence: float, seed: in
         low, high = wilson(float(right.sum()), len(right), confidence)
     else:
         rng = np.random.default_rng(seed)
-        found = resampled(lambda w: rule.values(rows, w), len(rows), RESAMPLES, rng)
-        low, high = _quantiles(found, confidence)
+        resamples = resampled(lambda w: rule.values(rows, w), len(rows), RESAMPLES, rng)
+        low, high = _quantiles(resamples, confidence)
     return Interval(low=low, high=high, confidence=confidence)
 
 

@@ -27,7 +27,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
     axes = runner.row_axes(rows)
     free = FreeAxes(declared, axes)
     lengths = free.of_data(rows.row_shapes)
-    found: list[tuple[Feeds, Answers]] = []
+    ran: list[tuple[Feeds, Answers]] = []
 
     def runs(batch: int, other: Lengths) -> bool:
         feeds = {
@@ -36,7 +36,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
             if name in declared  # not the lengths of ragged samples
         }
         try:
-            found.append((feeds, runner.answer(feeds)))
+            ran.append((feeds, runner.answer(feeds)))
         except ModelInvalid:
             return False
         return True
@@ -44,4 +44,4 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
     for batch in BATCHES if free.has_free_rows else ():
         runs(batch, lengths)
     free.around(lengths, lambda other: runs(axes.at_once or 1, other))
-    return found
+    return ran

@@ -204,9 +204,9 @@ def prove_exact(
     compare_weights(wide, narrow, cut.coupling, cut.removed, untrained)
     widen(wide, cut, narrow, untrained)
     masked = mask(wide, cut.coupling, cut.removed)
-    place = candidate.source
-    beside = place.parent if isinstance(place, Path) else None
+    file = candidate.source
+    beside = file.parent if isinstance(file, Path) else None
     with tempfile.TemporaryDirectory(dir=beside, prefix="masked-") as folder:
         path = Path(folder) / "masked.onnx"
         save_model(masked, path)
-        return compare(path, place, samples)
+        return compare(path, file, samples)

@@ -80,8 +80,8 @@ def _flat(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _nested(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    found: dict[str, dict[str, Tensor]] = {}
+    by_part: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
-        found.setdefault(part, {})[rest] = tensor
-    return found
+        by_part.setdefault(part, {})[rest] = tensor
+    return by_part

@@ -80,8 +80,8 @@ def _in_ids(model: SpectralModel, transfer: Transfer) -> GroupIds | None:
 
 def _source_axis(model: SpectralModel, transfer: Transfer, ids: GroupIds) -> int | None:
     """Return the axis of the transfer's input that holds its nodes."""
-    for axis, found in enumerate(model.coupling.axes.get(transfer.source, ())):
-        if found is not None and np.array_equal(found, ids):
+    for axis, along in enumerate(model.coupling.axes.get(transfer.source, ())):
+        if along is not None and np.array_equal(along, ids):
             return axis
     return None
 

@@ -89,5 +89,5 @@ class Policy:
 
 def policy_of(recipe: Recipe) -> type[Policy]:
     """Return the policy of a recipe's method; imports what it needs."""
-    found: type[Policy] = METHODS.get(recipe.method).load()
-    return found
+    policy: type[Policy] = METHODS.get(recipe.method).load()
+    return policy

@@ -64,8 +64,8 @@ class RunState:
 
     def numbers(self) -> dict[str, Any]:
         """Return all else, as JSON takes it."""
-        found = {item.name: getattr(self, item.name) for item in fields(self)}
-        plain = {name: value for name, value in found.items() if name not in _ARRAYS}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain = {name: value for name, value in values.items() if name not in _ARRAYS}
         for name in _POINTS:
             plain[name] = [point.model_dump() for point in plain[name]]
         return plain

@@ -84,10 +84,10 @@ def _table(analysis: Analysis) -> list[str]:
     widths = [] if plan is None else plan.layers
     width = max([len("layer"), *(len(layer.name) for layer in layers)])
     rows = [f"{'layer':<{width}}  nodes  removable" + ("  asked   stay" if plan else "")]
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         row = f"{layer.name:<{width}}  {layer.nodes:>5}  {layer.removable:>9}"
         row += "".join(
-            f"  {found.asked:>5}  {found.after:>5}" for found in widths[place : place + 1]
+            f"  {planned.asked:>5}  {planned.after:>5}" for planned in widths[index : index + 1]
         )
         if len(layer.coupled) > 1:
             row += f"  together with {', '.join(layer.coupled[1:])}"

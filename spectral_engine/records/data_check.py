@@ -47,8 +47,8 @@ class DataCheck(Section):
 
     def _original(self) -> str:
         """Say what the original reaches; compared with itself it is the reference, and nothing is measured."""
-        found = self.original
-        if found.against == "original":
+        reached = self.original
+        if reached.against == "original":
             return f"the reference, by definition: {self.metric} to it is what candidates are judged by"
-        low, high = found.interval.low, found.interval.high
-        return f"{self.metric} {found.value:.4g} on validation rows ({low:.4g} to {high:.4g})"
+        low, high = reached.interval.low, reached.interval.high
+        return f"{self.metric} {reached.value:.4g} on validation rows ({low:.4g} to {high:.4g})"

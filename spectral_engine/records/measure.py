@@ -21,10 +21,10 @@ PERCENT = Decimal("0.01")
 
 def read_written(text: str, units: Mapping[str, str]) -> tuple[Decimal, str]:
     """Return number and unit of a text, which is '', '%' or one of `units`; raises ValueError for all else."""
-    found = WRITTEN.fullmatch(text.strip()) if len(text) <= LONGEST else None
-    if found is None or found["unit"] not in {"", "%", *units}:
+    match = WRITTEN.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    if match is None or match["unit"] not in {"", "%", *units}:
         raise ValueError(f"{text[:LONGEST]!r}")
-    return Decimal(found["number"]), found["unit"]
+    return Decimal(match["number"]), match["unit"]
 
 
 class ShareText:

@@ -80,8 +80,8 @@ class Recipe(Part):
         target = given.get("target") if isinstance(given, dict) else None
         drop = target.get("max_metric_drop") if isinstance(target, dict) else None
         if isinstance(drop, str) and given.get("metric") in IN_OWN_UNITS:
-            found = POINTS.match(drop)
-            if found is not None and found["unit"]:
+            match = POINTS.match(drop)
+            if match is not None and match["unit"]:
                 raise ValueError(
                     f"target.max_metric_drop: {drop!r} goes with metrics from 0 to 1, and {given['metric']} has a unit "
                     "of its own: write how much it may rise as a plain number"

@@ -58,6 +58,6 @@ class Registry(Generic[T]):
 
     def _packaged(self) -> list[str]:
         """Return the names in the package; where it holds folders, these alone."""
-        found = list(pkgutil.iter_modules(import_module(self.package).__path__))
-        folders = [item.name for item in found if item.ispkg]
-        return folders or [item.name for item in found]
+        modules = list(pkgutil.iter_modules(import_module(self.package).__path__))
+        folders = [item.name for item in modules if item.ispkg]
+        return folders or [item.name for item in modules]

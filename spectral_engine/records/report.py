@@ -373,7 +373,10 @@ class Report(Section):
         return prune.get("score"), Target.model_validate(target)
 
 
-def _amounts(found: Measurement) -> Amounts:
+def _amounts(measured: Measurement) -> Amounts:
     return Amounts(
-        nodes=found.nodes, params=found.params, macs=found.macs, file_bytes=found.file_bytes
+        nodes=measured.nodes,
+        params=measured.params,
+        macs=measured.macs,
+        file_bytes=measured.file_bytes,
     )

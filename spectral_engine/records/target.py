@@ -34,10 +34,10 @@ def read_drop(text: str) -> float:
     >>> read_drop("1pt"), read_drop("1.5 %"), read_drop("0.01")
     (0.01, 0.015, 0.01)
     """
-    found = POINTS.match(text)
-    if found is None:
+    match = POINTS.match(text)
+    if match is None:
         raise ValueError(f"{text!r} is no drop: write 0.01, '1pt' or '1%' for one point")
-    return float(found["number"]) / (100 if found["unit"] else 1)
+    return float(match["number"]) / (100 if match["unit"] else 1)
 
 
 class Target(Part):

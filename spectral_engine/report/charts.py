@@ -116,7 +116,7 @@ def bars(
     ordered = sorted(values, reverse=True)
     if len(ordered) > MOST_BARS:
         places = np.linspace(0, len(ordered) - 1, MOST_BARS).round().astype(int)
-        ordered = [ordered[place] for place in places]
+        ordered = [ordered[rank] for rank in places]
     step = width / max(1, len(ordered))
     scale = height / largest if largest > 0 else 0.0
     return [
@@ -167,14 +167,14 @@ def _ticks(ends: tuple[float, float], count: int = 5) -> list[tuple[float, str]]
     step = next(magnitude * nice for nice in (1, 2, 2.5, 5, 10) if magnitude * nice >= rough)
     first = math.ceil(ends[0] / step)
     places = [i * step for i in range(first, math.floor(ends[1] / step) + 1)]
-    return [(place, f"{place:.6g}") for place in places]
+    return [(value, f"{value:.6g}") for value in places]
 
 
 def _log_ticks(ends: tuple[float, float]) -> list[tuple[float, str]]:
-    found = [
+    powers = [
         (math.log10(nice) + power, f"{nice * 10.0**power:,.6g}")
         for power in range(math.floor(ends[0]), math.ceil(ends[1]) + 1)
         for nice in (1, 2, 5)
     ]
-    inside = [(at, text) for at, text in found if ends[0] <= at <= ends[1]]
+    inside = [(at, text) for at, text in powers if ends[0] <= at <= ends[1]]
     return inside or [((ends[0] + ends[1]) / 2, f"{10 ** ((ends[0] + ends[1]) / 2):,.4g}")]

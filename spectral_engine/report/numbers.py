@@ -78,38 +78,38 @@ def finding(name: str, test: FloorTest) -> str:
     return f"{FINDINGS[test.status]}: below {bound} at {test.confidence * 100:g} %"
 
 
-def interval(name: str, found: Interval) -> str:
+def interval(name: str, ends: Interval) -> str:
     """Return the two ends."""
     if name in POINTS:
-        return f"{found.low * 100:.2f} to {found.high * 100:.2f}"
-    return f"{found.low:.4g} to {found.high:.4g}"
+        return f"{ends.low * 100:.2f} to {ends.high * 100:.2f}"
+    return f"{ends.low:.4g} to {ends.high:.4g}"
 
 
-def measured(found: MetricValue | None) -> str:
+def measured(figure: MetricValue | None) -> str:
     """Return a metric with its interval, where it was measured."""
-    if found is None:
+    if figure is None:
         return "not measured"
-    return f"{metric(found.name, found.value)} ({interval(found.name, found.interval)})"
+    return f"{metric(figure.name, figure.value)} ({interval(figure.name, figure.interval)})"
 
 
-def reference(found: MetricValue | None) -> str:
+def reference(figure: MetricValue | None) -> str:
     """Return the original's metric; what is compared with itself is the reference, and nothing is measured."""
-    if found is not None and found.against == "original":
+    if figure is not None and figure.against == "original":
         return "reference, by definition"
-    return measured(found)
+    return measured(figure)
 
 
-def held_out(found: Measurement, baseline: Measurement) -> str:
+def held_out(model: Measurement, baseline: Measurement) -> str:
     """Return a model's metric with its interval; the original, where it is handed back, is the reference again."""
-    return measured(found.metric) if found.sha256 != baseline.sha256 else reference(found.metric)
+    return measured(model.metric) if model.sha256 != baseline.sha256 else reference(model.metric)
 
 
-def without_interval(found: Measurement, baseline: Measurement) -> str:
+def without_interval(model: Measurement, baseline: Measurement) -> str:
     """Return a model's metric on held-out rows, for a column of many."""
-    if found.metric is None:
+    if model.metric is None:
         return "–"
-    itself = found.sha256 == baseline.sha256 and found.metric.against == "original"
-    return "reference" if itself else metric(found.metric.name, found.metric.value)
+    itself = model.sha256 == baseline.sha256 and model.metric.against == "original"
+    return "reference" if itself else metric(model.metric.name, model.metric.value)
 
 
 def ratio(before: float, after: float) -> str:

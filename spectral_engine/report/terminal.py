@@ -79,7 +79,5 @@ def _add_links(table: Table, report: Report, links: Links) -> None:
 def _drop(name: str, chosen: CandidateEntry) -> str:
     if chosen.drop is None:
         return ""
-    found = chosen.drop
-    return (
-        f"drop {numbers.difference(name, found.value)} ({numbers.interval(name, found.interval)})"
-    )
+    drop = chosen.drop
+    return f"drop {numbers.difference(name, drop.value)} ({numbers.interval(name, drop.interval)})"

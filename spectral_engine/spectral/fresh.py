@@ -39,11 +39,11 @@ def draw_weights(module: OnnxModule, coupling: Coupling, seed: int) -> None:
 
 
 def _constants(module: OnnxModule, coupling: Coupling) -> Iterator[tuple[str, float]]:
-    held = dict(module.named_parameters())
+    parameters = dict(module.named_parameters())
     for node in module.every_node:
         for position, value in find_spec(node).initial.items():
             name = node.inputs[position] if position < len(node.inputs) else None
-            if name in held:
+            if name in parameters:
                 yield name, value
     for transfer in coupling.transfers:
         if transfer.bias in module.trainable:

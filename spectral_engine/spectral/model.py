@@ -112,8 +112,8 @@ class SpectralModel(nn.Module):
     @torch.no_grad()
     def weight(self, name: str) -> Tensor:
         """Return one weight, folded where it is in spectral form."""
-        held = self.spectral.get(name)
-        return self.module.initializer(name).detach() if held is None else held.weight()
+        transfer = self.spectral.get(name)
+        return self.module.initializer(name).detach() if transfer is None else transfer.weight()
 
     def release(self) -> None:
         """Let go of the weights that are in spectral form, in module and graph, until they are written back."""
@@ -132,13 +132,13 @@ class SpectralModel(nn.Module):
 
     def trained(self) -> dict[str, Tracked]:
         """Return what the recipe trains: everything, or eigenvalues and what goes with them."""
-        held = {item.key: item for item in self.tracked()}
+        tracked = {item.key: item for item in self.tracked()}
         if self.options.train == "both":
-            return held
+            return tracked
         offsets = {f"plain:{transfer.bias}" for transfer in self.coupling.transfers}
         return {
             key: item
-            for key, item in held.items()
+            for key, item in tracked.items()
             if key.split(":", 1)[0] in REDUCED
             or key in offsets
             or (key.startswith("plain:") and item.tensor.dim() <= 1)

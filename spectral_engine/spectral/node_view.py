@@ -54,10 +54,10 @@ class NodeView:
 
     def largest(self, of: OfNodes) -> Floats:
         """Return the largest over a group's members [count]."""
-        found = np.zeros(self.count)
+        largest = np.zeros(self.count)
         for transfer, ids in self.producers:
-            np.maximum.at(found, ids, _array(of(transfer)))
-        return found
+            np.maximum.at(largest, ids, _array(of(transfer)))
+        return largest
 
     def summed(self, of: OfNodes, like: Tensor) -> Tensor:
         """Return the sum over a group's members [count], on the device of `like` and without a copy to the host."""
@@ -70,18 +70,18 @@ class NodeView:
 
     def magnitudes(self, transfer: Transfer) -> Tensor:
         """Return |λ_out|; |γ| where a normalisation follows directly."""
-        held = self.model.spectral.get(transfer.weight)
-        if held is not None:
-            return held.magnitudes()
+        form = self.model.spectral.get(transfer.weight)
+        if form is not None:
+            return form.magnitudes()
         if transfer.norm_scale is not None:
             return self.model.module.initializer(transfer.norm_scale).detach().abs()
         return self.norms(transfer).sqrt()
 
     def norms(self, transfer: Transfer) -> Tensor:
         """Return |λ|·‖φ‖, which is ‖w‖ of the incoming weights."""
-        held = self.model.spectral.get(transfer.weight)
-        if held is not None:
-            return held.norms()
+        form = self.model.spectral.get(transfer.weight)
+        if form is not None:
+            return form.norms()
         return node_norms(self._weight(transfer), transfer.out_axis)
 
     def gated_norms(self, transfer: Transfer) -> Tensor:
@@ -94,10 +94,10 @@ class NodeView:
 
     def change_of_eigenvalues(self, transfer: Transfer) -> Tensor:
         """Return λ ∂L/∂λ + b ∂L/∂b, after a backward pass."""
-        held = self.model.spectral.get(transfer.weight)
+        form = self.model.spectral.get(transfer.weight)
         module = self.model.module
-        if held is not None:
-            change = _times_gradient(held.eigenvalues_out)
+        if form is not None:
+            change = _times_gradient(form.eigenvalues_out)
         elif transfer.norm_scale is not None:
             change = _times_gradient(module.initializer(transfer.norm_scale))
         else:
@@ -121,16 +121,16 @@ class NodeView:
         )
 
     def _trained(self, transfer: Transfer) -> list[Tensor]:
-        held = self.model.spectral.get(transfer.weight)
-        if held is not None:
-            return [held.eigenvectors]
+        form = self.model.spectral.get(transfer.weight)
+        if form is not None:
+            return [form.eigenvectors]
         return [self.model.module.initializer(transfer.weight)]
 
     def change_of_links(self, transfer: Transfer) -> Tensor:
         """Return Σ_j |w_ij ∂L/∂w_ij|, after a backward pass; with w = λ φ it is Σ_j |φ_ij ∂L/∂φ_ij|."""
-        held = self.model.spectral.get(transfer.weight)
+        form = self.model.spectral.get(transfer.weight)
         weight = (
-            self.model.module.initializer(transfer.weight) if held is None else held.eigenvectors
+            self.model.module.initializer(transfer.weight) if form is None else form.eigenvectors
         )
         return node_sums(_times_gradient(weight).abs(), transfer.out_axis)
 

@@ -24,13 +24,13 @@ def keep_untrained(
 
     `coupling` is the original's; `removed` [count] marks those of its groups that are gone.
     """
-    for name, held in model.spectral.items():
+    for name, transfer in model.spectral.items():
         value, first = model.module.model.graph.initializers[name], original.graph.initializers
         tensor, written = first[name].const_value, value.const_value
         if tensor is None or written is None:
             continue
         now = model.weight(name)
-        start = held.as_first_held(as_parameter(tensor).to(now.device))
+        start = transfer.as_first_held(as_parameter(tensor).to(now.device))
         same = (narrow(start, coupling.axes[name], removed) == now).cpu().numpy()
         if same.any():
             stays = kept_entries(coupling, name, tensor, removed)

@@ -15,8 +15,8 @@ class Averages:
 
     def __init__(self, trainer: Trainer, memory: float) -> None:
         self.trainer, self.memory, self.seen = trainer, memory, 0
-        held = trainer.held if memory else {}
-        self.means = {key: torch.zeros_like(item.tensor) for key, item in held.items()}
+        tracked = trainer.held if memory else {}
+        self.means = {key: torch.zeros_like(item.tensor) for key, item in tracked.items()}
 
     @torch.no_grad()
     def observe(self) -> None:

@@ -63,10 +63,10 @@ def _together(module: OnnxModule, rows: Split, values: Mapping[str, Tensor]) -> 
     if module.rows.at_once is None:
         return joint
     apart = module.rows
-    found = _values(module.lay_rows(joint), rows, tuple(values))
+    computed = _values(module.lay_rows(joint), rows, tuple(values))
     module.lay_rows(apart)
-    same = found.keys() == values.keys() and all(
-        are_same(values[name].numpy(), found[name].numpy()) for name in values
+    same = computed.keys() == values.keys() and all(
+        are_same(values[name].numpy(), computed[name].numpy()) for name in values
     )
     return joint if same else apart
 
@@ -115,12 +115,12 @@ def _values(module: OnnxModule, rows: Split, names: tuple[str, ...]) -> dict[str
         return {}
     inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.inputs.items()}
     try:
-        found = module.compute(inputs, watch=names)
+        computed = module.compute(inputs, watch=names)
     except EngineError:
         return {}
     return {
         name: value
-        for name, value in found.items()
+        for name, value in computed.items()
         if isinstance(value, Tensor)
         and value.is_floating_point()
         and value.dim() > 1

@@ -48,13 +48,13 @@ def normalize(module: OnnxModule, coupling: Coupling, feed: Feed) -> Normalized 
     model = copy_model(module.model)
     for transfer in chosen:
         _insert(model, transfer, *moments[transfer.output])
-    found = couple(OnnxModule(model, module.rows).leave(module.untaken), feed.split.row_shapes)
-    same = found.count == coupling.count and all(
-        _equal(found.axes.get(name), axes)
+    normalized = couple(OnnxModule(model, module.rows).leave(module.untaken), feed.split.row_shapes)
+    same = normalized.count == coupling.count and all(
+        _equal(normalized.axes.get(name), axes)
         for name, axes in coupling.axes.items()
         if name in module.model.graph.initializers
     )
-    return Normalized(model, found) if same else None
+    return Normalized(model, normalized) if same else None
 
 
 def fold(model: ir.Model) -> None:
@@ -128,11 +128,11 @@ def _moments(
                 [seen.sum(1), seen.square().sum(1), torch.full_like(seen[:, 0], seen.shape[1])]
             )
             sums[name] = sums[name] + part if name in sums else part
-    found = {}
+    moments = {}
     for name, (total, squares, count) in sums.items():
         mean = total / count
-        found[name] = (mean.float(), (squares / count - mean**2).clamp_min(0).float())
-    return found
+        moments[name] = (mean.float(), (squares / count - mean**2).clamp_min(0).float())
+    return moments
 
 
 def _insert(model: ir.Model, transfer: Transfer, mean: Tensor, variance: Tensor) -> None:
@@ -204,10 +204,10 @@ def _set(value: ir.Value, array: np.ndarray[tuple[int, ...], np.dtype[np.float64
     value.const_value = ir.Tensor(array.astype(kind.numpy()), dtype=kind, name=value.name)
 
 
-def _equal(found: object, axes: object) -> bool:
-    if not isinstance(found, tuple) or not isinstance(axes, tuple) or len(found) != len(axes):
+def _equal(given: object, axes: object) -> bool:
+    if not isinstance(given, tuple) or not isinstance(axes, tuple) or len(given) != len(axes):
         return False
     return all(
         (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
-        for a, b in zip(found, axes, strict=True)
+        for a, b in zip(given, axes, strict=True)
     )

@@ -73,12 +73,12 @@ class Objective:
 
     def joined(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a graph's values with one in the place of those that are joined."""
-        found = dict(values)
+        whole = dict(values)
         for join in self.joins:
             if values.keys() >= set(join.names):
-                found = {name: found[name] for name in found if name not in join.names}
-                found[join.name] = join.of(values, torch.cat)
-        return found
+                whole = {name: whole[name] for name in whole if name not in join.names}
+                whole[join.name] = join.of(values, torch.cat)
+        return whole
 
     def refuse_untrainable(self) -> None:
         """Raise InvalidRequest where a detector answers nothing but finished boxes: these can only be judged."""

@@ -45,16 +45,16 @@ def box_distance(answer: Tensor, teacher: Tensor, layout: Layout) -> Tensor:
     Scores by cross-entropy and coordinates by squared error over their variance, each place weighted by how sure the
     teacher is that there is an object: nobody sees where the boxes of the background lie.
     """
-    mine, own = _parts(answer, layout), _parts(teacher, layout)
-    sure = _of_objects(_shares(own[1], layout), layout).amax(dim=-1, keepdim=True)
-    if own[2] is not None:
-        sure = sure * _shares(own[2], layout)
+    mine, taught = _parts(answer, layout), _parts(teacher, layout)
+    sure = _of_objects(_shares(taught[1], layout), layout).amax(dim=-1, keepdim=True)
+    if taught[2] is not None:
+        sure = sure * _shares(taught[2], layout)
     objects = sure.sum().clamp_min(1.0)
-    variance = own[0].var(dim=(0, 1), keepdim=True).clamp_min(SMALLEST_VARIANCE)
-    apart = (sure * (mine[0] - own[0]) ** 2 / variance).sum() / objects
-    for found, wanted in zip(mine[1:], own[1:], strict=True):
-        if found is not None and wanted is not None:
-            apart = apart + _cross_entropy(found, wanted, layout) / objects
+    variance = taught[0].var(dim=(0, 1), keepdim=True).clamp_min(SMALLEST_VARIANCE)
+    apart = (sure * (mine[0] - taught[0]) ** 2 / variance).sum() / objects
+    for answered, wanted in zip(mine[1:], taught[1:], strict=True):
+        if answered is not None and wanted is not None:
+            apart = apart + _cross_entropy(answered, wanted, layout) / objects
     return apart
 
 
@@ -80,10 +80,11 @@ def _of_objects(shares: Tensor, layout: Layout) -> Tensor:
     return shares[..., 1:] if layout.background == "first" else shares[..., :-1]
 
 
-def _cross_entropy(found: Tensor, wanted: Tensor, layout: Layout) -> Tensor:
+def _cross_entropy(answered: Tensor, wanted: Tensor, layout: Layout) -> Tensor:
     """Return the summed cross-entropy above that of the teacher with itself, so that it is 0 where both agree."""
-    mine, own = (
-        _shares(part, layout).clamp(SMALLEST_SHARE, 1 - SMALLEST_SHARE) for part in (found, wanted)
+    mine, taught = (
+        _shares(part, layout).clamp(SMALLEST_SHARE, 1 - SMALLEST_SHARE)
+        for part in (answered, wanted)
     )
-    loss = F.binary_cross_entropy(mine, own, reduction="sum")
-    return loss - F.binary_cross_entropy(own, own, reduction="sum")
+    loss = F.binary_cross_entropy(mine, taught, reduction="sum")
+    return loss - F.binary_cross_entropy(taught, taught, reduction="sum")

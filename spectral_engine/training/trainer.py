@@ -200,12 +200,12 @@ class Trainer:
 
     def moments(self) -> Moments:
         """Return the optimiser's running means by key; empty before the first step."""
-        found: Moments = {}
+        means: Moments = {}
         for key, item in self.held.items():
             state = self.optimizer.state.get(item.tensor)
             if state:
-                found[key] = (state["exp_avg"], state["exp_avg_sq"])
-        return found
+                means[key] = (state["exp_avg"], state["exp_avg_sq"])
+        return means
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of every tensor that training changes, under stable names."""

@@ -136,8 +136,8 @@ def test_what_is_asked_for_and_what_the_grid_makes_of_it_are_both_told(stream):
     analysis = se.analyze(stream, {"max_macs": 0.55})
     plan = analysis.plan
     convolutions = plan.layers[:2]
-    assert all(layer.after % 8 == 0 for layer in convolutions)
-    assert any(layer.asked % 8 for layer in convolutions)
+    assert all(layer.after % 4 == 0 for layer in convolutions)
+    assert any(layer.asked % 4 for layer in convolutions)
     assert "rounding to whole blocks moved the widths of" in plan.statement
     for layer in convolutions:
         assert f"{layer.asked:>5}  {layer.after:>5}" in str(analysis)

@@ -83,8 +83,8 @@ async def get_analysis(
     ] = 0.0,
 ) -> Response:
     """Return an analysis. With `wait` the answer comes when it has ended, or in time."""
-    found = await read_at_end(context, analysis_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
-    if found is None:
+    row = await read_at_end(context, analysis_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
+    if row is None:
         raise service.not_found(analysis_id)
-    body = service.show(found.job, str(request.base_url), found.queue_position)
+    body = service.show(row.job, str(request.base_url), row.queue_position)
     return json_response(body, headers=NO_STORE)

@@ -39,8 +39,8 @@ def after(context: Context, job_id: str, sequence: int, limit: int) -> list[Even
 
 def is_over(context: Context, job_id: str, sequence: int) -> bool:
     """Say whether the job has ended and has no event after `sequence`. Raises NotFound."""
-    found = page(context, job_id, sequence, 1)
-    return bool(found["job_ended"]) and not found["data"]
+    following = page(context, job_id, sequence, 1)
+    return bool(following["job_ended"]) and not following["data"]
 
 
 def show(event: EventRecord) -> Event:

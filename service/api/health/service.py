@@ -48,6 +48,6 @@ def count_jobs(context: Context) -> JobCounts:
     """Count the jobs by status, and find the age of the oldest that waits."""
     with context.database.read() as session:
         jobs = JobRepository(session)
-        found, oldest = jobs.count_by_status(), jobs.oldest_queued_at()
-    by_status = {status: found.get(status, 0) for status in get_args(Status)}
+        counts, oldest = jobs.count_by_status(), jobs.oldest_queued_at()
+    by_status = {status: counts.get(status, 0) for status in get_args(Status)}
     return JobCounts(by_status, (now() - oldest).total_seconds() if oldest else 0.0)

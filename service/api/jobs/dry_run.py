@@ -37,12 +37,12 @@ async def validate(
     wait = WAIT_SECONDS if preferred_seconds is None else min(preferred_seconds, MAX_WAIT_SECONDS)
     asked = AnalysisCreate(model=body.model, dataset=body.dataset, recipe=at_issue(body.recipe))
     analysis_id = await run_in_threadpool(analyses.find_or_create, context, asked)
-    found = await read_at_end(context, analysis_id, analyses.PREFIX, wait)
-    if found is None:
+    analysis = await read_at_end(context, analysis_id, analyses.PREFIX, wait)
+    if analysis is None:
         raise analyses.not_found(analysis_id)
-    if found.job.error is not None:
-        return recorded_response(request, f"/v1/analyses/{analysis_id}", found.job.error)
-    told = _told(body, found.job, found.queue_position)
+    if analysis.job.error is not None:
+        return recorded_response(request, f"/v1/analyses/{analysis_id}", analysis.job.error)
+    told = _told(body, analysis.job, analysis.queue_position)
     headers = dict(NO_STORE)
     if preferred_seconds is not None:
         headers["Preference-Applied"] = f"wait={wait:.0f}"

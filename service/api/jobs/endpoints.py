@@ -121,10 +121,10 @@ async def get_job(
     ] = 0.0,
 ) -> Response:
     """Return a job's state. With `wait` the answer comes when the job has ended, or in time."""
-    found = await read_at_end(context, job_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
-    if found is None:
+    row = await read_at_end(context, job_id, service.PREFIX, min(wait, MAX_WAIT_SECONDS))
+    if row is None:
         raise service.not_found(job_id)
-    body = show(found.job, str(request.base_url), found.queue_position)
+    body = show(row.job, str(request.base_url), row.queue_position)
     return json_response(body, headers=NO_STORE)
 
 

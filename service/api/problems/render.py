@@ -78,8 +78,8 @@ def recorded_response(request: Request, path: str, error: Mapping[str, Any]) -> 
 
 def request_id(request: Request) -> str | None:
     """Return the id under which this request is logged."""
-    found: str | None = request.scope.get("state", {}).get("request_id")
-    return found
+    logged: str | None = request.scope.get("state", {}).get("request_id")
+    return logged
 
 
 def job_problem(base_url: str, job_path: str, error: Mapping[str, Any]) -> dict[str, Any]:

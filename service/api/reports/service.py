@@ -22,11 +22,11 @@ def digest(context: Context, job_id: str, format: Format) -> str:
     """
     with context.database.read() as session:
         job = require(session, job_id)
-        found = {
+        sha256 = {
             "json": job.report_json_sha256,
             "html": job.report_html_sha256,
             "csv": job.report_csv_sha256,
         }[format]
-        if found is None:
+        if sha256 is None:
             raise no_result(job, f"{format.upper()} report")
-        return found
+        return sha256

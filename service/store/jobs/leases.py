@@ -54,8 +54,8 @@ class Leases:
     def renew(self, job_id: str, fence: int, lease_seconds: float) -> Lease | None:
         """Extend the lease; None when it is lost."""
         until = now() + timedelta(seconds=lease_seconds)
-        held = self._transitions.update(_held(job_id, fence), lease_until=until)
-        return Lease(held.status == "cancelling") if held else None
+        job = self._transitions.update(_held(job_id, fence), lease_until=until)
+        return Lease(job.status == "cancelling") if job else None
 
     def holds(self, job_id: str, fence: int) -> bool:
         """Say whether the lease still stands, and keep it so until this transaction ends."""
@@ -63,16 +63,16 @@ class Leases:
 
     def progress(self, job_id: str, fence: int, stage: str, progress: Mapping[str, Any]) -> bool:
         """Record how far the job is; False when the lease is lost, and nothing was written."""
-        held = self._transitions.update(_held(job_id, fence), stage=stage, progress=dict(progress))
-        return held is not None
+        job = self._transitions.update(_held(job_id, fence), stage=stage, progress=dict(progress))
+        return job is not None
 
     def add_usage(self, job_id: str, fence: int, usage: Mapping[str, float]) -> bool:
         """Add what an attempt has cost; False when the lease is lost, and nothing was written."""
-        held = self._transitions.update(_held(job_id, fence), fence=fence)
-        if held is None:
+        job = self._transitions.update(_held(job_id, fence), fence=fence)
+        if job is None:
             return False
         return (
-            self._transitions.update(_held(job_id, fence), usage=_summed(held.usage or {}, usage))
+            self._transitions.update(_held(job_id, fence), usage=_summed(job.usage or {}, usage))
             is not None
         )
 
@@ -112,10 +112,10 @@ class Leases:
 
     def release(self, job_id: str, fence: int) -> bool:
         """Give a job back without burning an attempt; one that is being cancelled is cancelled."""
-        held = _held(job_id, fence)
-        running = [*held, JobRecord.status == "running"]
+        under_lease = _held(job_id, fence)
+        running = [*under_lease, JobRecord.status == "running"]
         back = self._transitions.requeue(running, "worker shut down", attempt=-1)
-        return back or self._transitions.end(held, "cancelled")
+        return back or self._transitions.end(under_lease, "cancelled")
 
     def retry(self, job_id: str, fence: int, max_attempts: int, error: JobError) -> bool:
         """Requeue a job whose attempt went wrong; after the last attempt it fails with `error`."""
@@ -143,15 +143,15 @@ class Leases:
         return list(self._session.scalars(query))
 
     def _retry(
-        self, held: Where, max_attempts: int, error: JobError
+        self, under_lease: Where, max_attempts: int, error: JobError
     ) -> Literal["queued", "cancelled", "failed"] | None:
         """Return what became of a job whose attempt went wrong; None when it is not held."""
-        again = [*held, JobRecord.status == "running", JobRecord.attempt < max_attempts]
+        again = [*under_lease, JobRecord.status == "running", JobRecord.attempt < max_attempts]
         if self._transitions.requeue(again, error.detail):
             return "queued"
-        if self._transitions.end([*held, JobRecord.status == "cancelling"], "cancelled"):
+        if self._transitions.end([*under_lease, JobRecord.status == "cancelling"], "cancelled"):
             return "cancelled"
-        return "failed" if self._transitions.end(held, "failed", error=error) else None
+        return "failed" if self._transitions.end(under_lease, "failed", error=error) else None
 
 
 def _held(job_id: str, fence: int) -> list[ColumnElement[bool]]:

@@ -65,26 +65,26 @@ def both_readings(
     files: Sequence[Path],
 ) -> Readings:
     """Set what the rehearsal's candidates lose beside what the job's own do."""
-    found = memory.rehearsal
-    if found is None:
+    rehearsal = memory.rehearsal
+    if rehearsal is None:
         return Readings(unseen, unseen)
-    fair = _against_the_better(job, found)
+    fair = _against_the_better(job, rehearsal)
     stand_in = fair.held_out_baseline().value
-    if len(found.candidates) != len(files):
+    if len(rehearsal.candidates) != len(files):
         other = "the rehearsal made other candidates"
         return Readings(unseen, unseen, stand_in=stand_in, doubt=other)
     allowance = _allowance(job, fair, stand_in)
-    drops = [fair.validation_drop(file) for file in found.candidates]
-    own = [
+    drops = [fair.validation_drop(file) for file in rehearsal.candidates]
+    options_if_seen = [
         Option(option.cost, drop.value, drop.interval.high)
         for option, drop in zip(options, drops, strict=True)
     ]
     measured = [
         _worse(_judged(fair, rehearsed, allowance), _judged(fair, file, allowance))
-        for rehearsed, file in zip(found.candidates, files, strict=True)
+        for rehearsed, file in zip(rehearsal.candidates, files, strict=True)
     ]
-    seen = ReadAs("seen", *pick(own, asked, job.recipe.target, measured), measured)
-    rehearsed = [_entry(item, nodes) for item, nodes in zip(measured, found.nodes, strict=True)]
+    seen = ReadAs("seen", *pick(options_if_seen, asked, job.recipe.target, measured), measured)
+    rehearsed = [_entry(item, nodes) for item, nodes in zip(measured, rehearsal.nodes, strict=True)]
     doubt = _doubt(fair, files[-1])
     decided = seen if memory.said and doubt is None else unseen
     return Readings(unseen, decided, seen, rehearsed, stand_in, allowance, doubt)
@@ -113,33 +113,33 @@ def _judged(fair: Evaluation, file: Path, allowance: float) -> HeldOut:
     room = target.max_metric_drop - allowance
     stricter = target.model_copy(update={"max_metric_drop": max(0.0, room)})
     recipe = fair.recipe.model_copy(update={"target": stricter})
-    found = Evaluation(fair.meaning, fair.original, fair.splits, recipe).held_out(file)
-    assert found.evidence is not None
+    measured = Evaluation(fair.meaning, fair.original, fair.splits, recipe).held_out(file)
+    assert measured.evidence is not None
     evidence = replace(
-        found.evidence,
-        p_value=found.evidence.p_value if room >= 0 else 1.0,
-        upper_bound=found.evidence.upper_bound + allowance,
-        method=f"{found.evidence.method}, in a rehearsal, and {allowance:.4g} more",
+        measured.evidence,
+        p_value=measured.evidence.p_value if room >= 0 else 1.0,
+        upper_bound=measured.evidence.upper_bound + allowance,
+        method=f"{measured.evidence.method}, in a rehearsal, and {allowance:.4g} more",
     )
-    return replace(found, evidence=evidence)
+    return replace(measured, evidence=evidence)
 
 
-def _worse(rehearsed: HeldOut, own: HeldOut) -> HeldOut:
+def _worse(rehearsed: HeldOut, of_job: HeldOut) -> HeldOut:
     """Return that of which less is shown: the job's own candidate remembers the rows, and may be no better for it."""
     assert rehearsed.evidence is not None
-    assert own.evidence is not None
-    return own if own.evidence.upper_bound > rehearsed.evidence.upper_bound else rehearsed
+    assert of_job.evidence is not None
+    return of_job if of_job.evidence.upper_bound > rehearsed.evidence.upper_bound else rehearsed
 
 
-def _against_the_better(job: PreparedJob, found: Rehearsal) -> Evaluation:
+def _against_the_better(job: PreparedJob, rehearsal: Rehearsal) -> Evaluation:
     """Compare with the stand-in, or with its widest candidate where validation rows say that this is better.
 
     So a stand-in that had not trained to its end makes no drop look small.
     """
-    fair = Evaluation(job.meaning, found.stand_in, job.splits, job.recipe)
-    if fair.validation_drop(found.candidates[0]).value >= 0:
+    fair = Evaluation(job.meaning, rehearsal.stand_in, job.splits, job.recipe)
+    if fair.validation_drop(rehearsal.candidates[0]).value >= 0:
         return fair
-    return Evaluation(job.meaning, found.candidates[0], job.splits, job.recipe)
+    return Evaluation(job.meaning, rehearsal.candidates[0], job.splits, job.recipe)
 
 
 def _doubt(fair: Evaluation, narrowest: Path) -> str | None:
@@ -152,10 +152,12 @@ def _doubt(fair: Evaluation, narrowest: Path) -> str | None:
     )
 
 
-def _entry(found: HeldOut, nodes: int) -> Rehearsed | None:
-    if found.evidence is None:
+def _entry(measured: HeldOut, nodes: int) -> Rehearsed | None:
+    if measured.evidence is None:
         return None
-    return Rehearsed(drop=found.drop.value, upper_bound=found.evidence.upper_bound, nodes=nodes)
+    return Rehearsed(
+        drop=measured.drop.value, upper_bound=measured.evidence.upper_bound, nodes=nodes
+    )
 
 
 def in_words(verdict: Verdict, decided: ReadAs) -> Verdict:

@@ -58,9 +58,9 @@ def rehearse(job: PreparedJob, plan: RunPlan, on_progress: OnProgress) -> Rehear
 
 def share_of_rehearsal(plan: RunPlan) -> float:
     """Return which part of the steps of a job with a rehearsal it takes."""
-    own = plan.schedule.total_steps
-    extra = own + _schedule_of_stand_in(plan).total_steps
-    return extra / (own + extra)
+    steps = plan.schedule.total_steps
+    extra = steps + _schedule_of_stand_in(plan).total_steps
+    return extra / (steps + extra)
 
 
 def _stand_in(job: PreparedJob, plan: RunPlan, tell: OnProgress) -> Path:

@@ -111,17 +111,17 @@ def _train_again(job: PreparedJob, again: Split, left_out: Split) -> MemorySign 
 
     (trained,), _ = _losses(job, by_copy, again)
     (watched,), _ = _losses(job, by_copy, left_out)
-    place = place_between(before[0] - trained, watched - before[1], temperature)
-    if not isfinite(place.value):
+    standing = place_between(before[0] - trained, watched - before[1], temperature)
+    if not isfinite(standing.value):
         return None
     return MemorySign(
-        place=place.value,
-        error=place.error,
+        place=standing.value,
+        error=standing.error,
         threshold=THRESHOLD,
-        learned=place.learned,
-        forgotten=place.forgotten,
-        temperature=place.temperature,
-        found=place.remembers,
+        learned=standing.learned,
+        forgotten=standing.forgotten,
+        temperature=standing.temperature,
+        found=standing.remembers,
         rows_trained=again.rows,
         rows_watched=left_out.rows,
     )
@@ -147,8 +147,8 @@ def _losses(
     """Return each row's loss in some parts, at one temperature for all of them, and that."""
     answers = [job.meaning.answers(answering(part)) for part in parts]
     labels = [part.labels for part in parts if part.labels is not None]
-    found, temperature = row_losses(job.meaning, np.concatenate(answers), np.concatenate(labels))
-    return np.split(found, np.cumsum([part.rows for part in parts])[:-1]), temperature
+    losses, temperature = row_losses(job.meaning, np.concatenate(answers), np.concatenate(labels))
+    return np.split(losses, np.cumsum([part.rows for part in parts])[:-1]), temperature
 
 
 def row_losses(

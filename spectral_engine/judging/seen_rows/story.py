@@ -31,7 +31,7 @@ def tell(memory: Memory, read: Readings) -> SeenRows:
 
 def floor_of(read: ReadAs) -> FloorReading | None:
     """Return what the floor would be under one reading; None where none is asked for."""
-    test, found = read.tests[read.chosen], read.measured[read.chosen]
+    test, measured = read.tests[read.chosen], read.measured[read.chosen]
     if test is None:
         return None
     shown, unseen = test.status == "shown", read.reading == "unseen"
@@ -40,10 +40,10 @@ def floor_of(read: ReadAs) -> FloorReading | None:
         reading=read.reading,
         candidate=f"candidate-{read.chosen + 1}",
         shown=shown,
-        drop=found.drop.value,
+        drop=measured.drop.value,
         upper_bound=test.upper_bound,
         statement=f"if the original has {'not ' if unseen else ''}seen the rows: candidate-{read.chosen + 1} with a "
-        f"drop of {found.drop.value:.4g}, {how}, at most {test.upper_bound:.4g} at {100 * test.confidence:g} % "
+        f"drop of {measured.drop.value:.4g}, {how}, at most {test.upper_bound:.4g} at {100 * test.confidence:g} % "
         f"confidence; the floor of {test.floor:.4g} is {'' if shown else 'not '}shown",
     )
 

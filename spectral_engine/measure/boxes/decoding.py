@@ -39,11 +39,11 @@ def decode(answers: Array, layout: Layout, image_size: tuple[int, int]) -> Float
     images = [
         _kept(*image, suppress=layout.suppress) for image in zip(corners, best, kind, strict=True)
     ]
-    found = np.zeros((len(images), max([1, *map(len, images)]), 6))
-    found[..., 4] = -1.0
+    padded = np.zeros((len(images), max([1, *map(len, images)]), 6))
+    padded[..., 4] = -1.0
     for image, boxes in enumerate(images):
-        found[image, : len(boxes)] = boxes
-    return found
+        padded[image, : len(boxes)] = boxes
+    return padded
 
 
 def _corners(boxes: Floats, layout: Layout, image_size: tuple[int, int]) -> Floats:

@@ -32,8 +32,8 @@ class Join:
     @property
     def names(self) -> tuple[str, ...]:
         """The outputs that are joined, in the order of the joined array."""
-        found = (self.boxes, self.objectness, self.scores, self.classes, self.count)
-        return tuple(name for name in found if name is not None)
+        outputs = (self.boxes, self.objectness, self.scores, self.classes, self.count)
+        return tuple(name for name in outputs if name is not None)
 
     @property
     def name(self) -> str:
@@ -63,8 +63,8 @@ class Join:
         if self.count is None:
             return together(parts, -1)
         whole = together(parts, -1)
-        place = (whole[..., 4] * 0 + 1).cumsum(1)
-        there = place <= outputs[self.count].reshape(-1, 1)
+        position = (whole[..., 4] * 0 + 1).cumsum(1)
+        there = position <= outputs[self.count].reshape(-1, 1)
         return together([whole[..., :4], (whole[..., 4] * there)[..., None], whole[..., 5:]], -1)
 
 
@@ -86,17 +86,17 @@ def possible_joins(shapes: Mapping[str, Shape], whole: Collection[str]) -> list[
     ['pred_boxes + logits']
     """
     numbers = [name for name in shapes if name not in whole]
-    found: list[Join] = []
+    joins: list[Join] = []
     for boxes, turned, places in _coordinates(shapes, numbers):
         others = {name: shape for name, shape in shapes.items() if name != boxes}
         left = [name for name in numbers if name != boxes]
-        found += _finished(boxes, turned, places, others, left, whole)
-        found += _with_scores(boxes, turned, places, others, left)
+        joins += _finished(boxes, turned, places, others, left, whole)
+        joins += _with_scores(boxes, turned, places, others, left)
     for boxes in numbers:
         if len(shapes[boxes]) == 3 and shapes[boxes][2] == 5:
             columns = _columns(shapes, shapes[boxes][1])
-            found += [Join(boxes, classes=name) for name in columns if name != boxes]
-    return found
+            joins += [Join(boxes, classes=name) for name in columns if name != boxes]
+    return joins
 
 
 def _coordinates(

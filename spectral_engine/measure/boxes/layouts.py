@@ -70,17 +70,17 @@ def box_layouts(shape: Sequence[int]) -> list[Layout]:
     if len(shape) != 3:
         return []
     _, first, last = shape  # classes are usually fewer than boxes
-    found = []
+    layouts = []
     if last == 6:
-        found.append(Layout("YOLOv10", "xyxy", listed=True, suppress=False))
+        layouts.append(Layout("YOLOv10", "xyxy", listed=True, suppress=False))
     if first > 4:
-        found.append(Layout("YOLOv8", transposed=True))
+        layouts.append(Layout("YOLOv8", transposed=True))
     if last > 5:
-        found.append(Layout("YOLOv5", objectness=True))
+        layouts.append(Layout("YOLOv5", objectness=True))
     if last > 4:
-        found.append(Layout("YOLOv8, boxes first"))
-    found.sort(key=lambda layout: layout.transposed != (first < last))
-    scored = (replace(layout, activation=how) for how in _ACTIVATED for layout in found)
+        layouts.append(Layout("YOLOv8, boxes first"))
+    layouts.sort(key=lambda layout: layout.transposed != (first < last))
+    scored = (replace(layout, activation=how) for how in _ACTIVATED for layout in layouts)
     return [
         replace(layout, normalised=normalised)
         for layout in scored

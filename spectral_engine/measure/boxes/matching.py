@@ -36,8 +36,8 @@ def matched(answers: Array, truth: list[Floats], classes: NDArray[np.int64]) -> 
     such a share are ignored.
     Boxes of other classes than these are left out, and of one class in one image all but the surest 100.
     """
-    found: list[list[Match]] = [[] for _ in truth]
-    index = {int(k): place for place, k in enumerate(classes)}
+    by_image: list[list[Match]] = [[] for _ in truth]
+    index = {int(k): class_index for class_index, k in enumerate(classes)}
     known = [
         boxes[(boxes[:, 4] >= 0) & np.isin(boxes[:, 5], classes)].astype(float) for boxes in answers
     ]
@@ -54,12 +54,12 @@ def matched(answers: Array, truth: list[Floats], classes: NDArray[np.int64]) -> 
         if image is not None:
             ignored = np.asarray(image["dtIgnore"]).T > 0
             hits = (np.asarray(image["dtMatches"]).T > 0) & ~ignored
-            place = index[image["category_id"]]
-            found[image["image_id"]] += [
-                Match(score, place, *seen)
+            class_index = index[image["category_id"]]
+            by_image[image["image_id"]] += [
+                Match(score, class_index, *seen)
                 for score, *seen in zip(image["dtScores"], hits, ignored, strict=True)
             ]
-    return found
+    return by_image
 
 
 def _dataset(images: list[Floats], classes: NDArray[np.int64]) -> Any:

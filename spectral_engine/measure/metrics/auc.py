@@ -95,7 +95,7 @@ def _by_class(array: Array, width: int) -> Array:
 
 def _levels(score: Array, positive: Array) -> Array:
     """Return how many negatives and positives of each row are on each level [rows, columns, 2, levels]."""
-    found = np.zeros((len(score), score.shape[2], 2, LEVELS), dtype=np.int32)
+    counts = np.zeros((len(score), score.shape[2], 2, LEVELS), dtype=np.int32)
     for column in range(score.shape[2]):
         values = score[:, :, column]
         seen = values.ravel()[:: max(1, values.size // MOST_SORTED)]
@@ -103,9 +103,9 @@ def _levels(score: Array, positive: Array) -> Array:
         edges = np.unique(np.quantile(seen, np.linspace(0, 1, LEVELS + 1)[1:-1]))
         level = np.searchsorted(edges, values, side="left")
         for kind in (0, 1):
-            row, place = np.nonzero(positive[:, :, column] == kind)
-            np.add.at(found[:, column, kind], (row, level[row, place]), 1)
-    return found
+            row, position = np.nonzero(positive[:, :, column] == kind)
+            np.add.at(counts[:, column, kind], (row, level[row, position]), 1)
+    return counts
 
 
 def _worst_levels(levels: Array) -> tuple[Rows, Rows]:
@@ -179,5 +179,5 @@ def _shares(on: Floats, below: Floats, off: Floats) -> Floats:
     """Return areas from counts on every level and below it [levels, resamples], and all there are [resamples]."""
     pairs = on.sum(axis=0) * off
     ordered = np.einsum("ij,ij->j", on, below)
-    found: Floats = np.divide(ordered, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
-    return found
+    areas: Floats = np.divide(ordered, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
+    return areas

@@ -23,9 +23,9 @@ def per_class(
 
     Recall is over all places that count. Of single labels among many it is of those that are on.
     """
-    found = rule.by_class(rule.rows(answers, labels, form))
-    if found is None:
+    figures = rule.by_class(rule.rows(answers, labels, form))
+    if figures is None:
         rows = tallies(decisions(answers, labels, rule.task))
         right, true = (np.asarray(rows[name].sum(axis=0)).ravel() for name in ("right", "true"))
-        found = {int(k): float(right[k] / true[k]) for k in np.flatnonzero(true)}
-    return {names[k] if names else str(k): value for k, value in found.items()}
+        figures = {int(k): float(right[k] / true[k]) for k in np.flatnonzero(true)}
+    return {names[k] if names else str(k): value for k, value in figures.items()}

@@ -41,16 +41,16 @@ class AveragePrecision(MetricRule):
         classes = np.unique(
             np.concatenate([np.empty(0), *(boxes[boxes[:, 4] >= 0, 4] for boxes in truth)])
         ).astype(int)
-        found = matched(answers, truth, classes)
+        by_image = matched(answers, truth, classes)
         true = np.array([(boxes[:, 4:] == classes).sum(axis=0) for boxes in truth])
         true = true.reshape(len(truth), len(classes))
-        width = max([1, *(len(boxes) for boxes in found), *(len(boxes) for boxes in truth)])
+        width = max([1, *(len(boxes) for boxes in by_image), *(len(boxes) for boxes in truth)])
         score, kind = np.zeros((len(truth), width)), np.full((len(truth), width), -1)
         hit, ignored = (np.zeros((len(truth), width, 10), dtype=bool) for _ in range(2))
-        for image, boxes in enumerate(found):
-            for place, box in enumerate(boxes):
-                score[image, place], kind[image, place] = box.score, box.kind
-                hit[image, place], ignored[image, place] = box.hit, box.ignored
+        for image, boxes in enumerate(by_image):
+            for index, box in enumerate(boxes):
+                score[image, index], kind[image, index] = box.score, box.kind
+                hit[image, index], ignored[image, index] = box.hit, box.ignored
         values = {"score": score, "kind": kind, "hit": hit, "ignored": ignored}
         values["true"] = true.astype(np.float64)
         return Rows(values, shared={"classes": classes})
@@ -64,9 +64,9 @@ class AveragePrecision(MetricRule):
 
     def by_class(self, rows: Rows) -> dict[int, float] | None:
         """Return each class's average precision."""
-        found = self._by_class(rows, np.ones((len(rows), 1)))[:, 0]
-        classes = rows.shared["classes"] if rows.shared else range(len(found))
-        pairs = zip(classes, found, strict=True)
+        precisions = self._by_class(rows, np.ones((len(rows), 1)))[:, 0]
+        classes = rows.shared["classes"] if rows.shared else range(len(precisions))
+        pairs = zip(classes, precisions, strict=True)
         return {int(k): float(value) for k, value in pairs if not np.isnan(value)}
 
     def obstacle(self, rows: Rows) -> str | None:
@@ -93,14 +93,14 @@ class AveragePrecision(MetricRule):
     def _by_class(self, rows: Rows, weights: Floats) -> Floats:
         """Return average precisions [classes, resamples]; NaN where the class has no box in the resample."""
         kinds = range(rows["true"].shape[1])
-        found = [self._of_class(rows, kind, weights) for kind in kinds]
-        return np.stack(found) if found else np.full((1, weights.shape[1]), np.nan)
+        precisions = [self._of_class(rows, kind, weights) for kind in kinds]
+        return np.stack(precisions) if precisions else np.full((1, weights.shape[1]), np.nan)
 
     def _of_class(self, rows: Rows, kind: int, weights: Floats) -> Floats:
-        image, place = np.nonzero(rows["kind"] == kind)
-        order = np.argsort(-rows["score"][image, place], kind="stable")
-        image, place = image[order], place[order]
-        hits, ignored = (rows[name][image, place][:, self.overlaps] for name in ("hit", "ignored"))
+        image, index = np.nonzero(rows["kind"] == kind)
+        order = np.argsort(-rows["score"][image, index], kind="stable")
+        image, index = image[order], index[order]
+        hits, ignored = (rows[name][image, index][:, self.overlaps] for name in ("hit", "ignored"))
         step = max(1, CELLS // max(1, len(image)))
         chunks = [weights[:, start : start + step] for start in range(0, weights.shape[1], step)]
         return np.concatenate(
@@ -141,12 +141,12 @@ def _precision(
     total = np.zeros(weights.shape[1])
     for hit, out in zip(hits.T, ignored.T, strict=True):
         boxes = np.cumsum(weights * ~out[:, None], axis=0) if out.any() else all_boxes
-        found = np.cumsum(weights[hit], axis=0)
-        precision = found / (boxes[hit] + np.spacing(1))
+        hits_so_far = np.cumsum(weights[hit], axis=0)
+        precision = hits_so_far / (boxes[hit] + np.spacing(1))
         precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        recall = np.divide(found, true, out=np.zeros_like(found), where=true > 0)
+        recall = np.divide(hits_so_far, true, out=np.zeros_like(hits_so_far), where=true > 0)
         level = (100 * recall + 1e-9).astype(np.int64)
-        reached = np.where(found > 0, level + (RECALLS[level] <= recall), 0)
+        reached = np.where(hits_so_far > 0, level + (RECALLS[level] <= recall), 0)
         total += (precision * np.diff(reached, axis=0, prepend=0)).sum(axis=0) / len(RECALLS)
     return np.where(true > 0, total / hits.shape[1], np.nan)
 

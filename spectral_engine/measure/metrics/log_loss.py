@@ -37,8 +37,8 @@ class LogLoss(Ratio):
             return _of_one_score(answers, truth, form), counted
         logs = _log_probabilities(answers, form)
         known = counted & (truth < answers.shape[-1])
-        own = np.take_along_axis(logs, np.where(known, truth, 0)[..., None], axis=-1)[..., 0]
-        return -np.where(known, own, np.log(_resolution(answers))), counted
+        of_label = np.take_along_axis(logs, np.where(known, truth, 0)[..., None], axis=-1)[..., 0]
+        return -np.where(known, of_label, np.log(_resolution(answers))), counted
 
 
 def _log_probabilities(answers: Array, form: Form) -> Floats:

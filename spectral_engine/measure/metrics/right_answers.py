@@ -38,9 +38,9 @@ class Accuracy(Ratio):
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Keep how many answers there are to choose from."""
-        found = super().rows(answers, labels, form)
+        counted = super().rows(answers, labels, form)
         only = over_classes(answers, labels, self.task) and answers.shape[-1] == 1
-        return Rows(found.values, found.dropped, found.one_answer, {"one_class": only})
+        return Rows(counted.values, counted.dropped, counted.one_answer, {"one_class": only})
 
     def obstacle(self, rows: Rows) -> str | None:
         """Say so where the answers have one column, which is always the strongest."""
@@ -76,15 +76,17 @@ class Top5(Ratio):
         truth = truth_of(answers, labels, classes=True)
         counted, classes = truth != IGNORED, answers.shape[-1]
         label = np.where(counted & (truth < classes), truth, 0)[..., None]
-        own = np.take_along_axis(answers, label, axis=-1)
+        of_label = np.take_along_axis(answers, label, axis=-1)
         earlier = np.arange(classes) < label
-        before = ((answers > own) | ((answers == own) & earlier)).sum(axis=-1)
+        before = ((answers > of_label) | ((answers == of_label) & earlier)).sum(axis=-1)
         return (before < BEST) & (truth < classes), counted
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Keep how many classes there are."""
-        found = super().rows(answers, labels, form)
-        return Rows(found.values, found.dropped, found.one_answer, {"classes": answers.shape[-1]})
+        counted = super().rows(answers, labels, form)
+        return Rows(
+            counted.values, counted.dropped, counted.one_answer, {"classes": answers.shape[-1]}
+        )
 
     def obstacle(self, rows: Rows) -> str | None:
         """Say so where there are no more than five classes."""

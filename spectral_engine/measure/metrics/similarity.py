@@ -41,8 +41,8 @@ class Spearman(MetricRule):
     def values(self, rows: Rows, weights: Floats) -> Floats:
         """Return the correlation of both rankings, ties sharing their mean rank; 0 of answers that are all alike."""
         cosine, label = (_midranks(rows[name], weights) for name in ("cosine", "label"))
-        found = _correlation(cosine, label, weights)
-        return np.where((label == label[0]).all(axis=0), np.nan, np.nan_to_num(found))
+        correlation = _correlation(cosine, label, weights)
+        return np.where((label == label[0]).all(axis=0), np.nan, np.nan_to_num(correlation))
 
     def worst(self, before: Rows, after: Rows) -> tuple[Rows, Rows]:
         """Return the pair on which most was lost; where nothing was, the likest one, and then least similar."""
@@ -91,8 +91,8 @@ class RankAgreement(MetricRule):
         others = np.setdiff1d(np.arange(len(labels)), anchors)
         mine, original = (_neighbours(part, anchors, others) for part in (answers, labels))
         mine, original = (rankdata(part, axis=1).T for part in (mine, original))
-        found = _correlation(mine, original, np.ones((count, len(others))))
-        share = (1 + np.nan_to_num(found)) / 2
+        correlation = _correlation(mine, original, np.ones((count, len(others))))
+        share = (1 + np.nan_to_num(correlation)) / 2
         return Rows({"share": share}, dropped=count, shared={"anchors": count})
 
     def values(self, rows: Rows, weights: Floats) -> Floats:
@@ -137,7 +137,7 @@ def _correlation(left: Floats, right: Floats, weights: Floats) -> Floats:
     right = right - (weights * right).sum(axis=0) / total
     together = (weights * left * right).sum(axis=0)
     apart = np.sqrt((weights * left**2).sum(axis=0) * (weights * right**2).sum(axis=0))
-    found: Floats = np.divide(
+    correlation: Floats = np.divide(
         together, apart, out=np.full_like(apart, np.nan), where=apart > 1e-12 * total
     )
-    return found
+    return correlation

@@ -79,18 +79,22 @@ class Tallied(MetricRule):
                 return before.take(seen), after.take(seen)
         row = np.array([int(np.argmax(true @ (1 / totals)))])
         label = before.take(row)
-        own = label["true"].toarray()
-        lost = label["counted"].toarray() - own if _columns(before) else _misplaced(own, totals)
-        return _row(label, own, own), _row(label, np.zeros_like(own), lost)
+        of_labels = label["true"].toarray()
+        lost = (
+            label["counted"].toarray() - of_labels
+            if _columns(before)
+            else _misplaced(of_labels, totals)
+        )
+        return _row(label, of_labels, of_labels), _row(label, np.zeros_like(of_labels), lost)
 
 
-def _misplaced(own: Floats, totals: Floats) -> Floats:
+def _misplaced(of_labels: Floats, totals: Floats) -> Floats:
     """Return answers [1, classes] that give every place to the commonest class that is not its own."""
     seen = np.where(np.isinf(totals), -1.0, totals)
     commonest, next_one = np.argsort(-seen, kind="stable")[[0, min(1, len(seen) - 1)]]
-    lost = np.zeros_like(own)
-    lost[0, commonest] = own.sum() - own[0, commonest]
-    lost[0, next_one] += own[0, commonest]
+    lost = np.zeros_like(of_labels)
+    lost[0, commonest] = of_labels.sum() - of_labels[0, commonest]
+    lost[0, next_one] += of_labels[0, commonest]
     return lost
 
 
@@ -149,45 +153,45 @@ class Dice(MacroF1):
 
     def rows(self, answers: Array, labels: Array, form: Form) -> Rows:
         """Take places that are on or off as one column, so that the background is no class."""
-        found = decisions(answers, labels, self.task)
-        on_or_off = found.classes == 2 and not found.columns and answers.ndim == labels.ndim
-        return tallies(found, foreground=on_or_off)
+        decided = decisions(answers, labels, self.task)
+        on_or_off = decided.classes == 2 and not decided.columns and answers.ndim == labels.ndim
+        return tallies(decided, foreground=on_or_off)
 
 
-def tallies(found: Decisions, *, foreground: bool = False) -> Rows:
+def tallies(given: Decisions, *, foreground: bool = False) -> Rows:
     """Return, of every row and class, how many places are right, answered so, truly so, and counted."""
-    per_block = max(1, BLOCK // max(1, found.truth.shape[1]))
-    starts = range(0, max(1, len(found.truth)), per_block)
-    blocks = [_block(found, slice(start, start + per_block), foreground) for start in starts]
+    per_block = max(1, BLOCK // max(1, given.truth.shape[1]))
+    starts = range(0, max(1, len(given.truth)), per_block)
+    blocks = [_block(given, slice(start, start + per_block), foreground) for start in starts]
     values = {name: csr(stacked([block[name] for block in blocks])) for name in blocks[0]}
-    columns = found.columns or foreground
-    return Rows(values, found.dropped, found.truth.shape[1] == 1, {"columns": columns})
+    columns = given.columns or foreground
+    return Rows(values, given.dropped, given.truth.shape[1] == 1, {"columns": columns})
 
 
-def _block(found: Decisions, rows: slice, foreground: bool) -> dict[str, Any]:
-    decided, truth, counted = found.decided[rows], found.truth[rows], found.counted[rows]
-    if found.columns or foreground:
+def _block(given: Decisions, rows: slice, foreground: bool) -> dict[str, Any]:
+    decided, truth, counted = given.decided[rows], given.truth[rows], given.counted[rows]
+    if given.columns or foreground:
         on = {
             "right": counted & (decided == 1) & (truth == 1),
             "answered": counted & (decided == 1),
             "true": counted & (truth == 1),
             "counted": counted,
         }
-        width = 1 if foreground else found.labels
+        width = 1 if foreground else given.labels
         shape = (len(truth), width, truth.shape[1] // width)
         counts = {name: part.reshape(shape).sum(axis=2) for name, part in on.items()}
         return {name: csr(part.astype(np.float64)) for name, part in counts.items()}
     seen = {
-        "right": _counts(truth, counted & (decided == truth), found.classes),
-        "answered": _counts(decided, counted & (decided != UNDECIDED), found.classes),
-        "true": _counts(truth, counted, found.classes),
+        "right": _counts(truth, counted & (decided == truth), given.classes),
+        "answered": _counts(decided, counted & (decided != UNDECIDED), given.classes),
+        "true": _counts(truth, counted, given.classes),
     }
     return seen | {"counted": csr(counted.sum(axis=1, keepdims=True).astype(np.float64))}
 
 
 def _counts(classes: NDArray[np.int64], counted: NDArray[np.bool_], width: int) -> Any:
-    row, place = np.nonzero(counted)
-    entries = (np.ones(len(row)), (row, classes[row, place]))
+    row, position = np.nonzero(counted)
+    entries = (np.ones(len(row)), (row, classes[row, position]))
     return csr(entries, shape=(len(classes), width))
 
 

@@ -29,12 +29,12 @@ def dead_groups(model: SparseModel, pattern: Pattern) -> Mark:
     linked = list(_linked(model))
     free = _free(coupling)
     while True:
-        found = dead | (free & _lonely(coupling, linked, dead))
-        found = _whole(coupling, found, pattern)
-        _spare(coupling, found, pattern)
-        if (found == dead).all():
+        further = dead | (free & _lonely(coupling, linked, dead))
+        further = _whole(coupling, further, pattern)
+        _spare(coupling, further, pattern)
+        if (further == dead).all():
             return dead
-        dead = found
+        dead = further
 
 
 def _linked(model: SparseModel) -> Iterator[tuple[Transfer, Links]]:
@@ -58,9 +58,9 @@ def _free(coupling: Coupling) -> Mark:
     weights = {transfer.weight for transfer in coupling.transfers}
     for name, shape in coupling.sizes.items():
         if len(shape) > 1 and name not in weights:  # a table that is added or looked up
-            for held in coupling.axes.get(name, ()):
-                if held is not None:
-                    free[held] = False
+            for groups in coupling.axes.get(name, ()):
+                if groups is not None:
+                    free[groups] = False
     return free
 
 

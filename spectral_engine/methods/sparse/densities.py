@@ -20,12 +20,12 @@ def erk_shares(shapes: Sequence[Shape], density: float) -> list[float]:
     raw = [sum(shape) / prod(shape) for shape in shapes]
     dense: set[int] = set()
     while len(dense) < len(shapes):
-        free = [place for place in range(len(shapes)) if place not in dense]
-        left = density * sum(sizes) - sum(sizes[place] for place in dense)
-        factor = left / sum(raw[place] * sizes[place] for place in free)
-        over = {place for place in free if raw[place] * factor > 1}
+        free = [index for index in range(len(shapes)) if index not in dense]
+        left = density * sum(sizes) - sum(sizes[index] for index in dense)
+        factor = left / sum(raw[index] * sizes[index] for index in free)
+        over = {index for index in free if raw[index] * factor > 1}
         if not over:
-            return [1.0 if place in dense else raw[place] * factor for place in range(len(shapes))]
+            return [1.0 if index in dense else raw[index] * factor for index in range(len(shapes))]
         dense |= over
     return [1.0] * len(shapes)
 
@@ -55,10 +55,10 @@ def link_counts(shapes: Sequence[Shape], density: float, distribution: Distribut
     counts = [
         min(size, max(1, floor(links + 1e-9))) for links, size in zip(exact, sizes, strict=True)
     ]
-    order = sorted(range(len(shapes)), key=lambda place: counts[place] - exact[place])
+    order = sorted(range(len(shapes)), key=lambda index: counts[index] - exact[index])
     while (left := budget - sum(counts)) != 0:
         step = 1 if left > 0 else -1
         free = [p for p in order if (counts[p] < sizes[p] if step > 0 else counts[p] > 1)]
-        for place in (free if step > 0 else free[::-1])[: abs(left)]:
-            counts[place] += step
+        for index in (free if step > 0 else free[::-1])[: abs(left)]:
+            counts[index] += step
     return counts

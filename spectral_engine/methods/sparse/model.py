@@ -75,8 +75,8 @@ class SparseModel(SpectralModel):
     @torch.no_grad()
     def weight(self, name: str) -> Tensor:
         """Return one weight, folded where it is in spectral form, 0 where it is masked."""
-        found, mask = super().weight(name), self.left_plain.get(name)
-        return found if mask is None else found * mask
+        weight, mask = super().weight(name), self.left_plain.get(name)
+        return weight if mask is None else weight * mask
 
     def write_back(self) -> None:
         """Write every parameter into the graph's initializers, with zeros for what is masked."""
@@ -97,7 +97,7 @@ class SparseModel(SpectralModel):
     @property
     def masks(self) -> dict[str, nn.Parameter]:
         """The mask of every transfer's weight, by its name and in its shape: 1 where the link is there."""
-        return {**{name: held.mask for name, held in self._masked()}, **self.left_plain}
+        return {**{name: transfer.mask for name, transfer in self._masked()}, **self.left_plain}
 
     def _masked(self) -> Iterator[tuple[str, MaskedTransfer]]:
         for name, transfer in self.spectral.items():
@@ -107,15 +107,15 @@ class SparseModel(SpectralModel):
     @torch.no_grad()
     def unmasked(self, name: str) -> Tensor:
         """Return a weight with all its links, there or not."""
-        held = self.spectral.get(name)
-        if isinstance(held, MaskedTransfer):
-            return held.unmasked()
+        transfer = self.spectral.get(name)
+        if isinstance(transfer, MaskedTransfer):
+            return transfer.unmasked()
         return self.module.initializer(name).detach()
 
     def links_of(self, name: str) -> nn.Parameter:
         """Return the tensor that holds a weight's links one by one: φ, or the weight itself where it is held plain."""
-        held = self.spectral.get(name)
-        return self.module.initializer(name) if held is None else held.eigenvectors
+        transfer = self.spectral.get(name)
+        return self.module.initializer(name) if transfer is None else transfer.eigenvectors
 
     @torch.no_grad()
     def take_gradients(self) -> dict[str, Tensor]:
@@ -123,16 +123,16 @@ class SparseModel(SpectralModel):
 
         It is read off ∂L/∂φ_ij = (λ_in_j − λ_out_i) ∂L/∂w_ij, after a step that let gradients through.
         """
-        found = {}
+        gradients = {}
         for name, mask in self.masks.items():
             gradient = self.links_of(name).grad
             assert gradient is not None
-            held = self.spectral.get(name)
-            found[name] = (
-                gradient.clone() if held is None else gradient / _away_from_0(held.scale())
+            transfer = self.spectral.get(name)
+            gradients[name] = (
+                gradient.clone() if transfer is None else gradient / _away_from_0(transfer.scale())
             )
             gradient.mul_(mask)
-        return found
+        return gradients
 
     def let_gradients_through(self, dense: bool) -> None:
         """Say whether links that are masked get the gradient that they would have if they were there."""

@@ -129,12 +129,12 @@ class Topology:
     def _at(self, name: str, groups: Mark) -> Tensor:
         """Mark a weight's links from or to these groups."""
         mask = self.masks[name]
-        found = torch.zeros_like(mask)
+        touched = torch.zeros_like(mask)
         for axis, ids in enumerate(self.model.coupling.axes[name]):
             if ids is not None:
                 marked = torch.from_numpy(groups[ids]).to(mask)
-                found = torch.maximum(found, along(marked, axis, mask.dim()))
-        return found
+                touched = torch.maximum(touched, along(marked, axis, mask.dim()))
+        return touched
 
     @torch.no_grad()
     def share_new(self) -> float:
