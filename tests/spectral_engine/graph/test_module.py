@@ -68,7 +68,10 @@ def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
     folded = sum(
         isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in found.net.modules()
     )
-    assert len(seen) >= len(list(found.net.parameters())) - 4 * folded
+    reached = [
+        p for p in found.net.parameters() if p.grad is not None and p.grad.abs().max() > 1e-7
+    ]
+    assert len(seen) >= len(reached) - 4 * folded
 
 
 @dataclasses.dataclass(eq=False)
@@ -105,7 +108,7 @@ def twins(net):
     for name, parameter in net.named_parameters():
         plain = Twin((name,), parameter.detach(), parameter.grad)
         found.append(plain)
-        if parameter.dim() == 2:
+        if parameter.dim() == 2 and parameter.grad is not None:
             turned = parameter.detach().T.contiguous(), parameter.grad.T.contiguous()
             found.append(Twin((name,), *turned, of=plain))
     for prefix, module in net.named_modules():
