@@ -83,8 +83,12 @@ def script() -> str:
 
 
 def _folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "eigenpress" / "widths"
+    kept = os.environ.get("XDG_CACHE_HOME")
+    try:
+        cache = Path(kept) if kept else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home, as containers have
+        cache = Path(tempfile.gettempdir())
+    return cache / "eigenpress" / "widths"
 
 
 def _convolutions(width: int, size: int) -> onnx.ModelProto:

@@ -1,6 +1,7 @@
 """The blocks in which this machine's convolutions get slower: found by the clock, kept, and told by a lone script."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -81,6 +82,22 @@ def test_a_machine_that_keeps_no_files_measures_and_goes_on(tmp_path, monkeypatc
     width_profile.blocks_here.cache_clear()
     assert width_profile.blocks_here().convolution >= 1
     width_profile.blocks_here.cache_clear()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may run a program as somebody else")
+def test_a_user_without_a_home_keeps_it_among_temporary_files():
+    program = (
+        "import os; from spectral_engine.measure.width_profile import _folder; "
+        "os.setuid(54321); print(_folder())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"TMPDIR": "/tmp", "PATH": os.environ["PATH"]},
+    )
+    assert told.stdout.strip() == "/tmp/eigenpress/widths"
 
 
 def test_the_script_for_elsewhere_needs_numpy_and_onnxruntime_alone(tmp_path):
