@@ -82,7 +82,7 @@ def reach_of(job: PreparedJob, recipe: Recipe) -> Reach:
     return Reach(
         original=job.original,
         coupling=coupling,
-        target=job.recipe.target,
+        target=recipe.target,
         grid=grid_of(coupling, prune.round_to if removes else 1),
         min_nodes=prune.min_nodes,
         row=lambda: first_rows(job.splits.validation, 1),

@@ -6,7 +6,7 @@ an axis, which one group may have several of, as heads have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
@@ -64,16 +64,16 @@ class Grid:
         wide = self._full >= np.array(self.blocks, dtype=np.int64)
         return bool(self.is_on(removed)[wide].all())
 
-    def finer(self) -> Grid | None:
-        """Return the grid of blocks half as large, or None below the smallest."""
-        if self.strict:
-            return None
-        halves = [
+    def finer(self) -> Iterator[Grid]:
+        """Yield the grids of blocks half as large, of a quarter, and so on down to the smallest."""
+        grid = self
+        while halves := [
             (ids, block // 2)
-            for ids, block in zip(self.axes, self.blocks, strict=True)
-            if block // 2 >= FINEST
-        ]
-        return _grid(halves) if halves else None
+            for ids, block in zip(grid.axes, grid.blocks, strict=True)
+            if block // 2 >= FINEST and not self.strict
+        ]:
+            grid = _grid(halves)
+            yield grid
 
     def raised(self, least: Mapping[str, int], whole: Coupling) -> dict[str, int]:
         """Return floors that are on the grid: a block at least, since fewer channels take as long, and whole ones."""
@@ -95,9 +95,10 @@ class Grid:
         if not self.axes:
             return choice.removed
         removed = self._blocks_back(choice, self._down(choice))
-        finer = self.finer()
-        while finer is not None and choice.unused(removed) > MUCH_UNUSED:
-            removed, finer = finer._blocks_back(choice, removed), finer.finer()
+        for finer in self.finer():
+            if choice.unused(removed) <= MUCH_UNUSED:
+                break
+            removed = finer._blocks_back(choice, removed)
         return self._singles_back(choice, removed)
 
     def _down(self, choice: Choice) -> Mark:

@@ -71,11 +71,10 @@ class Narrowing:
     def _ways(self, least: Floors) -> Iterator[tuple[Grid, Floors]]:
         """Yield what to try, one after the other: floors that leave each layer its part, and then lower ones."""
         for floors in (self._even(least), least):
-            grid: Grid | None = self.grid
-            while grid is not None:
+            for grid in (self.grid, *self.grid.finer()):
                 yield grid, grid.raised(floors, self.whole)
-                grid = grid.finer()
-        yield self.grid, least
+        if self.grid.axes:  # without, that was the last one
+            yield self.grid, least
 
     def _even(self, least: Floors) -> Floors:
         return even_floors(self.whole, self.coupling, least, EVEN_SHARE)

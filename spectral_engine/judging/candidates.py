@@ -99,7 +99,7 @@ def judge_candidates(finished: Finished) -> Judged:
         [built.path for built in finished.built],
     )
     handed = _handed_back(finished, terms, read.decided, latency)
-    index, latency = _position(handed.name), handed.times
+    index, latency = _names(finished).index(handed.name), handed.times
     read = replace(read, decided=replace(read.decided, chosen=index))
     entries = [
         _entry(finished, terms, position, drops[position].value, measured[position], read, latency)
@@ -135,14 +135,15 @@ def _handed_back(finished: Finished, terms: _Terms, decided: ReadAs, times: Time
     chosen = Timed(_name(index), verdict, times or _latency(finished, [index]))
     if not METHODS.get(finished.job.recipe.method).removes_nodes:
         return chosen
+    names = _names(finished)
     wider = {
-        _name(position): _verdict(finished, terms, position, decided)
+        names[position]: _verdict(finished, terms, position, decided)
         for position in reversed(range(index))
     }
 
-    def measure(names: Sequence[str]) -> Times:
-        again = {*names, *chosen.times} - {"baseline"}  # all of them: times are compared in one run
-        return _latency(finished, sorted(map(_position, again)))
+    def measure(again: Sequence[str]) -> Times:
+        timed = {*again, *chosen.times}  # all of them: times are compared in one run
+        return _latency(finished, [p for p, name in enumerate(names) if name in timed])
 
     return with_time(chosen, terms.asked, wider, measure)
 
@@ -203,8 +204,8 @@ def _name(position: int) -> str:
     return f"candidate-{position + 1}"
 
 
-def _position(name: str) -> int:
-    return int(name.rpartition("-")[2]) - 1
+def _names(finished: Finished) -> list[str]:
+    return [_name(position) for position in range(len(finished.built))]
 
 
 def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.meaning.coding import are_whole
+from spectral_engine.meaning.skill import MUCH_BETTER
 from spectral_engine.meaning.trial import Trial
 
 Array = NDArray[Any]
-MUCH_BETTER = 0.1  # of skill: so much more is known without the right one than without any other
 
 
 def odd_values(values: Array, classes: int) -> list[float]:

@@ -11,7 +11,7 @@ from spectral_engine.meaning.boxes import BoxAnswers
 from spectral_engine.meaning.hypotheses import Hypothesis, hypotheses, skill_under
 from spectral_engine.meaning.meaning import Meaning
 from spectral_engine.meaning.probe import Probe
-from spectral_engine.meaning.skill import Skill
+from spectral_engine.meaning.skill import MUCH_BETTER, Skill
 from spectral_engine.measure.boxes import parts
 
 Array = NDArray[Any]
@@ -20,7 +20,6 @@ GOOD_BOXES = 0.4  # of detectors less is usual, and each look takes boxes of man
 MOST_BELOW = (
     0.1  # of the coordinates of decoded boxes: some stand out of the image at the left and the top
 )
-MUCH_BETTER = 0.1  # of skill: so much under another hypothesis is no accident
 FEWEST_ROWS = 20  # to train on: with fewer, knowing nothing and a lack of rows look alike
 HALF = 0.5  # of skill: what explains less is no explanation
 GO_ON = "; `allow_poor_original: true` goes on all the same"

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 NORMAL_99 = (
     2.326  # one-sided: a job is not stopped for a mere lack of rows, nor let through by luck
 )
+MUCH_BETTER = 0.1  # of skill: so much more under one reading than under another is no accident
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from spectral_engine.errors import DatasetMismatch
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.meaning.data import skill_on
 from spectral_engine.meaning.original import GO_ON
-from spectral_engine.meaning.skill import NOTHING, Skill
+from spectral_engine.meaning.skill import MUCH_BETTER, NOTHING, Skill
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.records.labels import LabelsOption
 from spectral_engine.records.recipe import Recipe
 
-MUCH_BETTER = 0.1  # of skill: so much more is no accident
 FAR_LESS_WRONG = (
     0.5  # of what is unknown under another column: neighbours in a series know much of each other
 )
