@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks import rows
 from benchmarks.digits import export
+from benchmarks.speed.timing import timed
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Choice, on_blocks
 from spectral_engine.cost.ranking import choose_removal, floors, removable
 from spectral_engine.graph.coupling import Coupling, Mark, couple
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
-from spectral_engine.measure.runtime import open_session
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
 from spectral_engine.records.blocks import Blocks
@@ -216,29 +214,6 @@ def layer(kind: str, width: int) -> tuple[nn.Module, Tensor]:
         for _ in range(8)
     ]
     return nn.Sequential(nn.Conv2d(3, width, 1), *inner), torch.zeros(1, 3, 16, 16)
-
-
-def timed(paths: Mapping[Key, Path], shape: tuple[int, ...], seconds: float) -> dict[Key, float]:
-    """Return each file's median processor time of a call in seconds; the files run in turns."""
-    sessions = {key: open_session(path) for key, path in paths.items()}
-    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    calls = {key: _call(session, x) for key, session in sessions.items()}
-    samples: dict[Key, list[float]] = {key: [] for key in calls}
-    for _ in range(5):
-        for call in calls.values():
-            call()
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for key, call in calls.items():
-            begun = time.process_time()
-            call()
-            samples[key].append(time.process_time() - begun)
-    return {key: float(np.median(values)) for key, values in samples.items()}
-
-
-def _call(session: onnxruntime.InferenceSession, x: NDArray[np.float32]) -> Callable[[], object]:
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: x})
 
 
 if __name__ == "__main__":

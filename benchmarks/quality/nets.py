@@ -23,17 +23,20 @@ class Pixels(nn.Module):
 
 def vgg(outputs: int) -> nn.Sequential:
     """Return five 3×3 convolutions with batch norm, and a linear head, on 28×28 pixels."""
-    layers: list[nn.Module] = [Pixels()]
-    inputs = 1
-    for width in (16, "pool", 24, 24, "pool", 48, 48):
-        if width == "pool":
+    return nn.Sequential(Pixels(), *plain(1, (16, "pool", 24, 24, "pool", 48, 48), outputs))
+
+
+def plain(inputs: int, widths: tuple[int | str, ...], outputs: int) -> list[nn.Module]:
+    """Return 3×3 convolutions with batch norm, pools between them, and a linear head on their means."""
+    layers: list[nn.Module] = []
+    for width in widths:
+        if isinstance(width, str):
             layers.append(nn.MaxPool2d(2))
             continue
         layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)]
         layers.append(nn.ReLU())
         inputs = width
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs)]
-    return nn.Sequential(*layers)
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs)]
 
 
 class Block(nn.Module):
@@ -58,20 +61,26 @@ class Block(nn.Module):
 
 def resnet(outputs: int) -> nn.Sequential:
     """Return a ResNet-20 of three quarters width with a stem of stride 2, on 28×28 pixels."""
+    return nn.Sequential(Pixels(), *residual(1, (12, 24, 48), outputs, stem_stride=2))
+
+
+def residual(
+    inputs: int, widths: tuple[int, ...], outputs: int, stem_stride: int = 1
+) -> list[nn.Module]:
+    """Return three residual blocks of each width, behind a stem of the first and before a linear head."""
+    first = widths[0]
     layers: list[nn.Module] = [
-        Pixels(),
-        nn.Conv2d(1, 12, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(12),
+        nn.Conv2d(inputs, first, 3, stem_stride, 1, bias=False),
+        nn.BatchNorm2d(first),
         nn.ReLU(),
     ]
-    inputs = 12
-    for width in (12, 24, 48):
+    before = first
+    for width in widths:
         for index in range(3):
-            stride = 2 if index == 0 and width > 12 else 1
-            layers.append(Block(inputs, width, stride))
-            inputs = width
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs)]
-    return nn.Sequential(*layers)
+            stride = 2 if index == 0 and width > first else 1
+            layers.append(Block(before, width, stride))
+            before = width
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, outputs)]
 
 
 def build(name: str, inputs: int, outputs: int) -> nn.Module:

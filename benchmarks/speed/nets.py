@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmarks.quality.nets import Block, perceptron
+from benchmarks.quality.nets import perceptron, plain, residual
 from benchmarks.widths import mobilenet
 
 PATCH, STEPS = 4, 64
@@ -102,28 +102,14 @@ class Recurrent(nn.Module):
 
 def resnet20() -> nn.Module:
     """Return ResNet-20 for small images (He et al. 2016)."""
-    stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-    widths = ((16, 16, 1), (16, 32, 2), (32, 64, 2))
-    blocks = [
-        Block(before if place == 0 else width, width, stride if place == 0 else 1)
-        for before, width, stride in widths
-        for place in range(3)
-    ]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    return nn.Sequential(*residual(3, (16, 32, 64), 10))
 
 
 def vgg() -> nn.Module:
     """Return eight 3×3 convolutions with batch norm."""
-    layers: list[nn.Module] = []
-    before = 3
-    for width in (32, 32, "pool", 64, 64, "pool", 128, 128, "pool", 256, 256):
-        if width == "pool":
-            layers.append(nn.MaxPool2d(2))
-            continue
-        layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)]
-        layers.append(nn.ReLU())
-        before = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 10))
+    return nn.Sequential(
+        *plain(3, (32, 32, "pool", 64, 64, "pool", 128, 128, "pool", 256, 256), 10)
+    )
 
 
 def _twice(before: int, width: int) -> nn.Sequential:
