@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,7 +31,6 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
 from spectral_engine.records.blocks import Blocks
 
-Key = TypeVar("Key", bound=Hashable)
 SHARES = (0.5, 0.25)
 GRIDS = (1, 4, 8, 16)
 WIDTHS = (28, 31, 32, 33, 40, 57, 60, 64, 72)

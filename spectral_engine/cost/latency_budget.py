@@ -27,6 +27,7 @@ from spectral_engine.measure.latency import measure_latency
 from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.save import save_model
 from spectral_engine.records.limit import Limit
+from spectral_engine.work_dir import write_whole
 
 BATCH = 1  # latency is that of one row
 SECONDS = 1.0  # of timing at each width
@@ -98,7 +99,5 @@ def macs_in_time(watch: LatencyProbe, narrowest: int, kept: Path | None) -> int:
             break
         low, high = (middle, high) if watch.is_in_time(middle) else (low, middle)
     if kept is not None:
-        part = kept.with_suffix(".part")
-        part.write_text(json.dumps({"macs": low}))
-        part.replace(kept)
+        write_whole(kept, json.dumps({"macs": low}))
     return low

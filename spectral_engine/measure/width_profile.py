@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from spectral_engine.measure import block_timing
 from spectral_engine.measure.block_timing import SHAPE, WIDTHS
 from spectral_engine.records.blocks import Blocks
+from spectral_engine.work_dir import write_whole
 
 KERNELS = {"3×3": 3, "1×1": 1}  # what most of the time of convolutional nets goes to
 LAYERS = 4  # of a model that is timed: one alone is mostly the cost of a call
@@ -50,9 +51,7 @@ def write_blocks(blocks: Blocks, path: Path) -> None:
     """Keep blocks in a file; where none can be written, the next process measures again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
-            part.write(blocks.model_dump_json())
-        Path(part.name).replace(path)
+        write_whole(path, blocks.model_dump_json())
     except OSError:
         pass
 

@@ -29,6 +29,7 @@ from spectral_engine.records.report import Exactness, Links
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.spectral.untrained import keep_untrained
 from spectral_engine.training.normalization import fold, folded_into
+from spectral_engine.work_dir import write_whole
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,7 @@ class Built:
 
     def save(self) -> None:
         """Write what is known beside the ONNX file; this file's presence says that the candidate is whole."""
-        part = self.path.with_suffix(".json.part")
-        part.write_text(json.dumps(self.to_json()))
-        part.replace(self.path.with_suffix(".json"))
+        write_whole(self.path.with_suffix(".json"), json.dumps(self.to_json()))
 
 
 @dataclass(frozen=True)
