@@ -11,12 +11,13 @@ The policy of the method lays out when (`policy.py`), and says what goes; `check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.removal import RemovalPlan
@@ -32,7 +33,7 @@ from spectral_engine.methods.candidate import (
     untrained,
 )
 from spectral_engine.methods.checkpoint import Checkpoint
-from spectral_engine.methods.compensation import fold_means
+from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
 from spectral_engine.methods.policy import Policy
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event
@@ -42,12 +43,14 @@ from spectral_engine.onnx_io.source import files_bytes
 from spectral_engine.records.report import PathPoint
 from spectral_engine.records.training import Trains
 from spectral_engine.spectral.relevance import Relevance
+from spectral_engine.training.feed import Batch
 from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
 from spectral_engine.training.trainer import Trainer
 
 RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
+SMALL_BITE = 0.1  # of the nodes: the means of so few are told well enough by one batch
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
 
 
@@ -183,12 +186,21 @@ class CompressionRun:
         going = removal.removed & ~state.removed
         if going.any():
             if self.policy.folds_means:
-                fold_means(self.trainer.model, going, self.plan.feed)
+                fold_means(self.trainer.model, going, self._batches_for_means(going, alive))
             self.trainer.narrow(going)
             self.relevance.attach(self.trainer.model)
             state.mark(going)
         state.points.append(self._point())
         return removal
+
+    def _batches_for_means(
+        self, going: NDArray[np.bool_], alive: NDArray[np.bool_]
+    ) -> Iterable[Batch]:
+        """Return the batch that is next where few nodes go, and many rows where errors of their means add up."""
+        feed, seed = self.plan.feed, self.plan.recipe.seed
+        if going.sum() <= SMALL_BITE * alive.sum():
+            return [feed.batch(feed.rows_at(self.state.step, seed))]
+        return feed.in_order(CALIBRATION_ROWS)
 
     def _point(self) -> PathPoint:
         cost, state = cost_of(self.plan.coupling, self.state.removed), self.state
