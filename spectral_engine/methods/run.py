@@ -132,6 +132,7 @@ class CompressionRun:
             relevance=self.state.relevance.copy(),
             eigenvalues=self.first_eigenvalues.copy(),
             trained_parameters=0,
+            cooling_steps=0,
             unchanged=True,
         )
         self.built.append(built)
@@ -174,7 +175,7 @@ class CompressionRun:
             removal = self._narrow(event)
             self.state.events_done += 1
             if event.level is not None and self._is_new():
-                self._branch(len(self.built), removal)
+                self._branch(len(self.built), removal, self._steps_of_cooling(event, removal))
                 self._save()
 
     def _narrow(self, event: Event) -> RemovalPlan:
@@ -219,7 +220,7 @@ class CompressionRun:
 
     # Candidates.
 
-    def _branch(self, level: int, removal: RemovalPlan) -> None:
+    def _branch(self, level: int, removal: RemovalPlan, steps: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
         twin, spilled = self._twin(self.plan.schedule.branch_trains)
 
@@ -232,10 +233,16 @@ class CompressionRun:
                 metrics={"loss": loss},
             )
 
-        anneal(twin, self.plan, self.state.rate, tell)
-        self._keep(level, twin, removal)
+        anneal(twin, self.plan, self.state.rate, steps, tell)
+        self._keep(level, twin, removal, steps)
         del twin
         self._reload(spilled)
+
+    def _steps_of_cooling(self, event: Event, removal: RemovalPlan) -> int:
+        """Return fewer steps for a candidate that is over the budget: it is measured, and not handed back."""
+        plan = self.plan
+        exceeds = plan.asked.exceeded_by(cost_of(plan.coupling, removal.removed))
+        return plan.schedule.cooling_of(event, in_budget=not exceeds)
 
     def _twin(self, trains: Trains | None = None) -> tuple[Trainer, Path | None]:
         """Return a copy of the trunk; a large trunk waits in a file, the second value, until `_reload`."""
@@ -248,7 +255,7 @@ class CompressionRun:
         if spilled is not None:
             self.trainer.reload(spilled)
 
-    def _keep(self, level: int, twin: Trainer, removal: RemovalPlan) -> None:
+    def _keep(self, level: int, twin: Trainer, removal: RemovalPlan, steps: int) -> None:
         plan, state, recipe = self.plan, self.state, self.plan.recipe
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
@@ -268,6 +275,7 @@ class CompressionRun:
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
+            cooling_steps=steps,
             links=self.policy.count_links(opened.graph, removal.removed),
         )
         built.save()

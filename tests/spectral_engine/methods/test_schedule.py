@@ -15,6 +15,7 @@ from spectral_engine.cost.budget import (
 from spectral_engine.errors import InvalidRequest, TargetInfeasible
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.prune.plan import plan_pruning
+from spectral_engine.methods.schedule import half_cosine
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
@@ -46,8 +47,10 @@ def test_most_nodes_go_early_and_all_of_the_trunk_is_used():
 def test_rates_warm_up_stay_and_cool_to_zero():
     schedule = plan_pruning(Training(epochs=10), Prune(candidates=4), 50)
     assert schedule.trunk_share(0) < schedule.trunk_share(10) < schedule.trunk_share(200) == 1.0
-    assert schedule.cooling_share(0) == pytest.approx(1.0)
-    assert schedule.cooling_share(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)
+    assert half_cosine(0, schedule.cooling_steps) == pytest.approx(1.0)
+    assert half_cosine(schedule.cooling_steps, schedule.cooling_steps) == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_a_budget_up_to_one_is_a_ratio_and_above_an_amount():
