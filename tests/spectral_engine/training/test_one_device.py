@@ -63,8 +63,8 @@ def tensors_of(run):
     found |= {f"module|{name}": p for name, p in trainer.model.module.named_parameters()}
     found |= {f"model|{name}": p for name, p in trainer.model.named_parameters()}
     found |= {f"buffer of model|{name}": b for name, b in trainer.model.named_buffers()}
-    found |= {f"gradient|{key}": item.tensor.grad for key, item in trainer.held.items()}
-    for key, item in trainer.held.items():
+    found |= {f"gradient|{key}": item.tensor.grad for key, item in trainer.trained.items()}
+    for key, item in trainer.trained.items():
         for name, value in trainer.optimizer.state.get(item.tensor, {}).items():
             found[f"optimizer|{key}|{name}"] = value
     found |= {f"relevance|{n}": v for n, v in vars(run.relevance).items() if _is_tensor(v)}
