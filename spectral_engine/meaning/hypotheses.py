@@ -83,9 +83,8 @@ def _other_order(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hy
     predicted = meaning.as_labels(outputs)
     fit, check = slice(0, None, 2), slice(1, None, 2)
     counts = orders.count_answers(labels[fit], predicted[fit], count, count)
-    read_as = orders.by_matching(
-        counts
-    ).order.classes  # what is labelled c is answered as read_as[c]
+    # What is labelled c is answered as read_as[c].
+    read_as = orders.by_matching(counts).order.classes
     if (read_as == np.arange(count)).all():
         return
     moved = np.where(labels[check] >= 0, read_as[labels[check].clip(0)], -1)
