@@ -113,7 +113,7 @@ class Built:
             relevance=relevance,
             eigenvalues=np.array(stored["eigenvalues"], dtype=np.float64),
             trained_parameters=stored["trained_parameters"],
-            cooling_steps=stored["cooling_steps"],
+            cooling_steps=stored.get("cooling_steps", 0),
             links=None if stored["links"] is None else Links.model_validate(stored["links"]),
         )
 
