@@ -9,7 +9,7 @@ from math import prod
 from spectral_engine.onnx_io.row_axes import RowAxes, Shapes
 
 InputAxis = tuple[str, int]  # an input and one of its axes
-Lengths = dict[str, int]  # by the name of a free dimension, or of its place where it has none
+Lengths = dict[str, int]  # by the name of a free dimension, or "input/axis" where it has none
 
 # Sequences first, then images that are halved again and again, then sound.
 FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120, 16000)
