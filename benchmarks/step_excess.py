@@ -69,7 +69,11 @@ def engine_step(path: Path, split: Split, batch: int) -> Step:
     if unfolded is not None:
         module, coupling = OnnxModule(unfolded.model), unfolded.coupling
     objective = Objective(
-        "classification", Head("logits", "logits", None), training.distill, training.temperature, 1.0
+        "classification",
+        Head("logits", "logits", None),
+        training.distill,
+        training.temperature,
+        1.0,
     )
     teacher = Teacher(load(path), objective.watch, feed)
     trainer = Trainer(
