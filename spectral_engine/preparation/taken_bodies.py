@@ -6,20 +6,20 @@ import numpy as np
 import torch
 
 from spectral_engine.data import Split
-from spectral_engine.graph.bodies import Place, graphs_of, is_if
+from spectral_engine.graph.bodies import BodyKey, graphs_of, is_if
 from spectral_engine.graph.module import OnnxModule
 
 MOST_ROWS = 512
 AT_ONCE = 64
 
 
-def untaken(module: OnnxModule, rows: Split) -> frozenset[Place]:
+def untaken(module: OnnxModule, rows: Split) -> frozenset[BodyKey]:
     """Return the bodies that none of the first rows takes."""
     conditions = {node.name: node.input(0) for node in module.nodes if is_if(node)}
     bodies = {body for node in module.nodes if is_if(node) for body in graphs_of(node)}
     if not bodies:
         return frozenset()
-    taken: set[Place] = set()
+    taken: set[BodyKey] = set()
     for start in range(0, min(rows.rows, MOST_ROWS), AT_ONCE):
         some = rows.take(np.arange(start, min(start + AT_ONCE, rows.rows)))
         inputs = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.inputs.items()}

@@ -64,5 +64,9 @@ def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     net = settle(make(), inputs)
     names = tuple(f"in{i}" for i in range(len(inputs)))
     outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
-    model = kept(f"{name}-{exporter}", lambda: export(net, inputs, names, exporter, outputs))
+    model = kept(
+        f"{name}-{exporter}",
+        make.__module__,
+        lambda: export(net, inputs, names, exporter, outputs),
+    )
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
