@@ -8,6 +8,7 @@ from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import half_cosine
 from spectral_engine.training.averaging import Averages
 from spectral_engine.training.early_stopping import EarlyStopping
+from spectral_engine.training.statistics import BATCHES, FEW_BATCHES
 from spectral_engine.training.trainer import Trainer
 
 BRANCH_SEED = 7_919  # keeps a branch's row order apart from the trunk's
@@ -29,5 +30,6 @@ def anneal(twin: Trainer, plan: RunPlan, rate: float, steps: int, tell: Tell) ->
             break
     else:
         averages.apply()
-    twin.settle(plan.feed, seed)
+    finished = steps == plan.schedule.cooling_steps
+    twin.settle(plan.feed, seed, BATCHES if finished else FEW_BATCHES)
     twin.stop()

@@ -1,8 +1,7 @@
 """Running statistics of normalisations, as the final weights give them.
 
 While weights move, a running mean lags behind them, and it has seen inputs that were swapped. At the end it becomes the
-plain mean over the statistics of some batches (Wu & Johnson, Rethinking "Batch" in BatchNorm, arXiv:2105.07576, §3):
-as exact as a running mean after many more of them, which forgets what it was by a tenth at each.
+plain mean over the statistics of some batches (Wu & Johnson, Rethinking "Batch" in BatchNorm, arXiv:2105.07576, §3).
 """
 
 from __future__ import annotations
@@ -16,18 +15,21 @@ from torch import Tensor
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 
-BATCHES = 8
+BATCHES = 16  # as many as count in a running mean that keeps 0.9 of itself, about
+FEW_BATCHES = 8  # for what is only shown
 
 
 @torch.no_grad()
-def settle(model: SpectralModel, feed: Feed, seed: int, watch: Collection[str]) -> None:
+def settle(
+    model: SpectralModel, feed: Feed, seed: int, watch: Collection[str], batches: int = BATCHES
+) -> None:
     """Put the mean over some batches in the place of every running statistic; nothing else changes."""
     kept = kept_shares(model)
     if not kept:
         return
     statistics = {name: model.module.initializer(name) for name in kept}
     means = {name: torch.zeros_like(value) for name, value in statistics.items()}
-    for step in range(BATCHES):
+    for step in range(batches):
         before = {name: value.clone() for name, value in statistics.items()}
         model(feed.batch(feed.rows_at(step, seed)).inputs, watch)
         for name, value in statistics.items():

@@ -20,7 +20,7 @@ from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
-from spectral_engine.training.statistics import settle
+from spectral_engine.training.statistics import BATCHES, settle
 from spectral_engine.training.teacher import Teacher
 
 CLIP_SLACK = 1e-6  # what torch adds to a norm before it divides by it
@@ -132,9 +132,9 @@ class Trainer:
         self.model.module.train()
         return np.concatenate(parts)
 
-    def settle(self, feed: Feed, seed: int) -> None:
+    def settle(self, feed: Feed, seed: int, batches: int = BATCHES) -> None:
         """Let the running statistics of normalisations catch up with the weights; nothing else changes."""
-        settle(self.model, feed, seed, self.objective.watch)
+        settle(self.model, feed, seed, self.objective.watch, batches)
 
     def narrow(self, removed: NDArray[np.bool_]) -> None:
         """Cut these node groups out of the model, its spectral form and the optimiser's memory.
