@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,15 +76,15 @@ def with_edges(
     return completed
 
 
-def node_pointer(pointers: Mapping[str, Pointer], edges: Mapping[str, Pointer]) -> Pointer | None:
+def node_pointer(pointers: Mapping[str, Pointer], edges: Collection[str]) -> Pointer | None:
     """Return the row pointer of the nodes: the only one beside those of edges, and None where there are several."""
     of_edges = [pointers[name] for name in edges if name in pointers]
     beside = [pointer for name, pointer in pointers.items() if name not in edges]
     others = [one for one in beside if not any(np.array_equal(one, edge) for edge in of_edges)]
-    found = others or beside  # in rings there are as many nodes as edges
-    if not found or any(not np.array_equal(one, found[0]) for one in found):
+    left = others or beside  # in rings there are as many nodes as edges
+    if not left or any(not np.array_equal(one, left[0]) for one in left):
         return None
-    return found[0]
+    return left[0]
 
 
 def _edge_pointer(name: str, ends: Pointer, nodes: Pointer) -> Pointer:

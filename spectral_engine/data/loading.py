@@ -135,9 +135,9 @@ def _from_boxes(
 
 
 def _from_samples(path: Path, digest: str, inputs: Sequence[InputSpec], asked: Asked) -> Splits:
-    found = read_samples(path, inputs)
-    splits = splits_of_arrays(found.arrays, digest, inputs, asked)
-    notes = [*found.notes, *splits.summary.notes]
+    samples = read_samples(path, inputs)
+    splits = splits_of_arrays(samples.arrays, digest, inputs, asked)
+    notes = [*samples.notes, *splits.summary.notes]
     return replace(splits, summary=splits.summary.model_copy(update={"notes": notes}))
 
 

@@ -43,16 +43,16 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> Samples:
     Raises DatasetMismatch by file and array.
     """
     parts: dict[str, dict[str, dict[str, Array]]] = {}
-    held = 0
+    total = 0
     with members_of(path) as members:
         names = sorted(name for name in members.sizes if name.endswith(SUFFIX))
         _refuse_other_files(names)
         for name in names:
             arrays = _arrays(members.read(name, MOST_BYTES), name)
-            held += sum(array.nbytes for array in arrays.values())
-            if held > MOST_BYTES:
+            total += sum(array.nbytes for array in arrays.values())
+            if total > MOST_BYTES:
                 raise DatasetMismatch(
-                    f"with {name!r} the samples hold {held:,} bytes; at most {MOST_BYTES:,} are read",
+                    f"with {name!r} the samples hold {total:,} bytes; at most {MOST_BYTES:,} are read",
                     pointer=pointer_to(name),
                 )
             parts.setdefault(_part_of(name), {})[name] = arrays
@@ -64,11 +64,11 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> Samples:
         )
     notes = [f"{sum(map(len, parts.values())):,} samples, one in each file"]
     specs = {spec.name: spec for spec in inputs}
-    found = {}
+    packed: dict[str, Array] = {}
     for part, samples in parts.items():
         laid = _one_after_another(samples, specs, notes)
-        found |= {f"{name}_{part}" if part else name: array for name, array in laid.items()}
-    return Samples(found, list(dict.fromkeys(notes)))
+        packed |= {f"{name}_{part}" if part else name: array for name, array in laid.items()}
+    return Samples(packed, list(dict.fromkeys(notes)))
 
 
 def _refuse_other_files(names: Sequence[str]) -> None:
@@ -98,19 +98,19 @@ def _arrays(content: bytes, name: str) -> dict[str, Array]:
 def _one_after_another(
     samples: Mapping[str, Mapping[str, Array]], specs: Mapping[str, InputSpec], notes: list[str]
 ) -> dict[str, Array]:
-    first, held = next(iter(samples.items()))
+    first, expected = next(iter(samples.items()))
     for name, arrays in samples.items():
-        if odd := sorted(arrays.keys() ^ held.keys()):
-            without = name if odd[0] in held else first
+        if odd := sorted(arrays.keys() ^ expected.keys()):
+            without = name if odd[0] in expected else first
             raise DatasetMismatch(
                 f"{without!r} holds no array {odd[0]!r}, and other samples do: give each sample the same arrays",
                 pointer=pointer_to(without),
             )
-    found: dict[str, Array] = {}
-    for array in held:
+    laid: dict[str, Array] = {}
+    for array in expected:
         one_each = {name: arrays[array] for name, arrays in samples.items()}
-        found |= _laid(array, one_each, specs.get(array), notes)
-    return _labels_by_entry(found)
+        laid |= _laid(array, one_each, specs.get(array), notes)
+    return _labels_by_entry(laid)
 
 
 def _laid(
@@ -168,15 +168,15 @@ def _whole_axis(one: Array, spec: InputSpec | None) -> int | None:
     return next((axis for axis, size in enumerate(spec.shape) if size is None), None)
 
 
-def _labels_by_entry(found: dict[str, Array]) -> dict[str, Array]:
-    """Join what has one number for each entry of samples that all happen to be as long."""
-    pointers = [array for name, array in found.items() if name.endswith(POINTER)]
-    for name, array in list(found.items()):
-        pointed = name.endswith(POINTER) or f"{name}{POINTER}" in found
+def _labels_by_entry(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Join what holds one number for each entry of samples that all happen to be as long."""
+    pointers = [array for name, array in arrays.items() if name.endswith(POINTER)]
+    for name, array in list(arrays.items()):
+        pointed = name.endswith(POINTER) or f"{name}{POINTER}" in arrays
         if pointed or array.ndim != 2:
             continue
         ends = np.arange(len(array) + 1) * array.shape[1]
         if any(np.array_equal(ends, pointer) for pointer in pointers):
-            found[name] = array.reshape(-1)
-            found[f"{name}{POINTER}"] = ends
-    return found
+            arrays[name] = array.reshape(-1)
+            arrays[f"{name}{POINTER}"] = ends
+    return arrays
