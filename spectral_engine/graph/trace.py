@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.bodies import Body, Place, graphs_of, is_if, run_body
+from spectral_engine.graph.bodies import (
+    MISFITS,
+    Body,
+    Place,
+    graphs_of,
+    is_if,
+    is_within,
+    places_of,
+    run_bodies,
+)
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
@@ -21,7 +30,6 @@ from spectral_engine.graph.shape_flow import ShapeFlow
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
-MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
 ALIKE = 6  # failures of one wording at so many lengths
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 
@@ -50,30 +58,36 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
 
 def _traced_bodies(module: OnnxModule, known: Mapping[str, tuple[int, ...]]) -> dict[Place, Body]:
     """Return the bodies that read weights, each from the first lengths at which it runs."""
-    weights, found = set(module.names), dict[Place, Body]()
+    weights, ran = set(module.names), dict[Place, Body]()
     free, batch, failures = _free_axes(module), traced_batch(module), list[Exception]()
     wanted = {
+        place
+        for place, graph in places_of(module.nodes)
+        if not weights.isdisjoint(graph.captured())
+    }
+    outermost = {
         place: with_known(node, module.plan.known)
         for node in module.nodes
         if is_if(node)
-        for place, graph in graphs_of(node).items()
-        if not weights.isdisjoint(graph.captured())
+        for place in graphs_of(node)
+        if place in wanted
     }
     for lengths in _lengths_to_try(free, known, failures) if wanted else ():
         inputs = _examples(module, free, lengths, batch)
-        for place, node in wanted.items():
-            if place in found:
+        for place, node in outermost.items():
+            if not any(is_within(one, place) for one in wanted - ran.keys()):
                 continue
+            values_of = partial(module.values_of, inputs)
             try:
                 with torch.no_grad():
-                    found[place] = run_body(
-                        node, place[1], module.mode, module.names, partial(module.values_of, inputs)
-                    )
+                    further = run_bodies(node, place[1], module.mode, module.names, values_of)
             except MISFITS as error:
                 failures.append(error)
-        if len(found) == len(wanted):
+            else:
+                ran = {**further, **ran}
+        if wanted <= ran.keys():
             break
-    return found
+    return ran
 
 
 def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:

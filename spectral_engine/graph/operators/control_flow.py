@@ -71,7 +71,10 @@ def if_(node: Node, mode: Mode) -> Function:
     }
 
     def function(condition: Tensor, *captured: Any) -> Any:
-        found = bodies[bool(condition)]([], captured)
+        holds = bool(condition)
+        if mode.taken is not None:
+            mode.taken.add((node.name, "then_branch" if holds else "else_branch"))
+        found = bodies[holds]([], captured)
         return tuple(found) if len(node.outputs) > 1 else found[0]
 
     return function

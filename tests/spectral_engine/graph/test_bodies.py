@@ -10,11 +10,15 @@ import torch
 
 import spectral_engine as se
 from examples.specimens import row_nets
+from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.taken_bodies import untaken
 
 SHAPES = {"w1": (8, 24), "b1": (24,), "w2": (24, 12), "b2": (12,), "w3": (12, 3), "b3": (3,)}
 DENSE = "a = MatMul(x, w1) c = Add(a, b1) r = Relu(c)"
@@ -126,4 +130,66 @@ def test_a_body_that_no_row_takes_keeps_its_weights(tmp_path):
     assert list(held["w1_1"]) == [8, 24]
     assert held["w1"][1] < 24
     reasons = {layer.reason for layer in se.analyze(model, data=tmp_path / "data.npz").layers}
+    assert "no row takes its body of an If" in reasons
+
+
+def nested(kind="plain"):
+    """A net in a body of a body: taken for one rate, and for others only where rows say so; beside it another one."""
+    inner = f"{BODY[kind]} o = Add(g, b3)"
+    text = f"""g (float[N, 8] x, int64 rate) => (float[N, 3] y) {{
+        high = Equal(rate, sixteen)
+        y = If (high) <
+            then_branch: graph = first () => (float[N, 3] p) {{
+                low = MatMul(x, v1) act = Relu(low) mid = MatMul(act, v2) total = ReduceSum<keepdims: int = 0>(x)
+                even = Greater(total, nought)
+                p = If (even) <
+                    then_branch: graph = inner () => (float[N, 3] o) {{ {inner} }},
+                    else_branch: graph = other () => (float[N, 3] alt) {{ alt = MatMul(mid, u) }}
+                >
+            }},
+            else_branch: graph = second () => (float[N, 3] e) {{ e = MatMul(x, v3) }}
+        >
+    }}"""
+    return row_nets.net(
+        text,
+        {**SHAPES, "v1": (8, 16), "v2": (16, 5), "u": (5, 3), "v3": (8, 3)},
+        {
+            "sixteen": np.array(16),
+            "nought": np.float32(0),
+            "wide": np.array([0, 24, 1]),
+            "flat": np.array([0, 24]),
+        },
+    )
+
+
+@pytest.mark.parametrize("kind", BODY)
+def test_a_body_of_a_body_is_narrowed(kind):
+    model = nested(kind)
+    module = load(model)
+    coupling = couple(module)
+    removed = half_of(coupling)
+    # Two layers of the inner body and one of the outer; what the inner one reads and answers stays.
+    assert removed.sum() == 12 + 6 + 8
+    wide, narrow = (to_bytes(how(module.model, coupling, removed)) for how in (mask, cut))
+    x = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+    for rows, rate in ((x + 1, 16), (x - 1, 16), (x, 8)):
+        told = answers(model, rows, rate)
+        own = module(x=torch.from_numpy(rows), rate=torch.tensor(rate))["y"]
+        np.testing.assert_allclose(own.detach().numpy(), told, atol=1e-4)
+        np.testing.assert_allclose(
+            answers(narrow, rows, rate), answers(wide, rows, rate), atol=1e-5
+        )
+        assert (np.abs(answers(narrow, rows, rate) - told).max() > 1e-3) == (rate == 16)
+
+
+def test_a_body_of_a_body_that_no_row_takes_is_left():
+    module = load(nested())
+    rows = Split({"x": np.ones((4, 8), np.float32), "rate": np.full(4, 16)}, None)
+    left = untaken(in_rows(module, OpenedModel(nested()), rows), rows)
+    outer, inner = sorted({place for place, _ in left}, key=len)
+    assert left == {(outer, "else_branch"), (inner, "else_branch")}
+    module.leave(left)
+    assert {"v3", "u"}.isdisjoint(module.trainable)
+    assert {"w1", "v1", "v2"} <= {*module.trainable}
+    reasons = couple(module).reasons.values()
     assert "no row takes its body of an If" in reasons
