@@ -20,7 +20,18 @@ from examples.specimens.zoo.tables import TABLES
 from examples.specimens.zoo.transformers import TRANSFORMERS
 from examples.specimens.zoo.vision import VISION
 
-__all__ = ["DOUBLES", "EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
+__all__ = [
+    "DOUBLES",
+    "EXPORTERS",
+    "NETS",
+    "OF_ANY_LENGTH",
+    "Input",
+    "Specimen",
+    "export",
+    "lengthened",
+    "settle",
+    "specimen",
+]
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **PERCEPTRONS,
@@ -34,6 +45,14 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **LANGUAGE,
     **TABLES,
 }
+
+# Those that are exported with one length, and take any.
+OF_ANY_LENGTH = (
+    "two_inputs", "residual", "pre_activation", "depthwise", "squeeze_excite", "bottleneck", "shuffle", "dense", "c2f",
+    "unet", "unet_resize", "pyramid", "convnext", "group_normed", "volumes", "pixel_shuffle", "lstm", "lstm_stacked",
+    "gru", "gru_both_ways", "rnn", "reader", "decoder", "translator", "bag_of_words", "gru_by_hand",
+    "gru_by_hand_repeated", "strongest_steps", "neighbours", "double_words", "windows",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,10 +78,20 @@ class Specimen:
 @functools.cache
 def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     """Build, settle its statistics on random data, and export; exported once for every state of the code of the zoo."""
-    make, inputs = NETS[name]
+    return _exported(name, NETS[name][1], exporter, f"{name}-{exporter}")
+
+
+def lengthened(name: str) -> Specimen:
+    """Return a net of any length from the first exporter, which leaves its lengths open."""
+    inputs = tuple(one.lengthened for one in NETS[name][1])
+    return _exported(name, inputs, EXPORTERS[0], f"{name}-lengthened")
+
+
+def _exported(name: str, inputs: tuple[Input, ...], exporter: str, kept_as: str) -> Specimen:
+    make, _ = NETS[name]
     torch.manual_seed(len(name))
     net = settle(make(), inputs)
     names = tuple(f"in{i}" for i in range(len(inputs)))
     outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
-    model = kept(f"{name}-{exporter}", lambda: export(net, inputs, names, exporter, outputs))
+    model = kept(kept_as, lambda: export(net, inputs, names, exporter, outputs))
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))

@@ -1,9 +1,11 @@
 """A torch net as an ONNX file, by either of torch's exporters."""
 
+from __future__ import annotations
+
 import io
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +34,15 @@ class Input:
         if self.tokens:
             return torch.randint(0, TOKENS, (batch, *shape), generator=generator)
         return torch.randn(batch, *shape, generator=generator, dtype=self.dtype)
+
+    @property
+    def lengthened(self) -> Input:
+        """The same with the axes of space or time open: all behind channels, or the steps of rows and tokens."""
+        if self.tokens or len(self.shape) == 2:
+            return replace(self, free=((0, "steps"),))
+        return replace(
+            self, free=tuple((axis, f"side{axis}") for axis in range(1, len(self.shape)))
+        )
 
     @property
     def free_axes(self) -> dict[int, str]:
