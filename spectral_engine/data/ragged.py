@@ -75,9 +75,9 @@ def into_rows(
     if labels is not None:
         for part, one in packed.items():
             _point_labels(labels, one.arrays, cut[part])
-    names = dict.fromkeys(name for found in cut.values() for name in found)
+    names = dict.fromkeys(name for ragged in cut.values() for name in ragged)
     longest = {
-        name: max(int(np.diff(found[name][0]).max()) for found in cut.values() if name in found)
+        name: max(int(np.diff(ragged[name][0]).max()) for ragged in cut.values() if name in ragged)
         for name in names
     }
     made = {}
@@ -90,7 +90,7 @@ def into_rows(
                 fill = NOT_COUNTED
                 _refuse_labels(name, one.arrays[name])
             kept[name] = _as_rows(one.arrays[name], pointer, axis, longest[name], fill)
-        fed = {name: found for name, found in ragged.items() if name != labels}
+        fed = {name: cutting for name, cutting in ragged.items() if name != labels}
         made[part] = Ragged(
             kept,
             {name: axis for name, (_, axis) in fed.items()},
@@ -152,15 +152,15 @@ def _numbered(packed: _Packed, inputs: Sequence[InputSpec]) -> _Packed:
 def _pointing(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> list[str]:
     """Return the names of the arrays that say which entries are those of a sample."""
     taken = {spec.name for spec in inputs}
-    found = [
+    pointing = [
         name
         for name in arrays
         if name not in taken and (name == OF_ALL or _pointed(name, arrays) is not None)
     ]
     # By itself the number of a batch may be a column like any other, but for nets of edges.
     if BATCH in arrays and (takes_batch(inputs) or (BATCH not in taken and edge_inputs(inputs))):
-        found.append(BATCH)
-    return found
+        pointing.append(BATCH)
+    return pointing
 
 
 def _pointed(name: str, arrays: Mapping[str, Array]) -> str | None:
@@ -175,19 +175,19 @@ def _pointers(
     arrays: Mapping[str, Array], pointing: Sequence[str], ends: Mapping[str, int]
 ) -> dict[str, Array]:
     """Return the checked pointer of each array that is told one; edges are as long as no other array says."""
-    found: dict[str, Array] = {}
+    pointers: dict[str, Array] = {}
     for name in sorted(pointing, key=lambda name: name in {OF_ALL, BATCH}):
         read = pointer_of_batch if name.endswith(BATCH) else _checked
         pointer = read(name, arrays[name])
         pointed = _pointed(name, arrays)
         if pointed is not None:
-            found.setdefault(pointed, pointer)
+            pointers.setdefault(pointed, pointer)
             continue
         for other, array in arrays.items():
             whole = array.ndim > 0 and len(array) == pointer[-1]
             if whole and other not in pointing and other not in ends:
-                found.setdefault(other, pointer)
-    return found
+                pointers.setdefault(other, pointer)
+    return pointers
 
 
 def _refuse_counts(pointers: Mapping[str, Array]) -> None:
@@ -236,9 +236,9 @@ def _point_labels(
     pointers = [pointer for pointer, _ in cut.values()]
     if len(array) == len(pointers[0]) - 1:
         return
-    found = next((pointer for pointer in pointers if pointer[-1] == len(array)), None)
-    if found is not None:
-        cut[labels] = (found, 0)
+    matching = next((pointer for pointer in pointers if pointer[-1] == len(array)), None)
+    if matching is not None:
+        cut[labels] = (matching, 0)
 
 
 def _refuse_labels(name: str, array: Array) -> None:
@@ -257,8 +257,8 @@ def _as_rows(array: Array, pointer: Array, axis: int, longest: int, fill: int | 
     steps = np.arange(max(1, longest))[None]
     if len(flat) == 0:
         flat = np.zeros((1, *flat.shape[1:]), flat.dtype)
-    places = pointer[:-1, None] + steps % np.maximum(lengths, 1)
-    rows = flat[np.minimum(places, len(flat) - 1)]
+    entries = pointer[:-1, None] + steps % np.maximum(lengths, 1)
+    rows = flat[np.minimum(entries, len(flat) - 1)]
     if fill is not None:
         rows = np.where(steps < lengths, rows.astype(np.int64), fill)
     elif (lengths == 0).any():

@@ -67,12 +67,12 @@ class Specimen:
     def sample(self, batch: int, seed: int = 0, longer: int = 0) -> dict[str, Tensor]:
         """Return random rows, with free axes longer by so much."""
         generator = torch.Generator().manual_seed(seed)
-        return {name: found.sample(batch, generator, longer) for name, found in self.inputs.items()}
+        return {name: spec.sample(batch, generator, longer) for name, spec in self.inputs.items()}
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """By how much longer than the example's the free axes are to be tried."""
-        return (0, 4, 8) if any(found.free for found in self.inputs.values()) else (0,)
+        return (0, 4, 8) if any(spec.free for spec in self.inputs.values()) else (0,)
 
 
 @functools.cache

@@ -8,13 +8,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-PLACE = Path(__file__).parent / ".cache"
+CACHE = Path(__file__).parent / ".cache"
 EXPORTED_BY = ("torch", "onnx", "onnxscript")
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
     """Return a file that was made by the same code and the same exporters before, or make it."""
-    path = PLACE / _state() / f"{name}.onnx"
+    path = CACHE / _state() / f"{name}.onnx"
     if path.exists():
         return path.read_bytes()
     made = make()
