@@ -193,3 +193,25 @@ def test_a_body_of_a_body_that_no_row_takes_is_left():
     assert {"w1", "v1", "v2"} <= {*module.trainable}
     reasons = couple(module).reasons.values()
     assert "no row takes its body of an If" in reasons
+
+
+def test_what_a_scan_reads_stays_and_is_told_by_how():
+    model = row_nets.net(
+        """g (float[N, 8] x) => (float[N, 3] y) {
+            a = MatMul(x, w1) b = MatMul(x, v1) start = ReduceSum<keepdims: int = 0>(x, one)
+            last, each = Scan<num_scan_inputs: int = 1, scan_input_axes: ints = [1],
+                body: graph = step (float[N] s, float[N] e) => (float[N] more, float[N] told) {
+                    more = Add(s, e) m = ReduceSum<keepdims: int = 0>(b) told = Add(e, m)
+                }>(start, a)
+            turned = Transpose<perm: ints = [1, 0]>(each) y = MatMul(turned, w2)
+        }""",
+        {"w1": (8, 24), "v1": (8, 24), "w2": (24, 3)},
+        {"one": np.array([1])},
+    )
+    coupling = couple(load(model))
+    assert coupling.pinned.all()
+    told = {coupling.reasons[int(layer.groups[0])] for layer in coupling.layers[:2]}
+    assert told == {
+        "goes into a Scan, whose runs follow one another",
+        "is read in every run of a Scan",
+    }
