@@ -242,6 +242,21 @@ SECTIONS = [
         },
     ),
     Section(
+        name="step_excess",
+        title="A whole training step against plain PyTorch",
+        command="python -m benchmarks.step_excess",
+        goal="at most 1.05 times a plain step, in processor time and in turns, with all that a job does at each step.",
+        badness=lambda row: row["times_plain"],
+        columns={
+            "measured": measured_at,
+            "net": lambda row: str(row["net"]),
+            "times plain": lambda row: f"{row['times_plain']:.2f}",
+            "engine ms": lambda row: f"{row['engine_ms']:.1f}",
+            "plain ms": lambda row: f"{row['plain_ms']:.1f}",
+            "batch": lambda row: str(row["batch"]),
+        },
+    ),
+    Section(
         name="gpu",
         title="On a GPU",
         command="python -m benchmarks.gpu",

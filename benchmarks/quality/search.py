@@ -31,7 +31,7 @@ def climb(grid: Grid, error_of: Callable[[Option], float]) -> Option:
 
 
 def _lowest(values: tuple[Any, ...], index: int, error: Callable[[Any], float]) -> Any:
-    """Return the value at the minimum of its error that is met first on a walk from `place`, upwards first."""
+    """Return the value at the minimum of its error that is met first on a walk from `index`, upwards first."""
     least = error(values[index])
     for step in (1, -1):
         begun = index

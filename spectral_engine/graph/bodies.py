@@ -36,7 +36,7 @@ MISFITS = (
 )  # of lengths that do not fit
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 BRANCHES = ("then_branch", "else_branch")
-Place = tuple[str, str]  # the name of an If, and which of its bodies
+BodyKey = tuple[str, str]  # the name of an If, and which of its bodies
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,24 @@ def with_bodies(nodes: Iterable[Node]) -> Iterator[Node]:
         yield node
 
 
-def graphs_of(node: Node) -> dict[Place, Subgraph]:
+def graphs_of(node: Node) -> dict[BodyKey, Subgraph]:
     """Return the bodies of an If."""
-    found = {(node.name, branch): node.get(branch, None) for branch in BRANCHES}
-    return {place: graph for place, graph in found.items() if isinstance(graph, Subgraph)}
+    attributes = {(node.name, branch): node.get(branch, None) for branch in BRANCHES}
+    return {key: graph for key, graph in attributes.items() if isinstance(graph, Subgraph)}
 
 
-def places_of(nodes: Iterable[Node]) -> Iterator[tuple[Place, Subgraph]]:
+def keyed_bodies(nodes: Iterable[Node]) -> Iterator[tuple[BodyKey, Subgraph]]:
     """Yield the bodies of every If, those in bodies of If too."""
     for node in nodes:
         if is_if(node):
-            for place, graph in graphs_of(node).items():
-                yield place, graph
-                yield from places_of(graph.nodes)
+            for key, graph in graphs_of(node).items():
+                yield key, graph
+                yield from keyed_bodies(graph.nodes)
 
 
-def is_within(place: Place, other: Place) -> bool:
+def is_within(key: BodyKey, other: BodyKey) -> bool:
     """Say whether a body is another one, or lies in it."""
-    return place == other or place[0].startswith("/".join((*other, "")))
+    return key == other or key[0].startswith("/".join((*other, "")))
 
 
 def read_directly(graph: Subgraph) -> set[str | None]:
@@ -97,7 +97,7 @@ def run_bodies(
     mode: Mode,
     initializers: Collection[str],
     values_of: Callable[[list[str]], Mapping[str, Any]],
-) -> dict[Place, Body]:
+) -> dict[BodyKey, Body]:
     """Run one body on what it reads from around, and those of every If in it, as far as they run on that.
 
     Raises where the body itself does not run.
@@ -156,19 +156,19 @@ def _renamed(inner: Node, name: str, alias: Mapping[str, str]) -> Node:
 
 
 def book_border(
-    node: Node, book: CouplingRecorder, bodies: Mapping[Place, Body], untaken: Collection[Place]
+    node: Node, book: CouplingRecorder, bodies: Mapping[BodyKey, Body], untaken: Collection[BodyKey]
 ) -> None:
     """Pin what crosses the border of the bodies of an If, and all that is read by a body that is not looked into."""
     for name in node.inputs:
         if name is not None and name not in book.initializers:
             book.pin_value(name, "is read by the body of an If")
-    for place, graph in graphs_of(node).items():
+    for key, graph in graphs_of(node).items():
         reason = "leaves the body of an If"
         names = graph.outputs
-        if place in untaken or place not in bodies:
+        if key in untaken or key not in bodies:
             names = graph.captured()
             reason = "is read by a body of an If that no lengths run which were tried"
-            if place in untaken:
+            if key in untaken:
                 reason = "no row takes its body of an If"
         for name in names:
             if name in book.initializers:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from spectral_engine.graph.bodies import Place, book_border, graphs_of, is_if
+from spectral_engine.graph.bodies import BodyKey, book_border, graphs_of, is_if
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Frozen, Product, Transfer
 from spectral_engine.graph.ids import GroupIds, NodeIds
 from spectral_engine.graph.layers import find_layers
@@ -87,8 +87,8 @@ def _record(
     known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
     inside = {
-        place: [_with_known(node, body.known) for node in body.nodes]
-        for place, body in traced.bodies.items()
+        key: [_with_known(node, body.known) for node in body.nodes]
+        for key, body in traced.bodies.items()
     }
     bodies = traced.bodies.values()
     every = [*nodes, *chain.from_iterable(inside.values())]
@@ -100,7 +100,7 @@ def _record(
         readers=_readers(every),
         numbers=_together(numbers, *(body.numbers for body in bodies)),
         varying=varying.union(
-            *(carrying_inputs(inside[place], body.around) for place, body in traced.bodies.items())
+            *(carrying_inputs(inside[key], body.around) for key, body in traced.bodies.items())
         ),
     )
     for node in nodes:
@@ -121,7 +121,7 @@ def _record(
 def _book(
     node: Node,
     book: CouplingRecorder,
-    inside: Mapping[Place, Iterable[Node]],
+    inside: Mapping[BodyKey, Iterable[Node]],
     border: Callable[[Node, CouplingRecorder], None],
 ) -> None:
     """Run a node's rule, or those of all nodes in its bodies."""

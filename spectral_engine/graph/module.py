@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.beside import Part, computed_part
-from spectral_engine.graph.bodies import Place, is_if, places_of, read_directly, with_bodies
+from spectral_engine.graph.bodies import BodyKey, is_if, keyed_bodies, read_directly, with_bodies
 from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
@@ -54,7 +54,7 @@ class OnnxModule(nn.Module):
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
         part = computed_part(model, graph_nodes(model))
         self.output_names, self.beside = part.answers, part.beside
-        self.untaken: frozenset[Place] = frozenset()  # bodies that no row of the data takes
+        self.untaken: frozenset[BodyKey] = frozenset()  # bodies that no row of the data takes
         _check_types(model, part)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode(make_plan)
@@ -77,14 +77,14 @@ class OnnxModule(nn.Module):
         self.__dict__.pop("_rows_with_heads", None)
         return self
 
-    def leave(self, untaken: Collection[Place]) -> OnnxModule:
+    def leave(self, untaken: Collection[BodyKey]) -> OnnxModule:
         """Leave bodies of If as they are that no row takes: what they alone read is not trained, and not cut."""
         self.untaken = frozenset(untaken)
-        graphs = dict(places_of(self.nodes))
+        graphs = dict(keyed_bodies(self.nodes))
         taken = {
             name
-            for place, graph in graphs.items()
-            if place not in untaken
+            for key, graph in graphs.items()
+            if key not in untaken
             for name in read_directly(graph)
         }
         read = {name for node in self.nodes if not is_if(node) for name in node.inputs}
@@ -93,7 +93,7 @@ class OnnxModule(nn.Module):
         return self
 
     @contextmanager
-    def noting_bodies(self) -> Iterator[set[Place]]:
+    def noting_bodies(self) -> Iterator[set[BodyKey]]:
         """Yield a set into which goes every body of an If that is taken meanwhile."""
         self.mode.taken = set()
         try:

@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from spectral_engine.data import Split
-from spectral_engine.graph.bodies import Place, places_of
+from spectral_engine.graph.bodies import BodyKey, keyed_bodies
 from spectral_engine.graph.module import OnnxModule
 
 MOST_ROWS = 512
 AT_ONCE = 64
 
 
-def untaken(module: OnnxModule, rows: Split) -> frozenset[Place]:
+def untaken(module: OnnxModule, rows: Split) -> frozenset[BodyKey]:
     """Return the bodies that none of the first rows takes."""
-    places = {place for place, _ in places_of(module.nodes)}
-    if not places:
+    keys = {key for key, _ in keyed_bodies(module.nodes)}
+    if not keys:
         return frozenset()
     with torch.no_grad(), module.noting_bodies() as taken:
         for start in range(0, min(rows.rows, MOST_ROWS), AT_ONCE):
@@ -24,4 +24,4 @@ def untaken(module: OnnxModule, rows: Split) -> frozenset[Place]:
             module.compute(
                 {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.inputs.items()}
             )
-    return frozenset(places - taken)
+    return frozenset(keys - taken)

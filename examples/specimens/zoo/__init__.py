@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -78,20 +78,36 @@ class Specimen:
 @functools.cache
 def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     """Build, settle its statistics on random data, and export; exported once for every state of the code of the zoo."""
-    return _exported(name, NETS[name][1], exporter, f"{name}-{exporter}")
+    make, inputs = NETS[name]
+    net, names, outputs = _settled(name, inputs)
+    model = kept(
+        f"{name}-{exporter}",
+        make.__module__,
+        lambda: export(net, inputs, names, exporter, outputs),
+    )
+    return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
 
 
 def lengthened(name: str) -> Specimen:
     """Return a net of any length from the first exporter, which leaves its lengths open."""
-    inputs = tuple(one.lengthened for one in NETS[name][1])
-    return _exported(name, inputs, EXPORTERS[0], f"{name}-lengthened")
-
-
-def _exported(name: str, inputs: tuple[Input, ...], exporter: str, kept_as: str) -> Specimen:
-    make, _ = NETS[name]
-    torch.manual_seed(len(name))
-    net = settle(make(), inputs)
-    names = tuple(f"in{i}" for i in range(len(inputs)))
-    outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
-    model = kept(kept_as, lambda: export(net, inputs, names, exporter, outputs))
+    inputs = tuple(_lengthened(spec) for spec in NETS[name][1])
+    net, names, outputs = _settled(name, inputs)
+    model = export(net, inputs, names, EXPORTERS[0], outputs)
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
+
+
+def _settled(
+    name: str, inputs: tuple[Input, ...]
+) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
+    """Return a net, and the names of its inputs and outputs."""
+    torch.manual_seed(len(name))
+    net = settle(NETS[name][0](), inputs)
+    names = tuple(f"in{i}" for i in range(len(inputs)))
+    return net, names, tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
+
+
+def _lengthened(spec: Input) -> Input:
+    """Open the axes of space or time: all behind channels, or the steps of rows and tokens."""
+    if spec.tokens or len(spec.shape) == 2:
+        return replace(spec, free=((0, "steps"),))
+    return replace(spec, free=tuple((axis, f"side{axis}") for axis in range(1, len(spec.shape))))

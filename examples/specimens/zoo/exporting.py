@@ -1,11 +1,9 @@
 """A torch net as an ONNX file, by either of torch's exporters."""
 
-from __future__ import annotations
-
 import io
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +32,6 @@ class Input:
         if self.tokens:
             return torch.randint(0, TOKENS, (batch, *shape), generator=generator)
         return torch.randn(batch, *shape, generator=generator, dtype=self.dtype)
-
-    @property
-    def lengthened(self) -> Input:
-        """The same with the axes of space or time open: all behind channels, or the steps of rows and tokens."""
-        if self.tokens or len(self.shape) == 2:
-            return replace(self, free=((0, "steps"),))
-        return replace(
-            self, free=tuple((axis, f"side{axis}") for axis in range(1, len(self.shape)))
-        )
 
     @property
     def free_axes(self) -> dict[int, str]:
