@@ -187,7 +187,7 @@ def _from_table(
     table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]
     with in_doubt(table.doubt):
-        check_finite(table.features, "features", table.names)
+        check_finite(table.features, "features", table.names, may_lack=inputs[0].fills_in)
         features = fit(table.features, inputs[0], "features", prepare, notes)
         labels = None
         if table.labels is not None:
