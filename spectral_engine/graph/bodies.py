@@ -24,7 +24,7 @@ from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators.control_flow import body_plan
-from spectral_engine.graph.plan import with_known
+from spectral_engine.graph.step import with_known
 from spectral_engine.onnx_io.node import Node, Subgraph
 
 MISFITS = (

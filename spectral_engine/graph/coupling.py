@@ -128,8 +128,8 @@ def _book(
     if not is_if(node):
         book_nodes(book, [node])
         return
-    for place in graphs_of(node):
-        for inner in inside.get(place, []):
+    for key in graphs_of(node):
+        for inner in inside.get(key, []):
             _book(inner, book, inside, border)
     border(node, book)
 

@@ -24,9 +24,9 @@ from spectral_engine.graph.bodies import (
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
-from spectral_engine.graph.plan import with_known
 from spectral_engine.graph.rows import dims_of
 from spectral_engine.graph.shape_flow import ShapeFlow
+from spectral_engine.graph.step import with_known
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2

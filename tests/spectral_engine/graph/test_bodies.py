@@ -174,8 +174,8 @@ def test_a_body_of_a_body_is_narrowed(kind):
     x = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
     for rows, rate in ((x + 1, 16), (x - 1, 16), (x, 8)):
         told = answers(model, rows, rate)
-        own = module(x=torch.from_numpy(rows), rate=torch.tensor(rate))["y"]
-        np.testing.assert_allclose(own.detach().numpy(), told, atol=1e-4)
+        answer = module(x=torch.from_numpy(rows), rate=torch.tensor(rate))["y"]
+        np.testing.assert_allclose(answer.detach().numpy(), told, atol=1e-4)
         np.testing.assert_allclose(
             answers(narrow, rows, rate), answers(wide, rows, rate), atol=1e-5
         )
@@ -186,7 +186,7 @@ def test_a_body_of_a_body_that_no_row_takes_is_left():
     module = load(nested())
     rows = Split({"x": np.ones((4, 8), np.float32), "rate": np.full(4, 16)}, None)
     left = untaken(in_rows(module, OpenedModel(nested()), rows), rows)
-    outer, inner = sorted({place for place, _ in left}, key=len)
+    outer, inner = sorted({node for node, _ in left}, key=len)
     assert left == {(outer, "else_branch"), (inner, "else_branch")}
     module.leave(left)
     assert {"v3", "u"}.isdisjoint(module.trainable)
