@@ -41,12 +41,14 @@ class BodyPlan(Protocol):
 class Mode:
     """What differs between calls; one object shared by all functions of a module.
 
-    `make_plan` turns the nodes of a body into a plan: given their sources, constants and this mode.
+    `make_plan` turns the nodes of a body into a plan: given their sources, constants and this mode. Into `taken`, where
+    it is there, goes every body of an If that is taken: the If's name, and which of its bodies.
     """
 
     make_plan: Callable[[list[Node], Iterable[str], Mapping[str, Tensor], Mode], BodyPlan]
     training: bool = False
     batch: int = 0  # the first input's first size
+    taken: set[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)
