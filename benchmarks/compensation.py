@@ -24,7 +24,7 @@ from spectral_engine.graph.loading import load
 from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.methods.compensation import fold_means
+from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
@@ -45,7 +45,8 @@ def narrowed(model: Path, train_rows: Split, keep: float, compensated: bool) -> 
     budget = Budget({"nodes": keep * 1000})
     removed = choose_removal(coupling, scores, budget, floors(coupling, 4))
     if compensated:
-        fold_means(spectral, removed, Feed(train_rows, 256, torch.device("cpu")))
+        feed = Feed(train_rows, 256, torch.device("cpu"))
+        fold_means(spectral, removed, feed.in_order(CALIBRATION_ROWS))
     spectral.write_back()
     return to_bytes(cut(module.model, coupling, removed))
 

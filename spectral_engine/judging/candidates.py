@@ -192,6 +192,7 @@ def _entry(
         floor_test=read.decided.tests[position],
         other_outputs=dict(held_out.other_outputs),
         validation_drop=validation_drop,
+        cooling_steps=built.cooling_steps,
         speedups=speedups(latency, _name(position)),
         exactness=built.exactness,
         links=built.links,

@@ -51,6 +51,7 @@ class Built:
     relevance: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     trained_parameters: int
+    cooling_steps: int
     links: Links | None = None
     unchanged: bool = False  # the original itself, handed back
 
@@ -88,6 +89,7 @@ class Built:
             "relevance": self.relevance.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),
             "trained_parameters": self.trained_parameters,
+            "cooling_steps": self.cooling_steps,
             "links": None if self.links is None else self.links.model_dump(),
         }
 
@@ -111,6 +113,7 @@ class Built:
             relevance=relevance,
             eigenvalues=np.array(stored["eigenvalues"], dtype=np.float64),
             trained_parameters=stored["trained_parameters"],
+            cooling_steps=stored.get("cooling_steps", 0),
             links=None if stored["links"] is None else Links.model_validate(stored["links"]),
         )
 

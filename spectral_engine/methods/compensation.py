@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,24 +13,24 @@ from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.surgery import left_behind
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.training.feed import Feed
+from spectral_engine.training.feed import Batch
 
 CALIBRATION_ROWS = 1024
 
 
 @torch.no_grad()
-def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> None:
+def fold_means(model: SpectralModel, removed: NDArray[np.bool_], batches: Iterable[Batch]) -> None:
     """Add Σ_removed w_ij · mean(x_j) to what every transfer that reads a removed node gives.
 
     It goes into the transfer's bias, or into the running mean of the normalisation directly after it.
-    Exact where the node is constant on the data; the best constant, in squared error, where it is not.
+    Exact where the node is constant on the batches; the best constant, in squared error, where it is not.
     """
     readers = [
         transfer for transfer in model.coupling.transfers if _loses(model, transfer, removed)
     ]
     if not readers:
         return
-    means = mean_inputs(model, readers, feed)
+    means = mean_inputs(model, readers, batches)
     for transfer in readers:
         weight = model.weight(transfer.weight)
         ids = model.coupling.axes[transfer.weight]
@@ -41,14 +43,16 @@ def fold_means(model: SpectralModel, removed: NDArray[np.bool_], feed: Feed) -> 
             mean.sub_(left.view_as(mean))
 
 
-def mean_inputs(model: SpectralModel, readers: list[Transfer], feed: Feed) -> dict[str, Tensor]:
+def mean_inputs(
+    model: SpectralModel, readers: list[Transfer], batches: Iterable[Batch]
+) -> dict[str, Tensor]:
     """Return the mean of each transfer's input over rows and positions: transfer name -> [in]."""
     axes = {transfer.name: _node_axis(model, transfer) for transfer in readers}
     totals: dict[str, Tensor] = {}
     rows = 0
     was_training = model.module.training
     model.module.eval()
-    for batch in feed.in_order(CALIBRATION_ROWS):
+    for batch in batches:
         values = model(batch.inputs, watch={transfer.source for transfer in readers})
         rows += len(batch.rows)
         for transfer in readers:

@@ -11,12 +11,13 @@ The policy of the method lays out when (`policy.py`), and says what goes; `check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.removal import RemovalPlan
@@ -32,7 +33,7 @@ from spectral_engine.methods.candidate import (
     untrained,
 )
 from spectral_engine.methods.checkpoint import Checkpoint
-from spectral_engine.methods.compensation import fold_means
+from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
 from spectral_engine.methods.policy import Policy
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event
@@ -42,12 +43,14 @@ from spectral_engine.onnx_io.source import files_bytes
 from spectral_engine.records.report import PathPoint
 from spectral_engine.records.training import Trains
 from spectral_engine.spectral.relevance import Relevance
+from spectral_engine.training.feed import Batch
 from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
 from spectral_engine.training.trainer import Trainer
 
 RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
+SMALL_BITE = 0.1  # of the nodes: the means of so few are told well enough by one batch
 SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
 
 
@@ -129,6 +132,7 @@ class CompressionRun:
             relevance=self.state.relevance.copy(),
             eigenvalues=self.first_eigenvalues.copy(),
             trained_parameters=0,
+            cooling_steps=0,
             unchanged=True,
         )
         self.built.append(built)
@@ -171,7 +175,7 @@ class CompressionRun:
             removal = self._narrow(event)
             self.state.events_done += 1
             if event.level is not None and self._is_new():
-                self._branch(len(self.built), removal)
+                self._branch(len(self.built), removal, self._steps_of_cooling(event, removal))
                 self._save()
 
     def _narrow(self, event: Event) -> RemovalPlan:
@@ -183,12 +187,21 @@ class CompressionRun:
         going = removal.removed & ~state.removed
         if going.any():
             if self.policy.folds_means:
-                fold_means(self.trainer.model, going, self.plan.feed)
+                fold_means(self.trainer.model, going, self._batches_for_means(going, alive))
             self.trainer.narrow(going)
             self.relevance.attach(self.trainer.model)
             state.mark(going)
         state.points.append(self._point())
         return removal
+
+    def _batches_for_means(
+        self, going: NDArray[np.bool_], alive: NDArray[np.bool_]
+    ) -> Iterable[Batch]:
+        """Return the batch that is next where few nodes go, and many rows where errors of their means add up."""
+        feed, seed = self.plan.feed, self.plan.recipe.seed
+        if going.sum() <= SMALL_BITE * alive.sum():
+            return [feed.batch(feed.rows_at(self.state.step, seed))]
+        return feed.in_order(CALIBRATION_ROWS)
 
     def _point(self) -> PathPoint:
         cost, state = cost_of(self.plan.coupling, self.state.removed), self.state
@@ -207,7 +220,7 @@ class CompressionRun:
 
     # Candidates.
 
-    def _branch(self, level: int, removal: RemovalPlan) -> None:
+    def _branch(self, level: int, removal: RemovalPlan, steps: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
         twin, spilled = self._twin(self.plan.schedule.branch_trains)
 
@@ -220,10 +233,16 @@ class CompressionRun:
                 metrics={"loss": loss},
             )
 
-        anneal(twin, self.plan, self.state.rate, tell)
-        self._keep(level, twin, removal)
+        anneal(twin, self.plan, self.state.rate, steps, tell)
+        self._keep(level, twin, removal, steps)
         del twin
         self._reload(spilled)
+
+    def _steps_of_cooling(self, event: Event, removal: RemovalPlan) -> int:
+        """Return fewer steps for a candidate that is over the budget: it is measured, and not handed back."""
+        plan = self.plan
+        exceeds = plan.asked.exceeded_by(cost_of(plan.coupling, removal.removed))
+        return plan.schedule.cooling_of(event, in_budget=not exceeds)
 
     def _twin(self, trains: Trains | None = None) -> tuple[Trainer, Path | None]:
         """Return a copy of the trunk; a large trunk waits in a file, the second value, until `_reload`."""
@@ -236,7 +255,7 @@ class CompressionRun:
         if spilled is not None:
             self.trainer.reload(spilled)
 
-    def _keep(self, level: int, twin: Trainer, removal: RemovalPlan) -> None:
+    def _keep(self, level: int, twin: Trainer, removal: RemovalPlan, steps: int) -> None:
         plan, state, recipe = self.plan, self.state, self.plan.recipe
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
@@ -256,6 +275,7 @@ class CompressionRun:
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
             trained_parameters=sum(item.tensor.numel() for item in twin.trained.values()),
+            cooling_steps=steps,
             links=self.policy.count_links(opened.graph, removal.removed),
         )
         built.save()

@@ -28,6 +28,9 @@ class Schedule:
     cooling_steps: int
     candidates: int
     events: tuple[Event, ...]
+    short_cooling_steps: int | None = (
+        None  # of a candidate that cannot be handed back; as many as others where None
+    )
     trunk_cools: bool = False  # whether the trunk is a training of its own, and ends at rate 0
     branch_trains: Trains | None = (
         None  # what a branch trains where that is not what the trunk does
@@ -35,17 +38,19 @@ class Schedule:
 
     @property
     def total_steps(self) -> int:
-        """Steps of trunk and branches together."""
+        """Steps of trunk and branches together, where every branch cools as long as the last one."""
         return self.trunk_steps + self.candidates * self.cooling_steps
+
+    def cooling_of(self, event: Event, *, in_budget: bool) -> int:
+        """Return how many steps a candidate cools; the last one is handed back where none is within the budget."""
+        if self.short_cooling_steps is None or in_budget or event == self.events[-1]:
+            return self.cooling_steps
+        return self.short_cooling_steps
 
     def trunk_share(self, step: int) -> float:
         """Share of the learning rate: warm up, then stay, as candidates cool down by themselves; or cool as well."""
         share = min(1.0, (step + 1) / WARM_UP_STEPS)
         return share * half_cosine(step, self.trunk_steps) if self.trunk_cools else share
-
-    def cooling_share(self, step: int) -> float:
-        """Share of the learning rate: fall to zero by half a cosine."""
-        return half_cosine(step, self.cooling_steps)
 
 
 def half_cosine(step: int, steps: int) -> float:

@@ -180,6 +180,11 @@ class CandidateEntry(Section):
         description="outputs that are not judged, by name: what held-out rows keep of the original's answers there",
     )
     validation_drop: float
+    cooling_steps: int = Field(
+        0,
+        description="training steps at a falling rate at its end; fewer than of others where it exceeds the budget "
+        "and is not trained to its end (prune.finish)",
+    )
     speedups: list[Speedup] = Field(default_factory=list)
     exactness: Exactness
     links: Links | None = Field(None, description="where links were removed")

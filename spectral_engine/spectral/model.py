@@ -86,11 +86,6 @@ class SpectralModel(nn.Module):
             if ways == {turned} and self.spectral[name].is_scaled_rows(turned)
         }
 
-    @property
-    def normalizes(self) -> bool:
-        """True when a normalisation follows the batches' statistics."""
-        return any(node.op_type == "BatchNormalization" for node in self.module.every_node)
-
     def forward(
         self, inputs: Mapping[str, Tensor], watch: Collection[str] = ()
     ) -> dict[str, Tensor]:

@@ -33,8 +33,10 @@ def _swapped(array: NDArray[Any], share: float, random: np.random.Generator) -> 
     if not _is_float(array):
         return array
     flat = array.reshape(len(array), -1)  # [rows, values]
+    values, width = flat.ravel(), flat.shape[1]
     count = round(share * flat.size)
-    rows, places = np.divmod(random.integers(flat.size, size=count), flat.shape[1])
-    noisy = flat.copy()
-    noisy[rows, places] = flat[random.integers(len(flat), size=count), places]
+    places = random.integers(flat.size, size=count)
+    others = random.integers(len(flat), size=count) * width + places % width
+    noisy = values.copy()
+    noisy[places] = values[others]
     return noisy.reshape(array.shape)

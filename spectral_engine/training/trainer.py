@@ -20,10 +20,9 @@ from spectral_engine.spectral.model import SpectralModel, Tracked
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
+from spectral_engine.training.statistics import BATCHES, settle
 from spectral_engine.training.teacher import Teacher
 
-# Running statistics keep 0.9 of what they were at each step: after these, 4 % of it.
-SETTLING_STEPS = 30
 CLIP_SLACK = 1e-6  # what torch adds to a norm before it divides by it
 # AdamW's two running means of each trained tensor, by its key.
 Moments = dict[str, tuple[Tensor, Tensor]]
@@ -133,13 +132,9 @@ class Trainer:
         self.model.module.train()
         return np.concatenate(parts)
 
-    @torch.no_grad()
-    def settle(self, feed: Feed, seed: int) -> None:
+    def settle(self, feed: Feed, seed: int, batches: int = BATCHES) -> None:
         """Let the running statistics of normalisations catch up with the weights; nothing else changes."""
-        if not self.model.normalizes:
-            return
-        for step in range(SETTLING_STEPS):
-            self.model(feed.batch(feed.rows_at(step, seed)).inputs, self.objective.watch)
+        settle(self.model, feed, seed, self.objective.watch, batches)
 
     def narrow(self, removed: NDArray[np.bool_]) -> None:
         """Cut these node groups out of the model, its spectral form and the optimiser's memory.

@@ -79,6 +79,14 @@ def test_candidates_run_from_wide_to_narrow_and_each_is_proved_exact(result):
         assert exactness.max_abs_difference <= 1e-5 * max(1.0, exactness.max_abs_output)
 
 
+def test_what_exceeds_the_budget_says_that_it_was_trained_for_fewer_steps(result):
+    entries = [candidate.entry for candidate in result.candidates]
+    allowed = 0.4 * result.report.data.baseline.nodes
+    exceeding = [entry for entry in entries if entry.measurement.nodes > allowed]
+    assert exceeding
+    assert all(0 < e.cooling_steps < result.chosen.entry.cooling_steps for e in exceeding)
+
+
 def test_relevance_speaks_of_every_node_by_its_original_index(result):
     report = result.report.data
     widths = {width.layer: width for width in result.chosen.entry.widths}

@@ -25,6 +25,11 @@ class Prune(Part):
     )
     fine_tune: bool = Field(True, description="train on after cutting at once (post and pre)")
     candidates: int = Field(8, ge=1, le=32, description="how many points of the curve to build")
+    finish: Literal["within_budget", "all"] = Field(
+        "within_budget",
+        description="which points of the curve are trained to their end: those within the budget, while wider ones, "
+        "which cannot be handed back, take a third of the last steps; or all, at up to twice the time (gradual)",
+    )
     min_nodes: int = Field(4, ge=1, description="of each layer that always stay")
     round_to: Annotated[int, Field(ge=1)] | Literal["auto"] | Blocks = Field(
         "auto",

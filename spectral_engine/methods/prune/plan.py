@@ -8,6 +8,7 @@ from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.schedule import COOLING_SHARE, Event, Schedule
 from spectral_engine.records.training import Training
 
+SHORT_COOLING = 1 / 3  # of a cooling: for what exceeds the budget, and is only shown
 LEAST_EVENTS = 40  # small bites hurt less than large ones
 HASTE = (
     4.0  # t of the trunk is 1 − (1 − t)^HASTE of the way: most of the training is for what stays
@@ -19,12 +20,13 @@ def plan_pruning(training: Training, prune: Prune, steps_per_epoch: int) -> Sche
     """Lay out when nodes go; no candidate sees more than `training.epochs` epochs from the start to its end."""
     total = training.epochs * steps_per_epoch
     if prune.when == "gradual":
-        return _gradual(prune.candidates, total)
+        return _gradual(prune, total)
     return _at_once(prune, total)
 
 
-def _gradual(candidates: int, total: int) -> Schedule:
+def _gradual(prune: Prune, total: int) -> Schedule:
     """Spread the narrowing over the trunk, most of it early."""
+    candidates = prune.candidates
     cooling = max(1, round(total * COOLING_SHARE))
     trunk = max(candidates, total - cooling)
     bites = max(1, min(math.ceil(LEAST_EVENTS / candidates), trunk // candidates))
@@ -37,7 +39,8 @@ def _gradual(candidates: int, total: int) -> Schedule:
         )
         for index in range(1, count + 1)
     )
-    return Schedule(trunk, cooling, candidates, events)
+    short = None if prune.finish == "all" else max(1, round(cooling * SHORT_COOLING))
+    return Schedule(trunk, cooling, candidates, events, short)
 
 
 def _at_once(prune: Prune, total: int) -> Schedule:

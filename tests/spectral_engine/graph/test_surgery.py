@@ -96,7 +96,7 @@ def test_a_constant_node_goes_without_a_trace(name):
     removed = np.zeros(coupling.count, dtype=bool)
     removed[first.groups[dead]] = True
     model = SpectralModel(module, coupling, Spectral())
-    fold_means(model, removed, feed_of(exported.sample(64, seed=3)))
+    fold_means(model, removed, feed_of(exported.sample(64, seed=3)).in_order())
     module.write_back(model.weights())
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(
@@ -127,7 +127,7 @@ def test_before_a_normalisation_the_running_mean_takes_what_a_constant_node_said
     inputs = {"x": torch.randn(3, 3, 4, 4)}
     expected = in_onnxruntime(model.SerializeToString(), inputs)
     spectral = SpectralModel(module, coupling, Spectral())
-    fold_means(spectral, removed, feed_of({"x": torch.randn(32, 3, 4, 4)}))
+    fold_means(spectral, removed, feed_of({"x": torch.randn(32, 3, 4, 4)}).in_order())
     module.write_back(spectral.weights())
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(
@@ -145,7 +145,7 @@ def test_a_node_that_is_not_constant_leaves_its_mean():
         removed = random_removal(coupling, 0.3)
         model = SpectralModel(module, coupling, Spectral())
         if compensated:
-            fold_means(model, removed, feed_of(exported.sample(256, seed=3)))
+            fold_means(model, removed, feed_of(exported.sample(256, seed=3)).in_order())
         module.write_back(model.weights())
         narrower = to_bytes(cut(module.model, coupling, removed))
         inputs = exported.sample(256, seed=4)

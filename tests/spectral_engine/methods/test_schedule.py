@@ -15,6 +15,7 @@ from spectral_engine.cost.budget import (
 from spectral_engine.errors import InvalidRequest, TargetInfeasible
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.prune.plan import plan_pruning
+from spectral_engine.methods.schedule import half_cosine
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
@@ -36,6 +37,22 @@ def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():
     assert schedule.trunk_steps + schedule.cooling_steps == 500
 
 
+def test_what_exceeds_the_budget_cools_for_fewer_steps_but_for_the_last():
+    schedule = plan_pruning(Training(epochs=10), Prune(candidates=4), 50)
+    first, *_, last = (event for event in schedule.events if event.level is not None)
+    assert schedule.cooling_of(first, in_budget=True) == schedule.cooling_steps == 150
+    assert schedule.cooling_of(first, in_budget=False) == 50
+    assert schedule.cooling_of(last, in_budget=False) == schedule.cooling_steps
+
+
+def test_all_candidates_cool_for_as_many_steps_where_all_are_to_be_finished():
+    for options in ({"finish": "all"}, {"when": "post"}):
+        schedule = plan_pruning(Training(epochs=10), Prune(candidates=4, **options), 50)
+        assert {schedule.cooling_of(event, in_budget=False) for event in schedule.events} == {
+            schedule.cooling_steps
+        }
+
+
 def test_most_nodes_go_early_and_all_of_the_trunk_is_used():
     schedule = plan_pruning(Training(epochs=10), Prune(candidates=1), 100)
     half_way = next(event.step for event in schedule.events if event.fraction >= 0.5)
@@ -46,8 +63,10 @@ def test_most_nodes_go_early_and_all_of_the_trunk_is_used():
 def test_rates_warm_up_stay_and_cool_to_zero():
     schedule = plan_pruning(Training(epochs=10), Prune(candidates=4), 50)
     assert schedule.trunk_share(0) < schedule.trunk_share(10) < schedule.trunk_share(200) == 1.0
-    assert schedule.cooling_share(0) == pytest.approx(1.0)
-    assert schedule.cooling_share(schedule.cooling_steps) == pytest.approx(0.0, abs=1e-12)
+    assert half_cosine(0, schedule.cooling_steps) == pytest.approx(1.0)
+    assert half_cosine(schedule.cooling_steps, schedule.cooling_steps) == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_a_budget_up_to_one_is_a_ratio_and_above_an_amount():
