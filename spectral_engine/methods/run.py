@@ -41,6 +41,7 @@ from spectral_engine.methods.telling import Teller
 from spectral_engine.onnx_io.source import files_bytes
 from spectral_engine.records.report import PathPoint
 from spectral_engine.records.training import Trains
+from spectral_engine.spare_memory import give_back
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
 from spectral_engine.training.trainer import Trainer
@@ -48,7 +49,7 @@ from spectral_engine.training.trainer import Trainer
 RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
-SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
+SPILLED_BYTES = 2**28  # a trunk that is larger waits on disk while a branch trains
 
 
 class CompressionRun:
@@ -221,8 +222,11 @@ class CompressionRun:
             )
 
         anneal(twin, self.plan, self.state.rate, tell)
+        held = twin.nbytes
+        give_back(held)
         self._keep(level, twin, removal)
         del twin
+        give_back(held)
         self._reload(spilled)
 
     def _twin(self, trains: Trains | None = None) -> tuple[Trainer, Path | None]:
@@ -301,7 +305,11 @@ class CompressionRun:
         self._tell("", warning=warning, step=reached)
 
     def _stopped(self) -> list[Built]:
-        self.trainer.stop()
+        """Let go of the trunk, which is written in its candidates."""
+        held = self.trainer.nbytes
+        self.trainer.teacher = None
+        self.trainer.let_go()
+        give_back(held)
         return self.built
 
     def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:

@@ -171,9 +171,7 @@ class Trainer:
         tensors = self.tensors()
         save_checkpoint(path, tensors, {})
         twin = self._twin(trains, tensors)
-        self.stop()
-        for item in self.model.tracked():
-            item.tensor.data = item.tensor.new_empty(0)
+        self.let_go()
         return twin
 
     def reload(self, path: Path) -> None:
@@ -188,6 +186,12 @@ class Trainer:
         """Let go of gradients and of the optimiser's memory: there are no more steps."""
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
+
+    def let_go(self) -> None:
+        """Let go of all tensors too: they lie elsewhere, or are not needed any more."""
+        self.stop()
+        for item in self.model.tracked():
+            item.tensor.data = item.tensor.new_empty(0)
 
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""
