@@ -17,6 +17,7 @@ from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
+from spectral_engine.training.activations import fit_in_memory
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
@@ -52,6 +53,7 @@ class Trainer:
             device.type, torch.bfloat16, enabled=computes_in_half(training.precision, device)
         )
         self.steps = 0
+        self.keeps_activations: bool | None = None  # until the first step shows what they take
         self._use(model, {})
 
     def _use(self, model: SpectralModel, moments: Moments) -> None:
@@ -87,6 +89,9 @@ class Trainer:
     ) -> float:
         """Take one step and return the loss; raises Diverged when it is not a number."""
         self.optimizer.zero_grad(set_to_none=True)
+        if self.keeps_activations is None:
+            self.keeps_activations = self._may_keep_activations(batch)
+        self.model.module.mode.keeps_activations = self.keeps_activations
         with self.autocast:
             values = self.model(batch.inputs, self.objective.watch)
         values = self.objective.joined({name: value.float() for name, value in values.items()})
@@ -105,6 +110,13 @@ class Trainer:
         if not math.isfinite(value):
             raise Diverged(f"the loss became {value} at step {self.steps}")
         return value
+
+    def _may_keep_activations(self, batch: Batch) -> bool:
+        asked = self.training.checkpoint_activations
+        if asked != "auto":
+            return asked == "never"
+        with self.autocast:
+            return fit_in_memory(self.model, batch, self.objective.watch, self.device)
 
     @torch.no_grad()
     def answers(self, feed: Feed) -> NDArray[Any]:
@@ -164,6 +176,7 @@ class Trainer:
         twin = Trainer(
             self.copy_model(trains), self.objective, self.teacher, self.training, self.device
         )
+        twin.keeps_activations = self.keeps_activations
         return twin.restore(state, self.steps)
 
     def spill(self, path: Path, trains: Trains | None = None) -> Trainer:
