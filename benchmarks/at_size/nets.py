@@ -28,22 +28,25 @@ class Net:
     row: Callable[[np.random.Generator, int], np.ndarray]
 
     def file(self, name: str) -> Path:
-        """Return its ONNX file, exported where it was not before."""
+        """Return its ONNX file in the cache, exported where it was not before."""
         path = CACHE / f"{name}.onnx"
-        if not path.exists():
-            CACHE.mkdir(exist_ok=True)
-            torch.manual_seed(0)
-            part = path.with_suffix(".part")
-            torch.onnx.export(
-                self.build().eval(),
-                (torch.from_numpy(self.row(np.random.default_rng(0), 2)),),
-                str(part),
-                input_names=["x"],
-                output_names=["logits"],
-                dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
-                dynamo=False,
-            )
-            part.replace(path)
+        CACHE.mkdir(exist_ok=True)
+        return path if path.exists() else self.export(path)
+
+    def export(self, path: Path) -> Path:
+        """Write its ONNX file, whole or not at all."""
+        torch.manual_seed(0)
+        part = path.with_suffix(".part")
+        torch.onnx.export(
+            self.build().eval(),
+            (torch.from_numpy(self.row(np.random.default_rng(0), 2)),),
+            str(part),
+            input_names=["x"],
+            output_names=["logits"],
+            dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
+            dynamo=False,
+        )
+        part.replace(path)
         return path
 
     def data(self, path: Path, rows: int) -> Path:
