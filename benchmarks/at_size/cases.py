@@ -16,7 +16,7 @@ from typing import Any
 
 import spectral_engine as se
 from benchmarks.at_size.nets import NETS
-from benchmarks.at_size.watch import Watch, held_now
+from benchmarks.at_size.watch import Watch, memory_now
 from spectral_engine.records.progress import Progress
 from spectral_engine.spare_memory import give_back
 
@@ -82,12 +82,12 @@ def main(net: str, case: str, batch: int, steps: int) -> dict[str, Any]:
         loads = NETS[small].file(small), NETS[small].data(Path(name) / "small.npz", batch)
         CASES[case](*loads, Watch(), batch)
         give_back(LIMIT_BYTES)  # what the exporter and the small net left
-        base_resident, base = held_now()
+        base_resident, base = memory_now()
         watch, begun = Watch(), time.perf_counter()
         with watch.running():
             CASES[case](model, data, watch, batch)
     size = model.stat().st_size
-    own, resident = max(watch.own.values()), max(watch.resident.values())
+    anonymous, resident = max(watch.anonymous.values()), max(watch.resident.values())
     return {
         "net": net,
         "case": case,
@@ -95,14 +95,14 @@ def main(net: str, case: str, batch: int, steps: int) -> dict[str, Any]:
         "steps": steps,
         "file_mib": size / 2**20,
         "program_mib": base / 2**20,
-        "peak_own_mib": own / 2**20,
+        "peak_own_mib": anonymous / 2**20,
         "peak_resident_mib": resident / 2**20,
-        "of_model": (own - base) / size,
+        "of_model": (anonymous - base) / size,
         "resident_of_model": (resident - base_resident) / size,
         "seconds": time.perf_counter() - begun,
         "processor_seconds": dict(watch.seconds),
-        "own_mib": {stage: value / 2**20 for stage, value in watch.own.items()},
-        "at_peak": watch.at[max(watch.own, key=watch.own.__getitem__)],
+        "own_mib": {stage: value / 2**20 for stage, value in watch.anonymous.items()},
+        "at_peak": watch.at[max(watch.anonymous, key=watch.anonymous.__getitem__)],
         "at": watch.at,
     }
 

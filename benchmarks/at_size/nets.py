@@ -78,8 +78,8 @@ def perceptron(width: int, hidden: int, features: int = 784) -> nn.Module:
 def convolutional(width: int, depth: int) -> nn.Module:
     """Return convolutions of one width; the second one halves the picture."""
     layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 2, 1), nn.ReLU()]
-    for place in range(depth):
-        layers += [nn.Conv2d(width, width, 3, 2 if place == 0 else 1, 1), nn.ReLU()]
+    for position in range(depth):
+        layers += [nn.Conv2d(width, width, 3, 2 if position == 0 else 1, 1), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES))
 
 

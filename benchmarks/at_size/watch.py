@@ -23,7 +23,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.stage = "start"
-        self.own: dict[str, int] = defaultdict(int)
+        self.anonymous: dict[str, int] = defaultdict(int)
         self.resident: dict[str, int] = defaultdict(int)
         self.seconds: dict[str, float] = defaultdict(float)
         self.at: dict[str, list[str]] = {}
@@ -51,14 +51,14 @@ class Watch:
 
     def _watch(self, done: threading.Event) -> None:
         while not done.wait(SAMPLING_SECONDS):
-            stage, (resident, own) = self.stage, held_now()
+            stage, (resident, anonymous) = self.stage, memory_now()
             self.resident[stage] = max(self.resident[stage], resident)
-            if own > self.own[stage]:
-                self.own[stage] = own
+            if anonymous > self.anonymous[stage]:
+                self.anonymous[stage] = anonymous
                 self.at[stage] = where(sys._current_frames().get(self._main))
 
 
-def held_now() -> tuple[int, int]:
+def memory_now() -> tuple[int, int]:
     """Return what is resident, and how much of it is the process's own rather than pages of files, in bytes."""
     _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
     return resident * PAGE, (resident - shared) * PAGE

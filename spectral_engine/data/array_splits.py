@@ -74,22 +74,22 @@ def splits_of_arrays(
     ragged: dict[str, Ragged] = {}
     if are_ragged((parts[part].arrays for part in used), inputs):
         labels_ = _raw_labels(parts[used[0]], asked.outputs, asked.array, inputs)[1]
-        held = {part: parts[part].arrays for part in used}
-        ragged = into_rows(held, inputs, labels_)
-        for part, found_ in ragged.items():
-            read |= {parts[part].written[name] for name in found_.used}
-            parts[part] = replace(parts[part], arrays=found_.arrays)
+        arrays_by_part = {part: parts[part].arrays for part in used}
+        ragged = into_rows(arrays_by_part, inputs, labels_)
+        for part, ragged_part in ragged.items():
+            read |= {parts[part].written[name] for name in ragged_part.used}
+            parts[part] = replace(parts[part], arrays=ragged_part.arrays)
         first = ragged[used[0]]
         inputs = lay_inputs(inputs, first.arrays, first.axes)
         notes.append(
             f"{', '.join(map(repr, first.axes))}: samples of different lengths, by their row pointers"
         )
     inputs = _placed(parts[used[0]], inputs)
-    found, raw = {}, {}
+    fitted, raw = {}, {}
     for part in used:
         named = parts[part]
         raw[part], label = _raw_labels(named, asked.outputs, asked.array, inputs)
-        found[part], names = _inputs(named, inputs, raw[part], part, asked.preprocessing, notes)
+        fitted[part], names = _inputs(named, inputs, raw[part], part, asked.preprocessing, notes)
         read |= {named.written[name] for name in (*names, *([label] if label else []))}
         unusual = [
             named.written[name]
@@ -100,9 +100,9 @@ def splits_of_arrays(
         if label not in {None, "y", asked.array}:
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
     if used == [""] and raw[""] is None:
-        raw[""], read_beside = _beside(asked.beside, found[""], notes)
+        raw[""], read_beside = _beside(asked.beside, fitted[""], notes)
         digest = joined_digest(digest, read_beside)
-    rows = {part: len(next(iter(found[part].values()))) for part in used}
+    rows = {part: len(next(iter(fitted[part].values()))) for part in used}
     bare = all(labels is None for labels in raw.values())
     for part, named in parts.items():
         count = rows.get(part) if bare else None
@@ -111,7 +111,7 @@ def splits_of_arrays(
         ]
     labels = _labels(raw)
     axes = {spec.name: spec.rows_axis for spec in inputs if spec.said}
-    splits = {part: Split(found[part], labels[part], axes) for part in used}
+    splits = {part: Split(fitted[part], labels[part], axes) for part in used}
     for part, one in ragged.items():
         fed = {**splits[part].inputs, **one.lengths}
         splits[part] = replace(splits[part], inputs=fed, ragged=one.axes)
@@ -156,11 +156,11 @@ def _unread(named: Named, name: str, rows: int | None) -> str:
 
 def _placed(named: Named, inputs: Sequence[InputSpec]) -> list[InputSpec]:
     """Return the inputs with their rows where the arrays show them to lie."""
-    found = []
+    placed = []
     for spec in inputs:
         name = _array_of(named, spec, inputs)
-        found.append(spec if name is None else whole_samples(spec, named.arrays[name]))
-    return found
+        placed.append(spec if name is None else whole_samples(spec, named.arrays[name]))
+    return placed
 
 
 def _array_of(named: Named, spec: InputSpec, inputs: Sequence[InputSpec]) -> str | None:
@@ -180,16 +180,16 @@ def _inputs(
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the arrays of all inputs of a part, fitted, and the names under which they were found."""
     suffix = f"_{part}" if part else ""
-    found, read = {}, []
-    held = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
-    arrays = {name: named.arrays[array] for name, array in held.items() if array is not None}
+    fitted, read = {}, []
+    array_names = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
+    arrays = {name: named.arrays[array] for name, array in array_names.items() if array is not None}
     rows = count_rows(arrays, inputs, labels)
     for spec in inputs:
-        name = held[spec.name]
+        name = array_names[spec.name]
         if name is None:
             zeros = resting_state(spec, rows, notes)
             if zeros is not None:
-                found[spec.name] = zeros
+                fitted[spec.name] = zeros
                 continue
             usual = dict.fromkeys(
                 [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
@@ -204,9 +204,9 @@ def _inputs(
             array = fit_pairs(array, spec, named.written[name], prepare, notes)
         else:
             array = fit(array, spec, named.written[name], prepare, notes)
-        found[spec.name] = array
+        fitted[spec.name] = array
         read.append(name)
-    return found, read
+    return fitted, read
 
 
 def _raw_labels(

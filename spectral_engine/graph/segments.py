@@ -102,11 +102,11 @@ def boundaries(steps: Sequence[Step], last: Mapping[int, int]) -> list[int]:
     """Return where segments begin, besides the first: about √n of them, each where few values are alive."""
     size = max(1, isqrt(len(steps)))
     alive = _alive(steps, last)
-    found: list[int] = []
+    starts: list[int] = []
     for nominal in range(size, len(steps) - size // 2, size):
         near = range(max(1, nominal - size // 3), min(len(steps), nominal + size // 3 + 1))
-        found.append(min(near, key=lambda at: (alive[at], abs(at - nominal))))
-    return sorted(set(found))
+        starts.append(min(near, key=lambda at: (alive[at], abs(at - nominal))))
+    return sorted(set(starts))
 
 
 def _alive(steps: Sequence[Step], last: Mapping[int, int]) -> list[int]:

@@ -38,7 +38,7 @@ class OpenedModel:
         """A copy of the graph, free to be changed. Raises ModelInvalid and UnsupportedOperator."""
         if self._parsed is not None:
             return copy_model(self._parsed)
-        is_large = self._own_bytes > KEPT_BYTES
+        is_large = self._file_bytes > KEPT_BYTES
         loaded = load_mapped(self.source) if is_large else load_whole(self.source)
         self._external = loaded.external
         if is_large and not loaded.mapped:
@@ -56,7 +56,7 @@ class OpenedModel:
         if self._runner is not None:
             return self._runner
         runner = Runner(self.source)
-        if self._own_bytes <= KEPT_BYTES and self.bytes <= KEPT_BYTES:
+        if self._file_bytes <= KEPT_BYTES and self.bytes <= KEPT_BYTES:
             self._runner = runner
         return runner
 
@@ -68,7 +68,7 @@ class OpenedModel:
         return files_bytes({self.source, *self._external})
 
     @property
-    def _own_bytes(self) -> int:
+    def _file_bytes(self) -> int:
         """Bytes of the file itself: external data are mapped, not read."""
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 

@@ -222,11 +222,11 @@ class CompressionRun:
             )
 
         anneal(twin, self.plan, self.state.rate, tell)
-        held = twin.nbytes
-        give_back(held)
+        branch_bytes = twin.nbytes
+        give_back(branch_bytes)
         self._keep(level, twin, removal)
         del twin
-        give_back(held)
+        give_back(branch_bytes)
         self._reload(spilled)
 
     def _twin(self, trains: Trains | None = None) -> tuple[Trainer, Path | None]:
@@ -259,7 +259,7 @@ class CompressionRun:
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
-            trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
+            trained_parameters=sum(item.tensor.numel() for item in twin.trained.values()),
             links=self.policy.count_links(opened.graph, removal.removed),
         )
         built.save()
@@ -306,10 +306,10 @@ class CompressionRun:
 
     def _stopped(self) -> list[Built]:
         """Let go of the trunk, which is written in its candidates."""
-        held = self.trainer.nbytes
+        trunk_bytes = self.trainer.nbytes
         self.trainer.teacher = None
         self.trainer.let_go()
-        give_back(held)
+        give_back(trunk_bytes)
         return self.built
 
     def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:

@@ -55,11 +55,11 @@ def opening(number: int, length: int) -> bytes:
 def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
     """Return the number that stands there, and where the next thing begins."""
     value = 0
-    for place in range(min(LONGEST_VARINT, end - at)):
-        byte = data[at + place]
-        value |= (byte & 0x7F) << (7 * place)
+    for position in range(min(LONGEST_VARINT, end - at)):
+        byte = data[at + position]
+        value |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:
-            return value, at + place + 1
+            return value, at + position + 1
     raise NotWire("a number does not end")
 
 

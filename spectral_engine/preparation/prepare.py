@@ -18,7 +18,7 @@ from spectral_engine.data.doubt import in_doubt
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
 from spectral_engine.evaluation.moving import floor_obstacle, in_a_metric_that_moves
-from spectral_engine.graph.bodies import Place
+from spectral_engine.graph.bodies import BodyKey
 from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.head import is_part_of
 from spectral_engine.graph.module import OnnxModule
@@ -59,7 +59,7 @@ class PreparedJob:
     evaluation: Evaluation
     device: torch.device
     rows: RowAxes  # where the rows lie in what the module takes and answers
-    untaken: frozenset[Place] = frozenset()  # bodies of If that no row takes
+    untaken: frozenset[BodyKey] = frozenset()  # bodies of If that no row takes
 
     def module(self) -> OnnxModule:
         """Return the original as a torch module of its own."""

@@ -28,12 +28,12 @@ def activation_bytes(model: SpectralModel, batch: Batch, watch: Collection[str])
     """Return the bytes that a forward pass of the batch keeps, besides the model's own: from a pass of two rows."""
     count = len(next(iter(batch.inputs.values())))
     rows = {name: value[:MEASURED_ROWS] for name, value in batch.inputs.items()}
-    own = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
+    of_model = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in of_model:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -76,15 +76,15 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
     notes += roles.notes
     with in_doubt(roles.doubt):
         refuse_lists(table, roles.features, feature_count)
-        found = [columns.numbers(table.column(one), one, notes) for one in roles.features]
+        feature_columns = [columns.numbers(table.column(one), one, notes) for one in roles.features]
         labels = None if roles.label is None else _labels(table, roles.label, notes)
-    if not found:
+    if not feature_columns:
         raise DatasetMismatch(
             f"the table has no column beside {roles.label!r}: the model takes numbers",
             pointer="#/file",
         )
     return Table(
-        np.stack(found, axis=1),
+        np.stack(feature_columns, axis=1),
         roles.features,
         labels,
         roles.label,
@@ -110,8 +110,8 @@ def _labels(table: Any, name: str, notes: list[str]) -> Array:
 def _index(table: Any) -> set[str]:
     """Return the columns that pandas wrote as the index of its rows, which Parquet's metadata names."""
     try:
-        held = table.schema.pandas_metadata or {}
-        return {one for one in held.get("index_columns", ()) if isinstance(one, str)}
+        metadata = table.schema.pandas_metadata or {}
+        return {one for one in metadata.get("index_columns", ()) if isinstance(one, str)}
     except (ValueError, TypeError, AttributeError):
         return set()
 
@@ -134,8 +134,8 @@ def _read(path: Path, notes: list[str]) -> Any:
 def _read_parquet(path: Path) -> Any:
     file = pyarrow.parquet.ParquetFile(path)
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    held = sum(one.column(place).num_values for one in groups for place in range(one.num_columns))
-    _refuse_large(max(held, file.metadata.num_rows * file.metadata.num_columns))
+    stored = sum(one.column(index).num_values for one in groups for index in range(one.num_columns))
+    _refuse_large(max(stored, file.metadata.num_rows * file.metadata.num_columns))
     return file.read()
 
 

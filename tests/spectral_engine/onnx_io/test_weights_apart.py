@@ -61,8 +61,8 @@ def test_what_is_written_tensor_by_tensor_has_the_bytes_of_the_whole(
 @pytest.mark.parametrize("seed", range(20))
 def test_a_file_that_is_no_model_gets_the_error_of_one_read_whole(file: Path, seed: int) -> None:
     random, content = np.random.default_rng(seed), bytearray(file.read_bytes())
-    for place in random.integers(0, 600, 12):
-        content[place] = random.integers(256)
+    for position in random.integers(0, 600, 12):
+        content[position] = random.integers(256)
     told = []
     for load in (load_whole, load_mapped):
         try:
