@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 Array = NDArray[Any]
-HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
+OPSET = 17
 
 
 def net(
-    text: str, weights: Mapping[str, tuple[int, ...]], constants: Mapping[str, Any] = {}
+    text: str,
+    weights: Mapping[str, tuple[int, ...]],
+    constants: Mapping[str, Any] = {},
+    opset: int = OPSET,
 ) -> bytes:
     """Return a net with drawn float weights of these shapes, and constants as they are."""
     random = np.random.default_rng(0)
-    model = parser.parse_model(HEADER + text)
+    model = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
     for name, shape in weights.items():
         drawn = (random.standard_normal(shape) * 0.4).astype(np.float32)
         model.graph.initializer.append(numpy_helper.from_array(drawn, name))

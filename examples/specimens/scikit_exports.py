@@ -16,7 +16,15 @@ NAMES = ("cat", "dog", "owl")
 FEATURES, ROWS = 6, 600
 Array = NDArray[np.generic]
 Ending = Literal["ZipMap", "plain", "columns"]
-Front = Literal["none", "Scaler", "Normalizer", "Imputer", "Binarizer", "ArrayFeatureExtractor"]
+Front = Literal[
+    "none",
+    "Scaler",
+    "Normalizer",
+    "Imputer",
+    "Binarizer",
+    "ArrayFeatureExtractor",
+    "PowerTransformer",
+]
 
 FRONTS: dict[Front, dict[str, object]] = {
     "Scaler": {"offset": [0.1 * i for i in range(FEATURES)], "scale": [1.0] * FEATURES},
@@ -24,6 +32,7 @@ FRONTS: dict[Front, dict[str, object]] = {
     "Imputer": {"imputed_value_floats": [0.0] * FEATURES, "replaced_value_float": 9.0},
     "Binarizer": {"threshold": -1.0},
     "ArrayFeatureExtractor": {},
+    "PowerTransformer": {"imputed_value_floats": [0.0], "replaced_value_float": float("nan")},
 }
 
 
@@ -74,6 +83,17 @@ def exported(
 def _front(front: Front, tensors: dict[str, Array]) -> tuple[list[onnx.NodeProto], str]:
     if front == "none":
         return [], "X"
+    if front == "PowerTransformer":  # of a negative number it makes a NaN, and puts 0 in its place
+        tensors["powers"] = np.full(FEATURES, 0.8, np.float32)
+        powers = helper.make_node("Mul", ["X", "powers"], ["scaled"])
+        roots = helper.make_node("Sqrt", ["scaled"], ["roots"])
+        filled = helper.make_node("Imputer", ["roots"], ["filled"], domain=ML, **FRONTS[front])
+        return [
+            powers,
+            roots,
+            filled,
+            helper.make_node("Add", ["X", "filled"], ["prepared"]),
+        ], "prepared"
     read = ["X"]
     if front == "ArrayFeatureExtractor":
         tensors["columns"] = np.arange(FEATURES)

@@ -49,7 +49,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of arrays: `array` names the labels, which may also lie `beside` the file, in one of their own."""
+    """What is asked of arrays: `array` names the labels, which may also lie `beside` the file, in one of their own.
+
+    `in_each` says that the nodes of each graph are numbered from 0, as where each lay in a file of its own.
+    """
 
     seed: int
     preprocessing: Preprocessing | None = None
@@ -57,6 +60,7 @@ class Asked:
     outputs: Sequence[str] = ()
     claim: Claim | None = None
     beside: Path | None = None
+    in_each: bool = False
 
 
 def splits_of_arrays(
@@ -75,15 +79,13 @@ def splits_of_arrays(
     if are_ragged((parts[part].arrays for part in used), inputs):
         labels_ = _raw_labels(parts[used[0]], asked.outputs, asked.array, inputs)[1]
         arrays_by_part = {part: parts[part].arrays for part in used}
-        ragged = into_rows(arrays_by_part, inputs, labels_)
+        ragged = into_rows(arrays_by_part, inputs, labels_, in_each=asked.in_each)
         for part, ragged_part in ragged.items():
             read |= {parts[part].written[name] for name in ragged_part.used}
             parts[part] = replace(parts[part], arrays=ragged_part.arrays)
         first = ragged[used[0]]
         inputs = lay_inputs(inputs, first.arrays, first.axes)
-        notes.append(
-            f"{', '.join(map(repr, first.axes))}: samples of different lengths, by their row pointers"
-        )
+        notes.append(f"{', '.join(map(repr, first.axes))}: samples of different lengths")
     inputs = _placed(parts[used[0]], inputs)
     fitted, raw = {}, {}
     for part in used:

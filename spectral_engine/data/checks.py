@@ -34,16 +34,19 @@ def fit(
         array = preprocessing.apply(array, spec)
     array = _retyped(array, spec, field, notes)
     array = _reshaped(array, spec, field, notes)
-    check_finite(array, field)
+    check_finite(array, field, may_lack=spec.fills_in)
     return array
 
 
-def check_finite(array: Array, field: str, columns: list[str] | None = None) -> None:
-    """Refuse NaN and infinity, by row and column."""
+def check_finite(
+    array: Array, field: str, columns: list[str] | None = None, *, may_lack: bool = False
+) -> None:
+    """Refuse infinity, and NaN unless entries `may_lack`, by row and column."""
     if array.dtype.kind != "f":
         return
     for start in range(0, len(array), CHECKED_ROWS):
-        bad = ~np.isfinite(array[start : start + CHECKED_ROWS])
+        some = array[start : start + CHECKED_ROWS]
+        bad = np.isinf(some) if may_lack else ~np.isfinite(some)
         if not bad.any():
             continue
         index = np.argwhere(bad)[0]

@@ -27,6 +27,7 @@ from spectral_engine.data.reading.beside import labels_beside, read_beside
 from spectral_engine.data.reading.box_archive import boxed_images, read_box_archive
 from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_images
 from spectral_engine.data.reading.kind import kind_of
+from spectral_engine.data.reading.samples import read_samples
 from spectral_engine.data.reading.unpack import unpacked
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
@@ -72,6 +73,9 @@ def load_splits(
             return _from_boxes(plain, digest, inputs, seed, prepare)
         if prepare is not None:
             prepare.refuse_for_numbers()
+        if kind == "samples":
+            asked = Asked(seed, None, array or label, outputs, claim, in_each=True)
+            return _from_samples(plain, digest, inputs, asked)
         if kind in {"npz", "npy"}:
             arrays = read_arrays(plain, kind)
             if kind == "npy":
@@ -130,6 +134,13 @@ def _from_boxes(
     return replace(splits, summary=summary, written=written, preprocessing=prepare)
 
 
+def _from_samples(path: Path, digest: str, inputs: Sequence[InputSpec], asked: Asked) -> Splits:
+    samples = read_samples(path, inputs)
+    splits = splits_of_arrays(samples.arrays, digest, inputs, asked)
+    notes = [*samples.notes, *splits.summary.notes]
+    return replace(splits, summary=splits.summary.model_copy(update={"notes": notes}))
+
+
 def _from_boxed_images(
     path: Path,
     images: BoxedImages,
@@ -176,7 +187,7 @@ def _from_table(
     table = read_table(path, label, inputs[0].row_elements, inputs[0].name)
     notes = [*table.notes]
     with in_doubt(table.doubt):
-        check_finite(table.features, "features", table.names)
+        check_finite(table.features, "features", table.names, may_lack=inputs[0].fills_in)
         features = fit(table.features, inputs[0], "features", prepare, notes)
         labels = None
         if table.labels is not None:

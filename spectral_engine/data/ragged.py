@@ -1,5 +1,7 @@
 """Samples of different lengths, one after another in an array, with a row pointer beside: as graphs of a data set.
 
+What says the same is read as a pointer: the number of the sample beside each entry (`data/graphs.py`).
+
 Everywhere in the engine they are rows like any other: each is as long as the longest, behind its end repeated from its
 start, and how long it is stands in an array of its own beside it. Who calls a model gives it the sample alone.
 """
@@ -13,6 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.graphs import (
+    BATCH,
+    edge_inputs,
+    node_pointer,
+    numbered_in_each,
+    pointer_of_batch,
+    takes_batch,
+    with_edges,
+)
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.records.rows import lengths_of
@@ -35,55 +46,56 @@ class Ragged:
 
 def are_ragged(parts: Iterable[Mapping[str, Array]], inputs: Sequence[InputSpec]) -> bool:
     """Say whether arrays come with row pointers; an input of the model that is called so is none."""
-    taken = {spec.name for spec in inputs}
-    return any(name not in taken and _points(name, arrays) for arrays in parts for name in arrays)
-
-
-def _points(name: str, arrays: Mapping[str, Array]) -> bool:
-    return name == OF_ALL or (name.endswith(POINTER) and name.removesuffix(POINTER) in arrays)
+    return any(_pointing(arrays, inputs) for arrays in parts)
 
 
 def into_rows(
-    parts: Mapping[str, Mapping[str, Array]], inputs: Sequence[InputSpec], labels: str | None
+    parts: Mapping[str, Mapping[str, Array]],
+    inputs: Sequence[InputSpec],
+    labels: str | None,
+    *,
+    in_each: bool = False,
 ) -> dict[str, Ragged]:
     """Return the samples of every part as rows of one length; raises DatasetMismatch by array.
 
-    `labels` names the array of labels: those of a sample's entries are class numbers, and behind its end −1.
+    `labels` names the array of labels: those of a sample's entries are class numbers, and behind its end −1. The ends
+    of edges are numbered from 0 in each sample, where `in_each` says so, and else as they show.
     """
     free = {spec.name: [size is None for size in spec.shape] for spec in inputs}
-    pointed = {part: _pointers(arrays, inputs) for part, arrays in parts.items()}
+    packed = {part: _packed(arrays, inputs) for part, arrays in parts.items()}
     cut = {
         part: {
-            name: (pointer, _ragged_axis(name, arrays[name], pointer, free.get(name)))
-            for name, pointer in pointed[part].items()
+            name: (pointer, _ragged_axis(name, one.arrays[name], pointer, free.get(name)))
+            for name, pointer in one.pointers.items()
         }
-        for part, arrays in parts.items()
+        for part, one in packed.items()
     }
+    if not in_each:
+        packed = {part: _numbered(one, inputs) for part, one in packed.items()}
     if labels is not None:
-        for part, arrays in parts.items():
-            _point_labels(labels, arrays, cut[part])
+        for part, one in packed.items():
+            _point_labels(labels, one.arrays, cut[part])
     names = dict.fromkeys(name for ragged in cut.values() for name in ragged)
     longest = {
         name: max(int(np.diff(ragged[name][0]).max()) for ragged in cut.values() if name in ragged)
         for name in names
     }
     made = {}
-    for part, arrays in parts.items():
+    for part, one in packed.items():
         ragged = cut[part]
-        used = [name for name in arrays if _points(name, arrays) and name not in free]
-        kept = {name: array for name, array in arrays.items() if name not in used}
+        kept = {name: array for name, array in one.arrays.items() if name not in one.used}
         for name, (pointer, axis) in ragged.items():
             fill = None
             if name == labels:
                 fill = NOT_COUNTED
-                _refuse_labels(name, arrays[name])
-            kept[name] = _as_rows(arrays[name], pointer, axis, longest[name], fill)
+                _refuse_labels(name, one.arrays[name])
+            kept[name] = _as_rows(one.arrays[name], pointer, axis, longest[name], fill)
         fed = {name: cutting for name, cutting in ragged.items() if name != labels}
         made[part] = Ragged(
             kept,
             {name: axis for name, (_, axis) in fed.items()},
             {lengths_of(name): np.diff(pointer) for name, (pointer, _) in fed.items()},
-            tuple(used),
+            one.used,
         )
     return made
 
@@ -100,19 +112,86 @@ def lay_inputs(
     ]
 
 
-def _pointers(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> dict[str, Array]:
-    """Return the checked pointer of each array that has one."""
+@dataclass(frozen=True)
+class _Packed:
+    """Arrays of one part with all samples one after another, their pointers, and what these were read from."""
+
+    arrays: Mapping[str, Array]
+    pointers: Mapping[str, Array]
+    used: tuple[str, ...]
+
+
+def _packed(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> _Packed:
+    """Return arrays of a part with the pointer of each that has one; of a net's own `batch` all is one graph."""
+    pointing = _pointing(arrays, inputs)
+    ends = {name: axis for name, axis in edge_inputs(inputs).items() if name in arrays}
+    pointers = with_edges(_pointers(arrays, pointing, ends), arrays, ends)
+    _refuse_counts(pointers)
+    nodes = node_pointer(pointers, ends)
+    laid = dict(arrays)
+    if nodes is not None and takes_batch(inputs):
+        laid[BATCH] = np.zeros(int(nodes[-1]), np.int64)
+        pointers[BATCH] = nodes
+    used = tuple(name for name in pointing if name not in {spec.name for spec in inputs})
+    return _Packed(laid, pointers, used)
+
+
+def _numbered(packed: _Packed, inputs: Sequence[InputSpec]) -> _Packed:
+    """Return the same with edges numbered from 0 in each sample."""
+    ends = {name: axis for name, axis in edge_inputs(inputs).items() if name in packed.pointers}
+    nodes = node_pointer(packed.pointers, ends)
+    if nodes is None:
+        return packed
+    numbered = {
+        name: numbered_in_each(name, packed.arrays[name], axis, packed.pointers[name], nodes)
+        for name, axis in ends.items()
+    }
+    return replace(packed, arrays={**packed.arrays, **numbered})
+
+
+def _pointing(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> list[str]:
+    """Return the names of the arrays that say which entries are those of a sample."""
     taken = {spec.name for spec in inputs}
+    pointing = [
+        name
+        for name in arrays
+        if name not in taken and (name == OF_ALL or _pointed(name, arrays) is not None)
+    ]
+    # By itself the number of a batch may be a column like any other, but for nets of edges.
+    if BATCH in arrays and (takes_batch(inputs) or (BATCH not in taken and edge_inputs(inputs))):
+        pointing.append(BATCH)
+    return pointing
+
+
+def _pointed(name: str, arrays: Mapping[str, Array]) -> str | None:
+    """Return the array of which one by this name says where its samples are."""
+    for ending in (POINTER, f"_{BATCH}"):
+        if name.endswith(ending) and name.removesuffix(ending) in arrays:
+            return name.removesuffix(ending)
+    return None
+
+
+def _pointers(
+    arrays: Mapping[str, Array], pointing: Sequence[str], ends: Mapping[str, int]
+) -> dict[str, Array]:
+    """Return the checked pointer of each array that is told one; edges are as long as no other array says."""
     pointers: dict[str, Array] = {}
-    for name, array in arrays.items():
-        if name not in taken and name != OF_ALL and _points(name, arrays):
-            pointers[name.removesuffix(POINTER)] = _checked(name, array)
-    if OF_ALL in arrays and OF_ALL not in taken:
-        pointer = _checked(OF_ALL, arrays[OF_ALL])
-        for name, array in arrays.items():
+    for name in sorted(pointing, key=lambda name: name in {OF_ALL, BATCH}):
+        read = pointer_of_batch if name.endswith(BATCH) else _checked
+        pointer = read(name, arrays[name])
+        pointed = _pointed(name, arrays)
+        if pointed is not None:
+            pointers.setdefault(pointed, pointer)
+            continue
+        for other, array in arrays.items():
             whole = array.ndim > 0 and len(array) == pointer[-1]
-            if name not in pointers and not _points(name, arrays) and whole:
-                pointers[name] = pointer
+            if whole and other not in pointing and other not in ends:
+                pointers.setdefault(other, pointer)
+    return pointers
+
+
+def _refuse_counts(pointers: Mapping[str, Array]) -> None:
+    """Raise DatasetMismatch where pointers tell of more samples for one array than for another."""
     counts = {name: len(pointer) - 1 for name, pointer in pointers.items()}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} has {count}" for name, count in counts.items())
@@ -120,7 +199,6 @@ def _pointers(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> dict[
             f"the numbers of samples differ by their row pointers: {said}",
             pointer=f"#/{next(iter(counts))}{POINTER}",
         )
-    return pointers
 
 
 def _checked(name: str, pointer: Array) -> NDArray[np.int64]:

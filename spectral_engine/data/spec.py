@@ -13,13 +13,14 @@ class InputSpec:
     """One input; None stands for a size that is free.
 
     Rows lie on `rows_axis`; where that is None, the input has no such axis: one value serves all rows, or each row is
-    a whole one.
+    a whole one. `fills_in` says that the model itself puts something in the place of NaN.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
     rows_axis: int | None = 0
+    fills_in: bool = False
     said: bool = False  # whether the request says where its rows lie
 
     @property

@@ -10,18 +10,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.errors import ModelInvalid
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators.control_flow import body_plan
+from spectral_engine.graph.step import with_known
 from spectral_engine.onnx_io.node import Node, Subgraph
 
+MISFITS = (
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+    ModelInvalid,
+)  # of lengths that do not fit
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 BRANCHES = ("then_branch", "else_branch")
 BodyKey = tuple[str, str]  # the name of an If, and which of its bodies
@@ -59,18 +71,64 @@ def graphs_of(node: Node) -> dict[BodyKey, Subgraph]:
     return {key: graph for key, graph in attributes.items() if isinstance(graph, Subgraph)}
 
 
-def run_body(
+def keyed_bodies(nodes: Iterable[Node]) -> Iterator[tuple[BodyKey, Subgraph]]:
+    """Yield the bodies of every If, those in bodies of If too."""
+    for node in nodes:
+        if is_if(node):
+            for key, graph in graphs_of(node).items():
+                yield key, graph
+                yield from keyed_bodies(graph.nodes)
+
+
+def is_within(key: BodyKey, other: BodyKey) -> bool:
+    """Say whether a body is another one, or lies in it."""
+    return key == other or key[0].startswith("/".join((*other, "")))
+
+
+def read_directly(graph: Subgraph) -> set[str | None]:
+    """Return the names that a body reads, without those that only the bodies of an If in it read."""
+    inputs = (node.inputs[:1] if is_if(node) else node.inputs for node in graph.nodes)
+    return {*graph.outputs, *chain.from_iterable(inputs)}
+
+
+def run_bodies(
     node: Node,
     branch: str,
     mode: Mode,
     initializers: Collection[str],
     values_of: Callable[[list[str]], Mapping[str, Any]],
-) -> Body:
-    """Run one body on what it reads from around; raises where it does not run on that."""
+) -> dict[BodyKey, Body]:
+    """Run one body on what it reads from around, and those of every If in it, as far as they run on that.
+
+    Raises where the body itself does not run.
+    """
     graph, plan = body_plan(node, branch, mode)
     around = [name for name in node.captured if name not in plan.known]
-    computed = plan.run({**values_of(around), **plan.known}, [*plan.slots])
-    values = {name: value for name, value in computed.items() if isinstance(value, Tensor)}
+    values = plan.run({**values_of(around), **plan.known}, [*plan.slots])
+    ran = {(node.name, branch): _body(node, branch, graph, plan.known, values, initializers)}
+    for inner in filter(is_if, graph.nodes):
+        for _, other in graphs_of(inner):
+            with suppress(*MISFITS):
+                known = with_known(inner, plan.known)
+                ran |= run_bodies(known, other, mode, initializers, partial(_of, values))
+    return ran
+
+
+def _of(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names}
+
+
+def _body(
+    node: Node,
+    branch: str,
+    graph: Subgraph,
+    fixed: Mapping[str, Any],
+    run: Mapping[str, Any],
+    initializers: Collection[str],
+) -> Body:
+    """Return a body with what is known of it: what is `fixed`, and the values of a run."""
+    around = [name for name in node.captured if name not in fixed]
+    values = {name: value for name, value in run.items() if isinstance(value, Tensor)}
     alias = {name: f"{name}@{node.name}/{branch}" for name in around if name not in initializers}
     return Body(
         nodes=tuple(_renamed(inner, node.name, alias) for inner in graph.nodes),
@@ -80,7 +138,7 @@ def run_body(
         numbers={n: v.numpy() for n, v in values.items() if n not in alias and _is_small(v)},
         known={
             n: v.numpy()
-            for n, v in plan.known.items()
+            for n, v in fixed.items()
             if isinstance(v, Tensor) and not v.is_floating_point()
         },
     )
@@ -93,7 +151,8 @@ def _is_small(value: Tensor) -> bool:
 
 def _renamed(inner: Node, name: str, alias: Mapping[str, str]) -> Node:
     inputs = tuple(alias.get(one, one) if one is not None else None for one in inner.inputs)
-    return replace(inner, name=f"{name}/{inner.name}", inputs=inputs)
+    path = inner.name if is_if(inner) else f"{name}/{inner.name}"  # of an If it is one already
+    return replace(inner, name=path, inputs=inputs)
 
 
 def book_border(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from spectral_engine.graph.bodies import book_border, graphs_of, is_if
+from spectral_engine.graph.bodies import BodyKey, book_border, graphs_of, is_if
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Frozen, Product, Transfer
 from spectral_engine.graph.ids import GroupIds, NodeIds
 from spectral_engine.graph.layers import find_layers
@@ -105,12 +106,9 @@ def _record(
     for node in nodes:
         if node.name in module.beside:
             continue
-        if is_if(node):
-            for key in graphs_of(node):
-                book_nodes(book, inside.get(key, []))
-            book_border(node, book, traced.bodies, module.untaken)
-        else:
-            book_nodes(book, [node])
+        _book(
+            node, book, inside, partial(book_border, bodies=traced.bodies, untaken=module.untaken)
+        )
     # The caller counts on the shape of what the model answers.
     for name in module.output_names:
         book.pin_value(name, "graph output")
@@ -118,6 +116,22 @@ def _record(
     pin_answered(book, (value.name or "" for value in module.model.graph.outputs))
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
     return book, nodes
+
+
+def _book(
+    node: Node,
+    book: CouplingRecorder,
+    inside: Mapping[BodyKey, Iterable[Node]],
+    border: Callable[[Node, CouplingRecorder], None],
+) -> None:
+    """Run a node's rule, or those of all nodes in its bodies."""
+    if not is_if(node):
+        book_nodes(book, [node])
+        return
+    for key in graphs_of(node):
+        for inner in inside.get(key, []):
+            _book(inner, book, inside, border)
+    border(node, book)
 
 
 def _pin_unsteady(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.beside import Part, computed_part
-from spectral_engine.graph.bodies import BodyKey, graphs_of, is_if, with_bodies
+from spectral_engine.graph.bodies import BodyKey, is_if, keyed_bodies, read_directly, with_bodies
 from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
@@ -81,17 +82,26 @@ class OnnxModule(nn.Module):
     def leave(self, untaken: Collection[BodyKey]) -> OnnxModule:
         """Leave bodies of If as they are that no row takes: what they alone read is not trained, and not cut."""
         self.untaken = frozenset(untaken)
-        graphs = [graphs_of(node) for node in self.nodes if is_if(node)]
+        graphs = dict(keyed_bodies(self.nodes))
         taken = {
             name
-            for graph in (g for bodies in graphs for key, g in bodies.items() if key not in untaken)
-            for name in graph.captured()
+            for key, graph in graphs.items()
+            if key not in untaken
+            for name in read_directly(graph)
         }
         read = {name for node in self.nodes if not is_if(node) for name in node.inputs}
-        left = {name for bodies in graphs for g in bodies.values() for name in g.captured()}
-        left -= taken | read
+        left = {name for graph in graphs.values() for name in graph.captured()} - taken - read
         self.trainable = tuple(name for name in self.trainable if name not in left)
         return self
+
+    @contextmanager
+    def noting_bodies(self) -> Iterator[set[BodyKey]]:
+        """Yield a set into which goes every body of an If that is taken meanwhile."""
+        self.mode.taken = set()
+        try:
+            yield self.mode.taken
+        finally:
+            self.mode.taken = None
 
     @property
     def every_node(self) -> Iterator[Node]:

@@ -41,7 +41,8 @@ class BodyPlan(Protocol):
 class Mode:
     """What differs between calls; one object shared by all functions of a module.
 
-    `make_plan` turns the nodes of a body into a plan: given their sources, constants and this mode.
+    `make_plan` turns the nodes of a body into a plan: given their sources, constants and this mode. Into `taken`, where
+    it is there, goes every body of an If that is taken: the If's name, and which of its bodies.
     """
 
     make_plan: Callable[[list[Node], Iterable[str], Mapping[str, Tensor], Mode], BodyPlan]
@@ -49,6 +50,7 @@ class Mode:
     batch: int = 0  # the first input's first size
     keeps_activations: bool = True  # for the backward pass; else most are computed again in it
     recomputing: bool = False  # while that is done
+    taken: set[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Steps whose inputs are all known beforehand (shapes, axes, ranges) run once, whe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from spectral_engine.graph.operators import find_spec
 from spectral_engine.graph.operators.precision import in_single
 from spectral_engine.graph.placement import HOST, Placement
 from spectral_engine.graph.segments import write_segments
-from spectral_engine.graph.step import Function, Step
+from spectral_engine.graph.step import Function, Step, with_known
 from spectral_engine.onnx_io.node import Node
 
 
@@ -100,16 +100,6 @@ def _bind(node: Node, mode: Mode) -> Function:
         raise
     except MISFITS as error:
         raise misfit(node, error) from error
-
-
-def with_known(node: Node, known: Mapping[str, Any]) -> Node:
-    """Give a node what is known beforehand of its inputs."""
-    constants = {
-        position: value.numpy()
-        for position, name in enumerate(node.inputs)
-        if name is not None and isinstance(value := known.get(name), Tensor)
-    }
-    return replace(node, constants=constants)
 
 
 def _is_constant(node: Node) -> bool:

@@ -86,6 +86,8 @@ class ShapeFlow:
         has_bodies = any(isinstance(value, Subgraph) for value in node.attributes.values())
         if all(name in self.closed for name in read) and (read or not has_bodies):
             self.closed.update(node.outputs)
+            if not has_bodies:
+                self._infer(node)  # for its types, which those need that read it
             return
         inferred = None if has_bodies else self._infer(node)
         for position, output in enumerate(node.outputs):

@@ -1,10 +1,12 @@
-"""One step of a plan."""
+"""One step of a plan, and what is known of its node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 from spectral_engine.onnx_io.node import Node
 
@@ -21,3 +23,13 @@ class Step:
     reads: tuple[int, ...]  # -1 for an input that is left out
     writes: tuple[int, ...]
     arity: int | None = None  # inputs that a sound node has; None where no fusion takes it in
+
+
+def with_known(node: Node, known: Mapping[str, Any]) -> Node:
+    """Give a node what is known beforehand of its inputs."""
+    constants = {
+        position: value.numpy()
+        for position, name in enumerate(node.inputs)
+        if name is not None and isinstance(value := known.get(name), Tensor)
+    }
+    return replace(node, constants=constants)

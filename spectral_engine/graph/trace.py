@@ -11,17 +11,25 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.bodies import Body, BodyKey, graphs_of, is_if, run_body
+from spectral_engine.graph.bodies import (
+    MISFITS,
+    Body,
+    BodyKey,
+    graphs_of,
+    is_if,
+    is_within,
+    keyed_bodies,
+    run_bodies,
+)
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
-from spectral_engine.graph.plan import with_known
 from spectral_engine.graph.rows import dims_of
 from spectral_engine.graph.shape_flow import ShapeFlow
+from spectral_engine.graph.step import with_known
 from spectral_engine.onnx_io.nodes import graph_nodes
 
 TRACED_BATCH = 2
-MISFITS = (RuntimeError, ValueError, IndexError, TypeError, ModelInvalid)
 ALIKE = 6  # failures of one wording at so many lengths
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 
@@ -50,30 +58,34 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
 
 def _traced_bodies(module: OnnxModule, known: Mapping[str, tuple[int, ...]]) -> dict[BodyKey, Body]:
     """Return the bodies that read weights, each from the first lengths at which it runs."""
-    weights, bodies = set(module.names), dict[BodyKey, Body]()
+    weights, ran = set(module.names), dict[BodyKey, Body]()
     free, batch, failures = _free_axes(module), traced_batch(module), list[Exception]()
     wanted = {
+        key for key, graph in keyed_bodies(module.nodes) if not weights.isdisjoint(graph.captured())
+    }
+    outermost = {
         key: with_known(node, module.plan.known)
         for node in module.nodes
         if is_if(node)
-        for key, graph in graphs_of(node).items()
-        if not weights.isdisjoint(graph.captured())
+        for key in graphs_of(node)
+        if key in wanted
     }
     for lengths in _lengths_to_try(free, known, failures) if wanted else ():
         inputs = _examples(module, free, lengths, batch)
-        for key, node in wanted.items():
-            if key in bodies:
+        for key, node in outermost.items():
+            if not any(is_within(one, key) for one in wanted - ran.keys()):
                 continue
+            values_of = partial(module.values_of, inputs)
             try:
                 with torch.no_grad():
-                    bodies[key] = run_body(
-                        node, key[1], module.mode, module.names, partial(module.values_of, inputs)
-                    )
+                    further = run_bodies(node, key[1], module.mode, module.names, values_of)
             except MISFITS as error:
                 failures.append(error)
-        if len(bodies) == len(wanted):
+            else:
+                ran = {**further, **ran}
+        if wanted <= ran.keys():
             break
-    return bodies
+    return ran
 
 
 def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:

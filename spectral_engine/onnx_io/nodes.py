@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.onnx_io.bodies import bodies
 from spectral_engine.onnx_io.node import Node, Subgraph
 
 DEFAULT_DOMAINS = {"", "ai.onnx"}
@@ -27,8 +28,10 @@ def keep_names(model: ir.Model) -> None:
     Stand-in names count positions: noted once, they stay with their nodes when others are put between them. The file
     keeps the names that it came with.
     """
-    for name, node in named_nodes(model):
-        node.meta[NAME] = name
+    for graph in (model.graph, *bodies(model.graph)):
+        nodes = named_nodes(model) if graph is model.graph else _named(graph)
+        for name, node in nodes:
+            node.meta[NAME] = name
 
 
 def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
@@ -73,7 +76,10 @@ def _decode(name: str, node: ir.Node, model: ir.Model, constants: dict[str, NDAr
     inputs = tuple(value.name if value is not None else None for value in node.inputs)
     domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
     version = node.version or model.opset_imports.get(node.domain) or 1
-    attributes = {key: _attribute(key, value, model) for key, value in node.attributes.items()}
+    attributes = {
+        key: _attribute(key, value, model, f"{name}/{key}")
+        for key, value in node.attributes.items()
+    }
     captured = _captured(attributes)
     return Node(
         name=name,
@@ -100,7 +106,7 @@ def _outputs(node: ir.Node) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _attribute(key: str, attribute: ir.Attr, model: ir.Model) -> Any:
+def _attribute(key: str, attribute: ir.Attr, model: ir.Model, path: str) -> Any:
     if attribute.is_ref():
         raise ModelInvalid(
             f"attribute {key!r} refers to one of a function, outside of any function"
@@ -109,11 +115,11 @@ def _attribute(key: str, attribute: ir.Attr, model: ir.Model) -> Any:
     if attribute.type == ir.AttributeType.TENSOR:
         return np.asarray(value.numpy())
     if attribute.type == ir.AttributeType.GRAPH:
-        return _subgraph(value, model)
+        return _subgraph(value, model, path)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _subgraph(graph: ir.Graph, model: ir.Model) -> Subgraph:
+def _subgraph(graph: ir.Graph, model: ir.Model, path: str) -> Subgraph:
     constants = {
         name: value.const_value.numpy()
         for name, value in graph.initializers.items()
@@ -122,7 +128,11 @@ def _subgraph(graph: ir.Graph, model: ir.Model) -> Subgraph:
     return Subgraph(
         inputs=tuple(value.name or "" for value in graph.inputs),
         outputs=tuple(value.name or "" for value in graph.outputs),
-        nodes=tuple(_decode(name, node, model, constants) for name, node in _named(graph)),
+        nodes=tuple(
+            # Which body of which If it is, its name must say wherever it lies.
+            _decode(f"{path}/{name}" if node.op_type == "If" else name, node, model, constants)
+            for name, node in _named(graph)
+        ),
         constants=constants,
     )
 

@@ -30,6 +30,7 @@ from spectral_engine.measure.opened_model import OpenedModel, opened
 from spectral_engine.onnx_io.node import Node
 from spectral_engine.onnx_io.nodes import graph_nodes
 from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.preparation.filled_in import told_what_is_filled_in
 from spectral_engine.preparation.in_rows import in_rows
 from spectral_engine.preparation.label_column import with_label_column
 from spectral_engine.preparation.said import rows_axis_said, with_seen_rows
@@ -81,7 +82,8 @@ def prepare(
     device = choose_device(recipe.training.device)
     with unforeseen(lambda: "importing the model"):
         original = opened(model)
-        module, inputs = original.module(), original.runner.inputs
+        module = original.module()
+        inputs = told_what_is_filled_in(original.runner.inputs, graph_nodes(module.model))
     option = labels_option(recipe, facts.get("labels"), facts.get("label"))
     load = partial(
         load_splits,

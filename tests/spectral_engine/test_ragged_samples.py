@@ -1,6 +1,7 @@
 """Samples that differ in length: graphs with an answer for each node or for the whole, and sequences."""
 
 import io
+import shutil
 
 import numpy as np
 import onnxruntime
@@ -41,6 +42,17 @@ class GraphNet(nn.Module):
     def along(x, edges):
         heard = edges[1][:, None].expand(-1, x.shape[1])
         return torch.zeros_like(x).scatter_add(0, heard, x[edges[0]])
+
+
+class PooledNet(GraphNet):
+    """The same, with an answer for each graph of a batch."""
+
+    def forward(self, x, edge_index, batch):
+        x = super().forward(x, edge_index)
+        count = batch.max() + 1
+        total = x.new_zeros(count, CLASSES).index_add(0, batch, x)
+        nodes = x.new_zeros(count).index_add(0, batch, torch.ones_like(x[:, 0]))
+        return total / nodes[:, None]
 
 
 def graphs(count, seed=0):
@@ -117,6 +129,24 @@ def packed(samples, whole):
     }
 
 
+def batched(samples, whole):
+    """As graph libraries hold a batch: the graph of each node, and nodes numbered throughout."""
+    first = starts([len(one["x"]) for one in samples])
+    arrays = packed(samples, whole)
+    arrays["batch"] = np.repeat(np.arange(len(samples)), np.diff(first))
+    arrays["edge_index"] = np.concatenate(
+        [one["edge_index"] + start for one, start in zip(samples, first, strict=False)], axis=1
+    )
+    return {name: array for name, array in arrays.items() if not name.endswith("_ptr")}
+
+
+def in_files(folder, samples, whole):
+    """One file for each."""
+    folder.mkdir(parents=True)
+    for at, one in enumerate(samples):
+        np.savez(folder / f"{at:04}.npz", **{**one, "y": label_of(one, whole)})
+
+
 def right(model, samples, whole):
     """The share of answers that are right, each sample in onnxruntime by itself."""
     session = onnxruntime.InferenceSession(model)
@@ -128,17 +158,28 @@ def right(model, samples, whole):
     return np.concatenate(hits).mean()
 
 
+def written(folder, parts, whole):
+    """Graphs with a label for each node in a zip archive of files, and with one for each graph as a batch."""
+    if not whole:
+        for part, samples in parts.items():
+            in_files(folder / "graphs" / part, samples, whole)
+        return shutil.make_archive(str(folder / "graphs"), "zip", folder / "graphs")
+    arrays = {
+        f"{name}_{part}": array
+        for part, samples in parts.items()
+        for name, array in batched(samples, whole).items()
+    }
+    np.savez(folder / "graphs.npz", **arrays)
+    return folder / "graphs.npz"
+
+
 @pytest.mark.parametrize("whole", [False, True], ids=["each_node", "whole_graph"])
 def test_a_graph_net_is_narrowed_on_graphs_of_different_sizes(whole, tmp_path):
     samples, held_out = graphs(80), graphs(40, seed=1)
     model = graph_net(samples, whole)
-    parts = {
-        f"{name}_{part}": array
-        for part, some in (("train", samples[:60]), ("val", samples[60:]), ("test", held_out))
-        for name, array in packed(some, whole).items()
-    }
-    np.savez(tmp_path / "graphs.npz", **parts)
-    result = se.compress(model, tmp_path / "graphs.npz", RECIPE)
+    parts = {"train": samples[:60], "val": samples[60:], "test": held_out}
+    data = written(tmp_path, parts, whole)
+    result = se.compress(model, data, RECIPE)
     report, entry = result.report.data, result.report.data.chosen_candidate()
     assert report.data.test_rows == 40
     assert entry.measurement.params < 0.75 * report.baseline.params
@@ -237,3 +278,116 @@ def test_answers_to_each_node_need_labels(tmp_path):
     np.savez(tmp_path / "graphs.npz", **arrays)
     with pytest.raises(DatasetMismatch, match="one class number for each entry"):
         se.check(graph_net(samples, whole=False), tmp_path / "graphs.npz")
+
+
+def test_a_net_that_takes_a_batch_is_given_each_graph_as_one(tmp_path):
+    torch.manual_seed(0)
+    samples, names = graphs(12), ["x", "edge_index", "batch"]
+    arrays = batched(samples, whole=True)
+    free = {"x": {0: "nodes"}, "edge_index": {1: "edges"}, "batch": {0: "nodes"}}
+    example = tuple(torch.tensor(batched(samples[:2], whole=True)[name]) for name in names)
+    runner = Runner(
+        exported(PooledNet(False).eval(), free | {"out": {0: "graphs"}}, example, names)
+    )
+    at_once = runner.session.run(None, {name: arrays[name] for name in names})[0]
+    np.savez(tmp_path / "graphs.npz", **{**arrays, "y": np.arange(12)})  # which names the graph
+    for part in load_splits(tmp_path / "graphs.npz", runner.inputs, seed=0).parts:
+        np.testing.assert_allclose(runner.predict(part), at_once[part.labels], rtol=1e-4, atol=1e-6)
+
+
+def edges_within(starts_with, ends_with, edge):
+    """Two graphs, and one edge in the second."""
+    return {
+        "x": np.zeros((starts_with + ends_with, FEATURES), np.float32),
+        "x_ptr": np.array([0, starts_with, starts_with + ends_with]),
+        "edge_index": np.array(edge)[:, None],
+        "edge_index_ptr": np.array([0, 0, 1]),
+        "y": np.array([0, 1]),
+    }
+
+
+def loaded(arrays, model, path):
+    np.savez(path, **arrays)
+    return load_splits(path, Runner(model).inputs, seed=0)
+
+
+def is_same(one, other):
+    return all(
+        a.inputs.keys() == b.inputs.keys()
+        and all(np.array_equal(a.inputs[name], b.inputs[name]) for name in a.inputs)
+        and np.array_equal(a.labels, b.labels)
+        for a, b in zip(one.parts, other.parts, strict=True)
+    )
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["each_node", "whole_graph"])
+def test_graphs_are_the_same_however_they_are_written(whole, tmp_path):
+    samples = graphs(12)
+    model = graph_net(samples, whole)
+    expected = loaded(packed(samples, whole), model, tmp_path / "pointers.npz")
+    batch = batched(samples, whole)
+    assert is_same(expected, loaded(batch, model, tmp_path / "batch.npz"))
+    nodes = {"ptr": starts([len(one["x"]) for one in samples]), **batch}
+    del nodes["batch"]
+    assert is_same(expected, loaded(nodes, model, tmp_path / "nodes.npz"))
+    in_files(tmp_path / "graphs", samples, whole)
+    for kind in ("zip", "tar", "gztar"):
+        file = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path / "graphs")
+        assert is_same(expected, load_splits(file, Runner(model).inputs, seed=0))
+    assert is_same(expected, load_splits(tmp_path / "graphs", Runner(model).inputs, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        (edges_within(3, 5, [3, 4]), "in each sample or throughout"),
+        (edges_within(3, 2, [1, 4]), "has 2 nodes from 3 on"),
+        (edges_within(3, 2, [-1, 0]), "has 2 nodes from 3 on"),
+    ],
+)
+def test_edges_whose_ends_no_one_can_tell_are_refused(arrays, said, tmp_path):
+    with pytest.raises(DatasetMismatch, match=said) as refused:
+        loaded(arrays, graph_net(graphs(2), whole=True), tmp_path / "graphs.npz")
+    assert refused.value.pointer == "#/edge_index"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"batch": lambda batch: batch[::-1]}, "#/batch", "never fall"),
+        ({"batch": lambda batch: batch + 1}, "#/batch", "begin with 0"),
+        ({"edge_index": lambda edges: edges[:, ::-1]}, "#/edge_index", "sort edges"),
+        ({"edge_index": lambda edges: edges + 1000}, "#/edge_index", "there are"),
+        (
+            {"edge_index": lambda edges: np.stack([edges[0], edges[1][::-1]])},
+            "#/edge_index",
+            "leads",
+        ),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused_by_name(change, field, said, tmp_path):
+    samples = graphs(12)
+    arrays = batched(samples, whole=True)
+    changed = {name: how(arrays[name]) for name, how in change.items()}
+    with pytest.raises(DatasetMismatch, match=said) as refused:
+        loaded({**arrays, **changed}, graph_net(samples, whole=True), tmp_path / "graphs.npz")
+    assert refused.value.pointer == field
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a": {"y": 0}, "b": {}}, "'b.npz' holds no array 'y'"),
+        ({"a": {"y": 0}}, "give the file itself"),
+        ({"train": {"y": 0}, "test": {"y": 1}}, "give the file itself"),
+        ({"a": {"x": np.zeros((2, 5))}, "b": {"x": np.zeros((3, 6))}}, "along axes 0 and 1"),
+        ({"train/a": {"y": 0}, "b": {"y": 1}}, "lies in no folder of a part"),
+    ],
+)
+def test_files_that_are_no_samples_are_refused_by_name(files, said, tmp_path):
+    one = {"x": np.zeros((2, FEATURES)), "edge_index": np.zeros((2, 1), int)}
+    for name, arrays in files.items():
+        (tmp_path / "graphs" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.savez(tmp_path / "graphs" / f"{name}.npz", **{**one, **arrays})
+    with pytest.raises(DatasetMismatch, match=said):
+        load_splits(tmp_path / "graphs", Runner(graph_net(graphs(2), whole=True)).inputs, seed=0)

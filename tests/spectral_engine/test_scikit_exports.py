@@ -11,7 +11,7 @@ import pytest
 
 import spectral_engine as se
 from examples.specimens.scikit_exports import FRONTS, ML, NAMES, exported, fitted, rows
-from spectral_engine.errors import ModelInvalid
+from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 
@@ -93,6 +93,27 @@ def test_what_prepares_the_features_runs_as_onnxruntime_runs_it(tmp_path: Path, 
     after = onnx.load(result.chosen.save(tmp_path / "narrow.onnx"))
     assert result.chosen.entry.measurement.nodes <= 24
     assert classical(after) == classical(before)
+    assert (run(tmp_path / "narrow.onnx", x)[0] == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_what_is_missing_goes_in_where_the_file_fills_it_in(tmp_path: Path, missing: float) -> None:
+    model = exported(front="Imputer")
+    imputer = next(node for node in model.graph.node if node.op_type == "Imputer")
+    next(a for a in imputer.attribute if a.name == "replaced_value_float").f = np.nan
+    x = rows()[0].copy()
+    x[::7, 2] = np.nan
+    labels = run(model.SerializeToString(), x)[0].astype(str)
+    x[0, 2] = missing
+    np.savez(tmp_path / "data.npz", x=x, y=labels)
+    if np.isinf(missing):
+        with pytest.raises(DatasetMismatch, match="infinite value in row 0"):
+            se.compress(model.SerializeToString(), tmp_path / "data.npz", RECIPE)
+        return
+    result = se.compress(model.SerializeToString(), tmp_path / "data.npz", RECIPE)
+    result.report.save(tmp_path / "report.html")
+    result.chosen.save(tmp_path / "narrow.onnx")
+    assert result.chosen.entry.measurement.nodes <= 24
     assert (run(tmp_path / "narrow.onnx", x)[0] == labels).mean() > 0.8
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnxruntime
@@ -28,11 +28,16 @@ def random_removal(coupling: Coupling, share: float = 0.5, seed: int = 0) -> NDA
 
 def in_onnxruntime(model: bytes, inputs: Mapping[str, Tensor]) -> list[NDArray[np.float32]]:
     """Return all outputs."""
+    return opened(model)(inputs)
+
+
+def opened(model: bytes) -> Callable[[Mapping[str, Tensor]], list[NDArray[np.float32]]]:
+    """Return what answers all outputs to any number of inputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options)
-    return session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    return lambda inputs: session.run(None, {name: value.numpy() for name, value in inputs.items()})
 
 
 def difference(left: list[NDArray[np.float32]], right: list[NDArray[np.float32]]) -> float:

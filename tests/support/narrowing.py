@@ -16,7 +16,7 @@ from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
-from tests.support.cutting import difference, in_onnxruntime
+from tests.support.cutting import difference, opened
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,13 @@ def narrow_to(specimen: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed
     masked = to_bytes(mask(module.model, coupling, removed))
     narrower = to_bytes(cut(module.model, coupling, removed))
     import_error = surgery_error = 0.0
+    whole, wide, narrow = map(opened, (specimen.model, masked, narrower))
     for batch, longer in product((1, 7), specimen.lengths):
         inputs = specimen.sample(batch, longer=longer)
         with torch.no_grad():
             outputs = [value.numpy() for value in module(**inputs).values()]
-        import_error = max(
-            import_error, difference(in_onnxruntime(specimen.model, inputs), outputs)
-        )
-        pair = in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)
-        surgery_error = max(surgery_error, difference(*pair))
+        import_error = max(import_error, difference(whole(inputs), outputs))
+        surgery_error = max(surgery_error, difference(wide(inputs), narrow(inputs)))
     macs = coupling.macs(removed)
     counted = coupling.file_bytes(removed)
     return Narrowed(coupling, macs, counted, masked, narrower, import_error, surgery_error)

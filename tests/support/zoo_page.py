@@ -6,9 +6,17 @@
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
-from examples.specimens.zoo import EXPORTERS, NETS, specimen
+from examples.specimens.zoo import (
+    EXPORTERS,
+    NETS,
+    OF_ANY_LENGTH,
+    Specimen,
+    lengthened,
+    specimen,
+)
 from tests.support.narrowing import narrow_to
 
 PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
@@ -24,15 +32,21 @@ at three lengths of nets that leave one open, relative to the largest output whe
 """
 
 
-def row(name: str, exporter: str) -> str:
+def row(exported: Specimen, exporter: str) -> str:
     """Return one line of the table."""
-    narrowed = narrow_to(specimen(name, exporter))
+    narrowed = narrow_to(exported)
     prunable = sum(layer.prunable for layer in narrowed.coupling.layers)
     return (
-        f"| {name} | {exporter} | {prunable} of {len(narrowed.coupling.layers)} "
+        f"| {exported.name} | {exporter} | {prunable} of {len(narrowed.coupling.layers)} "
         f"| {narrowed.coupling.macs():,} → {narrowed.macs:,} "
         f"| {narrowed.import_error:.1e} | {narrowed.surgery_error:.1e} |"
     )
+
+
+def every() -> Iterator[tuple[Specimen, str]]:
+    """Yield all nets by both exporters, and those of any length with it left open."""
+    yield from ((specimen(name, exporter), exporter) for name in NETS for exporter in EXPORTERS)
+    yield from ((lengthened(name), f"{EXPORTERS[0]}, any length") for name in OF_ANY_LENGTH)
 
 
 def main() -> None:
@@ -40,10 +54,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
     lines = []
-    for name in NETS:
-        for exporter in EXPORTERS:
-            lines.append(row(name, exporter))
-            print(lines[-1], flush=True)
+    for exported, exporter in every():
+        lines.append(row(exported, exporter))
+        print(lines[-1], flush=True)
     if write:
         PAGE.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,18 @@ from examples.specimens.zoo.tables import TABLES
 from examples.specimens.zoo.transformers import TRANSFORMERS
 from examples.specimens.zoo.vision import VISION
 
-__all__ = ["DOUBLES", "EXPORTERS", "NETS", "Input", "Specimen", "export", "settle", "specimen"]
+__all__ = [
+    "DOUBLES",
+    "EXPORTERS",
+    "NETS",
+    "OF_ANY_LENGTH",
+    "Input",
+    "Specimen",
+    "export",
+    "lengthened",
+    "settle",
+    "specimen",
+]
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **PERCEPTRONS,
@@ -34,6 +45,14 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[Input, ...]]] = {
     **LANGUAGE,
     **TABLES,
 }
+
+# Those that are exported with one length, and take any.
+OF_ANY_LENGTH = (
+    "two_inputs", "residual", "pre_activation", "depthwise", "squeeze_excite", "bottleneck", "shuffle", "dense", "c2f",
+    "unet", "unet_resize", "pyramid", "convnext", "group_normed", "volumes", "pixel_shuffle", "lstm", "lstm_stacked",
+    "gru", "gru_both_ways", "rnn", "reader", "decoder", "translator", "bag_of_words", "gru_by_hand",
+    "gru_by_hand_repeated", "strongest_steps", "neighbours", "double_words", "windows",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,13 +79,35 @@ class Specimen:
 def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     """Build, settle its statistics on random data, and export; exported once for every state of the code of the zoo."""
     make, inputs = NETS[name]
-    torch.manual_seed(len(name))
-    net = settle(make(), inputs)
-    names = tuple(f"in{i}" for i in range(len(inputs)))
-    outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
+    net, names, outputs = _settled(name, inputs)
     model = kept(
         f"{name}-{exporter}",
         make.__module__,
         lambda: export(net, inputs, names, exporter, outputs),
     )
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
+
+
+def lengthened(name: str) -> Specimen:
+    """Return a net of any length from the first exporter, which leaves its lengths open."""
+    inputs = tuple(_lengthened(spec) for spec in NETS[name][1])
+    net, names, outputs = _settled(name, inputs)
+    model = export(net, inputs, names, EXPORTERS[0], outputs)
+    return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
+
+
+def _settled(
+    name: str, inputs: tuple[Input, ...]
+) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
+    """Return a net, and the names of its inputs and outputs."""
+    torch.manual_seed(len(name))
+    net = settle(NETS[name][0](), inputs)
+    names = tuple(f"in{i}" for i in range(len(inputs)))
+    return net, names, tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
+
+
+def _lengthened(spec: Input) -> Input:
+    """Open the axes of space or time: all behind channels, or the steps of rows and tokens."""
+    if spec.tokens or len(spec.shape) == 2:
+        return replace(spec, free=((0, "steps"),))
+    return replace(spec, free=tuple((axis, f"side{axis}") for axis in range(1, len(spec.shape))))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from spectral_engine.data.images.names import is_image
 from spectral_engine.data.reading.box_archive import holds_boxes
 from spectral_engine.data.reading.other_kinds import other_kind
+from spectral_engine.data.reading.samples import holds_samples
 from spectral_engine.errors import DatasetMismatch
 
 Kind = Literal[
@@ -24,6 +26,7 @@ Kind = Literal[
     "tar",
     "folder",
     "boxes",
+    "samples",
     "text",
 ]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
@@ -56,15 +59,20 @@ def kind_of(path: Path) -> Kind:
 
 
 def _of_folder(path: Path) -> Kind:
-    if holds_boxes([file.relative_to(path).as_posix() for file in path.rglob("*")]):
+    return _of_names([file.relative_to(path).as_posix() for file in path.rglob("*")]) or "folder"
+
+
+def _of_names(names: Sequence[str]) -> Kind | None:
+    """Return what the files of an archive or a folder hold, where their names tell it."""
+    if holds_boxes(names):
         return "boxes"
-    return "folder"
+    return "samples" if holds_samples(names) and not any(map(is_image, names)) else None
 
 
 def _of_tar(path: Path) -> Kind:
     try:
         with tarfile.TarFile(path) as archive:
-            return "boxes" if holds_boxes(archive.getnames()) else "tar"
+            return _of_names(archive.getnames()) or "tar"
     except (tarfile.TarError, OSError, EOFError, ValueError):
         return "tar"  # whoever reads it says what is wrong
 
@@ -79,8 +87,8 @@ def _of_zip(path: Path) -> Kind:
         ) from error
     if any(name.startswith("xl/") for name in names):
         raise _not_read("a spreadsheet: save it as CSV")
-    if holds_boxes(names):
-        return "boxes"
+    if (told := _of_names(names)) is not None:
+        return told
     if any(is_image(name) for name in names):
         return "zip"
     if any(name.endswith(".npy") for name in names) or not names:
@@ -92,6 +100,6 @@ def _of_zip(path: Path) -> Kind:
 
 def _not_read(said: str) -> DatasetMismatch:
     return DatasetMismatch(
-        f"the file is {said}; .npz, .csv, .parquet and Arrow files and archives of images are read",
+        f"the file is {said}; .npz, .csv, .parquet and Arrow files and archives of images or of .npz files are read",
         pointer="#/file",
     )

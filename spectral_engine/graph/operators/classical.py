@@ -42,8 +42,11 @@ def imputer(node: Node, mode: Mode) -> Function:
     values = torch.tensor(node.get(f"imputed_value_{kind}s", [0]), dtype=dtype)
 
     def function(x: Tensor) -> Tensor:
-        is_missing = torch.isnan(x) if missing != missing else x == missing  # noqa: PLR0124  # a NaN is not itself
-        return torch.where(is_missing, values.to(x.device, x.dtype), x)
+        if missing == missing:  # noqa: PLR0124  # a NaN is not itself
+            return torch.where(x == missing, values.to(x.device, x.dtype), x)
+        # Of what makes a NaN the gradient is one too, also where the NaN is replaced.
+        known = x.detach()
+        return torch.where(torch.isnan(known), values.to(x.device, x.dtype), known)
 
     return function
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.types import as_tensor
 from spectral_engine.graph.placement import HOST, bring, device_of
@@ -71,7 +72,10 @@ def if_(node: Node, mode: Mode) -> Function:
     }
 
     def function(condition: Tensor, *captured: Any) -> Any:
-        outputs = bodies[bool(condition)]([], captured)
+        holds = bool(condition)
+        if mode.taken is not None:
+            mode.taken.add((node.name, "then_branch" if holds else "else_branch"))
+        outputs = bodies[holds]([], captured)
         return tuple(outputs) if len(node.outputs) > 1 else outputs[0]
 
     return function
@@ -152,10 +156,24 @@ def scan(node: Node, mode: Mode) -> Function:
     return function
 
 
+def repeated_coupling(node: Node, book: CouplingRecorder) -> None:
+    """What a body reads in every one of its runs stays as it is, and so does what goes into the first."""
+    given = len(node.inputs) - len(node.captured)
+    for position, name in enumerate(node.inputs):
+        if name is None:
+            continue
+        going_in = f"goes into a {node.op_type}, whose runs follow one another"
+        reason = going_in if position < given else f"is read in every run of a {node.op_type}"
+        if name in book.initializers:
+            book.freeze(name, reason)
+        else:
+            book.pin_value(name, reason)
+
+
 register(
     {
         "If": OperatorSpec(if_, has_bodies=True),
-        "Loop": OperatorSpec(loop, has_bodies=True),
-        "Scan": OperatorSpec(scan, has_bodies=True),
+        "Loop": OperatorSpec(loop, repeated_coupling, has_bodies=True),
+        "Scan": OperatorSpec(scan, repeated_coupling, has_bodies=True),
     },
 )

@@ -16,7 +16,7 @@ from torch import Tensor
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import channels_only, space_of
+from spectral_engine.graph.operators.axes import channels_only, normal, space_of
 from spectral_engine.graph.operators.types import check_size, numbers
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -263,13 +263,41 @@ def space_to_depth_coupling(node: Node, book: CouplingRecorder) -> None:
         book.write(node.outputs[0], (None, channels, None, None))
 
 
+def columns_to_image_coupling(node: Node, book: CouplingRecorder) -> None:
+    """The rows of one block become one node; where they go in the image is its space."""
+    source, block = node.input(0), node.constant_ints(2)
+    if block is None:
+        book.pin_value(source, "is laid out in blocks of a computed size")
+        return
+    space_of(node, book)
+    ids, image = book.axis(source, 1), (None,) * (len(book.shapes[node.outputs[0]]) - 2)
+    if ids is not None:
+        channels = book.unify_rows(NodeIds(ids.reshape(-1, math.prod(block))))
+        book.write(node.outputs[0], (book.axis(source, 0), channels, *image))
+
+
+def center_crop_pad_coupling(node: Node, book: CouplingRecorder) -> None:
+    """Axes that are not named stay as they are; along the others nodes would be cut off, or new ones stand beside."""
+    source = node.input(0)
+    rank = len(book.shapes[source])
+    named = {normal(axis, rank) for axis in node.get("axes", range(rank))}
+    for axis in named:
+        book.pin(book.axis(source, axis), "is cropped or padded")
+    book.write(
+        node.outputs[0],
+        tuple(None if axis in named else ids for axis, ids in enumerate(book.ids(source))),
+    )
+
+
 register(
     {
         "GridSample": OperatorSpec(grid_sample, grid_sample_coupling),
         "DepthToSpace": OperatorSpec(depth_to_space, depth_to_space_coupling),
         "SpaceToDepth": OperatorSpec(space_to_depth, space_to_depth_coupling),
-        "Col2Im": OperatorSpec(columns_to_image, read_by_python=(1, 2)),
-        "CenterCropPad": OperatorSpec(center_crop_pad, read_by_python=(1,)),
+        "Col2Im": OperatorSpec(columns_to_image, columns_to_image_coupling, read_by_python=(1, 2)),
+        "CenterCropPad": OperatorSpec(
+            center_crop_pad, center_crop_pad_coupling, read_by_python=(1,)
+        ),
         "RoiAlign": OperatorSpec(roi_align, roi_align_coupling, read_by_python=(1, 2)),
         "NonMaxSuppression": OperatorSpec(
             non_max_suppression, read_by_python=(2, 3, 4), in_single=True

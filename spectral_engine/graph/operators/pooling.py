@@ -12,7 +12,12 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import channels_only
+from spectral_engine.graph.operators.axes import (
+    channels_only,
+    origins_of,
+    space_of,
+    state_width_at,
+)
 from spectral_engine.graph.operators.padding import explicit_pads, same_pads, split_pads
 from spectral_engine.graph.operators.types import numbers
 from spectral_engine.graph.step import Function
@@ -242,14 +247,33 @@ def global_lp_pool(node: Node, mode: Mode) -> Function:
 
 
 def pool_coupling(node: Node, book: CouplingRecorder) -> None:
-    """Every channel alone, over its positions."""
+    """Every channel alone, over its positions; where these are answered, they are counted over all channels."""
     channels_only(node, book)
+    if len(node.outputs) < 2:
+        return
+    readers = book.readers.get(node.outputs[1], ())
+    if any(
+        reader.op_type != "MaxUnpool" or reader.inputs[1] != node.outputs[1] for reader in readers
+    ):
+        book.pin(book.axis(node.input(0), 1), "its places are counted, and read as numbers")
+
+
+def max_unpool_coupling(node: Node, book: CouplingRecorder) -> None:
+    """Every channel alone: places that a pool counted over as many channels are those of the answer."""
+    space = space_of(node, book)
+    book.pin(book.axis(node.input(0), 0), "its places are counted over all rows")
+    channels = book.join(book.axis(node.input(0), 1), book.axis(node.input(1), 1))
+    book.write(node.outputs[0], (None, channels, *space))
+    if channels is not None and node.has_input(2):
+        state_width_at(origins_of(node, 2, book)[1], channels, book)
 
 
 register(
     {
         "MaxPool": OperatorSpec(max_pool, pool_coupling),
-        "MaxUnpool": OperatorSpec(max_unpool, read_by_python=(2,), in_single=True),
+        "MaxUnpool": OperatorSpec(
+            max_unpool, max_unpool_coupling, read_by_python=(2,), in_single=True
+        ),
         "AveragePool": OperatorSpec(average_pool, pool_coupling),
         "LpPool": OperatorSpec(lp_pool, pool_coupling),
         "GlobalAveragePool": OperatorSpec(global_average_pool, pool_coupling),

@@ -10,11 +10,15 @@ import torch
 
 import spectral_engine as se
 from examples.specimens import row_nets
+from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut
+from spectral_engine.measure.opened_model import OpenedModel
 from spectral_engine.onnx_io.save import to_bytes
+from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.taken_bodies import untaken
 
 SHAPES = {"w1": (8, 24), "b1": (24,), "w2": (24, 12), "b2": (12,), "w3": (12, 3), "b3": (3,)}
 DENSE = "a = MatMul(x, w1) c = Add(a, b1) r = Relu(c)"
@@ -127,3 +131,87 @@ def test_a_body_that_no_row_takes_keeps_its_weights(tmp_path):
     assert dims["w1"][1] < 24
     reasons = {layer.reason for layer in se.analyze(model, data=tmp_path / "data.npz").layers}
     assert "no row takes its body of an If" in reasons
+
+
+def nested(kind="plain"):
+    """A net in a body of a body: taken for one rate, and for others only where rows say so; beside it another one."""
+    inner = f"{BODY[kind]} o = Add(g, b3)"
+    text = f"""g (float[N, 8] x, int64 rate) => (float[N, 3] y) {{
+        high = Equal(rate, sixteen)
+        y = If (high) <
+            then_branch: graph = first () => (float[N, 3] p) {{
+                low = MatMul(x, v1) act = Relu(low) mid = MatMul(act, v2) total = ReduceSum<keepdims: int = 0>(x)
+                even = Greater(total, nought)
+                p = If (even) <
+                    then_branch: graph = inner () => (float[N, 3] o) {{ {inner} }},
+                    else_branch: graph = other () => (float[N, 3] alt) {{ alt = MatMul(mid, u) }}
+                >
+            }},
+            else_branch: graph = second () => (float[N, 3] e) {{ e = MatMul(x, v3) }}
+        >
+    }}"""
+    return row_nets.net(
+        text,
+        {**SHAPES, "v1": (8, 16), "v2": (16, 5), "u": (5, 3), "v3": (8, 3)},
+        {
+            "sixteen": np.array(16),
+            "nought": np.float32(0),
+            "wide": np.array([0, 24, 1]),
+            "flat": np.array([0, 24]),
+        },
+    )
+
+
+@pytest.mark.parametrize("kind", BODY)
+def test_a_body_of_a_body_is_narrowed(kind):
+    model = nested(kind)
+    module = load(model)
+    coupling = couple(module)
+    removed = half_of(coupling)
+    # Two layers of the inner body and one of the outer; what the inner one reads and answers stays.
+    assert removed.sum() == 12 + 6 + 8
+    wide, narrow = (to_bytes(how(module.model, coupling, removed)) for how in (mask, cut))
+    x = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+    for rows, rate in ((x + 1, 16), (x - 1, 16), (x, 8)):
+        told = answers(model, rows, rate)
+        answer = module(x=torch.from_numpy(rows), rate=torch.tensor(rate))["y"]
+        np.testing.assert_allclose(answer.detach().numpy(), told, atol=1e-4)
+        np.testing.assert_allclose(
+            answers(narrow, rows, rate), answers(wide, rows, rate), atol=1e-5
+        )
+        assert (np.abs(answers(narrow, rows, rate) - told).max() > 1e-3) == (rate == 16)
+
+
+def test_a_body_of_a_body_that_no_row_takes_is_left():
+    module = load(nested())
+    rows = Split({"x": np.ones((4, 8), np.float32), "rate": np.full(4, 16)}, None)
+    left = untaken(in_rows(module, OpenedModel(nested()), rows), rows)
+    outer, inner = sorted({node for node, _ in left}, key=len)
+    assert left == {(outer, "else_branch"), (inner, "else_branch")}
+    module.leave(left)
+    assert {"v3", "u"}.isdisjoint(module.trainable)
+    assert {"w1", "v1", "v2"} <= {*module.trainable}
+    reasons = couple(module).reasons.values()
+    assert "no row takes its body of an If" in reasons
+
+
+def test_what_a_scan_reads_stays_and_is_told_by_how():
+    model = row_nets.net(
+        """g (float[N, 8] x) => (float[N, 3] y) {
+            a = MatMul(x, w1) b = MatMul(x, v1) start = ReduceSum<keepdims: int = 0>(x, one)
+            last, each = Scan<num_scan_inputs: int = 1, scan_input_axes: ints = [1],
+                body: graph = step (float[N] s, float[N] e) => (float[N] more, float[N] told) {
+                    more = Add(s, e) m = ReduceSum<keepdims: int = 0>(b) told = Add(e, m)
+                }>(start, a)
+            turned = Transpose<perm: ints = [1, 0]>(each) y = MatMul(turned, w2)
+        }""",
+        {"w1": (8, 24), "v1": (8, 24), "w2": (24, 3)},
+        {"one": np.array([1])},
+    )
+    coupling = couple(load(model))
+    assert coupling.pinned.all()
+    told = {coupling.reasons[int(layer.groups[0])] for layer in coupling.layers[:2]}
+    assert told == {
+        "goes into a Scan, whose runs follow one another",
+        "is read in every run of a Scan",
+    }

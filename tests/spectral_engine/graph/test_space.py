@@ -32,6 +32,34 @@ PASSING = {
     "batch_norm": ("BatchNormalization(r, b, c, c, b)", 16),
     "slopes": ("PRelu(r, slopes)", 16),
 }
+CONV = "c = Conv<kernel_shape: ints = [3], pads: ints = [1, 1]>(x, w1) r = Sigmoid(c)"
+IMAGES = {
+    "unpooled": (
+        """p, i = MaxPool<kernel_shape: ints = [2], strides: ints = [2]>(r)
+        s = Relu(p) m = MaxUnpool<kernel_shape: ints = [2], strides: ints = [2]>(s, i)""",
+        12,
+    ),
+    "unpooled_to_a_shape": (
+        """p, i = MaxPool<kernel_shape: ints = [2], strides: ints = [2]>(r)
+        m = MaxUnpool<kernel_shape: ints = [2], strides: ints = [2]>(p, i, whole)""",
+        12,
+    ),
+    "columns": (
+        """b = Reshape(r, columns) i = Col2Im<pads: ints = [0, 0, 0, 0]>(b, image, block)
+        f = Reshape(i, flat) m = Identity(f)""",
+        3,
+    ),
+    "cropped": ("m = CenterCropPad<axes: ints = [2]>(r, five)", 12),
+    "padded": ("m = CenterCropPad<axes: ints = [-1]>(r, eleven)", 12),
+}
+TOLD = {
+    "places_read": (
+        """p, i = MaxPool<kernel_shape: ints = [2], strides: ints = [2]>(r) n = Cast<to: int = 1>(i)
+        m = Mul(p, n)""",
+        "its places are counted, and read as numbers",
+    ),
+    "cropped_nodes": ("m = CenterCropPad(r, all)", "is cropped or padded"),
+}
 
 
 def cut_and_masked(operator, width):
@@ -72,3 +100,46 @@ def test_nodes_go_where_each_place_is_answered_by_itself(name):
     coupling, removed, apart = cut_and_masked(*PASSING[name])
     assert apart < 1e-6
     assert removed[coupling.layers[0].groups].sum() == 8
+
+
+def images_cut_and_masked(operator, width):
+    """Twelve channels go through an operator that moves what lies along the axes behind them."""
+    model = net(
+        f"""g (float[1, 4, 8] x) => (float[1, 3, L] y) {{
+            {CONV} {operator} y = Conv<kernel_shape: ints = [1]>(m, w2)
+        }}""",
+        {"w1": (12, 4, 3), "w2": (3, width, 1)},
+        {
+            "whole": np.array([1, 12, 8]),
+            "columns": np.array([1, 12, 8]),
+            "image": np.array([3, 5]),
+            "block": np.array([2, 2]),
+            "flat": np.array([0, 0, -1]),
+            "five": np.array([5]),
+            "eleven": np.array([11]),
+            "all": np.array([1, 12, 5]),
+        },
+        opset=18,
+    )
+    module = load(model)
+    coupling = couple(module)
+    removed = random_removal(coupling)
+    x = {"x": torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))}
+    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
+    apart = difference(*(in_onnxruntime(to_bytes(file), x) for file in files))
+    return coupling, removed[coupling.layers[0].groups].sum(), apart
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_channels_go_through_operators_that_move_what_lies_behind_them(name):
+    _, gone, apart = images_cut_and_masked(*IMAGES[name])
+    assert gone
+    assert apart < 1e-6
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_channels_stay_where_an_operator_counts_them(name):
+    operator, reason = TOLD[name]
+    coupling, gone, apart = images_cut_and_masked(operator, 12)
+    assert (gone, apart) == (0, 0.0)
+    assert reason in coupling.reasons.values()

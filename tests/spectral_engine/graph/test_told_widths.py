@@ -151,3 +151,41 @@ def test_a_vector_in_the_place_of_a_matrix_is_refused_by_name():
     broken.graph.node[1].input[1] = "b1"
     with pytest.raises(UnsupportedOperator, match="one operand is a vector"):
         couple(load(broken.SerializeToString()))
+
+
+@pytest.mark.parametrize("table", ["Expand(n, places)", "Tile(n, places)"])
+def test_a_width_that_is_read_out_of_a_table_and_computed_with_stays(table):
+    """No rule follows a width into the places of a table; behind onnxruntime's own Gelu, ONNX tells no length."""
+    model = onnx.load_from_string(
+        net(
+            f"""g (float[T, N, 8] x) => (float[T, N, 3] y) {{
+                a = MatMul(x, w1) c = Add(a, b1) r = Relu(c) g = MatMul(r, w2) s = Shape(r)
+                n = Gather(s, two) several = {table} last = Gather(several, one)
+                f = Cast<to: int = 1>(last) d = Mul(g, f) y = Add(d, b2)
+            }}""",
+            MLP,
+            {"one": np.array([1]), "two": np.array([2]), "places": np.array([2])},
+        )
+    )
+    gelu = next(node for node in model.graph.node if node.op_type == "Relu")
+    gelu.op_type, gelu.domain = "Gelu", "com.microsoft"
+    model.opset_import.add(domain="com.microsoft", version=1)
+    (narrow, wide), _ = cut_and_masked(model.SerializeToString(), {"x": torch.randn(5, 3, 8)})
+    assert difference(narrow, wide) < 1e-5
+
+
+def test_a_width_behind_a_half_that_is_handed_on_is_certain():
+    """What is made of constants alone has a type too, without which ONNX tells no length behind it."""
+    model = net(
+        """g (float16[N, 8] x) => (float16[N, 3] y) {
+            bias = Identity(b1) a = MatMul(x, w1) c = Add(a, bias) r = Relu(c) s = Shape(r)
+            n = Gather(s, one) f = Cast<to: int = 10>(n) g = MatMul(r, w2) y = Div(g, f)
+        }""",
+        {},
+        {
+            "one": np.array([1]),
+            **{name: np.full(shape, 0.1, np.float16) for name, shape in MLP.items()},
+        },
+    )
+    coupling = couple(load(model))
+    assert not coupling.pinned[coupling.layers[0].groups].any()

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from examples.specimens.row_nets import net
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.measure.latency import measure_latency, speedup
 from spectral_engine.measure.metrics import metric_rule, per_class
-from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.runtime import Runner, open_session
 from spectral_engine.measure.statistics import metric_interval, paired_drop, paired_proportions
 from spectral_engine.records.report import Latency
 from tests.support.digits import splits, trained
@@ -159,3 +160,15 @@ def test_what_a_model_takes_is_read_from_its_file():
 def test_a_file_that_onnxruntime_does_not_load_is_refused_in_its_words():
     with pytest.raises(ModelInvalid, match="onnxruntime"):
         Runner(b"not a model")
+
+
+def test_a_file_of_which_onnxruntime_loses_an_output_is_refused_as_any_other():
+    """It fuses a convolution that is answered with the sum and activation behind, and ends in a bare RuntimeError."""
+    model = net(
+        """g (float[N, 3, 8, 8] x, float[4] b1, float[4] b2) => (float[N, 4, 6, 6] y, float[N, 4, 6, 6] c) {
+            c = Conv(x, w1, b1) d = Conv(x, w2, b2) a = Add(c, d) y = Relu(a)
+        }""",
+        {"w1": (4, 3, 3, 3), "b1": (4,), "w2": (4, 3, 3, 3), "b2": (4,)},
+    )
+    with pytest.raises(ModelInvalid, match="onnxruntime does not load the model"):
+        open_session(model)
