@@ -39,11 +39,29 @@ def write_runner(
 
     Whatever a step raises becomes ModelInvalid, naming the node.
     """
-    calls, scope = _calls(steps, slots, placement)
-    lines, step_at = _write(steps, calls, slots, wanted)
-    scope.update((f"f{position}", step.function) for position, step in enumerate(steps))
-    exec(compile("\n".join(lines), FILE, "exec"), scope)  # made of slot numbers and quoted names
-    run = scope["run"]
+    return Writer(steps, slots, placement).runner(0, len(steps), wanted)
+
+
+class Writer:
+    """Writes functions for stretches of the same steps."""
+
+    def __init__(
+        self, steps: Sequence[Step], slots: Mapping[str, int], placement: Placement | None = None
+    ) -> None:
+        self.steps, self.slots = steps, slots
+        self.calls, self.scope = _calls(steps, slots, placement)
+        self.scope.update((f"f{position}", step.function) for position, step in enumerate(steps))
+
+    def runner(self, start: int, end: int, wanted: Collection[str]) -> Runner:
+        """Return the function of the steps from `start` up to `end`: from values by name to the wanted ones."""
+        lines, step_at = _write(self.steps[start:end], self.calls[start:end], self.slots, wanted)
+        # Made of slot numbers and quoted names.
+        exec(compile("\n".join(lines), FILE, "exec"), self.scope)
+        return _named(self.scope["run"], step_at)
+
+
+def _named(run: Runner, step_at: Mapping[int, Step]) -> Runner:
+    """Return the function with its errors named by their nodes."""
 
     def runner(values: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -47,6 +47,8 @@ class OnnxModule(nn.Module):
         model: ir.Model,
         rows: RowAxes | None = None,
         trainable: Collection[str] | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -56,7 +58,7 @@ class OnnxModule(nn.Module):
         self.output_names, self.beside = part.answers, part.beside
         self.untaken: frozenset[BodyKey] = frozenset()  # bodies that no row of the data takes
         _check_types(model, part)
-        self._parameters_by_name = self._hold_parameters()
+        self._parameters_by_name = self._hold_parameters(_as_it_lies if read_only else as_parameter)
         self.mode = Mode(make_plan)
         nodes = unfreeze_batch(list(part.nodes), _frozen_batch(model), self.input_names)
         self.nodes = nodes
@@ -160,7 +162,7 @@ class OnnxModule(nn.Module):
             None if weights and not self._scalars.keys().isdisjoint(weights) else self._scalars
         )
         device = next((device_of(value) for value in inputs.values()), HOST)
-        return self.plan.run(values, wanted, scalars, device)
+        return self.plan.run(values, wanted, scalars, device, mode=self.mode)
 
     @cached_property
     def answers(self) -> Mapping[str, int | None]:
@@ -225,14 +227,16 @@ class OnnxModule(nn.Module):
             name, value.dtype or ir.DataType.FLOAT, parameter.shape
         )
 
-    def _hold_parameters(self) -> dict[str, nn.Parameter]:
+    def _hold_parameters(
+        self, read: Callable[[ir.TensorProtocol], Tensor]
+    ) -> dict[str, nn.Parameter]:
         parameters = {}
         for name, value in self.model.graph.initializers.items():
             tensor = value.const_value
             if tensor is None or int(tensor.dtype) not in TORCH_TYPES:
                 continue  # what is computed does not read it
             if tensor.dtype.is_floating_point():
-                parameters[name] = nn.Parameter(as_parameter(tensor))
+                parameters[name] = nn.Parameter(read(tensor))
                 attach(self, name, parameters[name])
         return parameters
 
@@ -244,12 +248,14 @@ class OnnxModule(nn.Module):
             if int(value.const_value.dtype) in TORCH_TYPES
         }
 
-    def over(self, model: ir.Model) -> OnnxModule:
+    def over(self, model: ir.Model, *, read_only: bool = False) -> OnnxModule:
         """Return the module of a graph that was cut out of this one: with the same rows, and training the same.
 
-        What it trains is not found anew: a weight that has one entry left would be taken for a constant.
+        What it trains is not found anew: a weight that has one entry left would be taken for a constant. Where it is to
+        be `read_only`, its parameters may be the graph's own numbers, and must not be changed.
         """
-        return OnnxModule(model, self.rows, self.trainable).leave(self.untaken)
+        module = OnnxModule(model, self.rows, self.trainable, read_only=read_only)
+        return module.leave(self.untaken)
 
     def _find_trainable(self, nodes: list[Node], given: Collection[str] | None) -> tuple[str, ...]:
         if given is not None:
@@ -351,6 +357,16 @@ def as_parameter(tensor: ir.TensorProtocol) -> Tensor:
     if isinstance(tensor, PlaceholderTensor):
         return _nothing(tensor.shape.numpy(), TORCH_TYPES[int(tensor.dtype)])
     return _widened(as_tensor(_plain(tensor)))
+
+
+def _as_it_lies(tensor: ir.TensorProtocol) -> Tensor:
+    """Return the same without a copy, where torch can read the initializer's own numbers."""
+    if tensor.dtype not in {ir.DataType.FLOAT, ir.DataType.DOUBLE}:
+        return as_parameter(tensor)
+    array = tensor.numpy()
+    if isinstance(tensor, PlaceholderTensor) or not (array.flags.writeable and array.flags.carray):
+        return as_parameter(tensor)
+    return torch.from_numpy(array)
 
 
 def without_subnormals(array: NDArray[Any]) -> NDArray[Any]:

@@ -48,6 +48,8 @@ class Mode:
     make_plan: Callable[[list[Node], Iterable[str], Mapping[str, Tensor], Mode], BodyPlan]
     training: bool = False
     batch: int = 0  # the first input's first size
+    keeps_activations: bool = True  # for the backward pass; else most are computed again in it
+    recomputing: bool = False  # while that is done
     taken: set[tuple[str, str]] | None = None
 
 

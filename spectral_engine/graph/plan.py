@@ -21,6 +21,7 @@ from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec
 from spectral_engine.graph.operators.precision import in_single
 from spectral_engine.graph.placement import HOST, Placement
+from spectral_engine.graph.segments import write_segments
 from spectral_engine.graph.step import Function, Step, with_known
 from spectral_engine.onnx_io.node import Node
 
@@ -41,20 +42,27 @@ class Plan:
         scalars: Mapping[str, float] | None = None,
         device: torch.device = HOST,
         hosted: frozenset[str] = frozenset(),
+        mode: Mode | None = None,
     ) -> dict[str, Any]:
         """Run what leads to the wanted values, and return these; raises ModelInvalid at a node that cannot run.
 
         Steps that belong together run as one. `scalars` are values that stay as they are from call to call.
         Values lie on `device`, but for those that were worked out when the plan was made and for the `hosted` ones.
+        Where `mode` keeps no activations, the backward pass computes them again.
         """
-        key = (*wanted, scalars is None, device, hosted)
+        again = mode if mode is not None and not mode.keeps_activations else None
+        key = (*wanted, scalars is None, device, hosted, again is None)
         runner = self._runners.get(key)
         if runner is None:
             kept = {self.slots[name] for name in wanted}
             numbers = {self.slots[name]: value for name, value in (scalars or {}).items()}
             steps = fuse(_steps_to(kept, self.steps), kept, numbers)
             placement = None if device == HOST else Placement(device, self.known, hosted)
-            runner = self._runners[key] = write_runner(steps, self.slots, wanted, placement)
+            runner = self._runners[key] = (
+                write_runner(steps, self.slots, wanted, placement)
+                if again is None
+                else write_segments(steps, self.slots, wanted, placement, again)
+            )
         return runner(values)
 
 

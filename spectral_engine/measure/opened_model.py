@@ -10,7 +10,7 @@ import onnx_ir as ir
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import copy_model
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.onnx_io.load import load_whole
+from spectral_engine.onnx_io.load import load_mapped, load_whole
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.onnx_io.source import (
     Source,
@@ -20,7 +20,7 @@ from spectral_engine.onnx_io.source import (
     source_sha256,
 )
 
-# What is larger is read and opened anew each time: graph and session hold copies of the weights.
+# What is larger is opened anew each time, as a session holds copies of the weights; the graph has views of the file's.
 KEPT_BYTES = 2**25
 
 
@@ -38,9 +38,10 @@ class OpenedModel:
         """A copy of the graph, free to be changed. Raises ModelInvalid and UnsupportedOperator."""
         if self._parsed is not None:
             return copy_model(self._parsed)
-        loaded = load_whole(self.source)
+        is_large = self._file_bytes > KEPT_BYTES
+        loaded = load_mapped(self.source) if is_large else load_whole(self.source)
         self._external = loaded.external
-        if self._file_bytes > KEPT_BYTES:
+        if is_large and not loaded.mapped:
             return loaded.model
         self._parsed = loaded.model
         return copy_model(loaded.model)

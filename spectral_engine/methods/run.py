@@ -42,6 +42,7 @@ from spectral_engine.methods.telling import Teller
 from spectral_engine.onnx_io.source import files_bytes
 from spectral_engine.records.report import PathPoint
 from spectral_engine.records.training import Trains
+from spectral_engine.spare_memory import give_back
 from spectral_engine.spectral.relevance import Relevance
 from spectral_engine.training.feed import Batch
 from spectral_engine.training.rate import USUAL, find_rate, steps_of_test
@@ -51,7 +52,7 @@ RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
 SMALL_BITE = 0.1  # of the nodes: the means of so few are told well enough by one batch
-SPILLED_BYTES = 2**30  # a trunk that is larger waits on disk while a branch trains
+SPILLED_BYTES = 2**28  # a trunk that is larger waits on disk while a branch trains
 
 
 class CompressionRun:
@@ -234,8 +235,11 @@ class CompressionRun:
             )
 
         anneal(twin, self.plan, self.state.rate, steps, tell)
+        branch_bytes = twin.nbytes
+        give_back(branch_bytes)
         self._keep(level, twin, removal, steps)
         del twin
+        give_back(branch_bytes)
         self._reload(spilled)
 
     def _steps_of_cooling(self, event: Event, removal: RemovalPlan) -> int:
@@ -321,7 +325,11 @@ class CompressionRun:
         self._tell("", warning=warning, step=reached)
 
     def _stopped(self) -> list[Built]:
-        self.trainer.stop()
+        """Let go of the trunk, which is written in its candidates."""
+        trunk_bytes = self.trainer.nbytes
+        self.trainer.teacher = None
+        self.trainer.let_go()
+        give_back(trunk_bytes)
         return self.built
 
     def _tell(self, message: str, warning: str | None = None, step: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -26,6 +26,7 @@ from spectral_engine.onnx_io.operator_support import refuse_unknown
 from spectral_engine.onnx_io.quantized import refuse_quantized
 from spectral_engine.onnx_io.soundness import check_sound, check_text
 from spectral_engine.onnx_io.tensors import check_tensors
+from spectral_engine.onnx_io.weights_apart import put_back, split_weights
 
 OLDEST_OPSET = 7
 # What readers of graphs raise where a file contradicts itself.
@@ -49,15 +50,33 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked model, and the files beside it that hold its external data."""
+    """A checked model, the files beside it that hold its external data, and whether its large weights are mapped."""
 
     model: ir.Model
     external: frozenset[Path]
+    mapped: bool = False
 
 
 def load_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> ir.Model:
     """Parse and check a model, as `load_whole` does, and return its graph."""
     return load_whole(source, limits).model
+
+
+def load_mapped(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Loaded:
+    """Parse and check a model as `load_whole` does, with its large weights left where they are.
+
+    The file must stay as it is while the graph is in use. A file in which weights are no plain arrays is read whole.
+    """
+    check_size(source, limits)
+    apart = split_weights(source)
+    if apart is None or not apart[1]:
+        return load_whole(source, limits)
+    rest, views = apart
+    folder = None if isinstance(source, bytes) else source.parent
+    loaded = _checked(parse_model(rest, limits), folder, limits)
+    if not put_back(loaded.model, views):
+        return load_whole(source, limits)
+    return replace(loaded, mapped=True)
 
 
 def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Loaded:
@@ -68,24 +87,28 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     beside the model, and are mapped.
     Raises ModelInvalid, ModelTooLarge or UnsupportedOperator.
     """
-    proto = parse_model(source, limits)
+    folder = None if isinstance(source, bytes) else Path(source).parent
+    return _checked(parse_model(source, limits), folder, limits)
+
+
+def _checked(proto: onnx.ModelProto, folder: Path | None, limits: Limits) -> Loaded:
     external: frozenset[Path] = frozenset()
     check_text(proto)
     _check_size(proto, limits)
     refuse_quantized(proto)
     _check_opset(proto)
     refuse_unknown(proto)
-    if isinstance(source, bytes):
+    if folder is None:
         refuse_external(proto)
     else:
-        check_external(proto, Path(source).parent, limits.max_external_bytes)
-        external = frozenset(external_files(proto, Path(source).parent))
+        check_external(proto, folder, limits.max_external_bytes)
+        external = frozenset(external_files(proto, folder))
     check_sound(proto)
     check_tensors(proto)
     refuse_map_inputs(proto)
     model = _to_ir(proto)
-    if not isinstance(source, bytes):
-        map_external(model, Path(source).parent)
+    if folder is not None:
+        map_external(model, folder)
     keep_names(model)
     model.ir_version = max(model.ir_version, FREE_INITIALIZERS_IR_VERSION)
     return Loaded(model, external)
@@ -110,13 +133,7 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
 
 def parse_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> onnx.ModelProto:
     """Decode a model file, without its external data. Raises ModelInvalid, ModelTooLarge."""
-    size = len(source) if isinstance(source, bytes) else _file_size(Path(source))
-    if size == 0:
-        raise ModelInvalid("the model file is empty")
-    if size > limits.max_bytes:
-        raise ModelTooLarge(
-            f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed"
-        )
+    check_size(source, limits)
     try:
         return onnx.load_from_string(
             source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -125,6 +142,17 @@ def parse_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> 
         raise ModelInvalid("the file is not an ONNX model: it cannot be decoded") from error
     except OSError as error:
         raise ModelInvalid(f"the model file cannot be read: {error}") from error
+
+
+def check_size(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse a file that is empty or larger than is allowed. Raises ModelInvalid, ModelTooLarge."""
+    size = len(source) if isinstance(source, bytes) else _file_size(Path(source))
+    if size == 0:
+        raise ModelInvalid("the model file is empty")
+    if size > limits.max_bytes:
+        raise ModelTooLarge(
+            f"the model has {size:,} bytes; at most {limits.max_bytes:,} are allowed"
+        )
 
 
 def _file_size(path: Path) -> int:

@@ -5,18 +5,49 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TypeGuard
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from spectral_engine.onnx_io.external import relocate
 from spectral_engine.onnx_io.map_types import has_kept_types, put_types_back
+from spectral_engine.onnx_io.weights_written import write_with_weights
 
 ONE_FILE_BYTES = 2**31 - 2**20  # what protobuf can hold, less room for the graph itself
 SMALLEST_BESIDE = (
     1024  # bytes; runtimes look into smaller tensors, as shapes, before they read weights
 )
 PAGE_BYTES = 4096  # where a runtime maps weights rather than reads them, each begins at a page
+
+
+def write_one_file(model: ir.Model, path: Path) -> None:
+    """Write what `to_bytes` gives, with one large weight in memory at a time."""
+    rest = model.clone()
+    large = {
+        name: value.const_value
+        for name, value in rest.graph.initializers.items()
+        if _is_large(value.const_value)
+    }
+    for name, tensor in large.items():
+        nothing = np.empty((0,) * len(tensor.shape), tensor.dtype.numpy())
+        rest.graph.initializers[name].const_value = ir.Tensor(
+            nothing, tensor.dtype, name=tensor.name, doc_string=tensor.doc_string
+        )
+    proto = ir.to_proto(rest)
+    put_types_back(model, proto)
+    with path.open("wb") as file:
+        write_with_weights(proto, large, file)
+
+
+def _is_large(tensor: ir.TensorProtocol | None) -> TypeGuard[ir.TensorProtocol]:
+    """Say whether a tensor is an array of some size that is not held as a message anyway."""
+    return (
+        isinstance(tensor, ir.Tensor | ir.LazyTensor)
+        and tensor.nbytes >= SMALLEST_BESIDE
+        and tensor.dtype != ir.DataType.STRING
+    )
 
 
 def to_bytes(model: ir.Model) -> bytes:
@@ -26,13 +57,14 @@ def to_bytes(model: ir.Model) -> bytes:
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def save_model(model: ir.Model, path: Path) -> tuple[Path, ...]:
+def save_model(model: ir.Model, path: Path, most: int | None = None) -> tuple[Path, ...]:
     """Write the model as one file; weights that do not fit in one go into `NAME.data` beside it.
 
-    Returns the files beside it: none, or that one. Weights are worked out and written one after the other.
+    `most` bytes of weights go into one file, by default as many as fit. Returns the files beside it: none, or that one.
+    Weights are worked out and written one after the other.
     """
-    if _weight_bytes(model) <= ONE_FILE_BYTES:
-        path.write_bytes(to_bytes(model))
+    if _weight_bytes(model) <= (ONE_FILE_BYTES if most is None else min(most, ONE_FILE_BYTES)):
+        write_one_file(model, path)
         return ()
     data = data_path(path)
     ir.save(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spectral_engine.onnx_io.external import external_files
 from spectral_engine.onnx_io.load import parse_model
+from spectral_engine.onnx_io.weights_apart import split_weights
 
 Source = bytes | Path
 
@@ -39,4 +40,6 @@ def files_bytes(files: Iterable[Path]) -> int:
 
 def source_files(path: Path) -> set[Path]:
     """Return a model file and the files of its external data. Raises ModelInvalid."""
-    return {path, *external_files(parse_model(path), path.parent)}
+    apart = split_weights(path) if path.stat().st_size > 0 else None
+    proto = parse_model(path if apart is None else apart[0])
+    return {path, *external_files(proto, path.parent)}

@@ -43,6 +43,11 @@ class Training(Part):
     precision: Precision = Field(
         "auto", description="what forward passes compute in; auto is bfloat16 on a GPU that has it"
     )
+    checkpoint_activations: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="keep about the square root of the values of a forward pass, and compute the rest again for the "
+        "gradient: a third more time, the same results; auto does so where they would take half of the free memory",
+    )
     average: float = Field(
         0.0,
         ge=0.0,

@@ -17,6 +17,7 @@ from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
 from spectral_engine.spectral.model import SpectralModel, Tracked
+from spectral_engine.training.activations import fit_in_memory
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
 from spectral_engine.training.objective import Objective
@@ -52,6 +53,7 @@ class Trainer:
             device.type, torch.bfloat16, enabled=computes_in_half(training.precision, device)
         )
         self.steps = 0
+        self.keeps_activations: bool | None = None  # until the first step shows what they take
         self._use(model, {})
 
     def _use(self, model: SpectralModel, moments: Moments) -> None:
@@ -87,6 +89,9 @@ class Trainer:
     ) -> float:
         """Take one step and return the loss; raises Diverged when it is not a number."""
         self.optimizer.zero_grad(set_to_none=True)
+        if self.keeps_activations is None:
+            self.keeps_activations = self._may_keep_activations(batch)
+        self.model.module.mode.keeps_activations = self.keeps_activations
         with self.autocast:
             values = self.model(batch.inputs, self.objective.watch)
         values = self.objective.joined({name: value.float() for name, value in values.items()})
@@ -104,6 +109,13 @@ class Trainer:
         if not math.isfinite(value):
             raise Diverged(f"the loss became {value} at step {self.steps}")
         return value
+
+    def _may_keep_activations(self, batch: Batch) -> bool:
+        asked = self.training.checkpoint_activations
+        if asked != "auto":
+            return asked == "never"
+        with self.autocast:
+            return fit_in_memory(self.model, batch, self.objective.watch, self.device)
 
     def _clip(self) -> None:
         """Shorten the gradient where it is longer than the recipe allows; one that is not is not written again.
@@ -172,6 +184,7 @@ class Trainer:
         twin = Trainer(
             self.copy_model(trains), self.objective, self.teacher, self.training, self.device
         )
+        twin.keeps_activations = self.keeps_activations
         return twin.restore(state, self.steps)
 
     def spill(self, path: Path, trains: Trains | None = None) -> Trainer:
@@ -179,9 +192,7 @@ class Trainer:
         tensors = self.tensors()
         save_checkpoint(path, tensors, {})
         twin = self._twin(trains, tensors)
-        self.stop()
-        for item in self.model.tracked():
-            item.tensor.data = item.tensor.new_empty(0)
+        self.let_go()
         return twin
 
     def reload(self, path: Path) -> None:
@@ -196,6 +207,12 @@ class Trainer:
         """Let go of gradients and of the optimiser's memory: there are no more steps."""
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
+
+    def let_go(self) -> None:
+        """Let go of all tensors too: they lie elsewhere, or are not needed any more."""
+        self.stop()
+        for item in self.model.tracked():
+            item.tensor.data = item.tensor.new_empty(0)
 
     def copy_model(self, trains: Trains | None = None) -> SpectralModel:
         """Return a model of the same form over a graph of its own; what is in spectral form has no values yet."""

@@ -27,9 +27,10 @@ def batch_normalization(node: Node, mode: Mode) -> Function:
 
     def function(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         training = mode.training and x.shape[0] > 1
-        # Statistics are followed, not trained: torch updates them in place.
+        # Statistics are followed, not trained: torch updates them in place, once for each batch.
+        share = 0.0 if mode.recomputing else momentum
         return F.batch_norm(
-            x, mean.detach(), variance.detach(), scale, bias, training, momentum, epsilon
+            x, mean.detach(), variance.detach(), scale, bias, training, share, epsilon
         )
 
     return function

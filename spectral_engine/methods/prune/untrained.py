@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
@@ -16,6 +17,8 @@ from spectral_engine.graph.surgery import cut
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.records.plan import Plan
 from spectral_engine.spectral.relevance import relevance_of_weights
+
+Scores = NDArray[np.float64]
 
 
 def plan_untrained(
@@ -32,17 +35,26 @@ def plan_untrained(
 def _gone(
     module: OnnxModule, whole: Coupling, prune: Prune, end: Budget, grid: Grid, seed: int
 ) -> Mark:
-    """Mark what is gone at the end of the way [count]; what is left is ranked anew after each cut."""
+    """Mark what is gone at the end of the way [count]; what is left is ranked anew after each cut.
+
+    Each narrower model is cut out of the whole one, when the one before it is gone: there are never two of them.
+    """
     least, now, gone = floors(whole, prune.min_nodes), whole, np.zeros(whole.count, dtype=bool)
     start = cost_of(whole, gone)
     for level in range(1, prune.candidates + 1):
-        scores = relevance_of_weights(module, now, prune.score, seed)
+        scores = _scores(module, whole, gone, prune.score, seed)
         budget = end.along_path(start, level / prune.candidates)
         going = Narrowing(now, whole, gone, scores, grid).plan(budget, least).removed & ~gone
-        gone = gone | going
-        if going.any() and level < prune.candidates:
-            module, now = module.over(cut(module.model, now, going)), now.without(going)
+        gone, now = gone | going, now.without(going)
     return gone
+
+
+def _scores(module: OnnxModule, whole: Coupling, gone: Mark, score: str, seed: int) -> Scores:
+    """Return the relevance of what is left [count]."""
+    if not gone.any():
+        return relevance_of_weights(module, whole, score, seed)
+    narrow = module.over(cut(module.model, whole, gone), read_only=True)
+    return relevance_of_weights(narrow, whole.without(gone), score, seed)
 
 
 def tell_untrained(plan: RemovalPlan, coupling: Coupling, prune: Prune, asked: Budget) -> Plan:
