@@ -15,6 +15,7 @@ from torch import Tensor
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 
+NORM = "BatchNormalization"
 BATCHES = 16  # as many as count in a running mean that keeps 0.9 of itself, about
 FEW_BATCHES = 8  # for what is only shown
 
@@ -35,15 +36,17 @@ def settle(
         for name, value in statistics.items():
             of_batch = _of_batch(before[name], value, kept[name])
             means[name] += (of_batch - means[name]) / (step + 1)
+    variances = {node.inputs[4] for node in model.module.every_node if node.op_type == NORM}
     for name, value in statistics.items():
-        value.copy_(means[name])
+        # A fused multiply-add rounds otherwise than `_of_batch`: what is next to nothing may come out below zero.
+        value.copy_(means[name].clamp_min(0.0) if name in variances else means[name])
 
 
 def kept_shares(model: SpectralModel) -> dict[str, float]:
     """Return the share that each statistic keeps of itself at a step: its momentum, once for each that follows it."""
     shares: dict[str, float] = defaultdict(lambda: 1.0)
     for node in model.module.every_node:
-        if node.op_type == "BatchNormalization":
+        if node.op_type == NORM:
             for name in node.inputs[3:5]:
                 shares[name or ""] *= node.get("momentum", 0.9)
     names = set(model.module.names)
