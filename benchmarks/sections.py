@@ -248,6 +248,24 @@ SECTIONS = [
         },
     ),
     Section(
+        name="means",
+        title="Means of removed nodes from one batch, or from many rows",
+        command="python -m benchmarks.quality.means",
+        goal="no error more: the error with means from one batch over that with means from 1,024 rows.",
+        badness=lambda row: row["test"]["one batch"] / row["test"]["many rows"],
+        columns={
+            "measured": measured_at,
+            "setting": lambda row: str(row["setting"]),
+            "share of nodes": lambda row: f"{row['level']:g}",
+            "seed": lambda row: str(row["seed"]),
+            "test error ratio": lambda row: (
+                f"{row['test']['one batch'] / row['test']['many rows']:.3f}"
+            ),
+            "one batch": lambda row: f"{row['test']['one batch']:.4f}",
+            "many rows": lambda row: f"{row['test']['many rows']:.4f}",
+        },
+    ),
+    Section(
         name="step_excess",
         title="A whole training step against plain PyTorch",
         command="python -m benchmarks.step_excess",
