@@ -20,6 +20,7 @@ from torch import nn
 
 from benchmarks import rows
 from benchmarks.digits import export, perceptron
+from benchmarks.in_turns import paired_ratio, seconds_in_turns
 from benchmarks.quality.ours import DenseModel
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
@@ -37,6 +38,7 @@ CPU = torch.device("cpu")
 BATCH = 128
 ROWS = 20 * BATCH
 THREADS = 1
+WARM_UP = 5
 
 
 def small_convolutional_net() -> nn.Sequential:
@@ -118,21 +120,11 @@ LOOPS = {"step alone": build, "engine's": build_trained}
 
 def compare(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
     """Time both in turns; the ratio is the median of the pairs' ratios."""
-    for step in steps.values():
-        for _ in range(5):
-            step()
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    order = np.random.default_rng(0)
-    for _ in range(rounds):
-        for name in order.permutation(list(steps)):
-            begun = time.perf_counter()
-            steps[name]()
-            seconds[name].append(time.perf_counter() - begun)
-    pairs = zip(seconds["spectral"], seconds["plain"], strict=True)
+    seconds = seconds_in_turns(steps, rounds, WARM_UP, time.perf_counter)
     return {
-        "ratio": statistics.median(spectral / plain for spectral, plain in pairs),
-        "plain_ms": statistics.median(seconds["plain"]) * 1e3,
+        "ratio": paired_ratio(seconds["spectral"], seconds["plain"]),
         "spectral_ms": statistics.median(seconds["spectral"]) * 1e3,
+        "plain_ms": statistics.median(seconds["plain"]) * 1e3,
     }
 
 

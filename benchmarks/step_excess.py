@@ -22,6 +22,7 @@ from torch import nn
 
 from benchmarks import rows
 from benchmarks.digits import export
+from benchmarks.in_turns import paired_ratio, seconds_in_turns
 from benchmarks.speed.nets import NETS, Net
 from spectral_engine.data import Split
 from spectral_engine.graph.coupling import couple
@@ -98,19 +99,9 @@ def steps_of(net: Net, batch: int, path: Path) -> dict[str, Step]:
 
 def compare(steps: dict[str, Step], rounds: int) -> dict[str, float]:
     """Time both in turns; the ratio is the median of the pairs' ratios."""
-    for step in steps.values():
-        for _ in range(WARM_UP):
-            step()
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    order = np.random.default_rng(0)
-    for _ in range(rounds):
-        for name in order.permutation(list(steps)):
-            begun = time.process_time()
-            steps[name]()
-            seconds[name].append(time.process_time() - begun)
-    pairs = zip(seconds["engine"], seconds["plain"], strict=True)
+    seconds = seconds_in_turns(steps, rounds, WARM_UP, time.process_time)
     return {
-        "times_plain": statistics.median(engine / plain for engine, plain in pairs),
+        "times_plain": paired_ratio(seconds["engine"], seconds["plain"]),
         "engine_ms": statistics.median(seconds["engine"]) * 1e3,
         "plain_ms": statistics.median(seconds["plain"]) * 1e3,
     }
