@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 
 from spectral_engine.cost.budget import check_target
-from spectral_engine.data import Claim, Split, Splits, load_splits
+from spectral_engine.data import Claim, Splits, load_splits
 from spectral_engine.data.doubt import in_doubt
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
@@ -219,11 +218,6 @@ def other_outputs(nodes: list[Node], probe: Probe, answering: Collection[str]) -
             for name in answering
         )
     )
-
-
-def first_rows(split: Split, limit: int) -> Split:
-    """Return the first rows of a split."""
-    return split.take(np.arange(min(limit, split.rows)))
 
 
 def choose_device(asked: str) -> torch.device:

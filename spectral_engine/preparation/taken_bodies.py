@@ -22,7 +22,7 @@ def untaken(module: OnnxModule, rows: Split) -> frozenset[Place]:
     taken: set[Place] = set()
     for start in range(0, min(rows.rows, MOST_ROWS), AT_ONCE):
         some = rows.take(np.arange(start, min(start + AT_ONCE, rows.rows)))
-        inputs = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.inputs.items()}
+        inputs = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.arrays.items()}
         with torch.no_grad():
             found = module.compute(inputs, watch=set(conditions.values()))
         for name, condition in conditions.items():
