@@ -84,8 +84,8 @@ def wait_until_it_trains(url: str, job: str) -> None:
 
 
 def state(url: str, job: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(f"{url}/v1/jobs/{job}").raise_for_status().json()
-    return found
+    body: dict[str, Any] = httpx2.get(f"{url}/v1/jobs/{job}").raise_for_status().json()
+    return body
 
 
 def measure(url: str, job: str, arguments: argparse.Namespace) -> dict[str, Any]:

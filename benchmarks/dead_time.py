@@ -116,7 +116,7 @@ def run(
     begun, job = submitted
     with tempfile.TemporaryDirectory() as folder:
         job.wait().download_model(Path(folder) / "out.onnx")
-    ends = [since or begun, *found_ends(url, job.id), time.time()]
+    ends = [since or begun, *span_ends(url, job.id), time.time()]
     clock.look()
     return {
         "epochs": job.recipe["training"]["epochs"],
@@ -127,7 +127,7 @@ def run(
     }
 
 
-def found_ends(url: str, job: str) -> list[float]:
+def span_ends(url: str, job: str) -> list[float]:
     """Return when each span of a job has ended, by the first event that says so."""
     answer = httpx2.get(f"{url}/v1/jobs/{job}/events", params={"limit": 1000}).raise_for_status()
     told = {
@@ -141,14 +141,14 @@ def figures(ends: Sequence[float]) -> dict[str, float]:
     """Return the spans between ends, and the figures that sum them up."""
     spans = dict(zip(SPANS, (b - a for a, b in pairwise(ends)), strict=True))
     whole = ends[-1] - ends[0]
-    found = {
+    seconds = {
         "whole": whole,
         "whole_to_training": whole / spans["training"],
         "submit_to_training": sum(spans[name] for name in TO_TRAINING),
         "measured_to_result": sum(spans[name] for name in TO_RESULT),
         **spans,
     }
-    return {name: round(value, 3) for name, value in found.items()}
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
 class Clock:

@@ -53,16 +53,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", type=float, default=0.1)
     arguments = parser.parse_args()
-    found = []
+    measured = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.seeds):
             row = measure(seed, arguments.keep, Path(folder))
             rows.append("digits_pruning", row)
-            found.append(row)
+            measured.append(row)
             print(row, flush=True)
     print(
-        f"mean drop {statistics.mean(r['drop'] for r in found) * 100:.2f} points, "
-        f"smallest speed-up at batch 1 {min(r['speedup_batch_1'] for r in found):.2f}x"
+        f"mean drop {statistics.mean(r['drop'] for r in measured) * 100:.2f} points, "
+        f"smallest speed-up at batch 1 {min(r['speedup_batch_1'] for r in measured):.2f}x"
     )
 
 

@@ -98,27 +98,27 @@ def answers(model: Path, x: np.ndarray) -> np.ndarray:
     return np.asarray(onnxruntime.InferenceSession(str(model)).run(None, {"x": x})[0])
 
 
-def metric(kind: str, found: np.ndarray, truth: np.ndarray) -> float:
+def metric(kind: str, predicted: np.ndarray, truth: np.ndarray) -> float:
     """Return accuracy, right entries, r2 over columns, IoU over classes or channels, or rank agreement of pairs."""
     if "number" in kind:
         spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-        return float((1 - ((found - truth) ** 2).sum(axis=0) / spread).mean())
+        return float((1 - ((predicted - truth) ** 2).sum(axis=0) / spread).mean())
     if kind.startswith("maps"):
-        return iou([found.argmax(1) == c for c in range(found.shape[1])],
-                   [truth.argmax(1) == c for c in range(found.shape[1])])  # fmt: skip
+        return iou([predicted.argmax(1) == c for c in range(predicted.shape[1])],
+                   [truth.argmax(1) == c for c in range(predicted.shape[1])])  # fmt: skip
     if kind.startswith("masks"):
-        return iou(list((found > 0.5).swapaxes(0, 1)), list((truth > 0.5).swapaxes(0, 1)))
+        return iou(list((predicted > 0.5).swapaxes(0, 1)), list((truth > 0.5).swapaxes(0, 1)))
     if kind.startswith("embeddings"):
-        return float(spearmanr(similarity(found), similarity(truth)).statistic)
+        return float(spearmanr(similarity(predicted), similarity(truth)).statistic)
     if kind in {"one logit", "multi-label"}:
-        return float(((found > 0) == (truth > 0)).mean())
-    return float((found.argmax(1) == truth).mean())
+        return float(((predicted > 0) == (truth > 0)).mean())
+    return float((predicted.argmax(1) == truth).mean())
 
 
-def iou(found: list[np.ndarray], truth: list[np.ndarray]) -> float:
+def iou(predicted: list[np.ndarray], truth: list[np.ndarray]) -> float:
     """Return the mean over classes of the pixels that both mark, in parts of those that either marks."""
-    both = [(one & other).sum() for one, other in zip(found, truth, strict=True)]
-    either = [(one | other).sum() for one, other in zip(found, truth, strict=True)]
+    both = [(one & other).sum() for one, other in zip(predicted, truth, strict=True)]
+    either = [(one | other).sum() for one, other in zip(predicted, truth, strict=True)]
     return float(np.mean(np.array(both) / np.maximum(either, 1)))
 
 

@@ -73,27 +73,27 @@ def fuzz(folder: Path, mutants: int, seed: int) -> tuple[dict[str, int], list[st
 def judge(model: Path, wrecked: Path, data: Path, *, whole: bool) -> tuple[str, str]:
     """Return the verdict of one file, and what it rests on."""
     try:
-        found = se.check(model, data)
-        if whole and found.still is None:
+        checked = se.check(model, data)
+        if whole and checked.still is None:
             recipe = {
                 "target": {"max_metric_drop": 0.1, "confidence": 0.8},
                 "training": {"epochs": 1},
                 "prune": {"candidates": 1},
-                "metric": found.metric,
+                "metric": checked.metric,
             }
             outcome = se.compress(model, data, recipe).outcome
-            more = {"allow_poor_original": True, "metric": found.metric}
+            more = {"allow_poor_original": True, "metric": checked.metric}
             spoiled = se.check(wrecked, data, more).original
-            same = spoiled.against == "labels" and spoiled.value == found.original.value
+            same = spoiled.against == "labels" and spoiled.value == checked.original.value
             if outcome == "target_met" and same:
-                return "still", f"{found.metric} is {spoiled.value} of a wrecked model too"
+                return "still", f"{checked.metric} is {spoiled.value} of a wrecked model too"
     except Internal as error:
         return "foreign", error.detail
     except EngineError as error:
         return "refused", error.detail
     except Exception as error:
         return "foreign", f"{type(error).__name__}: {error}"
-    return "read", found.metric
+    return "read", checked.metric
 
 
 def cloud() -> tuple[np.ndarray, np.ndarray]:
@@ -123,11 +123,11 @@ def wreck(model: Path, path: Path) -> Path:
     """Write a copy whose last weights are shuffled."""
     proto = onnx.load(model)
     last = proto.graph.node[-1].input[1]
-    for held in proto.graph.initializer:
-        if held.name == last:
-            weight = numpy_helper.to_array(held).copy()
+    for initializer in proto.graph.initializer:
+        if initializer.name == last:
+            weight = numpy_helper.to_array(initializer).copy()
             np.random.default_rng(1).shuffle(weight.reshape(-1))
-            held.CopyFrom(numpy_helper.from_array(weight, held.name))
+            initializer.CopyFrom(numpy_helper.from_array(weight, initializer.name))
     onnx.save(proto, path)
     return path
 
@@ -170,11 +170,11 @@ def table(x: np.ndarray, y: np.ndarray) -> bytes:
 
 def flipped(content: bytes, rng: np.random.Generator) -> bytes:
     """Change a few bytes, or cut the rest off."""
-    held = bytearray(content)
+    damaged = bytearray(content)
     for _ in range(int(rng.integers(1, 9))):
-        if held:
-            held[int(rng.integers(len(held)))] = int(rng.integers(256))
-    return bytes(held[: int(rng.integers(len(held) + 1))] if rng.random() < 0.3 else held)
+        if damaged:
+            damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
+    return bytes(damaged[: int(rng.integers(len(damaged) + 1))] if rng.random() < 0.3 else damaged)
 
 
 # Changes of a table's bytes
@@ -220,7 +220,7 @@ def cells_replaced(content: bytes, rng: np.random.Generator) -> bytes:
 
 def column_replaced(content: bytes, rng: np.random.Generator) -> bytes:
     lines = [line.split(b",") for line in content.split(b"\n")]
-    place = int(rng.integers(FEATURES + 1))
+    column = int(rng.integers(FEATURES + 1))
     values: Callable[[int], bytes] = (
         lambda _: b"7",
         lambda row: str(row).encode(),
@@ -230,8 +230,8 @@ def column_replaced(content: bytes, rng: np.random.Generator) -> bytes:
         lambda row: f"{row / 7:.3f}".encode(),
     )[int(rng.integers(6))]
     for row, cells in enumerate(lines[1:]):
-        if place < len(cells):
-            cells[place] = values(row)
+        if column < len(cells):
+            cells[column] = values(row)
     return b"\n".join(b",".join(cells) for cells in lines)
 
 
@@ -251,13 +251,13 @@ def lines_moved(content: bytes, rng: np.random.Generator) -> bytes:
 
 def column_more_or_less(content: bytes, rng: np.random.Generator) -> bytes:
     lines = [line.split(b",") for line in content.split(b"\n")]
-    place = int(rng.integers(FEATURES + 1))
+    at = int(rng.integers(FEATURES + 1))
     for row, cells in enumerate(lines):
         if rng.random() < 0.99:
-            if place % 2:
-                cells[place:] = cells[place + 1 :]
+            if at % 2:
+                cells[at:] = cells[at + 1 :]
             else:
-                cells.insert(place, str(row).encode())
+                cells.insert(at, str(row).encode())
     return b"\n".join(b",".join(cells) for cells in lines)
 
 

@@ -34,8 +34,8 @@ PORTION = 500
 def main() -> None:
     """Run, or go on with, one run."""
     chosen = parse()
-    kinds = {base: kind for kind, found in by_kind().items() for base in found}
-    sources = {base: model for found in by_kind().values() for base, model in found.items()}
+    kinds = {base: kind for kind, models in by_kind().items() for base in models}
+    sources = {base: model for models in by_kind().values() for base, model in models.items()}
     shown = {*BAD, *chosen.show.split(",")}
     for seeds in left(chosen.seed, chosen.mutants, chosen.run):
         verdicts = []
@@ -86,8 +86,8 @@ def row_of(
         "mutants": len(seeds),
         "seed": seeds.start,
         **{kind: counted[kind] for kind in (*SHOWN, *BAD)},
-        "by_base": {name: dict(found) for name, found in sorted(by_base.items())},
-        "by_change": {name: dict(found) for name, found in sorted(by_change.items())},
+        "by_base": {name: dict(counts) for name, counts in sorted(by_base.items())},
+        "by_change": {name: dict(counts) for name, counts in sorted(by_change.items())},
     }
 
 

@@ -35,12 +35,12 @@ VARIES = {"latency", "speedups", "provenance"}  # with the clock
 
 
 def main(written: Path) -> None:
-    found = dict(digests())
+    current = dict(digests())
     if not written.is_file():
-        written.write_text(json.dumps(found, indent=1) + "\n")
+        written.write_text(json.dumps(current, indent=1) + "\n")
         return
     before = json.loads(written.read_text())
-    changed = [name for name in before if before[name] != found.get(name)]
+    changed = [name for name in before if before[name] != current.get(name)]
     print(f"{len(before) - len(changed)} of {len(before)} as before", *changed, sep="\n")
     sys.exit(bool(changed))
 
@@ -49,23 +49,23 @@ def digests() -> Iterator[tuple[str, str]]:
     """Yield the digest of every candidate's file, and of what each report says besides times."""
     for net in ("perceptron", "convolutional"):
         for name, recipe in RECIPES.items():
-            with tempfile.TemporaryDirectory() as place:
-                yield from _job(net, name, recipe, Path(place))
+            with tempfile.TemporaryDirectory() as folder:
+                yield from _job(net, name, recipe, Path(folder))
 
 
-def _job(net: str, name: str, recipe: dict[str, Any], place: Path) -> Iterator[tuple[str, str]]:
+def _job(net: str, name: str, recipe: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
     rng = np.random.default_rng(7)
-    model = place / "model.onnx"
+    model = folder / "model.onnx"
     images = net == "convolutional"
     onnx.save(_convolutional(rng) if images else _perceptron(rng), model)
     x = rng.standard_normal((ROWS, 1, 8, 8) if images else (ROWS, 12)).astype(np.float32)
     y = (x.reshape(ROWS, -1)[:, :4].sum(1) > 0).astype(np.int64)
     arrays = {"x": x} if name == "unlabelled" else {"x": x, "y": y}
-    np.savez(place / "data.npz", **arrays)
+    np.savez(folder / "data.npz", **arrays)
     options = {"training": {"epochs": 2}, "allow_poor_original": True, "seed": 3}
-    result = se.compress(model, place / "data.npz", {**options, **recipe})
+    result = se.compress(model, folder / "data.npz", {**options, **recipe})
     for candidate in result.candidates:
-        path = place / f"{candidate.id}.onnx"
+        path = folder / f"{candidate.id}.onnx"
         candidate.save(path)
         yield f"{net}/{name}/{candidate.id}", _sha(path.read_bytes())
     report = _without(json.loads(result.report.data.model_dump_json()), VARIES)

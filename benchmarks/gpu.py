@@ -70,14 +70,14 @@ class Copies(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         name = func._schema.name
         if name == "aten::_local_scalar_dense":
             self.count += args[0].device.type != "cpu"
         elif name in {"aten::_to_copy", "aten::copy_"}:
-            tensors = [v for v in tree_flatten((args, found))[0] if isinstance(v, torch.Tensor)]
+            tensors = [v for v in tree_flatten((args, output))[0] if isinstance(v, torch.Tensor)]
             self.count += len({v.device.type for v in tensors}) > 1
-        return found
+        return output
 
 
 def card(device: torch.device) -> str:
@@ -89,11 +89,11 @@ def card(device: torch.device) -> str:
 
 def prepare(folder: Path, name: str) -> Bench:
     """Train a net for a moment and write it beside its data."""
-    found = load_data("mnist", ROWS, 0)
+    mnist = load_data("mnist", ROWS, 0)
     torch.manual_seed(0)
     net = build(NETS[name], 784, 10)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
-    x, y = (torch.from_numpy(part) for part in found.train)
+    x, y = (torch.from_numpy(part) for part in mnist.train)
     for _ in range(START_EPOCHS):
         for places in torch.randperm(len(y)).split(128):
             optimizer.zero_grad()
@@ -104,12 +104,12 @@ def prepare(folder: Path, name: str) -> Bench:
         net.eval(), (torch.zeros(1, 784),), str(model), input_names=["x"], output_names=["logits"],
         dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}}, dynamo=False,
     )  # fmt: skip
-    parts = {"train": found.train, "val": found.validation, "test": found.test}
+    parts = {"train": mnist.train, "val": mnist.validation, "test": mnist.test}
     pairs = {
         f"{k}_{n}": part for n, pair in parts.items() for k, part in zip("xy", pair, strict=True)
     }
     np.savez(data, **pairs)
-    return Bench(name, net, model, data, Split({"x": found.train[0]}, found.train[1]))
+    return Bench(name, net, model, data, Split({"x": mnist.train[0]}, mnist.train[1]))
 
 
 def plain_step(
@@ -124,12 +124,12 @@ def plain_step(
 
     def step() -> float:
         nonlocal taken
-        found = feed.at_step(taken, 0)
+        drawn = feed.at_step(taken, 0)
         taken += 1
         optimizer.zero_grad(set_to_none=True)
         with half:
-            answers = net(found.inputs["x"])
-        loss = nn.functional.cross_entropy(answers.float(), found.labels)
+            answers = net(drawn.inputs["x"])
+        loss = nn.functional.cross_entropy(answers.float(), drawn.labels)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
@@ -160,23 +160,27 @@ def as_trained(bench: Bench, feed: Feed) -> tuple[OnnxModule, Coupling]:
     """Return the net as a job trains it: with the normalisations that its exporter folded away."""
     module = load(bench.model)
     coupling = couple(module)
-    found = normalize(module.to(feed.device), coupling, feed)
-    return (module, coupling) if found is None else (OnnxModule(found.model), found.coupling)
+    normalized = normalize(module.to(feed.device), coupling, feed)
+    return (
+        (module, coupling)
+        if normalized is None
+        else (OnnxModule(normalized.model), normalized.coupling)
+    )
 
 
 def steps_of(bench: Bench, batch: int, device: torch.device) -> dict[tuple[str, Precision], Step]:
     """Return every loop that is compared."""
-    found: dict[tuple[str, Precision], Step] = {}
+    steps: dict[tuple[str, Precision], Step] = {}
     for precision in PRECISIONS:
-        found["plain torch", precision] = plain_step(bench, batch, device, precision, fused=True)
-        found["engine, spectral", precision] = engine_step(bench, batch, device, precision)
-    found["plain torch, optimiser not fused", "float32"] = plain_step(
+        steps["plain torch", precision] = plain_step(bench, batch, device, precision, fused=True)
+        steps["engine, spectral", precision] = engine_step(bench, batch, device, precision)
+    steps["plain torch, optimiser not fused", "float32"] = plain_step(
         bench, batch, device, "float32", fused=False
     )
-    found["engine, plain weights", "float32"] = engine_step(
+    steps["engine, plain weights", "float32"] = engine_step(
         bench, batch, device, "float32", DenseModel
     )
-    return found
+    return steps
 
 
 def time_steps(steps: dict[Any, Step], device: torch.device, rounds: int) -> dict[Any, float]:
@@ -193,7 +197,7 @@ def time_steps(steps: dict[Any, Step], device: torch.device, rounds: int) -> dic
                 step()
             wait_for(device)
             seconds[key].append((time.perf_counter() - begun) / STEPS_A_ROUND)
-    return {key: 1e3 * statistics.median(found) for key, found in seconds.items()}
+    return {key: 1e3 * statistics.median(samples) for key, samples in seconds.items()}
 
 
 def wait_for(device: torch.device) -> None:
@@ -204,13 +208,13 @@ def wait_for(device: torch.device) -> None:
 def measure_steps(bench: Bench, device: torch.device, rounds: int) -> None:
     for batch in BATCHES:
         steps = steps_of(bench, batch, device)
-        found = time_steps(steps, device, rounds)
-        for (loop, precision), ms in found.items():
+        milliseconds = time_steps(steps, device, rounds)
+        for (loop, precision), ms in milliseconds.items():
             with Copies() as copies:
                 steps[loop, precision]()
             row = {"what": "step", "net": bench.name, "card": card(device), "batch": batch}
             row |= {"loop": loop, "precision": precision, "ms": ms, "copies": copies.count}
-            row["times_plain"] = ms / found["plain torch", precision]
+            row["times_plain"] = ms / milliseconds["plain torch", precision]
             row["normalisations"] = "trained" if "resnet" in NETS[bench.name] else "none"
             append(row)
 
@@ -223,7 +227,7 @@ def measure_job(bench: Bench, device: torch.device, precision: Precision, epochs
         seed=0,
     )
     begun = time.perf_counter()
-    found = se.compress(bench.model, bench.data, recipe)
+    result = se.compress(bench.model, bench.data, recipe)
     row = {
         "what": "job",
         "net": bench.name,
@@ -232,7 +236,7 @@ def measure_job(bench: Bench, device: torch.device, precision: Precision, epochs
     }
     row |= {"loop": f"prune to 30 % of the nodes, {epochs} epochs", "precision": precision}
     row |= {"seconds": time.perf_counter() - begun, "training_rows": bench.split.rows}
-    append(row | {"accuracy": found.chosen.entry.measurement.metric.value})
+    append(row | {"accuracy": result.chosen.entry.measurement.metric.value})
 
 
 def append(row: dict[str, Any]) -> None:

@@ -79,13 +79,13 @@ class Vit(nn.Module):
         super().__init__()
         self.patch = nn.Conv2d(3, 128, 4, 4)
         self.cls = nn.Parameter(torch.randn(1, 1, 128) * 0.02)
-        self.place = nn.Parameter(torch.randn(1, 65, 128) * 0.02)
+        self.positions = nn.Parameter(torch.randn(1, 65, 128) * 0.02)
         self.layers = nn.Sequential(*[Layer(128, 4) for _ in range(4)])
         self.norm, self.head = nn.LayerNorm(128), nn.Linear(128, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1) + self.place
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
         return self.head(self.norm(self.layers(x))[:, 0])
 
 

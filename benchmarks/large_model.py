@@ -35,12 +35,12 @@ def build(path: Path, width: int, hidden: int) -> Path:
     sizes = [FEATURES, *[width] * (hidden + 1), CLASSES]
     value = source = _value("x", FEATURES)
     nodes, initializers = [], []
-    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
-        held = [_weight(place, outputs, inputs), _bias(place, outputs)]
-        initializers += held
-        nodes.append(ir.node("Gemm", [value, *held], {"transB": 1}, name=f"layer{place}"))
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+        parameters = [_weight(index, outputs, inputs), _bias(index, outputs)]
+        initializers += parameters
+        nodes.append(ir.node("Gemm", [value, *parameters], {"transB": 1}, name=f"layer{index}"))
         if outputs != CLASSES:
-            nodes.append(ir.node("Relu", nodes[-1].outputs, name=f"act{place}"))
+            nodes.append(ir.node("Relu", nodes[-1].outputs, name=f"act{index}"))
         value = nodes[-1].outputs[0]
     for node in nodes:
         node.outputs[0].name = f"{node.name}.y"
@@ -62,11 +62,11 @@ def _value(name: str, width: int) -> ir.Value:
     return ir.Value(name=name, shape=ir.Shape(["batch", width]), type=kind)
 
 
-def _weight(place: int, outputs: int, inputs: int) -> ir.Value:
-    name, shape = f"w{place}", ir.Shape([outputs, inputs])
+def _weight(index: int, outputs: int, inputs: int) -> ir.Value:
+    name, shape = f"w{index}", ir.Shape([outputs, inputs])
 
     def draw() -> ir.Tensor:
-        normal = np.random.default_rng(place).standard_normal((outputs, inputs), dtype=np.float32)
+        normal = np.random.default_rng(index).standard_normal((outputs, inputs), dtype=np.float32)
         normal *= np.float32((2 / inputs) ** 0.5)
         return ir.Tensor(normal, name=name)
 
@@ -75,8 +75,8 @@ def _weight(place: int, outputs: int, inputs: int) -> ir.Value:
     return ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
 
 
-def _bias(place: int, outputs: int) -> ir.Value:
-    tensor = ir.Tensor(np.zeros(outputs, np.float32), name=f"b{place}")
+def _bias(index: int, outputs: int) -> ir.Value:
+    tensor = ir.Tensor(np.zeros(outputs, np.float32), name=f"b{index}")
     kind = ir.TensorType(ir.DataType.FLOAT)
     return ir.Value(name=tensor.name, shape=tensor.shape, type=kind, const_value=tensor)
 
@@ -106,8 +106,10 @@ class Peak:
     def _watch(self, done: threading.Event) -> None:
         while not done.wait(SAMPLING_SECONDS):
             lines = Path("/proc/self/status").read_text().splitlines()
-            own = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-            self.mib = max(self.mib, own / 1024)
+            anonymous_kib = next(
+                int(line.split()[1]) for line in lines if line.startswith("RssAnon")
+            )
+            self.mib = max(self.mib, anonymous_kib / 1024)
 
 
 def measure(folder: Path, width: int, hidden: int, keep: float) -> dict[str, object]:

@@ -193,15 +193,15 @@ def shape_changed(model: onnx.ModelProto, chance: random.Random) -> None:
 
 def numbers_changed(model: onnx.ModelProto, chance: random.Random) -> None:
     """Change shapes, axes and indices that are held as constants."""
-    held = [t for t in model.graph.initializer if t.data_type == TensorProto.INT64]
-    held += [
+    constants = [t for t in model.graph.initializer if t.data_type == TensorProto.INT64]
+    constants += [
         a.t
         for n in model.graph.node
         for a in n.attribute
         if a.type == onnx.AttributeProto.TENSOR and a.t.data_type == TensorProto.INT64
     ]
-    if held:
-        tensor = chance.choice(held)
+    if constants:
+        tensor = chance.choice(constants)
         array = onnx.numpy_helper.to_array(tensor).copy().reshape(-1)
         if array.size:
             array[chance.randrange(array.size)] = chance.choice(INTS)
@@ -231,9 +231,11 @@ def opset_changed(model: onnx.ModelProto, chance: random.Random) -> None:
 
 def weights_scaled(model: onnx.ModelProto, chance: random.Random) -> None:
     """Put a strange number into a weight; not one so large that single precision has no right answer."""
-    held = [t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and t.raw_data]
-    if held:
-        tensor = chance.choice(held)
+    weights = [
+        t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and t.raw_data
+    ]
+    if weights:
+        tensor = chance.choice(weights)
         array = onnx.numpy_helper.to_array(tensor).copy().reshape(-1)
         if array.size:
             array[chance.randrange(array.size)] = chance.choice(WEIGHTS)

@@ -28,7 +28,7 @@ def main() -> int:
     """Rewrite or check the page; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--check", action="store_true")
-    text = render(found_rows())
+    text = render(rows_by_benchmark())
     if not parser.parse_args().check:
         PAGE.write_text(text, "utf-8")
         return 0
@@ -38,38 +38,40 @@ def main() -> int:
     return 0 if current else 1
 
 
-def found_rows() -> dict[str, list[dict[str, Any]]]:
+def rows_by_benchmark() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of every benchmark that has any."""
     paths = sorted(rows.FOLDER.glob("*.jsonl"))
     return {path.stem: rows.read(path.stem) for path in paths if not path.stem.startswith(OWN_PAGE)}
 
 
-def render(found: dict[str, list[dict[str, Any]]]) -> str:
+def render(rows_by_name: dict[str, list[dict[str, Any]]]) -> str:
     """Return the page."""
     known = {section.name for section in SECTIONS}
-    others = [unknown(name, found[name]) for name in sorted(set(found) - known)]
-    return "\n".join([HEAD, *(_section(one, found.get(one.name, [])) for one in SECTIONS + others)])
+    others = [unknown(name, rows_by_name[name]) for name in sorted(set(rows_by_name) - known)]
+    return "\n".join(
+        [HEAD, *(_section(one, rows_by_name.get(one.name, [])) for one in SECTIONS + others)]
+    )
 
 
-def _section(section: Section, own: list[dict[str, Any]]) -> str:
+def _section(section: Section, section_rows: list[dict[str, Any]]) -> str:
     parts = [f"## {section.title}", "", "```sh", section.command, "```"]
     if section.goal:
         parts += ["", f"Asked for: {section.goal}"]
-    if not own:
+    if not section_rows:
         return "\n".join([*parts, "", "No row yet.", ""])
-    worst_first = sorted(own, key=section.badness, reverse=True)
+    worst_first = sorted(section_rows, key=section.badness, reverse=True)
     if section.summary is not None:
-        parts += ["", f"**{section.summary(own)}**"]
+        parts += ["", f"**{section.summary(section_rows)}**"]
     if section.overview is not None:
-        parts += ["", _table(section.overview(own))]
+        parts += ["", _table(section.overview(section_rows))]
     table = _table(_cells(section, worst_first[: section.most]))
-    left = len(own) - (section.most or len(own))
+    left = len(section_rows) - (section.most or len(section_rows))
     more = [f"\nand {left:,} more in `benchmarks/rows/{section.name}.jsonl`"] if left > 0 else []
     return "\n".join([*parts, "", table, *more, ""])
 
 
-def _cells(section: Section, own: list[dict[str, Any]]) -> list[list[str]]:
-    rows_shown = [[str(show(row)) for show in section.columns.values()] for row in own]
+def _cells(section: Section, section_rows: list[dict[str, Any]]) -> list[list[str]]:
+    rows_shown = [[str(show(row)) for show in section.columns.values()] for row in section_rows]
     return [list(section.columns), *rows_shown]
 
 

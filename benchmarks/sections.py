@@ -41,10 +41,10 @@ def measured_at(row: Row) -> str:
     return str(row.get("measured_at") or row.get("at") or "")[:16].replace("T", " ")
 
 
-def unknown(name: str, own: list[Row]) -> Section:
+def unknown(name: str, rows: list[Row]) -> Section:
     """Return how to show rows that nobody has described: every plain value, in order."""
     keys = dict.fromkeys(
-        key for row in own for key, value in row.items() if not isinstance(value, list | dict)
+        key for row in rows for key, value in row.items() if not isinstance(value, list | dict)
     )
     columns = {key: _shower(key) for key in keys}
     return Section(name, name.replace("_", " "), f"python -m benchmarks.{name}", columns)
@@ -82,16 +82,16 @@ def _change(pair: list[int]) -> str:
     return f"{pair[0]:,} → {pair[1]:,}"
 
 
-def _pruning_summary(own: list[Row]) -> str:
-    drops, speedups = ([row[key] for row in own] for key in ("drop", "speedup_batch_1"))
+def _pruning_summary(rows: list[Row]) -> str:
+    drops, speedups = ([row[key] for row in rows] for key in ("drop", "speedup_batch_1"))
     return (
-        f"{len(own)} runs: {_points(statistics.mean(drops))} points lost on average, {_points(max(drops))} at worst; "
+        f"{len(rows)} runs: {_points(statistics.mean(drops))} points lost on average, {_points(max(drops))} at worst; "
         f"at least {min(speedups):.2f} times faster"
     )
 
 
-def _load_summary(own: list[Row]) -> str:
-    with_job = [row for row in own if row.get("job")]
+def _load_summary(rows: list[Row]) -> str:
+    with_job = [row for row in rows if row.get("job")]
     if not with_job:
         return "no row yet was taken beside a job in a real worker"
     rates = [row["requests_per_second"] for row in with_job]
@@ -113,9 +113,9 @@ def _beside(row: Row) -> str:
     return f"a worker that went from step {row['steps'][0]} to {row['steps'][1]}"
 
 
-def _floor_summary(own: list[Row]) -> str:
+def _floor_summary(rows: list[Row]) -> str:
     """Splits in which some candidate is worse than the floor by next to nothing, all together."""
-    worst = [row for row in own if row["worst_case"] and row["part"] != "asymptotic"]
+    worst = [row for row in rows if row["worst_case"] and row["part"] != "asymptotic"]
     splits = sum(row["splits"] for row in worst)
     if not splits:
         return "no row yet of the worst case"
@@ -159,10 +159,10 @@ def _ratio(row: Row) -> str:
     )
 
 
-def _dead_time_summary(own: list[Row]) -> str:
+def _dead_time_summary(rows: list[Row]) -> str:
     """Say what the last build that was measured takes where a job comes to a server at rest."""
-    last = own[-1]["build"]
-    warm = [row for row in own if row["build"] == last and row["state"] == "warm"]
+    last = rows[-1]["build"]
+    warm = [row for row in rows if row["build"] == last and row["state"] == "warm"]
     if not warm:
         return "the last build has no warm job"
     spans = {
@@ -187,14 +187,14 @@ def _from_to(values: list[float]) -> str:
 FLOOR_RULES = ("certified", "uncorrected", "point_estimate")
 
 
-def _gpu_summary(own: list[Row]) -> str:
+def _gpu_summary(rows: list[Row]) -> str:
     """Say how far the engine's step is from torch's where both train the same net, and what else the rows hold."""
     ratios = [
         row["times_plain"]
-        for row in own
+        for row in rows
         if row["loop"] == "engine, spectral" and "times_plain" in row
     ]
-    folded = any(row.get("normalisations") == "folded away" for row in own)
+    folded = any(row.get("normalisations") == "folded away" for row in rows)
     parts = [f"Spectral steps take {min(ratios):.2f} to {max(ratios):.2f} times plain torch's"]
     parts += [
         "steps of a net whose normalisations were folded away have no ratio: they train another net"
@@ -239,6 +239,21 @@ SECTIONS = [
             "plain ms": lambda row: f"{row['plain_ms']:.2f}",
             "batch": lambda row: str(row["batch"]),
             "threads": lambda row: str(row["threads"]),
+        },
+    ),
+    Section(
+        name="step_excess",
+        title="A whole training step against plain PyTorch",
+        command="python -m benchmarks.step_excess",
+        goal="at most 1.05 times a plain step, in processor time and in turns, with all that a job does at each step.",
+        badness=lambda row: row["times_plain"],
+        columns={
+            "measured": measured_at,
+            "net": lambda row: str(row["net"]),
+            "times plain": lambda row: f"{row['times_plain']:.2f}",
+            "engine ms": lambda row: f"{row['engine_ms']:.1f}",
+            "plain ms": lambda row: f"{row['plain_ms']:.1f}",
+            "batch": lambda row: str(row["batch"]),
         },
     ),
     Section(

@@ -47,10 +47,10 @@ def main() -> None:
 
 def measure(name: str, seed: int, split: str) -> dict[str, Any]:
     """Return one row."""
-    own, given, left = parts(name, seed)
+    original_rows, given, left = parts(name, seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        model = train(own, seed, folder / "net.onnx")
+        model = train(original_rows, seed, folder / "net.onnx")
         asked = {"target": {"max_metric_drop": FLOOR}, "seed": seed, "training": {"device": "cpu"}}
         result = se.compress(model, write(given, split, folder / "data.npz"), asked)
         result.chosen.save(folder / "small.onnx")
@@ -78,16 +78,20 @@ def parts(name: str, seed: int) -> tuple[Arrays, Arrays, Arrays]:
     x = x.reshape(len(x), -1).astype(np.float32)
     order = np.random.default_rng([seed, 41]).permutation(len(y))
     most = min(20_000, (len(y) - ROWS) * 2 // 3)
-    own, given, left = np.split(order, [most, most + ROWS])
-    mean, deviation = x[own].mean(0), x[own].std(0) + 1e-6
+    original_rows, given, left = np.split(order, [most, most + ROWS])
+    mean, deviation = x[original_rows].mean(0), x[original_rows].std(0) + 1e-6
     scaled = ((x - mean) / deviation).clip(-8, 8)
-    return (scaled[own], y[own]), (scaled[given], y[given]), (scaled[left], y[left])
+    return (
+        (scaled[original_rows], y[original_rows]),
+        (scaled[given], y[given]),
+        (scaled[left], y[left]),
+    )
 
 
-def train(own: Arrays, seed: int, path: Path) -> Path:
+def train(original_rows: Arrays, seed: int, path: Path) -> Path:
     """Train the original with Adam and export it."""
     torch.manual_seed(seed)
-    x, y = torch.from_numpy(own[0]), torch.from_numpy(own[1])
+    x, y = torch.from_numpy(original_rows[0]), torch.from_numpy(original_rows[1])
     net = perceptron((x.shape[1], *HIDDEN, int(y.max()) + 1))
     optimiser = torch.optim.Adam(net.parameters(), RATE)
     for _ in range(EPOCHS):

@@ -79,11 +79,11 @@ def build(path: Path, shape: tuple[int, ...]) -> dict[str, Callable[[], None]]:
     labels = torch.arange(BATCH) % 10
     plain, base = load(path), load(path)
     spectral = SpectralModel(base, couple(base), Spectral())
-    held = [item.tensor for item in spectral.trained().values()]
+    parameters = [item.tensor for item in spectral.trained().values()]
     weights = [plain.initializer(name) for name in plain.trainable]
     return {
         "plain": stepper(weights, lambda: plain.compute({"x": x})["logits"], labels),
-        "spectral": stepper(held, lambda: spectral({"x": x})["logits"], labels),
+        "spectral": stepper(parameters, lambda: spectral({"x": x})["logits"], labels),
     }
 
 

@@ -9,23 +9,23 @@ from typing import Any
 ONE_POINT = 0.01
 
 
-def of_certificates(own: list[dict[str, Any]]) -> str:
+def of_certificates(rows: list[dict[str, Any]]) -> str:
     """Say how many certificates were false, and how the jobs ended."""
-    ends = Counter(row["outcome"] for row in own)
-    false = [row for row in own if row.get("false")]
-    held = [row for row in own if row["outcome"] == "target_met" and not row["false"]]
+    ends = Counter(row["outcome"] for row in rows)
+    false = [row for row in rows if row.get("false")]
+    kept = [row for row in rows if row["outcome"] == "target_met" and not row["false"]]
     said = ", ".join(f"{outcome} {count}" for outcome, count in ends.most_common())
     return (
-        f"{len(false)} false certificates in {len(own)} jobs ({said}); in {len(held)} the wreck truly keeps its floor: "
-        "some leave a net as good as before"
+        f"{len(false)} false certificates in {len(rows)} jobs ({said}); in {len(kept)} the wreck truly keeps its "
+        "floor: some leave a net as good as before"
     )
 
 
-def of_small_data(own: list[dict[str, Any]]) -> str:
+def of_small_data(rows: list[dict[str, Any]]) -> str:
     """Say what each way to hold out gives on average."""
     said = []
     for split, words in (("usual", "15 % held out"), ("more", "30 % held out")):
-        cells = [row for row in own if row["split"] == split]
+        cells = [row for row in rows if row["split"] == split]
         if cells:
             met = [row for row in cells if row["outcome"] == "target_met"]
             broken = sum(row["true_drop"] > ONE_POINT for row in met)
@@ -38,19 +38,19 @@ def of_small_data(own: list[dict[str, Any]]) -> str:
     return "; ".join(said)
 
 
-def of_speed(own: list[dict[str, Any]]) -> str:
+def of_speed(rows: list[dict[str, Any]]) -> str:
     """Say how our files' times compare with Torch-Pruning's, and with what their multiply-adds promise."""
-    times = [row["microseconds"] for row in own]
+    times = [row["microseconds"] for row in rows]
     rivals = [one["ours"] / one["theirs"] for one in times if "theirs" in one]
     gains = [one["original"] / one["ours"] for one in times]
     kept = [
         gain * row["macs"]["ours"] / row["macs"]["original"]
-        for gain, row in zip(gains, own, strict=True)
+        for gain, row in zip(gains, rows, strict=True)
     ]
     more = sum(
         row["optimised_nodes"]["ours"]
         > min(row["optimised_nodes"].get(who, 10**9) for who in ("original", "theirs"))
-        for row in own
+        for row in rows
     )
     return (
         f"our time ÷ Torch-Pruning's: {min(rivals):.2f} to {max(rivals):.2f}, median {statistics.median(rivals):.2f}, "

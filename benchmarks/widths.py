@@ -85,8 +85,8 @@ def mobilenet() -> nn.Module:
     )
     blocks, width = _normed(nn.Conv2d(3, 32, 3, 1, 1, bias=False)), 32
     for expand, out, count, stride in layout:
-        for place in range(count):
-            blocks.append(Inverted(width, out, expand, stride if place == 0 else 1))
+        for index in range(count):
+            blocks.append(Inverted(width, out, expand, stride if index == 0 else 1))
             width = out
     blocks += _normed(nn.Conv2d(width, 640, 1, bias=False))
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(640, 10))
@@ -96,8 +96,8 @@ def resnet20() -> nn.Module:
     """Return ResNet-20 for small images."""
     blocks, width = _normed(nn.Conv2d(3, 16, 3, 1, 1, bias=False)), 16
     for out in (16, 32, 64):
-        for place in range(3):
-            blocks.append(Residual(width, out, 2 if place == 0 and out > 16 else 1))
+        for index in range(3):
+            blocks.append(Residual(width, out, 2 if index == 0 and out > 16 else 1))
             width = out
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 def nets(folder: Path, seconds: float) -> list[dict[str, object]]:
     """Return a row for each net, share of multiply-adds and grid."""
-    found: list[dict[str, object]] = []
+    measured: list[dict[str, object]] = []
     for name, (make, size) in NETS.items():
         torch.manual_seed(0)
         export(make().eval(), torch.zeros(1, 3, size, size), folder / f"{name}.onnx")
@@ -136,7 +136,7 @@ def nets(folder: Path, seconds: float) -> list[dict[str, object]]:
         times = timed(paths, (1, 3, size, size), seconds)
         for (share, grid), macs in sizes.items():
             ratio = times[1.0, 0] / times[share, grid]
-            found.append(
+            measured.append(
                 {
                     "kind": "net",
                     "what": name,
@@ -146,7 +146,7 @@ def nets(folder: Path, seconds: float) -> list[dict[str, object]]:
                     "faster": ratio,
                 }
             )
-    return found
+    return measured
 
 
 def norms(module: OnnxModule, coupling: Coupling) -> NDArray[np.float64]:
@@ -178,7 +178,7 @@ def choose(coupling: Coupling, scores: NDArray[np.float64], share: float, grid: 
 
 def layers(folder: Path, seconds: float) -> list[dict[str, object]]:
     """Return a row for each kind of layer and width: the time of eight of them."""
-    found: list[dict[str, object]] = []
+    measured: list[dict[str, object]] = []
     for kind in ("conv3x3", "conv1x1", "depthwise", "dense"):
         paths: dict[int, Path] = {}
         for width in WIDTHS:
@@ -187,7 +187,7 @@ def layers(folder: Path, seconds: float) -> list[dict[str, object]]:
             export(net.eval(), sample, paths[width])
         shape = (1, 3, 16, 16) if kind != "dense" else (1, 16)
         times = timed(paths, shape, seconds)
-        found += [
+        measured += [
             {
                 "kind": "layer",
                 "what": kind,
@@ -196,7 +196,7 @@ def layers(folder: Path, seconds: float) -> list[dict[str, object]]:
             }
             for width in WIDTHS
         ]
-    return found
+    return measured
 
 
 def layer(kind: str, width: int) -> tuple[nn.Module, Tensor]:

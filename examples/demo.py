@@ -64,13 +64,13 @@ def watch(job: Job) -> None:
 
 
 def download(job: Job, example: Example) -> dict[str, Path]:
-    """Download the model and the report in every form; return the places by suffix."""
+    """Download the model and the report in every form; return the paths by suffix."""
     folder = example.model.parent
     # The first example's report is the one to look at: report.html, as the README says.
     stem = "report" if example.name == next(iter(SPECIFICATIONS)) else f"{example.name}-report"
     reports = {suffix: folder / f"{stem}.{suffix}" for suffix in ("json", "html", "csv")}
-    for place in reports.values():
-        job.download_report(place)
+    for path in reports.values():
+        job.download_report(path)
     onnx = job.download_model(folder / f"{example.name}-compressed.onnx")
     return {"onnx": onnx, **reports}
 

@@ -103,8 +103,8 @@ def train(net: nn.Module, data: dict[str, NDArray[np.generic]], epochs: int, nam
             optimizer.step()
     net.eval()
     with torch.no_grad():
-        found = net(torch.from_numpy(data["x_test"])).argmax(1)
-    return float((found == torch.from_numpy(data["y_test"])).float().mean())
+        predicted = net(torch.from_numpy(data["x_test"])).argmax(1)
+    return float((predicted == torch.from_numpy(data["y_test"])).float().mean())
 
 
 def export(net: nn.Module, shape: tuple[int, ...], path: Path) -> None:

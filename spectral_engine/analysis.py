@@ -80,8 +80,8 @@ def analyze(
         look = checked_job if asked is None else startable_job
         job = None if data is None else look(original, data, asked, **facts)
     with unforeseen(lambda: "analysing the model"):
-        found = _analyze(original, job, _parsed(target), batch_size, prune, seed)
-    return found if job is None else found.model_copy(update={"data": told_of(job)})
+        analysis = _analyze(original, job, _parsed(target), batch_size, prune, seed)
+    return analysis if job is None else analysis.model_copy(update={"data": told_of(job)})
 
 
 def _analyze(
@@ -154,14 +154,14 @@ def _estimate(
 
     What is run here takes the memory of one or two rows, or a few megabytes: never that of a batch.
     """
-    held = sum(parameter.numel() for parameter in module.parameters())
+    parameter_count = sum(parameter.numel() for parameter in module.parameters())
     names = set(shapes) - {name for name, _ in module.named_parameters()} - set(module.plan.known)
     values = sum(prod(shapes[name]) for name in names) / traced_batch(module)
     rows = min(batch_size, max(1, int(TIMED_VALUES // max(values, 1))))
     rows = module.rows.at_once or rows
     return Estimate(
         batch_size=batch_size,
-        memory_bytes=int(BYTES * (COPIES * held + 2 * values * batch_size)),
+        memory_bytes=int(BYTES * (COPIES * parameter_count + 2 * values * batch_size)),
         timed_rows=rows,
         seconds_per_epoch_of_1000_rows=STEP_OVER_FORWARD
         * _seconds(module, rows, known)
@@ -192,8 +192,8 @@ def _planned(
 ) -> tuple[Feasibility, Plan | None]:
     """Say whether narrowing can meet a target and, where it asks for fewer nodes, which go by the weights alone."""
     try:
-        with tempfile.TemporaryDirectory(prefix="plan-") as place:
-            end = reach.end(Path(place))
+        with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+            end = reach.end(Path(folder))
     except EngineError as error:
         return Feasibility(feasible=False, reason=error.detail), None
     verdict = Feasibility(

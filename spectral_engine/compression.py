@@ -59,8 +59,8 @@ def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result
     memory = look(job, planned.work_dir if planned.resumable else None, tell.send)
     wanted = needs_rehearsal(job, memory)
     rest = (TRAINING_ENDS - TRAINING_BEGINS) * (share_of_rehearsal(planned) if wanted else 0.0)
-    own = tell.within(TRAINING_BEGINS, TRAINING_ENDS - rest)
-    run = start_run(job, replace(planned, on_progress=own))
+    run_clock = tell.within(TRAINING_BEGINS, TRAINING_ENDS - rest)
+    run = start_run(job, replace(planned, on_progress=run_clock))
     built = run.run()
     if wanted:
         again = tell.within(TRAINING_ENDS - rest, TRAINING_ENDS)

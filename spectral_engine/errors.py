@@ -69,11 +69,11 @@ class InvalidRequest(EngineError):
 
     @classmethod
     def of(cls, error: ValidationError, field: str) -> InvalidRequest:
-        """Return the first fault that pydantic found in a field of the request, by its place."""
+        """Return the first fault that pydantic found in a field of the request, by its path."""
         first, *others = error.errors()
-        place = "/".join(str(part) for part in (field, *first["loc"]))
+        path = "/".join(str(part) for part in (field, *first["loc"]))
         more = f" (and {len(others)} more)" if others else ""
-        return cls(f"{place}: {first['msg']}{more}", pointer=f"#/{place}")
+        return cls(f"{path}: {first['msg']}{more}", pointer=f"#/{path}")
 
 
 class ModelInvalid(EngineError):

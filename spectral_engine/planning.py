@@ -60,8 +60,8 @@ def plan(
 
 def refuse_infeasible(job: PreparedJob) -> None:
     """Raise the TargetInfeasible with which `plan` would stop."""
-    with tempfile.TemporaryDirectory(prefix="plan-") as place:
-        reach_of(job, with_blocks(job)).check(Path(place))
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        reach_of(job, with_blocks(job)).check(Path(folder))
 
 
 def with_blocks(job: PreparedJob, kept: Path | None = None) -> Recipe:
@@ -110,12 +110,12 @@ def start_run(
 ) -> CompressionRun:
     """Return the run of this plan, at its start; `form` puts another form of the model under it."""
     policy = policy_of(planned.recipe)
-    held_as, feed = form or policy.form, planned.feed
-    return CompressionRun(planned, policy(planned), lambda: start_trainer(job, feed, held_as))
+    model_form, feed = form or policy.form, planned.feed
+    return CompressionRun(planned, policy(planned), lambda: start_trainer(job, feed, model_form))
 
 
 def start_trainer(
-    job: PreparedJob, feed: Feed, held_as: type[SpectralModel] = SpectralModel
+    job: PreparedJob, feed: Feed, form: type[SpectralModel] = SpectralModel
 ) -> Trainer:
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
@@ -125,14 +125,14 @@ def start_trainer(
     module, coupling = normalized(job, feed)
     if job.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, job.recipe.seed)
-    model = held_as(module, coupling, policy_of(job.recipe).trunk_options(job.recipe))
+    model = form(module, coupling, policy_of(job.recipe).trunk_options(job.recipe))
     return Trainer(model, job.objective, teacher, job.recipe.training, job.device)
 
 
 def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:
     """Return the uploaded model as it is trained: with the normalisations that its exporter folded away."""
     module = job.module()
-    found = normalize(module.to(job.device), job.coupling, feed)
-    if found is None:
+    normalization = normalize(module.to(job.device), job.coupling, feed)
+    if normalization is None:
         return module, job.coupling
-    return OnnxModule(found.model, module.rows), found.coupling
+    return OnnxModule(normalization.model, module.rows), normalization.coupling

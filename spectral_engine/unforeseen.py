@@ -37,6 +37,8 @@ def unforeseen(
 
 def _is_mistake(error: Exception) -> bool:
     if isinstance(error, RuntimeError):  # of which torch makes its own kinds, for devices
-        own = type(error) is RuntimeError or isinstance(error, NotImplementedError | RecursionError)
-        return own and not any(word in str(error) for word in LACKS)
+        generic = type(error) is RuntimeError or isinstance(
+            error, NotImplementedError | RecursionError
+        )
+        return generic and not any(word in str(error) for word in LACKS)
     return not isinstance(error, FAILURES)

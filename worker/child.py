@@ -105,8 +105,8 @@ def _compress(task: Compression, pipe: Pipe) -> Compressed:
 
 def _load(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    loaded: Callable[..., Any] = getattr(import_module(module), function)
+    return loaded
 
 
 def _known_error(error: Exception) -> JobError | None:

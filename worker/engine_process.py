@@ -47,16 +47,16 @@ class EngineProcess:
         self._forkserver.listen(0)
         gone = self._forkserver.ended
         ready, _, _ = select.select([self._reading], [], [], wait_seconds)
-        found: list[Answer] = []
+        answers: list[Answer] = []
         while ready and not self.ended:
             try:
                 data = os.read(self._reading, READ_BYTES)
             except BlockingIOError:
                 break
             self.ended = not data
-            found += self._lines.feed(data)
+            answers += self._lines.feed(data)
         self.ended = self.ended or gone
-        return found
+        return answers
 
     def stop(self, grace_seconds: float) -> list[Answer]:
         """End the process, SIGTERM then SIGKILL; return what it had told before."""

@@ -117,8 +117,8 @@ def _lay_out(descriptors: Sequence[int]) -> None:
     for one in descriptors:
         os.close(one)
     assignment, log, answers, *_ = above
-    for source, place in ((assignment, 0), (log, 1), (log, 2), (answers, ANSWERS)):
-        os.dup2(source, place)
+    for source, descriptor in ((assignment, 0), (log, 1), (log, 2), (answers, ANSWERS)):
+        os.dup2(source, descriptor)
     for one in {assignment, log, answers}:
         os.close(one)
 

@@ -97,8 +97,8 @@ class Runner:
             return "succeeded" if written else None
         with self._stores.database.begin() as session:
             jobs = JobRepository(session)
-            held = jobs.leases.add_usage(claimed.id, claimed.fence, usage)
-            if not (held and self._write(jobs, claimed, ending)):
+            still_leased = jobs.leases.add_usage(claimed.id, claimed.fence, usage)
+            if not (still_leased and self._write(jobs, claimed, ending)):
                 return None
             return jobs.status(claimed.id)
 

@@ -47,13 +47,13 @@ exact = cache(p_value)
 def real(splits: int, sizes: Sequence[int]) -> Iterator[dict[str, object]]:
     """Return rows for real candidates."""
     for name in CLASSIFIED:
-        found = population(name)
-        right = found.right()
+        models = population(name)
+        right = models.right()
         drops = right[0].mean() - right[1:].mean(axis=1)
         for floor, worst in floors(drops):
             for held_out in sizes:
                 draw = _sampler(right)
-                counted = simulate(draw, found.nodes, drops, floor, held_out, splits)
+                counted = simulate(draw, models.nodes, drops, floor, held_out, splits)
                 yield _row("real", name, "accuracy", floor, worst, held_out, splits, counted)
 
 
@@ -84,17 +84,17 @@ def simulate(
         one = _draw(draw(rng, held_out), draw(rng, held_out), nodes, floor)
         for name, rule in RULES.items():
             returned[name].append(rule(one))
-    return {name: _count(found, nodes, drops, floor) for name, found in returned.items()}
+    return {name: _count(choices, nodes, drops, floor) for name, choices in returned.items()}
 
 
 def _count(
-    found: list[int | None], nodes: np.ndarray, drops: np.ndarray, floor: float
+    choices: list[int | None], nodes: np.ndarray, drops: np.ndarray, floor: float
 ) -> dict[str, float]:
-    given = [index for index in found if index is not None]
-    left = [nodes[0] if index is None else nodes[index + 1] for index in found]
+    given = [index for index in choices if index is not None]
+    left = [nodes[0] if index is None else nodes[index + 1] for index in choices]
     return {
-        "worse": sum(bool(drops[index] > floor) for index in given) / len(found),
-        "returned": len(given) / len(found),
+        "worse": sum(bool(drops[index] > floor) for index in given) / len(choices),
+        "returned": len(given) / len(choices),
         "nodes": exp(sum(map(log, left)) / len(left)) / float(nodes[0]),
     }
 
@@ -137,12 +137,12 @@ def _draw(validation: np.ndarray, held_out: np.ndarray, nodes: np.ndarray, floor
 def asymptotic(splits: int, sizes: Sequence[int]) -> Iterator[dict[str, object]]:
     """Return rows for metrics that are resampled: how often the candidate that drops most is shown at its own drop."""
     for name, metrics in ASYMPTOTIC.items():
-        found = population(name)
+        models = population(name)
         for metric in metrics:
-            drops = [found.pair(index, metric).drop() for index in range(len(found.nodes) - 1)]
+            drops = [models.pair(index, metric).drop() for index in range(len(models.nodes) - 1)]
             worst = int(np.argmax(drops))
             for held_out in sizes:
-                missed = _missed(found.pair(worst, metric), held_out, splits)
+                missed = _missed(models.pair(worst, metric), held_out, splits)
                 counted = {"certified": {"worse": missed, "returned": missed, "nodes": 1.0}}
                 floor = drops[worst]
                 yield _row("asymptotic", name, metric, floor, True, held_out, splits, counted)

@@ -67,16 +67,16 @@ def _make(name: str) -> dict[str, np.ndarray]:
     # The engine wants a held-out part; it gets validation rows, so that the population stays unseen.
     parts = {"x_train": x_train, "y_train": y_train, "x_val": x_val, "y_val": y_val}
     np.savez(data, **parts, x_test=x_val, y_test=y_val)
-    found = se.compress(
+    result = se.compress(
         model, data, {"target": {"max_metric_drop": 0.01}, "training": {"epochs": 20}}
     )
-    files = [model, *(candidate.model_bytes for candidate in found.candidates)]
+    files = [model, *(candidate.model_bytes for candidate in result.candidates)]
     rest = Split({"x": x_rest}, None)
-    widths = [candidate.entry.measurement.nodes for candidate in found.candidates]
+    widths = [candidate.entry.measurement.nodes for candidate in result.candidates]
     return {
         "outputs": np.stack([Runner(file).predict(rest) for file in files]),
         "labels": y_rest,
-        "nodes": np.array([found.report.data.baseline.nodes, *widths]),
+        "nodes": np.array([result.report.data.baseline.nodes, *widths]),
     }
 
 

@@ -67,8 +67,8 @@ def _in_sequence(draw: Draw, order: list[int]) -> int | None:
 
 
 def _narrowest(passing: np.ndarray) -> int | None:
-    found = np.flatnonzero(passing)
-    return int(found[-1]) if len(found) else None
+    passing_indices = np.flatnonzero(passing)
+    return int(passing_indices[-1]) if len(passing_indices) else None
 
 
 RULES = {

@@ -20,25 +20,27 @@ LARGEST = 1e18  # whose square single precision cannot hold
 def tolerance_of(source: bytes) -> float:
     """Return how far answers may differ: farther where a file computes in half precision, of which we do in single."""
     model = onnx.load_from_string(source)
-    held = {tensor.data_type for tensor in model.graph.initializer}
+    stored = {tensor.data_type for tensor in model.graph.initializer}
     cast = {a.i for n in model.graph.node for a in n.attribute if n.op_type == "Cast"}
     taken = {value.type.tensor_type.elem_type for value in model.graph.input}
     constant = {a.t.data_type for n in model.graph.node for a in n.attribute if a.name == "value"}
-    half = TensorProto.FLOAT16 in held | cast | taken | constant
+    half = TensorProto.FLOAT16 in stored | cast | taken | constant
     return HALF_TOLERANCE if half else TOLERANCE
 
 
-def apart(found: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> str:
+def apart(computed: NDArray[Any], wanted: NDArray[Any], tolerance: float) -> str:
     """Say how answers differ, "" where they agree: to a share of the largest, as sums may be taken in any order."""
-    if found.shape != wanted.shape:
-        return f"shape {found.shape} for {wanted.shape}"
+    if computed.shape != wanted.shape:
+        return f"shape {computed.shape} for {wanted.shape}"
     if wanted.dtype.kind not in "fbiu":
-        return "" if np.array_equal(found, wanted) else "other texts"
-    own, other = found.astype(np.float64), wanted.astype(np.float64)
+        return "" if np.array_equal(computed, wanted) else "other texts"
+    ours, other = computed.astype(np.float64), wanted.astype(np.float64)
     size = np.abs(other[np.isfinite(other)]).max(initial=1.0)
-    near = np.isclose(own, other, rtol=1e-3, atol=tolerance * size, equal_nan=True)
+    near = np.isclose(ours, other, rtol=1e-3, atol=tolerance * size, equal_nan=True)
     return (
-        "" if near.all() else f"{int((~near).sum())} of {near.size} numbers differ, {found.shape}"
+        ""
+        if near.all()
+        else f"{int((~near).sum())} of {near.size} numbers differ, {computed.shape}"
     )
 
 

@@ -51,24 +51,24 @@ def feeds_of(
 
     `symbols` are the base's names of axes and `ranks` those of its inputs: for what a mutant does not tell.
     """
-    found: list[Feed] = []
+    feeds: list[Feed] = []
     tried: set[tuple[tuple[int, ...], ...]] = set()
     until = time.monotonic() + SECONDS
     for feed in _candidates(session.get_inputs(), symbols, ranks, np.random.default_rng(seed)):
         shapes = tuple(value.shape for value in feed.values())
         if shapes not in tried and runs(session, feed):
-            found.append(feed)
+            feeds.append(feed)
         tried.add(shapes)
-        if len(found) == MOST_FEEDS or time.monotonic() > until:
+        if len(feeds) == MOST_FEEDS or time.monotonic() > until:
             break
-    return found
+    return feeds
 
 
 def _candidates(
     inputs: Sequence[Any], symbols: Symbols, ranks: Mapping[str, int], random: np.random.Generator
 ) -> Iterator[Feed]:
     dims = {value.name: _dims(value, symbols, ranks) for value in inputs}
-    names = sorted({dim for own in dims.values() for dim in own if isinstance(dim, str)})
+    names = sorted({dim for declared in dims.values() for dim in declared if isinstance(dim, str)})
     for count in range(TRIED if names else 1):
         if count < len(FIRST):
             rows, length = FIRST[count]
@@ -78,8 +78,8 @@ def _candidates(
                 name: int(random.choice(BATCHES if name in ROWS else LENGTHS)) for name in names
             }
         shapes = {
-            name: [sizes[dim] if isinstance(dim, str) else dim for dim in own]
-            for name, own in dims.items()
+            name: [sizes[dim] if isinstance(dim, str) else dim for dim in declared]
+            for name, declared in dims.items()
         }
         if sum(prod(shape) for shape in shapes.values()) <= MOST_ELEMENTS:
             yield {value.name: _filled(value, shapes[value.name], random) for value in inputs}
@@ -87,13 +87,13 @@ def _candidates(
 
 def _dims(value: Any, symbols: Symbols, ranks: Mapping[str, int]) -> list[int | str]:
     """Return numbers and names of an input's axes: its own names, the base's, or its place."""
-    own, told = list(value.shape), symbols.get(value.name, ())
-    if not own:  # a scalar, or nothing is declared
-        own = [None] * ranks.get(value.name, 0)
-    hints = told if len(told) == len(own) else [""] * len(own)
+    declared, told = list(value.shape), symbols.get(value.name, ())
+    if not declared:  # a scalar, or nothing is declared
+        declared = [None] * ranks.get(value.name, 0)
+    hints = told if len(told) == len(declared) else [""] * len(declared)
     return [
         dim if isinstance(dim, int) else dim or hint or f"{value.name}/{axis}"
-        for axis, (dim, hint) in enumerate(zip(own, hints, strict=True))
+        for axis, (dim, hint) in enumerate(zip(declared, hints, strict=True))
     ]
 
 

@@ -68,11 +68,11 @@ def _coupled(
         return module, couple(module)
     original = OpenedModel(source)
     if seed % 2:
-        found = in_declared_rows(original)
-        return found, couple(found)
+        row_module = in_declared_rows(original)
+        return row_module, couple(row_module)
     split = Split(_as_rows(feeds[0], original), None)
-    found = in_rows(original.module(), original, split)
-    return found, couple(found, split.row_shapes)
+    row_module = in_rows(original.module(), original, split)
+    return row_module, couple(row_module, split.row_shapes)
 
 
 def _as_rows(feed: Feed, original: OpenedModel) -> dict[str, Any]:

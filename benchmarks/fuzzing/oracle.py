@@ -91,7 +91,7 @@ def _answers(
     module: OnnxModule, feeds: Sequence[Feed]
 ) -> tuple[dict[int, dict[str, Any]], EngineError | None]:
     """Return what the module answers to each feed that it takes, and why it does not take one of the others."""
-    found, refusal = {}, None
+    by_feed, refusal = {}, None
     for at, feed in enumerate(feeds):
         try:
             with torch.no_grad():
@@ -101,8 +101,8 @@ def _answers(
         except EngineError as error:
             refusal = error
         else:
-            found[at] = {name: value.detach().numpy() for name, value in answers.items()}
-    return found, refusal
+            by_feed[at] = {name: value.detach().numpy() for name, value in answers.items()}
+    return by_feed, refusal
 
 
 def _expected(
@@ -125,8 +125,8 @@ def _expected(
 
 
 def _first_problem(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], tolerance: float) -> str:
-    for found, expected in pairs:
-        for name, value in found.items():
+    for computed, expected in pairs:
+        for name, value in computed.items():
             wanted = expected[name]
             half = str(wanted.dtype) == "float16"
             kind = np.dtype(np.float32) if half else wanted.dtype

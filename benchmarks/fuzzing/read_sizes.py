@@ -31,7 +31,7 @@ SHAPE_IN_PARTS = 15  # the opset from which Shape takes a start and an end
 
 
 @dataclass(frozen=True)
-class Place:
+class ConstantInput:
     """A constant vector of integers that a node reads."""
 
     node: int
@@ -41,73 +41,75 @@ class Place:
 
 def size_read(model: onnx.ModelProto, chance: random.Random) -> None:
     """Read one size of a constant target from a value of that length; other entries stay as they are."""
-    found = [
-        (place, entry, source)
-        for place in _places(model)
-        for entry, number in enumerate(place.numbers.reshape(-1).tolist())
+    candidates = [
+        (target, entry, source)
+        for target in _constant_inputs(model)
+        for entry, number in enumerate(target.numbers.reshape(-1).tolist())
         if number > 0
-        for source in _values_of_length(model, number, place.node)
+        for source in _values_of_length(model, number, target.node)
     ]
-    if not found:
+    if not candidates:
         raise ValueError("no value has a length that stands in a constant")
     # Each place as often as another, though some lengths stand in many values.
-    at = chance.choice(sorted({(place.node, place.position, entry) for place, entry, _ in found}))
-    chosen = [one for one in found if (one[0].node, one[0].position, one[1]) == at]
-    place, entry, (name, axis) = chance.choice(chosen)
-    _splice(model, place, entry, (name, axis), chance)
+    at = chance.choice(
+        sorted({(target.node, target.position, entry) for target, entry, _ in candidates})
+    )
+    chosen = [one for one in candidates if (one[0].node, one[0].position, one[1]) == at]
+    target, entry, (name, axis) = chance.choice(chosen)
+    _splice(model, target, entry, (name, axis), chance)
 
 
 def zero_read(model: onnx.ModelProto, chance: random.Random) -> None:
     """Read what a Reshape says by 0, 'as it comes', from the shape of its input."""
     nodes = model.graph.node
-    found = [
-        (place, entry)
-        for place in _places(model)
-        if nodes[place.node].op_type == "Reshape" and not nodes[place.node].attribute
-        for entry, number in enumerate(place.numbers.reshape(-1).tolist())
+    candidates = [
+        (target, entry)
+        for target in _constant_inputs(model)
+        if nodes[target.node].op_type == "Reshape" and not nodes[target.node].attribute
+        for entry, number in enumerate(target.numbers.reshape(-1).tolist())
         if number == 0
     ]
-    if not found:
+    if not candidates:
         raise ValueError("no reshape leaves a length as it comes")
-    place, entry = chance.choice(found)
-    _splice(model, place, entry, (nodes[place.node].input[0], entry), chance)
+    target, entry = chance.choice(candidates)
+    _splice(model, target, entry, (nodes[target.node].input[0], entry), chance)
 
 
 def width_computed(model: onnx.ModelProto, chance: random.Random) -> None:
     """Multiply a value of a float type by a length that is read, over the number that it is: by one."""
     kinds = {v.name: v.type.tensor_type.elem_type for v in (*model.graph.input, *_inferred(model))}
     readers = [
-        (at, place)
+        (at, position)
         for at, node in enumerate(model.graph.node)
-        for place, name in enumerate(node.input)
+        for position, name in enumerate(node.input)
         if kinds.get(name) in FLOATS and node.op_type not in {"Shape", "Size"}
     ]
     if not readers:
         raise ValueError("no node reads floats")
-    at, place = chance.choice(readers)
+    at, position = chance.choice(readers)
     lengths = [(s, n) for n in range(2, 33) for s in _values_of_length(model, n, at)]
     if not lengths:
         raise ValueError("no length is known")
     source, length = chance.choice(lengths)
     node, made = model.graph.node[at], _Made(model, f"share{len(model.graph.node)}")
-    kind = kinds[node.input[place]]
+    kind = kinds[node.input[position]]
     number = chance.choice(ROUTES)(made, _read_number(made, *source, chance))
     share = made.node("Div", [made.node("Cast", [number], to=kind), made.float(length, kind)])
-    node.input[place] = made.node("Mul", [node.input[place], share])
+    node.input[position] = made.node("Mul", [node.input[position], share])
     for offset, new in enumerate(made.nodes):
         model.graph.node.insert(at + offset, new)
 
 
-def _places(model: onnx.ModelProto) -> Iterator[Place]:
-    held = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.INT64}
+def _constant_inputs(model: onnx.ModelProto) -> Iterator[ConstantInput]:
+    constants = {t.name: t for t in model.graph.initializer if t.data_type == TensorProto.INT64}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].t.data_type == TensorProto.INT64:
-            held[node.output[0]] = node.attribute[0].t
+            constants[node.output[0]] = node.attribute[0].t
     for at, node in enumerate(model.graph.node):
         for position in SIZED.get(node.op_type, ()):
             name = node.input[position] if position < len(node.input) else ""
-            if name in held and not held[name].external_data:
-                yield Place(at, position, numpy_helper.to_array(held[name]))
+            if name in constants and not constants[name].external_data:
+                yield ConstantInput(at, position, numpy_helper.to_array(constants[name]))
 
 
 def _values_of_length(
@@ -135,7 +137,7 @@ def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 def _splice(
     model: onnx.ModelProto,
-    place: Place,
+    target: ConstantInput,
     entry: int,
     source: tuple[str, int],
     chance: random.Random,
@@ -143,17 +145,17 @@ def _splice(
     """Put nodes before the one that reads the constant, which work out the same numbers."""
     made = _Made(model, f"read{len(model.graph.node)}")
     number = _read_number(made, *source, chance)
-    flat = place.numbers.reshape(-1)
-    parts = [made.held(flat[:entry])] if entry else []
+    flat = target.numbers.reshape(-1)
+    parts = [made.constant(flat[:entry])] if entry else []
     parts.append(number)
     if entry + 1 < len(flat):
-        parts.append(made.held(flat[entry + 1 :]))
+        parts.append(made.constant(flat[entry + 1 :]))
     whole = made.node("Concat", parts, axis=0) if len(parts) > 1 else number
-    if place.numbers.ndim == 0:
-        whole = made.node("Reshape", [whole, made.held(np.empty(0, np.int64))])
-    model.graph.node[place.node].input[place.position] = whole
+    if target.numbers.ndim == 0:
+        whole = made.node("Reshape", [whole, made.constant(np.empty(0, np.int64))])
+    model.graph.node[target.node].input[target.position] = whole
     for offset, node in enumerate(made.nodes):
-        model.graph.node.insert(place.node + offset, node)
+        model.graph.node.insert(target.node + offset, node)
 
 
 def _read_number(made: _Made, name: str, axis: int, chance: random.Random) -> str:
@@ -167,18 +169,20 @@ def _read_number(made: _Made, name: str, axis: int, chance: random.Random) -> st
         read = made.node("Cast", [read], to=TensorProto.INT32)
         read = made.node("Cast", [read], to=TensorProto.INT64)
     if chance.random() < 0.2:
-        read = made.node("Mul", [read, made.held(np.array([1]))])
+        read = made.node("Mul", [read, made.constant(np.array([1]))])
     return read
 
 
 def _by_gather(made: _Made, name: str, axis: int) -> str:
-    return made.node("Gather", [made.node("Shape", [name]), made.held(np.array([axis]))], axis=0)
+    return made.node(
+        "Gather", [made.node("Shape", [name]), made.constant(np.array([axis]))], axis=0
+    )
 
 
 def _by_scalar(made: _Made, name: str, axis: int) -> str:
     shape = made.node("Shape", [name])
-    scalar = made.node("Gather", [shape, made.held(np.array(axis))], axis=0)
-    return made.node("Reshape", [scalar, made.held(np.array([1]))])
+    scalar = made.node("Gather", [shape, made.constant(np.array(axis))], axis=0)
+    return made.node("Reshape", [scalar, made.constant(np.array([1]))])
 
 
 def _by_part(made: _Made, name: str, axis: int) -> str:
@@ -191,21 +195,21 @@ def _straight(made: _Made, number: str) -> str:
 
 
 def _as_table(made: _Made, number: str) -> str:
-    return made.node("Reshape", [number, made.held(np.array([1, 1]))])
+    return made.node("Reshape", [number, made.constant(np.array([1, 1]))])
 
 
 def _expanded(made: _Made, number: str) -> str:
-    table = made.node("Expand", [number, made.held(np.array([2, 1]))])
-    return made.node("Gather", [table, made.held(np.array([1]))], axis=0)
+    table = made.node("Expand", [number, made.constant(np.array([2, 1]))])
+    return made.node("Gather", [table, made.constant(np.array([1]))], axis=0)
 
 
 def _joined(made: _Made, number: str) -> str:
-    pair = made.node("Concat", [made.held(np.array([5])), number], axis=0)
-    return made.node("Slice", [pair, made.held(np.array([1])), made.held(np.array([2]))])
+    pair = made.node("Concat", [made.constant(np.array([5])), number], axis=0)
+    return made.node("Slice", [pair, made.constant(np.array([1])), made.constant(np.array([2]))])
 
 
 def _tiled(made: _Made, number: str) -> str:
-    row = made.node("Tile", [number, made.held(np.array([3]))])
+    row = made.node("Tile", [number, made.constant(np.array([3]))])
     return made.node("ReduceMax", [row], keepdims=1)
 
 
@@ -232,7 +236,7 @@ class _Made:
         self.count += 1
         return f"{self.prefix}_{self.count}"
 
-    def held(self, numbers: NDArray[np.int64]) -> str:
+    def constant(self, numbers: NDArray[np.int64]) -> str:
         """Add a constant."""
         name = self._name()
         tensor = numpy_helper.from_array(numbers.astype(np.int64), name)

@@ -36,25 +36,25 @@ def names_repeated(model: onnx.ModelProto, chance: random.Random) -> None:
 
 def axis_fixed(model: onnx.ModelProto, chance: random.Random) -> None:
     """Give a free axis a length, everywhere where it has its name or in one place alone."""
-    found = _pick(chance, list(_free(model.graph.input)))
-    name, length = found.dim_param, chance.choice(LENGTHS)
+    chosen = _pick(chance, list(_free(model.graph.input)))
+    name, length = chosen.dim_param, chance.choice(LENGTHS)
     everywhere = bool(name) and chance.random() < 0.7
-    for dim in _dims(_ports(model)) if everywhere else [found]:
-        if dim is found or dim.dim_param == name:
+    for dim in _dims(_ports(model)) if everywhere else [chosen]:
+        if dim is chosen or dim.dim_param == name:
             dim.dim_value = length
 
 
 def axis_freed(model: onnx.ModelProto, chance: random.Random) -> None:
     """Declare a fixed length as free, with a name or without."""
-    places = [dim for dim in _dims(model.graph.input) if dim.HasField("dim_value")]
-    _rename(_pick(chance, places), chance.choice(("", "length", "batch")))
+    fixed = [dim for dim in _dims(model.graph.input) if dim.HasField("dim_value")]
+    _rename(_pick(chance, fixed), chance.choice(("", "length", "batch")))
 
 
 def axis_unnamed(model: onnx.ModelProto, chance: random.Random) -> None:
     """Take a free axis its name, in one place or everywhere."""
-    found = _pick(chance, [dim for dim in _dims(_ports(model)) if dim.dim_param])
-    name, everywhere = found.dim_param, chance.random() < 0.5
-    for dim in _dims(_ports(model)) if everywhere else [found]:
+    chosen = _pick(chance, [dim for dim in _dims(_ports(model)) if dim.dim_param])
+    name, everywhere = chosen.dim_param, chance.random() < 0.5
+    for dim in _dims(_ports(model)) if everywhere else [chosen]:
         if dim.dim_param == name:
             _rename(dim, "")
 
@@ -103,9 +103,9 @@ def output_turned(model: onnx.ModelProto, chance: random.Random) -> None:
         raise ValueError("an input is answered")
     _replace_reads(model, value.name, inner)
     for node in model.graph.node:
-        for place, name in enumerate(node.output):
+        for position, name in enumerate(node.output):
             if name == value.name:
-                node.output[place] = inner
+                node.output[position] = inner
     model.graph.node.append(helper.make_node("Transpose", [inner], [value.name], perm=perm))
     _permute(value, perm)
 
@@ -166,13 +166,13 @@ def chain_inserted(model: onnx.ModelProto, chance: random.Random) -> None:
     kinds = {v.name: int(v.type.tensor_type.elem_type) for v in _all_values(model)}
     made: list[onnx.NodeProto] = []
     node = _pick(chance, [n for n in model.graph.node if any(n.input)])
-    place = _pick(chance, [i for i, name in enumerate(node.input) if name])
-    at = node.input[place]
+    position = _pick(chance, [i for i, name in enumerate(node.input) if name])
+    at = node.input[position]
     for operator, attributes in _chain(chance, kinds.get(at, 0)):
         name = _fresh(model, f"{at}_on{len(made)}")
         made.append(helper.make_node(operator, [at], [name], **attributes))
         at = name
-    node.input[place] = at
+    node.input[position] = at
     where = list(model.graph.node).index(node)
     for offset, new in enumerate(made):
         model.graph.node.insert(where + offset, new)
@@ -213,9 +213,9 @@ def value_renamed(model: onnx.ModelProto, chance: random.Random) -> None:
     new = _fresh(model, new)
     _replace_reads(model, old, new)
     for node in model.graph.node:
-        for place, name in enumerate(node.output):
+        for position, name in enumerate(node.output):
             if name == old:
-                node.output[place] = new
+                node.output[position] = new
 
 
 REWRITES: tuple[Change, ...] = (
@@ -293,17 +293,17 @@ def _replace_reads(model: onnx.ModelProto, old: str, new: str) -> None:
     graphs = [model.graph]
     while graphs:
         for node in graphs.pop().node:
-            for place, name in enumerate(node.input):
+            for position, name in enumerate(node.input):
                 if name == old:
-                    node.input[place] = new
+                    node.input[position] = new
             graphs += [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
 
 
 def _all_values(model: onnx.ModelProto) -> list[ValueInfoProto]:
-    held = [
+    initializers = [
         helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in model.graph.initializer
     ]
-    return [*_inferred(model).graph.value_info, *_ports(model), *held]
+    return [*_inferred(model).graph.value_info, *_ports(model), *initializers]
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -327,14 +327,14 @@ def _fresh(model: onnx.ModelProto, wish: str) -> str:
     return next(name for name in (wish, *(f"{wish}_{i}" for i in range(999))) if name not in taken)
 
 
-def _pick(chance: random.Random, found: Sequence[T]) -> T:
-    if not found:
+def _pick(chance: random.Random, options: Sequence[T]) -> T:
+    if not options:
         raise ValueError("there is none")
-    return chance.choice(found)
+    return chance.choice(options)
 
 
-def _two(chance: random.Random, found: Sequence[T]) -> tuple[T, T]:
-    if len(found) < 2:
+def _two(chance: random.Random, options: Sequence[T]) -> tuple[T, T]:
+    if len(options) < 2:
         raise ValueError("there are no two")
-    one, other = chance.sample(range(len(found)), 2)
-    return found[one], found[other]
+    one, other = chance.sample(range(len(options)), 2)
+    return options[one], options[other]

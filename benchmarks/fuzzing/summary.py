@@ -15,36 +15,36 @@ def badness(row: Row) -> float:
     return float(sum(row.get(kind, 0) for kind in BAD))
 
 
-def sentence(own: list[Row]) -> str:
+def sentence(rows: list[Row]) -> str:
     """Say how many mutants each run has seen, and how many faults."""
     runs: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in own:
+    for row in rows:
         name = str(row.get("run", "first"))
         runs[name]["mutants"] += row["mutants"]
         runs[name]["faults"] += int(badness(row))
         runs[name]["cut"] += row.get("cut", 0)
     return "; ".join(
-        f"run `{name}`: {found['mutants']:,} mutants, {found['cut']:,} of them cut, {found['faults']} faults"
-        for name, found in runs.items()
+        f"run `{name}`: {counts['mutants']:,} mutants, {counts['cut']:,} of them cut, {counts['faults']} faults"
+        for name, counts in runs.items()
     )
 
 
-def overview(own: list[Row]) -> list[list[str]]:
+def overview(rows: list[Row]) -> list[list[str]]:
     """Return a table of the rows that tell it: by kind of base, then by what was changed."""
     head = ["of", *SHOWN, "faults"]
-    return [head, *_lines("base", own, "by_base"), *_lines("changed", own, "by_change")]
+    return [head, *_lines("base", rows, "by_base"), *_lines("changed", rows, "by_change")]
 
 
-def _lines(word: str, own: list[Row], key: str) -> list[list[str]]:
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in own:
+def _lines(word: str, rows: list[Row], key: str) -> list[list[str]]:
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
         for name, counts in row.get(key, {}).items():
-            found[name].update(counts)
+            totals[name].update(counts)
     return [
         [
             f"{word}: {name.replace('_', ' ')}",
             *(f"{counts[kind]:,}" for kind in SHOWN),
             str(sum(counts[kind] for kind in BAD)),
         ]
-        for name, counts in sorted(found.items())
+        for name, counts in sorted(totals.items())
     ]

@@ -50,8 +50,8 @@ def _mask(order: Tensor, count: int, keep: bool) -> Tensor:
 @torch.no_grad()
 def _curve(case: Case, masks: list[Tensor], rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     x, labels = torch.from_numpy(rows[0][:MOST_ROWS]), rows[1][:MOST_ROWS]
-    answers = (case.answers(torch.where(mask, x, case.means)) for mask in masks)
-    return np.array([case.metric(found.numpy(), labels) for found in answers])
+    outputs = (case.answers(torch.where(mask, x, case.means)) for mask in masks)
+    return np.array([case.metric(output.numpy(), labels) for output in outputs])
 
 
 def _area(shares: np.ndarray, curve: np.ndarray) -> float:

@@ -45,8 +45,8 @@ def expected_gradients(case: Case) -> Tensor:
     total = torch.zeros_like(x)
     for _ in range(DRAWS):
         baseline = pool[torch.randint(len(pool), (len(x),), generator=generator)]
-        place = torch.rand(len(x), 1, generator=generator)
-        total += (x - baseline) * _gradient(case, baseline + place * (x - baseline), chosen)
+        alpha = torch.rand(len(x), 1, generator=generator)
+        total += (x - baseline) * _gradient(case, baseline + alpha * (x - baseline), chosen)
     return (total / DRAWS).abs().mean(dim=0)
 
 
@@ -69,19 +69,19 @@ def sampled_shapley(case: Case) -> Tensor:
 def _walk(case: Case, x: Tensor, order: Tensor, chosen: Tensor) -> Tensor:
     """Return what each feature adds when it joins those before it in the order [rows, features]."""
     present = case.means.expand_as(x).clone()
-    found = torch.zeros_like(x)
+    added = torch.zeros_like(x)
     before = _pick(case.answers(present), chosen)
     for feature in order.tolist():
         present[:, feature] = x[:, feature]
         after = _pick(case.answers(present), chosen)
-        found[:, feature], before = after - before, after
-    return found
+        added[:, feature], before = after - before, after
+    return added
 
 
 def permutation(case: Case) -> Tensor:
     """Rise of the loss when a column is shuffled (Breiman 2001; Fisher et al. 2019), by scikit-learn."""
     split = case.explained()
-    found = permutation_importance(
+    importances = permutation_importance(
         _Estimator(case),
         split.inputs["x"],
         split.labels,
@@ -89,7 +89,7 @@ def permutation(case: Case) -> Tensor:
         n_repeats=REPEATS,
         random_state=case.seed,
     )
-    return torch.from_numpy(found.importances_mean).float()
+    return torch.from_numpy(importances.importances_mean).float()
 
 
 @dataclass

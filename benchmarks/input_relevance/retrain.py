@@ -21,8 +21,8 @@ def retrained(case: Case, rankings: dict[str, Tensor], rows: Rows) -> dict[str, 
     counts = sorted({max(1, round(share * case.features)) for share in SHARES})
     masks = [torch.zeros(case.features), torch.ones(case.features)]
     masks += [_top(ranking, count) for ranking in rankings.values() for count in counts]
-    floor, top, *found = _metrics(case, torch.stack(masks), rows)
-    table = np.array(found).reshape(len(rankings), len(counts))
+    floor, top, *reached = _metrics(case, torch.stack(masks), rows)
+    table = np.array(reached).reshape(len(rankings), len(counts))
     means = ((table - floor) / (top - floor)).clip(min=0).mean(axis=1)
     return dict(zip(rankings, means.tolist(), strict=True))
 
@@ -49,8 +49,8 @@ def _metrics(case: Case, masks: Tensor, rows: Rows) -> list[float]:
         optimizer.step()
         rate.step()
     with torch.no_grad():
-        found = nets(torch.from_numpy(rows[0][:MOST_ROWS]) - case.means).numpy()
-    return [case.metric(answers, rows[1][:MOST_ROWS]) for answers in found]
+        outputs = nets(torch.from_numpy(rows[0][:MOST_ROWS]) - case.means).numpy()
+    return [case.metric(answers, rows[1][:MOST_ROWS]) for answers in outputs]
 
 
 def _loss(case: Case, answers: Tensor, labels: Tensor) -> Tensor:

@@ -29,11 +29,11 @@ METHODS = {**OURS, **PEERS}
 def measure(case: Case, on: str) -> dict[str, object]:
     """Return one row: every method's areas, retrained metric and seconds."""
     measured = case.data.test if on == "test" else case.data.validation
-    found = {name: _timed(name, case) for name in METHODS}
-    rankings = {name: ranking for name, (ranking, _) in found.items()}
+    by_method = {name: _timed(name, case) for name in METHODS}
+    rankings = {name: ranking for name, (ranking, _) in by_method.items()}
     again = retrained(case, rankings, measured)
     methods = {}
-    for name, (ranking, seconds) in found.items():
+    for name, (ranking, seconds) in by_method.items():
         curves = areas(case, ranking, measured)
         methods[name] = {
             "removed": curves.removed,

@@ -12,9 +12,9 @@ SMALL_IS_GOOD = "removed"
 MEASURES = ("removed", "kept", "retrained")
 
 
-def by_method(own: list[Row]) -> list[list[str]]:
+def by_method(rows: list[Row]) -> list[list[str]]:
     """Return a table of every method's means, best first, with a head."""
-    names = sorted(own[0]["methods"], key=lambda name: _overall(own, name), reverse=True)
+    names = sorted(rows[0]["methods"], key=lambda name: _overall(rows, name), reverse=True)
     head = [
         "method",
         "removed ↓",
@@ -23,34 +23,34 @@ def by_method(own: list[Row]) -> list[list[str]]:
         "mean of (1 − removed), kept, retrained",
         "time",
     ]
-    return [head, *([name, *_cells(own, name)] for name in names)]
+    return [head, *([name, *_cells(rows, name)] for name in names)]
 
 
-def _cells(own: list[Row], name: str) -> list[str]:
-    means = [f"{mean(own, name, measure):.3f}" for measure in MEASURES]
-    return [*means, f"{_overall(own, name):.3f}", f"{_time_ratio(own, name):.2f} ×"]
+def _cells(rows: list[Row], name: str) -> list[str]:
+    means = [f"{mean(rows, name, measure):.3f}" for measure in MEASURES]
+    return [*means, f"{_overall(rows, name):.3f}", f"{_time_ratio(rows, name):.2f} ×"]
 
 
-def mean(own: list[Row], name: str, measure: str) -> float:
+def mean(rows: list[Row], name: str, measure: str) -> float:
     """Return one method's mean over all rows."""
-    return statistics.mean(row["methods"][name][measure] for row in own)
+    return statistics.mean(row["methods"][name][measure] for row in rows)
 
 
-def _overall(own: list[Row], name: str) -> float:
-    return statistics.mean(overall(row, name) for row in own)
+def _overall(rows: list[Row], name: str) -> float:
+    return statistics.mean(overall(row, name) for row in rows)
 
 
 def overall(row: Row, name: str) -> float:
     """Return the mean of what is good when it is large."""
-    found = row["methods"][name]
-    return statistics.mean((1 - found["removed"], found["kept"], found["retrained"]))
+    measured = row["methods"][name]
+    return statistics.mean((1 - measured["removed"], measured["kept"], measured["retrained"]))
 
 
-def _time_ratio(own: list[Row], name: str) -> float:
+def _time_ratio(rows: list[Row], name: str) -> float:
     """Geometric mean over rows of a method's time over ours."""
     ratios = [
         max(row["methods"][name]["seconds"], 1e-6) / row["methods"]["ours"]["seconds"]
-        for row in own
+        for row in rows
     ]
     return statistics.geometric_mean(ratios)
 
@@ -71,17 +71,20 @@ def beside_best(measure: str) -> Callable[[Row], str]:
     return show
 
 
-def in_words(own: list[Row]) -> str:
+def in_words(rows: list[Row]) -> str:
     """Return how ours stands beside the best of the others, measure by measure."""
     said = []
     for measure in MEASURES:
-        values = {name: mean(own, name, measure) for name in _others(own[0])}
+        values = {name: mean(rows, name, measure) for name in _others(rows[0])}
         best = (min if measure == SMALL_IS_GOOD else max)(values, key=values.__getitem__)
         said.append(
-            f"{measure} {mean(own, 'ours', measure):.3f}, best other {values[best]:.3f} ({best})"
+            f"{measure} {mean(rows, 'ours', measure):.3f}, best other {values[best]:.3f} ({best})"
         )
-    worse = sum(behind(row) > 0 for row in own)
-    return f"{'; '.join(said)}. Behind the best other of the row in {worse} of {len(own)} models, all measures together"
+    worse = sum(behind(row) > 0 for row in rows)
+    return (
+        f"{'; '.join(said)}. Behind the best other of the row in {worse} of {len(rows)} models, "
+        "all measures together"
+    )
 
 
 def _others(row: Row) -> list[str]:

@@ -55,14 +55,14 @@ class Cell:
                 return float(entry.get("validation", math.inf))
         try:
             fitted = self.method.fit(self.case, self.level, option, self.shared)
-            found = fitted.error("validation")
+            validation_error = fitted.error("validation")
         except Exception as problem:  # a method that fails with an option is reported, not hidden
             self.tried.append({"option": option, "problem": repr(problem)[:200]})
             return math.inf
-        self.tried.append({"option": option, "validation": found})
-        if found < self.best:
-            self.best, self.fitted = found, (option, fitted)
-        return found
+        self.tried.append({"option": option, "validation": validation_error})
+        if validation_error < self.best:
+            self.best, self.fitted = validation_error, (option, fitted)
+        return validation_error
 
     def _earlier_result(self) -> Row:
         if self.before is None or self.before["validation"] is None:

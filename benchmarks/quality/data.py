@@ -42,8 +42,8 @@ def load(name: str, rows: int | None, seed: int) -> Data:
     """Return a data set; `rows` caps the training rows, `seed` draws them and the validation rows."""
     x, y, x_test, y_test = read(name)
     order = np.random.default_rng([seed, 11]).permutation(len(y))
-    held = min(MOST_VALIDATION_ROWS, round(VALIDATION_SHARE * len(y)))
-    chosen, kept = order[held:][:rows], order[:held]
+    validation_count = min(MOST_VALIDATION_ROWS, round(VALIDATION_SHARE * len(y)))
+    chosen, kept = order[validation_count:][:rows], order[:validation_count]
     scale = _scaler(name, x[chosen])
     if name in REGRESSION:
         y, y_test = y.astype(np.float32)[:, None], y_test.astype(np.float32)[:, None]
@@ -76,13 +76,13 @@ def _fetch(name: str) -> tuple[np.ndarray, ...]:
     from sklearn.preprocessing import LabelEncoder
 
     title, version, test_rows = ON_OPENML[name]
-    found = fetch_openml(title, version=version, as_frame=True, parser="auto")
-    frame = found.data
+    bunch = fetch_openml(title, version=version, as_frame=True, parser="auto")
+    frame = bunch.data
     words = frame.select_dtypes(exclude="number").columns
     import pandas as pd
 
     x = pd.get_dummies(frame, columns=list(words)).astype(np.float64).fillna(0.0).to_numpy()
-    y = found.target.to_numpy()
+    y = bunch.target.to_numpy()
     y = y.astype(np.float64) if name in REGRESSION else LabelEncoder().fit_transform(y)
     cut = len(y) - test_rows
     return x[:cut], y[:cut], x[cut:], y[cut:]

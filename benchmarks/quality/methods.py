@@ -50,23 +50,25 @@ def methods_for(case: Case) -> list[Method]:
         return _for_links()
     by_rate: Grid = {"rate": RATES}
     ranked = by_rate | {"scope": SCOPES}
-    found = [
+    methods = [
         Method("ours", by_rate, partial(_ours, dense=False)),
         Method("ours, dense form", by_rate, partial(_ours, dense=True)),
     ]
     for score in ("l1", "l2", "taylor", "hessian", "random"):
-        found.append(Method(f"{score}, one-shot", ranked, partial(_cut, pruners.one_shot, score)))
+        methods.append(Method(f"{score}, one-shot", ranked, partial(_cut, pruners.one_shot, score)))
     scores = ["l1", "l2", "taylor", "hessian"]
     kinds = ["group_norm", "group_lasso"]
     if case.setting.resource == "macs":
         scores.append("bn")
         kinds.append("bn_scale")
     for score in scores:
-        found.append(Method(f"{score}, iterative", ranked, partial(_cut, pruners.iterative, score)))
+        methods.append(
+            Method(f"{score}, iterative", ranked, partial(_cut, pruners.iterative, score))
+        )
     for kind in kinds:
         grid = ranked | {"strength": STRENGTHS[kind]}
-        found.append(Method(kind, grid, partial(_sparse, kind)))
-    return [*found, Method("from scratch", by_rate | {"distill": (0.0, 0.5)}, _scratch)]
+        methods.append(Method(kind, grid, partial(_sparse, kind)))
+    return [*methods, Method("from scratch", by_rate | {"distill": (0.0, 0.5)}, _scratch)]
 
 
 def _for_links() -> list[Method]:

@@ -69,20 +69,20 @@ def score(start: Start, net: nn.Module, name: str) -> Scores:
         _squared_gradients(start, net, importance)
     pruner = pruner_of(net, importance, start.inputs)
     names = {module: key for key, module in net.named_modules()}
-    found = {}
+    scores = {}
     for group in _groups(pruner):
         values = importance(group)
         if values is not None:
-            found[names[group[0].dep.target.module]] = values.detach()
+            scores[names[group[0].dep.target.module]] = values.detach()
     net.zero_grad(set_to_none=True)
-    return found
+    return scores
 
 
 def _groups(pruner: object) -> list[object]:
-    found = pruner.DG.get_all_groups(
+    groups = pruner.DG.get_all_groups(
         ignored_layers=pruner.ignored_layers, root_module_types=pruner.root_module_types
     )
-    return list(found)
+    return list(groups)
 
 
 def _gradients(start: Start, net: nn.Module) -> None:

@@ -58,17 +58,17 @@ def main() -> None:
     parser.add_argument("--rows", default="quality")
     parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
     arguments = parser.parse_args()
-    found = rows.read(arguments.rows)
+    runs = rows.read(arguments.rows)
     arguments.to.mkdir(parents=True, exist_ok=True)
     page = arguments.to / f"{arguments.rows}.md"
-    page.write_text(write_page(found, arguments.rows))
-    draw(found, arguments.to, arguments.rows)
+    page.write_text(write_page(runs, arguments.rows))
+    draw(runs, arguments.to, arguments.rows)
     print(page)
 
 
-def scores_of(found: Iterable[Row]) -> dict[Cell, dict[str, Score]]:
+def scores_of(runs: Iterable[Row]) -> dict[Cell, dict[str, Score]]:
     """Gather rows into cells; of rows written twice the last counts."""
-    latest = {(r["setting"], r["level"], r["method"], r["seed"]): r for r in found}
+    latest = {(r["setting"], r["level"], r["method"], r["seed"]): r for r in runs}
     errors: dict[Cell, dict[str, list[tuple[float, float]]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -139,11 +139,11 @@ def bar(cells: dict[Cell, dict[str, Score]], rule: Rule = BY_TEST) -> Bar:
     return Bar(geometric_mean(ratios), len(ratios), worse)
 
 
-def write_page(found: list[Row], name: str) -> str:
-    cells = scores_of(found)
-    lines = ["# Quality of compression", "", *_preface(found, name), ""]
+def write_page(runs: list[Row], name: str) -> str:
+    cells = scores_of(runs)
+    lines = ["# Quality of compression", "", *_preface(runs, name), ""]
     lines += ["## All cells", "", *_verdict(cells), "", *_peers(cells), "", *_cells(cells), ""]
-    kinds = {row["setting"]: row["resource"] for row in found}
+    kinds = {row["setting"]: row["resource"] for row in runs}
     for kind, title in (
         ("nodes", "Nodes of perceptrons"),
         ("macs", "Channels"),
@@ -151,12 +151,12 @@ def write_page(found: list[Row], name: str) -> str:
     ):
         part = {cell: methods for cell, methods in cells.items() if kinds[cell[0]] == kind}
         if part:
-            lines += [f"## {title}", "", *_verdict(part), "", *_tables(part, found, kind)]
+            lines += [f"## {title}", "", *_verdict(part), "", *_tables(part, runs, kind)]
     return "\n".join(lines) + "\n"
 
 
-def _preface(found: list[Row], name: str) -> list[str]:
-    versions = {key: found[-1].get(key) for key in ("torch", "torch_pruning", "onnxruntime")}
+def _preface(runs: list[Row], name: str) -> list[str]:
+    versions = {key: runs[-1].get(key) for key in ("torch", "torch_pruning", "onnxruntime")}
     stated = ", ".join(f"{key.replace('_', '-')} {value}" for key, value in versions.items())
     return [
         f"Made from `benchmarks/rows/{name}.jsonl` by `python -m benchmarks.quality.report --rows {name}`; {stated}.",
@@ -174,15 +174,17 @@ def _preface(found: list[Row], name: str) -> list[str]:
 def _verdict(cells: dict[Cell, dict[str, Score]]) -> list[str]:
     lines = []
     for rule in RULES:
-        found = bar(cells, rule)
-        if not found.cells:
+        comparison = bar(cells, rule)
+        if not comparison.cells:
             continue
-        named = "; ".join(f"{setting} at {level:g}" for setting, level in found.worse) or "none"
+        named = (
+            "; ".join(f"{setting} at {level:g}" for setting, level in comparison.worse) or "none"
+        )
         if all(score.seeds < 2 for cell in cells.values() for score in cell.values()):
             named = "one seed cannot say"
         lines.append(
-            f"- Against {rule.words}: error ours ÷ peer {found.mean:.3f} (geometric mean over "
-            f"{found.cells} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."
+            f"- Against {rule.words}: error ours ÷ peer {comparison.mean:.3f} (geometric mean over "
+            f"{comparison.cells} cells; the bar is {BAR:.2f}). Clearly worse in: {named}."
         )
     return lines
 
@@ -198,10 +200,10 @@ def _peers(cells: dict[Cell, dict[str, Score]]) -> list[str]:
             if not is_ours(name):
                 ratios[name].append(ratio(cell[mine], cell[name]))
     lines = ["| against one peer, over all its cells | cells | ours ÷ peer |", "|---|---|---|"]
-    found = sorted(
+    ranked = sorted(
         ((geometric_mean(values), name) for name, values in ratios.items()), reverse=True
     )
-    return lines + [f"| {name} | {len(ratios[name])} | {mean:.3f} |" for mean, name in found]
+    return lines + [f"| {name} | {len(ratios[name])} | {mean:.3f} |" for mean, name in ranked]
 
 
 def _cells(cells: dict[Cell, dict[str, Score]]) -> list[str]:
@@ -211,18 +213,18 @@ def _cells(cells: dict[Cell, dict[str, Score]]) -> list[str]:
         mine, peer = our_default(cell), best_peer(cell, BY_TEST)
         if mine is None or peer is None:
             continue
-        found = ratio(cell[mine], cell[peer])
+        error_ratio = ratio(cell[mine], cell[peer])
         columns = [
             setting,
             f"{100 * level:g} %",
             str(cell[mine]),
             f"{peer} {cell[peer]}",
             str(cell.get(CONTROL, "–")),
-            f"{found:.2f}",
+            f"{error_ratio:.2f}",
             "yes" if is_worse(cell[mine], cell[peer]) else "",
             f"{_tied(cell)} of {len(cell)}",
         ]
-        entries.append((found, "| " + " | ".join(columns) + " |"))
+        entries.append((error_ratio, "| " + " | ".join(columns) + " |"))
     ordered = [line for _, line in sorted(entries, reverse=True)]
     names = "setting | level | ours | best peer | dense form of ours | ours ÷ peer | clearly worse"
     names += " | methods not clearly worse than the best"
@@ -235,14 +237,14 @@ def _tied(cell: dict[str, Score]) -> int:
     return sum(not is_worse(score, least) for score in cell.values())
 
 
-def _tables(cells: dict[Cell, dict[str, Score]], found: list[Row], kind: str) -> list[str]:
+def _tables(cells: dict[Cell, dict[str, Score]], runs: list[Row], kind: str) -> list[str]:
     lines: list[str] = []
     for setting in dict.fromkeys(name for name, _ in cells):
         levels = sorted(
             {level for name, level in cells if name == setting}, reverse=kind != "links"
         )
         of_setting = {level: cells[setting, level] for level in levels}
-        lines += [f"### {setting}", "", _about(setting, found), ""]
+        lines += [f"### {setting}", "", _about(setting, runs), ""]
         lines += [
             f"| {UNIT[kind]} | " + " | ".join(f"{100 * level:g} %" for level in levels) + " |",
             "|---" * (len(levels) + 1) + "|",
@@ -263,8 +265,8 @@ def _shown(cell: dict[str, Score], method: str) -> str:
     return f"**{text}**" if cell[method].mean == least else text
 
 
-def _about(setting: str, found: list[Row]) -> str:
-    mine = [row for row in found if row["setting"] == setting]
+def _about(setting: str, runs: list[Row]) -> str:
+    mine = [row for row in runs if row["setting"] == setting]
     whole = [100 * row["test"] for row in mine if row["method"] == "not compressed"]
     row = mine[-1]
     return (
@@ -277,7 +279,7 @@ def _plot_name(setting: str) -> str:
     return f"quality-{setting}.svg"
 
 
-def draw(found: list[Row], folder: Path, name: str) -> None:
+def draw(runs: list[Row], folder: Path, name: str) -> None:
     """Draw error against level for each setting: ours, its dense form, and the best peers."""
     import matplotlib
 
@@ -285,7 +287,7 @@ def draw(found: list[Row], folder: Path, name: str) -> None:
     matplotlib.rcParams["svg.hashsalt"] = name
     from matplotlib import pyplot
 
-    cells = scores_of(found)
+    cells = scores_of(runs)
     for setting in dict.fromkeys(name for name, _ in cells):
         levels = sorted(level for cell, level in cells if cell == setting)
         figure, axes = pyplot.subplots(figsize=(7, 4.5))
@@ -302,7 +304,7 @@ def draw(found: list[Row], folder: Path, name: str) -> None:
                 linestyle="-" if strong else ":",
                 marker="o" if strong else ".",
             )
-        kind = next(row["resource"] for row in found if row["setting"] == setting)
+        kind = next(row["resource"] for row in runs if row["setting"] == setting)
         if kind != "links":
             axes.set_xscale("log")
         axes.set_yscale("log")

@@ -30,13 +30,15 @@ def climb(grid: Grid, error_of: Callable[[Option], float]) -> Option:
     return best
 
 
-def _lowest(values: tuple[Any, ...], place: int, error: Callable[[Any], float]) -> Any:
-    """Return the value at the minimum of its error that is met first on a walk from `place`, upwards first."""
-    least = error(values[place])
+def _lowest(values: tuple[Any, ...], index: int, error: Callable[[Any], float]) -> Any:
+    """Return the value at the minimum of its error that is met first on a walk from `index`, upwards first."""
+    least = error(values[index])
     for step in (1, -1):
-        begun = place
-        while 0 <= place + step < len(values) and (found := error(values[place + step])) < least:
-            place, least = place + step, found
-        if place != begun:
+        begun = index
+        while (
+            0 <= index + step < len(values) and (next_error := error(values[index + step])) < least
+        ):
+            index, least = index + step, next_error
+        if index != begun:
             break
-    return values[place]
+    return values[index]

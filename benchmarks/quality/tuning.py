@@ -85,12 +85,12 @@ class Tuner:
         return (1 - self.distill) * hard + self.distill * soft
 
     def _rows(self) -> Tensor:
-        epoch, place = divmod(self.step_count, self.start.steps_per_epoch)
+        epoch, step_in_epoch = divmod(self.step_count, self.start.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self.start.seed, epoch]).permutation(len(self.y))
             self._order = (epoch, torch.from_numpy(order))
         self.step_count += 1
-        return self._order[1][place * BATCH : (place + 1) * BATCH]
+        return self._order[1][step_in_epoch * BATCH : (step_in_epoch + 1) * BATCH]
 
 
 def steady(index: int) -> float:

@@ -78,8 +78,8 @@ def in_child(path: Path, rival: str | None) -> Row:
     if ended.returncode or not lines:
         last = (ended.stderr.splitlines() or ["without a word"])[-1]
         return nothing | {"why": f"the process died: {last[:200]}"}
-    found: Row = json.loads(lines[-1])
-    return nothing | found
+    row: Row = json.loads(lines[-1])
+    return nothing | row
 
 
 def _limit() -> None:
@@ -137,8 +137,11 @@ def _broken(source: bytes, narrow: bytes, feeds: list[dict[str, Any]]) -> str:
 def _params(source: bytes) -> int:
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
     graph = onnx.load_from_string(source).graph
-    held = [*graph.initializer, *(a.t for n in graph.node for a in n.attribute if a.HasField("t"))]
-    return sum(prod(tensor.dims) for tensor in held if tensor.data_type in floats)
+    tensors = [
+        *graph.initializer,
+        *(a.t for n in graph.node for a in n.attribute if a.HasField("t")),
+    ]
+    return sum(prod(tensor.dims) for tensor in tensors if tensor.data_type in floats)
 
 
 def _quantized(source: bytes) -> bool:

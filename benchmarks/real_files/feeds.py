@@ -34,7 +34,7 @@ def open_quietly(model: bytes) -> onnxruntime.InferenceSession:
 
 def feeds_of(session: onnxruntime.InferenceSession) -> list[Feed]:
     """Return up to five inputs on which the model runs, of several batches and lengths; none where it never does."""
-    found: list[Feed] = []
+    feeds: list[Feed] = []
     tried: set[tuple[tuple[int, ...], ...]] = set()
     until = time.process_time() + SECONDS
     for feed in _candidates(session.get_inputs()):
@@ -42,10 +42,10 @@ def feeds_of(session: onnxruntime.InferenceSession) -> list[Feed]:
         small = sum(value.size for value in feed.values()) <= MOST_ELEMENTS
         if small and shapes not in tried and runs(session, feed):
             tried.add(shapes)
-            found.append(feed)
-        if len(found) == MOST_FEEDS or time.process_time() > until:
+            feeds.append(feed)
+        if len(feeds) == MOST_FEEDS or time.process_time() > until:
             break
-    return found
+    return feeds
 
 
 def _candidates(inputs: Sequence[Any]) -> Iterator[Feed]:
@@ -112,8 +112,8 @@ def answers(
     session: onnxruntime.InferenceSession, feed: Feed, names: list[str] | None = None
 ) -> list[Any]:
     """Return these outputs, by default all."""
-    found: list[Any] = session.run(names, feed)
-    return found
+    outputs: list[Any] = session.run(names, feed)
+    return outputs
 
 
 def difference(left: Sequence[Any], right: Sequence[Any]) -> float:

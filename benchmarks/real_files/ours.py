@@ -50,14 +50,14 @@ def examine(source: bytes, feeds: Sequence[Feed]) -> Row:
 def _step(row: Row, name: str, work: Callable[[], Row]) -> None:
     begun = time.perf_counter()
     try:
-        found = work()
-        row[name] = not found.get("why")
+        outcome = work()
+        row[name] = not outcome.get("why")
     except EngineError as error:
-        found = {"why": f"refused: {error.detail}"}
+        outcome = {"why": f"refused: {error.detail}"}
     except Exception as error:  # whatever it is, it is a fault of ours
-        found = {"why": f"traceback: {type(error).__name__}: {error}"}
-    found["why"] = row["why"] or " ".join(str(found.get("why", "")).split())[:300]
-    row.update(found)
+        outcome = {"why": f"traceback: {type(error).__name__}: {error}"}
+    outcome["why"] = row["why"] or " ".join(str(outcome.get("why", "")).split())[:300]
+    row.update(outcome)
     row[f"{name}_seconds"] = round(time.perf_counter() - begun, 2)
 
 
@@ -68,9 +68,9 @@ def _imported(source: bytes, feeds: Sequence[Feed]) -> Row:
     for feed in feeds:
         with torch.no_grad():
             inputs = {name: torch.from_numpy(value) for name, value in feed.items()}
-            own = {name: value.numpy() for name, value in module(**inputs).items()}
-        expected = answers(session, feed, list(own))
-        worst = max(worst, difference(expected, list(own.values())))
+            outputs = {name: value.numpy() for name, value in module(**inputs).items()}
+        expected = answers(session, feed, list(outputs))
+        worst = max(worst, difference(expected, list(outputs.values())))
     return {
         "import_difference": worst,
         "why": "" if worst <= IMPORT_TOLERANCE else f"the module differs by {worst:.3g}",
@@ -78,12 +78,12 @@ def _imported(source: bytes, feeds: Sequence[Feed]) -> Row:
 
 
 def _analysed(source: bytes) -> Row:
-    found = analyze(source, batch_size=1)
+    analysis = analyze(source, batch_size=1)
     kept = Counter[str]()
-    for layer in found.layers:
+    for layer in analysis.layers:
         if layer.removable < layer.nodes:
             kept[layer.reason or "?"] += layer.nodes - layer.removable
-    return {"layers": len(found.layers), "kept": dict(kept.most_common(5))}
+    return {"layers": len(analysis.layers), "kept": dict(kept.most_common(5))}
 
 
 def _narrowed(source: bytes, feeds: Sequence[Feed]) -> Row:

@@ -8,12 +8,14 @@ Row = dict[str, Any]
 STEPS = ("imported", "analysed", "narrowed")
 
 
-def by_run(own: list[Row]) -> list[list[str]]:
+def by_run(all_rows: list[Row]) -> list[list[str]]:
     """Count what became of the float files that onnxruntime runs on inputs of ours."""
     head = ["run", "tool", "float files that run", *STEPS, "broken"]
     lines = [head]
-    for run, tool in dict.fromkeys((row["run"], row["tool"]) for row in own):
-        rows = [row for row in own if (row["run"], row["tool"]) == (run, tool) and _counts(row)]
+    for run, tool in dict.fromkeys((row["run"], row["tool"]) for row in all_rows):
+        rows = [
+            row for row in all_rows if (row["run"], row["tool"]) == (run, tool) and _counts(row)
+        ]
         done = [str(sum(row[step] for row in rows)) if _says(tool, step) else "" for step in STEPS]
         broken = str(sum(row.get("broken", False) for row in rows))
         lines.append([run, tool, str(len(rows)), *done, broken])

@@ -45,11 +45,11 @@ def measure(setting: dict[str, Any]) -> dict[str, Any]:
     """Train a net, look for signs on rows seen and unseen, and run one job on the rows that it saw."""
     seed = setting["seed"]
     made = _case(setting["data"], setting["style"], setting["norm"], seed)
-    found = {
+    measured = {
         "accuracy_own": accuracy(made.model, *made.seen),
         "signs": _signs(made, seed),
     }
-    return setting | found | job(made, _recipe(seed))
+    return setting | measured | job(made, _recipe(seed))
 
 
 def _signs(made: Case, seed: int) -> list[dict[str, Any]]:
@@ -59,8 +59,8 @@ def _signs(made: Case, seed: int) -> list[dict[str, Any]]:
 
 def _look(made: Case, part: slice, seed: int) -> dict[str, Any]:
     both = {"seen": made.seen, "unseen": made.unseen}
-    found = {name: look(made.model, (x[part], y[part]), seed) for name, (x, y) in both.items()}
-    return {"rows": len(made.seen[1][part]), **found}
+    looks = {name: look(made.model, (x[part], y[part]), seed) for name, (x, y) in both.items()}
+    return {"rows": len(made.seen[1][part]), **looks}
 
 
 def _recipe(seed: int) -> se.Recipe:

@@ -57,21 +57,21 @@ def case(data: str, style: Style, rows: int, times: int, seed: int) -> Case | No
     if (times + 1) * rows + 100 > len(y):
         return None
     order = np.random.default_rng([seed, rows]).permutation(len(y))
-    own, others, rest = np.split(order, [times * rows, (times + 1) * rows])
-    scale = _scaler(data, x[own])
+    trained_on, others, rest = np.split(order, [times * rows, (times + 1) * rows])
+    scale = _scaler(data, x[trained_on])
     x = scale(x)
-    net = _train(x[own], y[own], style, int(y.max()) + 1, seed)
+    net = _train(x[trained_on], y[trained_on], style, int(y.max()) + 1, seed)
     file = BytesIO()
     export(net, torch.zeros(2, x.shape[1]), file)
-    parts = (own[:rows], others, rest[:MOST_REST])
+    parts = (trained_on[:rows], others, rest[:MOST_REST])
     return Case(file.getvalue(), *((x[part], y[part]) for part in parts))
 
 
 def labelled_rows(data: str) -> tuple[np.ndarray, np.ndarray]:
     """Return all rows of a data set, inputs flat [rows, columns] and unscaled, and their classes."""
     if data in BUNDLED:
-        found = BUNDLED[data]()
-        return found.data.astype(np.float32), found.target.astype(np.int64)
+        bunch = BUNDLED[data]()
+        return bunch.data.astype(np.float32), bunch.target.astype(np.int64)
     x_train, y_train, x_test, y_test = read(data)
     x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
     return x.reshape(len(y), -1).astype(np.float32), y.astype(np.int64)

@@ -19,10 +19,10 @@ def signs_wrong(row: Row) -> float:
     return 2.0 * row["unseen"]["found"] + missed + gap(row)
 
 
-def signs_in_words(own: list[Row]) -> str:
+def signs_in_words(rows: list[Row]) -> str:
     """Say how often the sign is found, on data that chose the threshold and on others."""
     return "; ".join(
-        _found(f"{name}: ", [row for row in own if row["chosen_on"] is chosen])
+        _signs_on(f"{name}: ", [row for row in rows if row["chosen_on"] is chosen])
         for name, chosen in (
             ("data looked at once the test stood", False),
             ("data that chose it", True),
@@ -30,8 +30,8 @@ def signs_in_words(own: list[Row]) -> str:
     )
 
 
-def _found(name: str, own: list[Row]) -> str:
-    looked = [row for row in own if row["seen"]["looked"] and row["unseen"]["looked"]]
+def _signs_on(name: str, rows: list[Row]) -> str:
+    looked = [row for row in rows if row["seen"]["looked"] and row["unseen"]["looked"]]
     clear = [row for row in looked if gap(row) > CLEAR_GAP]
     false = sum(row["unseen"]["found"] for row in looked)
     right = sum(row["seen"]["found"] for row in clear)
@@ -45,11 +45,11 @@ def sign(part: str):
     """Return how to show one reading: what was found, and the place."""
 
     def show(row: Row) -> str:
-        found = row[part]
-        if not found["looked"]:
+        reading = row[part]
+        if not reading["looked"]:
             return "too few rows"
-        word = "found" if found["found"] else "not found"
-        return f"{word}, {found['place']:.2f} ± {found['error']:.2f}, at {found['temperature']:.2f}"
+        word = "found" if reading["found"] else "not found"
+        return f"{word}, {reading['place']:.2f} ± {reading['error']:.2f}, at {reading['temperature']:.2f}"
 
     return show
 
@@ -59,21 +59,21 @@ def missed(row: Row) -> float:
     return max(c["true"] - c["bound"] for c in row["candidates"] if c["bound"] is not None)
 
 
-def drops_in_words(own: list[Row]) -> str:
+def drops_in_words(rows: list[Row]) -> str:
     """Say how often true drops were within the bound, how far measured ones overstate, and what was handed back."""
-    all_of = [c for row in own for c in row["candidates"] if c["bound"] is not None]
+    all_of = [c for row in rows for c in row["candidates"] if c["bound"] is not None]
     within = sum(c["true"] <= c["bound"] for c in all_of)
     measured = sum(c["measured"] - c["true"] for c in all_of) / len(all_of)
     rehearsed = sum(c["rehearsed"] - c["true"] for c in all_of) / len(all_of)
-    met = [row for row in own if row["outcome"] == "target_met"]
+    met = [row for row in rows if row["outcome"] == "target_met"]
     kept = sum(row["candidates"][row["chosen"]]["true"] <= row["floor"] for row in met)
-    told = sum(row["told_overstated"] for row in own)
+    told = sum(row["told_overstated"] for row in rows)
     alone = sum(
         c["measured"] <= row["floor"] for row in met for c in [row["candidates"][row["chosen"]]]
     )
     return (
-        f"true drops within the stated bound: {within} of {len(all_of)} candidates of {len(own)} jobs; overstated as "
-        f"said in {told} of {len(own)} jobs; measured drops are too high by {100 * measured:.1f} points on average, "
+        f"true drops within the stated bound: {within} of {len(all_of)} candidates of {len(rows)} jobs; overstated as "
+        f"said in {told} of {len(rows)} jobs; measured drops are too high by {100 * measured:.1f} points on average, "
         f"rehearsed ones by {100 * rehearsed:.1f}; {len(met)} targets met, {kept} of them truly, of which "
         f"{alone} by the measured drop as well"
     )

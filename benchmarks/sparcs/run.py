@@ -104,19 +104,19 @@ def fit_sparcs(
     if key not in shared:
         widths = all_widths(case, hidden_widths(case))
         shared[key] = search(case.start, widths, searching, **option)
-    found = shared[key]
-    small = cut(case.start, found, within(found, _dense_params(shared["widths", level])))
-    told = _told(case, found) | {"before_tuning": part_error(case, small, "validation")}
+    searched = shared[key]
+    small = cut(case.start, searched, within(searched, _dense_params(shared["widths", level])))
+    told = _told(case, searched) | {"before_tuning": part_error(case, small, "validation")}
     tune(case.start, small, tuning, option["rate"])
     return _of(case, small, small.widths, **told)
 
 
-def _told(case: Case, found: nn.Module) -> Row:
+def _told(case: Case, searched: nn.Module) -> Row:
     """Return what the search itself did, whatever is cut after it."""
     return {
-        "searched": part_error(case, found, "validation"),
-        "alive": [int(mask.sum()) for mask in above(found)],
-        "largest": [float(part.detach().abs().max()) for part in found.hidden],
+        "searched": part_error(case, searched, "validation"),
+        "alive": [int(mask.sum()) for mask in above(searched)],
+        "largest": [float(part.detach().abs().max()) for part in searched.hidden],
     }
 
 
@@ -145,14 +145,14 @@ def measure(case: Case, method: str, level: float, options: list[Option], shared
     """Return one row: the option that is best on validation rows, and its test error."""
     begun = time.process_time()
     fitted = [METHODS[method][0](case, level, option, shared) for option in options]
-    found = [one.error("validation") for one in fitted]
-    index = min(range(len(found)), key=found.__getitem__)
+    errors = [one.error("validation") for one in fitted]
+    index = min(range(len(errors)), key=errors.__getitem__)
     best = fitted[index]
     params = (params_of if best.skips else _dense_params)(best.widths)
     return _head(case, method, level) | {
-        "tried": [{"option": o, "validation": v} for o, v in zip(options, found, strict=True)],
+        "tried": [{"option": o, "validation": v} for o, v in zip(options, errors, strict=True)],
         "option": options[index],
-        "validation": found[index],
+        "validation": errors[index],
         "test": best.error("test"),
         "widths": list(best.widths),
         "params": params,

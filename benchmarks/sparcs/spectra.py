@@ -25,20 +25,20 @@ STRENGTHS = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
 def measure(case: Case, strength: float) -> dict[str, Any]:
     """Return one row: a whole search, and what trimming at the threshold does to it."""
     hidden = hidden_widths(case)
-    found = search(
+    searched = search(
         case.start, all_widths(case, hidden), total_steps(case), RATE, strength, over="layer"
     )
-    small = cut(case.start, found, above(found))
+    small = cut(case.start, searched, above(searched))
     return {
         "setting": case.setting.name,
         "seed": case.seed,
         "rate": RATE,
         "strength": strength,
         "before": hidden,
-        "alive": [int(mask.sum()) for mask in above(found)],
-        "largest": [float(part.detach().abs().max()) for part in found.hidden],
+        "alive": [int(mask.sum()) for mask in above(searched)],
+        "largest": [float(part.detach().abs().max()) for part in searched.hidden],
         "params": params_of(small.widths),
-        "whole": part_error(case, found, "validation"),
+        "whole": part_error(case, searched, "validation"),
         "trimmed": part_error(case, small, "validation"),
     }
 

@@ -62,7 +62,7 @@ def measure(teacher: str, strength: float, seed: int) -> dict[str, object]:
     x, y = data(teacher, TRAIN_ROWS, seed)
     net = train(x, y, strength, seed)
     trimmed = trim(fold(net), above(net), x[:2000])
-    held = data(teacher, TEST_ROWS, seed + 500)
+    test_data = data(teacher, TEST_ROWS, seed + 500)
     return {
         "teacher": teacher,
         "strength": strength,
@@ -71,8 +71,8 @@ def measure(teacher: str, strength: float, seed: int) -> dict[str, object]:
         "nodes": [int(mask.sum()) for mask in above(net)],
         "largest": [float(part.detach().abs().max()) for part in net.hidden],
         "params": [params_of(net.widths), params_of(trimmed.widths)],
-        "whole": unexplained(net, *held),
-        "trimmed": unexplained(trimmed, *held),
+        "whole": unexplained(net, *test_data),
+        "trimmed": unexplained(trimmed, *test_data),
         "seconds": round(time.process_time() - begun, 1),
     }
 

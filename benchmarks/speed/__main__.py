@@ -60,10 +60,10 @@ def measure(name: str, share: float, seconds: float) -> list[dict[str, object]]:
         macs = {who: macs_of(path) for who, path in files.items()}
         widths = {who: widths_of(path) for who, path in files.items()}
         nodes = {who: optimised_nodes(path) for who, path in files.items()}
-        found: list[dict[str, object]] = []
+        measured: list[dict[str, object]] = []
         for batch in BATCHES:
             times = timed(files, (batch, *net.row), seconds)
-            found.append(
+            measured.append(
                 {
                     "net": name,
                     "share": share,
@@ -75,7 +75,7 @@ def measure(name: str, share: float, seconds: float) -> list[dict[str, object]]:
                     "widths": widths,
                 }
             )
-        return found
+        return measured
 
 
 if __name__ == "__main__":

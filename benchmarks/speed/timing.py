@@ -38,8 +38,8 @@ def timed(paths: Mapping[Key, Path], shape: tuple[int, ...], seconds: float) -> 
     order, names = np.random.default_rng(0), list(paths)
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        for place in order.permutation(len(names)):
-            who = names[place]
+        for index in order.permutation(len(names)):
+            who = names[index]
             samples[who].append(sample(who, repeats[who]))
     return {who: float(np.median(values)) for who, values in samples.items()}
 

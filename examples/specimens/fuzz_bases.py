@@ -44,15 +44,15 @@ class Reader(nn.Module):
 def fixed() -> dict[str, bytes]:
     """Return nets all of whose axes but the first have one length."""
     torch.manual_seed(0)
-    found = {
+    models = {
         name: specimen(name).model
         for name in ("residual", "depthwise", "two_inputs", "signal", "without_bias", "vgg")
     }
     torch.backends.mha.set_fastpath_enabled(False)  # which the exporter cannot write
-    found["reader"] = export(Reader().eval(), (Input((5,)),), ("in0",), "torchscript")
+    models["reader"] = export(Reader().eval(), (Input((5,)),), ("in0",), "torchscript")
     torch.backends.mha.set_fastpath_enabled(True)
-    found["branches"] = onnx.parser.parse_model(BRANCHES).SerializeToString()
-    return found
+    models["branches"] = onnx.parser.parse_model(BRANCHES).SerializeToString()
+    return models
 
 
 def by_kind() -> dict[str, dict[str, bytes]]:
@@ -71,4 +71,4 @@ def by_kind() -> dict[str, dict[str, bytes]]:
 
 def bases() -> dict[str, bytes]:
     """Return models by name."""
-    return {name: model for found in by_kind().values() for name, model in found.items()}
+    return {name: model for models in by_kind().values() for name, model in models.items()}

@@ -136,11 +136,11 @@ class Boxes(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU(),
         )  # fmt: skip
-        self.place, self.score = nn.Conv2d(12, 4, 1), nn.Conv2d(12, 3, 1)
+        self.box_head, self.score = nn.Conv2d(12, 4, 1), nn.Conv2d(12, 3, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         seen = self.body(x)
-        boxes = self.place(seen).flatten(2).transpose(1, 2)
+        boxes = self.box_head(seen).flatten(2).transpose(1, 2)
         scores = torch.sigmoid(self.score(seen).flatten(2).transpose(1, 2))
         return boxes * x.shape[3], scores, scores.argmax(-1)
 

@@ -52,8 +52,8 @@ def exported(
     names: list[str] | list[int] = (
         list(NAMES[:classes]) if text else [2 * i for i in range(classes)]
     )
-    held = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
-    held.append(_classes(names))
+    initializers = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    initializers.append(_classes(names))
     ends, outputs, further = _ends(ending, probabilities, names)
     graph = helper.make_graph(
         [*nodes, *body, *_labels(probabilities), *ends],
@@ -65,7 +65,7 @@ def exported(
             ),
             *outputs,
         ],
-        [*held, *further],
+        [*initializers, *further],
     )
     opsets = [helper.make_opsetid("", 15), helper.make_opsetid(ML, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="skl2onnx")
@@ -86,15 +86,15 @@ def _body(
 ) -> tuple[list[onnx.NodeProto], str]:
     nodes = [helper.make_node("Cast", [at], ["cast_input"], to=TensorProto.FLOAT)]
     at, last = "cast_input", len(net.coefs_) - 1
-    for place, (weight, bias) in enumerate(zip(net.coefs_, net.intercepts_, strict=True)):
-        tensors[f"coefficient{place}"] = weight.astype(np.float32)
-        tensors[f"intercepts{place}"] = bias.astype(np.float32)[None]
-        product, total, active = (f"{kind}{place}" for kind in ("product", "sum", "active"))
-        nodes.append(helper.make_node("MatMul", [at, f"coefficient{place}"], [product]))
-        nodes.append(helper.make_node("Add", [product, f"intercepts{place}"], [total]))
-        if place < last:
+    for layer, (weight, bias) in enumerate(zip(net.coefs_, net.intercepts_, strict=True)):
+        tensors[f"coefficient{layer}"] = weight.astype(np.float32)
+        tensors[f"intercepts{layer}"] = bias.astype(np.float32)[None]
+        product, total, active = (f"{kind}{layer}" for kind in ("product", "sum", "active"))
+        nodes.append(helper.make_node("MatMul", [at, f"coefficient{layer}"], [product]))
+        nodes.append(helper.make_node("Add", [product, f"intercepts{layer}"], [total]))
+        if layer < last:
             nodes.append(helper.make_node("Relu", [total], [active]))
-        at = active if place < last else total
+        at = active if layer < last else total
     if len(net.classes_) > 2:
         return [
             *nodes,

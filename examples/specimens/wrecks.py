@@ -135,8 +135,8 @@ def wreck(path: Path, how: str, seed: int = 1) -> None:
     """Spoil the weights of a written file."""
     model, rng = onnx.load(path), np.random.default_rng(seed)
     matrices = [node for node in model.graph.node if node.op_type in {"Gemm", "MatMul"}]
-    held = {item.name: item for item in model.graph.initializer}
-    weight = held[matrices[0 if how == "first shuffled" else -1].input[1]]
+    initializers = {item.name: item for item in model.graph.initializer}
+    weight = initializers[matrices[0 if how == "first shuffled" else -1].input[1]]
     values = numpy_helper.to_array(weight).copy()
     if how in {"shuffled", "first shuffled"}:
         values = rng.permutation(values.ravel()).reshape(values.shape)
@@ -150,7 +150,7 @@ def wreck(path: Path, how: str, seed: int = 1) -> None:
         values[0] = values[0] - 10  # weights [outputs, hidden]: one output is never the highest
     weight.CopyFrom(numpy_helper.from_array(values.astype(np.float32), weight.name))
     if how == "constant":
-        bias = held[matrices[-1].input[2]]
+        bias = initializers[matrices[-1].input[2]]
         spoiled = rng.normal(size=numpy_helper.to_array(bias).shape).astype(np.float32)
         bias.CopyFrom(numpy_helper.from_array(spoiled, bias.name))
     path.write_bytes(model.SerializeToString())

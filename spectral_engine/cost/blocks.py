@@ -34,7 +34,7 @@ def settle(coupling: Coupling, round_to: RoundTo, kept: Path | None = None) -> R
     # onnxruntime starts threads where it is imported.
     from spectral_engine.measure.width_profile import blocks_here, read_blocks, write_blocks
 
-    found = (read_blocks(kept) if kept else None) or blocks_here()
+    blocks = (read_blocks(kept) if kept else None) or blocks_here()
     if kept is not None:
-        write_blocks(found, kept)
-    return found
+        write_blocks(blocks, kept)
+    return blocks

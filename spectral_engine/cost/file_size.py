@@ -31,8 +31,8 @@ def growth(
     """
     narrow = cut(original, coupling, removed)
     narrow.metadata_props.update(provenance)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="size-") as place:
-        path = Path(place) / "narrow.onnx"
+    with tempfile.TemporaryDirectory(dir=folder, prefix="size-") as scratch:
+        path = Path(scratch) / "narrow.onnx"
         beside = save_model(narrow, path)
         written = files_bytes((path, *beside))
     slack = TENSOR_BYTES + (PAGE_BYTES if beside else 0)

@@ -77,13 +77,13 @@ class Grid:
 
     def raised(self, least: Mapping[str, int], whole: Coupling) -> dict[str, int]:
         """Return floors that are on the grid: a block at least, since fewer channels take as long, and whole ones."""
-        found = dict(least)
+        floors = dict(least)
         by_groups = {np.sort(layer.groups).tobytes(): layer.name for layer in whole.layers}
         for ids, block in zip(self.axes, self.blocks, strict=True):
             name = by_groups.get(np.sort(ids).tobytes())
             if name is not None and len(np.unique(ids)) == len(ids):
-                found[name] = min(len(ids), max(block, least[name] // block * block))
-        return found
+                floors[name] = min(len(ids), max(block, least[name] // block * block))
+        return floors
 
     def fit(self, choice: Choice) -> Mark:
         """Return the groups to remove [count]: each axis down to the grid, and then whole blocks back.
@@ -104,13 +104,13 @@ class Grid:
     def _down(self, choice: Choice) -> Mark:
         # Short axes first: one that joins others is on the grid once these are, and what they settled stays.
         removed, settled = choice.removed.copy(), np.zeros(len(choice.removed), dtype=bool)
-        for place in np.argsort(self._full, kind="stable").tolist():
-            ids = self.axes[place]
-            if not self.is_on(removed)[place]:
+        for axis in np.argsort(self._full, kind="stable").tolist():
+            ids = self.axes[axis]
+            if not self.is_on(removed)[axis]:
                 movable = choice.free & ~removed & ~settled
-                surplus = self._surplus(ids, self.blocks[place], removed, movable, choice.scores)
+                surplus = self._surplus(ids, self.blocks[axis], removed, movable, choice.scores)
                 removed[surplus] = True
-            settled[ids] |= bool(self.is_on(removed)[place])
+            settled[ids] |= bool(self.is_on(removed)[axis])
         return removed
 
     @staticmethod
@@ -125,29 +125,29 @@ class Grid:
         return GroupIds(groups[order[: ends[0] + 1]] if ends.size else groups[:0])
 
     def _blocks_back(self, choice: Choice, removed: Mark) -> Mark:
-        places = [(place, self._next(place, choice, removed)) for place in range(len(self.axes))]
-        waiting = [(-choice.scores[ids].mean(), place) for place, ids in places if ids.size]
+        widenings = [(axis, self._next(axis, choice, removed)) for axis in range(len(self.axes))]
+        waiting = [(-choice.scores[ids].mean(), axis) for axis, ids in widenings if ids.size]
         heapify(waiting)
         while waiting:
-            _, place = heappop(waiting)
+            _, axis = heappop(waiting)
             trial = removed.copy()
-            trial[self._next(place, choice, removed)] = False
+            trial[self._next(axis, choice, removed)] = False
             spoils = (self.is_on(removed) & ~self.is_on(trial)).any()
             if spoils or not choice.fits(trial):
                 continue  # nor will its next ones: budgets only get tighter
             removed = trial
-            following = self._next(place, choice, removed)
+            following = self._next(axis, choice, removed)
             if following.size:
-                heappush(waiting, (-choice.scores[following].mean(), place))
+                heappush(waiting, (-choice.scores[following].mean(), axis))
         return removed
 
-    def _next(self, place: int, choice: Choice, removed: Mark) -> GroupIds:
+    def _next(self, axis: int, choice: Choice, removed: Mark) -> GroupIds:
         """Return the best groups that bring an axis up to its next width on the grid; none where none do."""
-        ids = self.axes[place]
+        ids = self.axes[axis]
         groups, counts = np.unique(ids[removed[ids] & choice.free[ids]], return_counts=True)
         order = np.argsort(-choice.scores[groups], kind="stable")
         wide = int((~removed[ids]).sum()) + np.cumsum(counts[order])
-        ends = np.flatnonzero((wide % self.blocks[place] == 0) | (wide == len(ids)))
+        ends = np.flatnonzero((wide % self.blocks[axis] == 0) | (wide == len(ids)))
         return GroupIds(groups[order[: ends[0] + 1]] if ends.size else groups[:0])
 
     def _singles_back(self, choice: Choice, removed: Mark) -> Mark:
@@ -199,9 +199,9 @@ def on_blocks(coupling: Coupling, blocks: Blocks, *, strict: bool = False) -> Gr
 
 def _grid(axes: Iterable[tuple[GroupIds, int]], *, strict: bool = False) -> Grid:
     """Return a grid without axes that hold the same groups as another: the larger block counts."""
-    found: dict[bytes, tuple[GroupIds, int]] = {}
+    by_groups: dict[bytes, tuple[GroupIds, int]] = {}
     for ids, block in axes:
         key = np.sort(ids).tobytes()
-        found[key] = (ids, max(block, found.get(key, (ids, 0))[1]))
-    kept = found.values()
+        by_groups[key] = (ids, max(block, by_groups.get(key, (ids, 0))[1]))
+    kept = by_groups.values()
     return Grid(tuple(ids for ids, _ in kept), tuple(block for _, block in kept), strict)

@@ -48,8 +48,8 @@ class LatencyProbe:
 
     def is_in_time(self, macs: int) -> bool:
         """Say whether the model with so many multiply-adds is surely within the limit."""
-        with tempfile.TemporaryDirectory(prefix="time-") as place:
-            path = Path(place) / "narrow.onnx"
+        with tempfile.TemporaryDirectory(prefix="time-") as folder:
+            path = Path(folder) / "narrow.onnx"
             save_model(cut(self._model, self.coupling, self._evenly(macs)), path)
             models = {"original": self.original.source, "narrow": path}
             times = measure_latency(models, self.rows, batch_sizes=(BATCH,), seconds=SECONDS)

@@ -40,22 +40,22 @@ class Narrowing:
         """
         within = None
         for grid, floors in self._ways(least):
-            found = self.rounded(budget, floors, grid)
-            if budget.exceeded_by(cost_of(self.whole, found.removed)):
+            removal = self.rounded(budget, floors, grid)
+            if budget.exceeded_by(cost_of(self.whole, removal.removed)):
                 continue
-            if grid.holds(found.removed):
-                return found
-            within = within or found
-        return within or found
+            if grid.holds(removal.removed):
+                return removal
+            within = within or removal
+        return within or removal
 
     def bite(self, budget: Budget, candidate: Budget, least: Floors) -> RemovalPlan:
         """Come under a budget on the way to a candidate's, and take no group that the candidate will keep."""
         among = self.plan(candidate, least).removed if self.grid.axes else None
         for floors in (self._even(least), least):
-            found = self.gone | self._choose(budget, floors, among)
-            if not budget.exceeded_by(cost_of(self.whole, found)):
+            removed = self.gone | self._choose(budget, floors, among)
+            if not budget.exceeded_by(cost_of(self.whole, removed)):
                 break
-        return RemovalPlan.of(found)
+        return RemovalPlan.of(removed)
 
     def rounded(self, budget: Budget, floors: Floors, grid: Grid | None = None) -> RemovalPlan:
         """Take the fewest, least relevant groups that bring a candidate under budget, and move them to the grid."""

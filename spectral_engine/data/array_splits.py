@@ -204,11 +204,11 @@ def _not_read(named: Named, name: str, rows: int | None) -> str:
 
 def _placed(named: Named, inputs: Sequence[InputSpec]) -> list[InputSpec]:
     """Return the inputs with their rows where the arrays show them to lie."""
-    found = []
+    placed = []
     for spec in inputs:
         name = _array_of(named, spec, inputs)
-        found.append(spec if name is None else whole_samples(spec, named.arrays[name]))
-    return found
+        placed.append(spec if name is None else whole_samples(spec, named.arrays[name]))
+    return placed
 
 
 def _array_of(named: Named, spec: InputSpec, inputs: Sequence[InputSpec]) -> str | None:
@@ -228,17 +228,17 @@ def _inputs(
 ) -> tuple[dict[str, RowSource], list[str]]:
     """Return the rows of all inputs of a part, fitted, and the names of their arrays."""
     suffix = f"_{part}" if part else ""
-    found: dict[str, RowSource] = {}
+    fitted: dict[str, RowSource] = {}
     read: list[str] = []
-    held = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
-    arrays = {name: named.arrays[array] for name, array in held.items() if array is not None}
+    array_names = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
+    arrays = {name: named.arrays[array] for name, array in array_names.items() if array is not None}
     rows = count_rows(arrays, inputs, labels)
     for spec in inputs:
-        name = held[spec.name]
+        name = array_names[spec.name]
         if name is None:
             zeros = resting_state(spec, rows, notes)
             if zeros is not None:
-                found[spec.name] = by_index(zeros)
+                fitted[spec.name] = by_index(zeros)
                 continue
             usual = dict.fromkeys(
                 [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
@@ -250,11 +250,11 @@ def _inputs(
             )
         array = rows_first(named.arrays[name], spec, rows, named.written[name], notes)
         if is_paired(array, spec):
-            found[spec.name] = fit_pairs(array, spec, named.written[name], prepare, notes)
+            fitted[spec.name] = fit_pairs(array, spec, named.written[name], prepare, notes)
         else:
-            found[spec.name] = fit(array, spec, named.written[name], prepare, notes)
+            fitted[spec.name] = fit(array, spec, named.written[name], prepare, notes)
         read.append(name)
-    return found, read
+    return fitted, read
 
 
 def _raw_labels(

@@ -42,8 +42,8 @@ class BoxForm:
 
     def corners(self, boxes: Array, image_size: tuple[int, int]) -> Floats:
         """Return x1, y1, x2, y2 in pixels [n, k, 4] of boxes [n, k, 5]; `image_size` is height and width."""
-        found = (boxes[..., 1:] if self.class_first else boxes[..., :4]).astype(np.float64)
-        first, second = found[..., :2], found[..., 2:]
+        coordinates = (boxes[..., 1:] if self.class_first else boxes[..., :4]).astype(np.float64)
+        first, second = coordinates[..., :2], coordinates[..., 2:]
         if self.written == "cxcywh":
             first, second = first - second / 2, first + second / 2
         elif self.written == "xywh":
@@ -75,9 +75,9 @@ def of_crowds(classes: Array) -> Array:
 
 def padded(images: list[list[tuple[float, ...]]]) -> Floats:
     """Return boxes [n, k, 5], class first, of lists of them; places without a box have the class −1."""
-    found = np.zeros((len(images), max([1, *map(len, images)]), NUMBERS))
-    found[..., 0] = PADDING
+    padded_boxes = np.zeros((len(images), max([1, *map(len, images)]), NUMBERS))
+    padded_boxes[..., 0] = PADDING
     for row, boxes in enumerate(images):
         if boxes:
-            found[row, : len(boxes)] = boxes
-    return found
+            padded_boxes[row, : len(boxes)] = boxes
+    return padded_boxes

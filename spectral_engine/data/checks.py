@@ -67,12 +67,12 @@ def check_finite(source: RowSource, field: str, columns: list[str] | None = None
         bad = ~np.isfinite(rows)
         if not bad.any():
             continue
-        place = np.argwhere(bad)[0]
-        row = start + int(place[0])
-        what = "NaN" if np.isnan(rows[tuple(place)]) else "an infinite value"
-        column = ", ".join(str(int(i)) for i in place[1:])
-        if columns is not None and len(place) == 2:
-            column = repr(columns[int(place[1])])
+        index = np.argwhere(bad)[0]
+        row = start + int(index[0])
+        what = "NaN" if np.isnan(rows[tuple(index)]) else "an infinite value"
+        column = ", ".join(str(int(i)) for i in index[1:])
+        if columns is not None and len(index) == 2:
+            column = repr(columns[int(index[1])])
         raise DatasetMismatch(
             f"{field!r} has {what} in row {row}" + (f", column {column}" if column else ""),
             pointer=f"#/{field}/{row}",
@@ -145,7 +145,7 @@ def _other_layout(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> str
 def matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     """Say whether a row's shape is the wanted one, None standing for any size."""
     return len(shape) == len(wanted) and all(
-        size is None or size == found for found, size in zip(shape, wanted, strict=True)
+        size is None or size == actual for actual, size in zip(shape, wanted, strict=True)
     )
 
 

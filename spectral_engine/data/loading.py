@@ -105,10 +105,10 @@ def _from_images(
 ) -> Splits:
     notes: list[str] = []
     cut = partial(divided, seed=seed, claim=claim, notes=notes)
-    found = read_images(path, kind, inputs, label, prepare, cut)
-    split: Literal["given", "random"] = "given" if found.given else "random"
-    splits = summed_up(digest, found.parts, split, [*found.notes, *notes], found.column, None)
-    return replace(splits, preprocessing=found.preprocessing)
+    images = read_images(path, kind, inputs, label, prepare, cut)
+    split: Literal["given", "random"] = "given" if images.given else "random"
+    splits = summed_up(digest, images.parts, split, [*images.notes, *notes], images.column, None)
+    return replace(splits, preprocessing=images.preprocessing)
 
 
 def _from_boxes(
@@ -122,11 +122,11 @@ def _from_boxes(
         return _from_boxed_images(path, images, digest, inputs, seed, prepare)
     if prepare is not None:
         prepare.refuse_for_numbers()
-    found = read_box_archive(path)
-    splits = splits_of_arrays(found.arrays, digest, inputs, Asked(seed, prepare, "y"))
-    notes = [*found.notes, *splits.summary.notes]
+    archive = read_box_archive(path)
+    splits = splits_of_arrays(archive.arrays, digest, inputs, Asked(seed, prepare, "y"))
+    notes = [*archive.notes, *splits.summary.notes]
     summary = splits.summary.model_copy(update={"notes": notes})
-    written = _written(found.boxes)
+    written = _written(archive.boxes)
     return replace(splits, summary=summary, written=written, preprocessing=prepare)
 
 
@@ -140,11 +140,11 @@ def _from_boxed_images(
 ) -> Splits:
     notes: list[str] = []
     cut = partial(divided, seed=seed, claim=None, notes=notes)
-    found = read_boxed_images(path, images, inputs, prepare, cut)
-    split: Literal["given", "random"] = "given" if found.given else "random"
-    splits = summed_up(digest, found.parts, split, [*found.notes, *notes], None, None)
+    decoded = read_boxed_images(path, images, inputs, prepare, cut)
+    split: Literal["given", "random"] = "given" if decoded.given else "random"
+    splits = summed_up(digest, decoded.parts, split, [*decoded.notes, *notes], None, None)
     written = _written(images.known)
-    return replace(splits, written=written, preprocessing=found.preprocessing)
+    return replace(splits, written=written, preprocessing=decoded.preprocessing)
 
 
 def _written(boxes: KnownBoxes) -> Written:
@@ -178,15 +178,17 @@ def _from_table(
     with in_doubt(table.doubt):
         check_finite(table.features, "features", table.names)
         features = fit(table.features, inputs[0], "features", prepare, notes)
-        found = None
+        labels = None
         if table.labels is not None:
-            found = check_labels(table.labels, table.label or "label")
-    whole = Split({inputs[0].name: features}, found)
+            labels = check_labels(table.labels, table.label or "label")
+    whole = Split({inputs[0].name: features}, labels)
     said = np.asarray(table.parts or [""] * whole.rows)
-    held = [part for part in ("", "train", "val", "test") if (said == part).any()]
-    given = held != [""]
+    present = [part for part in ("", "train", "val", "test") if (said == part).any()]
+    given = present != [""]
     rows = (
-        {part: whole.take(np.flatnonzero(said == part)) for part in held} if given else {"": whole}
+        {part: whole.take(np.flatnonzero(said == part)) for part in present}
+        if given
+        else {"": whole}
     )
     parts = divided(rows, seed, claim, notes)
     kind: Literal["given", "random"] = "given" if given else "random"
@@ -194,6 +196,6 @@ def _from_table(
     return replace(
         splits,
         doubt=table.doubt,
-        given=tuple(held) if given else (),
+        given=tuple(present) if given else (),
         choices=table.choices,
     )

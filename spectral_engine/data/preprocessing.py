@@ -57,13 +57,13 @@ class Preprocessing(BaseModel):
 
     def _reshaped(self, rows: Array, shape: list[int]) -> Array:
         try:
-            found: Array = rows.reshape(len(rows), *shape)
+            reshaped: Array = rows.reshape(len(rows), *shape)
         except ValueError as error:
             raise DatasetMismatch(
                 f"rows of shape {list(rows.shape[1:])} cannot be laid out as {shape}",
                 pointer="#/preprocessing/reshape",
             ) from error
-        return found
+        return reshaped
 
     def _normalised(self, rows: Array) -> Array:
         """Channels stand last before a change to nchw, and second otherwise."""
@@ -118,12 +118,16 @@ class Preprocessing(BaseModel):
             return {**done, **option}
         scale = float(option.get("scale", 1.0))
         mean, std = (np.asarray(option.get(k, v), np.float64) for k, v in (("mean", 0), ("std", 1)))
-        own_mean, own_std = np.asarray(self.mean), np.asarray(self.std)
-        if not own_mean.any() and own_std.size == 1:
-            both = {"scale": self.scale * scale / float(own_std), "mean": mean, "std": std}
+        first_mean, first_std = np.asarray(self.mean), np.asarray(self.std)
+        if not first_mean.any() and first_std.size == 1:
+            both = {"scale": self.scale * scale / float(first_std), "mean": mean, "std": std}
         else:
-            own_std = own_std / scale
-            both = {"scale": self.scale, "mean": own_mean + mean * own_std, "std": own_std * std}
+            first_std = first_std / scale
+            both = {
+                "scale": self.scale,
+                "mean": first_mean + mean * first_std,
+                "std": first_std * std,
+            }
         usual = {"mean": 0.0, "std": 1.0} | ({} if "scale" in done else {"scale": 1.0})
         said = {name: _short(value) for name, value in both.items()}
         kept = {name: value for name, value in said.items() if usual.get(name) != value}
@@ -151,5 +155,5 @@ class Preprocessing(BaseModel):
 
 def _short(value: Any) -> float | list[float]:
     """Return numbers with six digits, as a person would pass them."""
-    found = [float(f"{one:.6g}") for one in np.atleast_1d(value)]
-    return found[0] if np.size(value) == 1 else found
+    rounded = [float(f"{one:.6g}") for one in np.atleast_1d(value)]
+    return rounded[0] if np.size(value) == 1 else rounded

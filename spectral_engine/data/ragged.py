@@ -62,9 +62,9 @@ def into_rows(
     if labels is not None:
         for part, arrays in parts.items():
             _point_labels(labels, arrays, cut[part])
-    names = dict.fromkeys(name for found in cut.values() for name in found)
+    names = dict.fromkeys(name for ragged in cut.values() for name in ragged)
     longest = {
-        name: max(int(np.diff(found[name][0]).max()) for found in cut.values() if name in found)
+        name: max(int(np.diff(ragged[name][0]).max()) for ragged in cut.values() if name in ragged)
         for name in names
     }
     made = {}
@@ -78,7 +78,7 @@ def into_rows(
                 fill = NOT_COUNTED
                 _refuse_labels(name, arrays[name])
             kept[name] = _as_rows(arrays[name], pointer, axis, longest[name], fill)
-        fed = {name: found for name, found in ragged.items() if name != labels}
+        fed = {name: cutting for name, cutting in ragged.items() if name != labels}
         made[part] = Ragged(
             kept,
             {name: axis for name, (_, axis) in fed.items()},
@@ -103,24 +103,24 @@ def lay_inputs(
 def _pointers(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> dict[str, Array]:
     """Return the checked pointer of each array that has one."""
     taken = {spec.name for spec in inputs}
-    found: dict[str, Array] = {}
+    pointers: dict[str, Array] = {}
     for name, array in arrays.items():
         if name not in taken and name != OF_ALL and _points(name, arrays):
-            found[name.removesuffix(POINTER)] = _checked(name, array)
+            pointers[name.removesuffix(POINTER)] = _checked(name, array)
     if OF_ALL in arrays and OF_ALL not in taken:
         pointer = _checked(OF_ALL, arrays[OF_ALL])
         for name, array in arrays.items():
             whole = array.ndim > 0 and len(array) == pointer[-1]
-            if name not in found and not _points(name, arrays) and whole:
-                found[name] = pointer
-    counts = {name: len(pointer) - 1 for name, pointer in found.items()}
+            if name not in pointers and not _points(name, arrays) and whole:
+                pointers[name] = pointer
+    counts = {name: len(pointer) - 1 for name, pointer in pointers.items()}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise DatasetMismatch(
             f"the numbers of samples differ by their row pointers: {said}",
             pointer=f"#/{next(iter(counts))}{POINTER}",
         )
-    return found
+    return pointers
 
 
 def _checked(name: str, pointer: Array) -> NDArray[np.int64]:
@@ -158,9 +158,9 @@ def _point_labels(
     pointers = [pointer for pointer, _ in cut.values()]
     if len(array) == len(pointers[0]) - 1:
         return
-    found = next((pointer for pointer in pointers if pointer[-1] == len(array)), None)
-    if found is not None:
-        cut[labels] = (found, 0)
+    matching = next((pointer for pointer in pointers if pointer[-1] == len(array)), None)
+    if matching is not None:
+        cut[labels] = (matching, 0)
 
 
 def _refuse_labels(name: str, array: Array) -> None:
@@ -179,8 +179,8 @@ def _as_rows(array: Array, pointer: Array, axis: int, longest: int, fill: int | 
     steps = np.arange(max(1, longest))[None]
     if len(flat) == 0:
         flat = np.zeros((1, *flat.shape[1:]), flat.dtype)
-    places = pointer[:-1, None] + steps % np.maximum(lengths, 1)
-    rows = flat[np.minimum(places, len(flat) - 1)]
+    entries = pointer[:-1, None] + steps % np.maximum(lengths, 1)
+    rows = flat[np.minimum(entries, len(flat) - 1)]
     if fill is not None:
         rows = np.where(steps < lengths, rows.astype(np.int64), fill)
     elif (lengths == 0).any():

@@ -134,8 +134,8 @@ class Splits:
     @property
     def labels(self) -> Array | None:
         """The labels of all parts together, where there are any."""
-        found = [part.labels for part in self.parts if part.labels is not None]
-        return np.concatenate(found) if len(found) == len(self.parts) else None
+        labels = [part.labels for part in self.parts if part.labels is not None]
+        return np.concatenate(labels) if len(labels) == len(self.parts) else None
 
 
 def random_parts(
@@ -155,14 +155,14 @@ def random_parts(
         ends = _ends(len(order), shares)
         for part, chunk in zip(parts, np.split(order, ends), strict=True):
             part.append(chunk)
-    found = [rng.permutation(np.concatenate(part)) for part in parts]
-    if any(len(part) == 0 for part in found):
+    shuffled = [rng.permutation(np.concatenate(part)) for part in parts]
+    if any(len(part) == 0 for part in shuffled):
         raise DatasetMismatch(
             f"{rows} rows are too few: give {FEW_ROWS} or more, of which most are trained on and the rest chosen by "
             "and held out",
             pointer="#/x",
         )
-    return found
+    return shuffled
 
 
 def _ends(count: int, shares: tuple[float, ...]) -> list[int]:

@@ -68,8 +68,8 @@ class Evaluation:
 
     def validation_score(self, answers: NDArray[Any]) -> float:
         """Return the metric of these answers to the validation rows, turned so that higher is better."""
-        found = self.rule.value(self._validation_rows(answers))
-        return found if self.rule.higher_is_better else -found
+        value = self.rule.value(self._validation_rows(answers))
+        return value if self.rule.higher_is_better else -value
 
     def validation_drop(self, model: Source | OpenedModel) -> Drop:
         """Return the drop on the validation rows, with an interval of one standard error; worked out once a file."""
@@ -120,11 +120,11 @@ class Evaluation:
         return self._baseline(self._validation, self.splits.validation)
 
     def _baseline(self, outputs: NDArray[Any], split: Split) -> MetricValue:
-        found = self._metric(outputs, split, outputs)
+        metric = self._metric(outputs, split, outputs)
         if not self._by_original:
-            return found
-        sure = Interval(low=found.value, high=found.value, confidence=found.interval.confidence)
-        return found.model_copy(update={"interval": sure})
+            return metric
+        sure = Interval(low=metric.value, high=metric.value, confidence=metric.interval.confidence)
+        return metric.model_copy(update={"interval": sure})
 
     def understood_as(self, meaning: Meaning, splits: Splits) -> Evaluation:
         """Return the same rows and answers under another meaning of them; the original is not run again."""
@@ -207,8 +207,8 @@ class Evaluation:
     def _on_validation(self, model: OpenedModel) -> Rows:
         """Return what the metric keeps of a model's answers to the validation rows; a file is run once."""
         if model not in self._rows_of:
-            own = model is self.original
-            answers = self._validation if own else self._run(model, self.splits.validation)
+            is_original = model is self.original
+            answers = self._validation if is_original else self._run(model, self.splits.validation)
             self._rows_of[model] = self._validation_rows(answers)
         return self._rows_of[model]
 

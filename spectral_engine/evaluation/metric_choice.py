@@ -48,10 +48,10 @@ def _of_labels(asked: Metric | None, meaning: Meaning) -> Metric:
             pointer="#/recipe/metric",
         )
     task = TASK_OF_METRIC.get(metric)
-    own_kind = meaning.kind in OWN_METRICS
-    if (task is None and not own_kind) or task == meaning.task:
+    has_own_metrics = meaning.kind in OWN_METRICS
+    if (task is None and not has_own_metrics) or task == meaning.task:
         return metric
-    known = ", ".join(OWN_METRICS[meaning.kind]) if own_kind else "other metrics"
+    known = ", ".join(OWN_METRICS[meaning.kind]) if has_own_metrics else "other metrics"
     raise InvalidRequest(
         f"metric {metric!r} does not go with {meaning.reading}: ask for {known}",
         pointer="#/recipe/metric",

@@ -40,9 +40,9 @@ def kept(
     metrics, reasons = {}, []
     for meaning in meanings:
         name = meaning.output
-        found = _metric(meaning, before[name], after[name], recipe)
-        if found is not None:
-            metrics[name] = found
+        metric = _metric(meaning, before[name], after[name], recipe)
+        if metric is not None:
+            metrics[name] = metric
         reason = contradiction(
             meaning,
             before[name],

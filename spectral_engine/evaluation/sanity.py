@@ -90,11 +90,11 @@ def _differing(meaning: Meaning, original: Array, candidate: Array) -> str | Non
     """Look at the candidate's boxes or texts as if the original's were the truth."""
     rule = judge_of(meaning)
     rows = rule.rows(meaning.answers(candidate), meaning.answers(original), meaning.layout.form)
-    found = rule.value(rows) if len(rows) and rule.obstacle(rows) is None else float("nan")
-    alike = found if rule.higher_is_better else 1 - found
+    value = rule.value(rows) if len(rows) and rule.obstacle(rows) is None else float("nan")
+    alike = value if rule.higher_is_better else 1 - value
     if np.isnan(alike) or alike >= LEAST_AGREEMENT:
         return None
-    return f"its answers agree with the original's by {rule.name} {found:.2f} only"
+    return f"its answers agree with the original's by {rule.name} {value:.2f} only"
 
 
 def _says_one_thing(meaning: Meaning, original: Array) -> bool:

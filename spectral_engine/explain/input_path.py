@@ -76,10 +76,10 @@ class InputPath:
         loss = self._loss(inputs, gates)
         if not loss.requires_grad:  # no gradient passes an operator that torch does not compute
             return {name: torch.zeros_like(gate) for name, gate in gates.items()}
-        found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+        gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
         return {
             name: torch.zeros_like(gate) if gradient is None else rows * gradient.nan_to_num()
-            for (name, gate), gradient in zip(gates.items(), found, strict=True)
+            for (name, gate), gradient in zip(gates.items(), gradients, strict=True)
         }
 
     @torch.no_grad()
@@ -94,17 +94,17 @@ class InputPath:
 
     def _loss(self, inputs: Inputs, gates: Inputs) -> Tensor:
         with torch.no_grad():
-            own = self._watched(inputs)
+            original_answers = self._watched(inputs)
         gated = {
             name: self.means[name] + gate * (inputs[name] - self.means[name])
             for name, gate in gates.items()
         }
-        return self.objective.loss(self._watched(inputs | gated), None, own)
+        return self.objective.loss(self._watched(inputs | gated), None, original_answers)
 
     def _watched(self, inputs: Inputs) -> Inputs:
         watch = self.objective.watch
-        found = self.module.compute(inputs, watch=watch)
-        return self.objective.joined({name: found[name] for name in watch})
+        values = self.module.compute(inputs, watch=watch)
+        return self.objective.joined({name: values[name] for name in watch})
 
 
 def input_means(feed: Feed) -> Inputs:

@@ -24,7 +24,7 @@ from spectral_engine.onnx_io.node import Node, Subgraph
 
 MOST_NUMBERS = 64  # in a vector that states shapes, axes or bounds
 BRANCHES = ("then_branch", "else_branch")
-Place = tuple[str, str]  # the name of an If, and which of its bodies
+BodyKey = tuple[str, str]  # the name of an If, and which of its bodies
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def with_bodies(nodes: Iterable[Node]) -> Iterator[Node]:
         yield node
 
 
-def graphs_of(node: Node) -> dict[Place, Subgraph]:
+def graphs_of(node: Node) -> dict[BodyKey, Subgraph]:
     """Return the bodies of an If."""
-    found = {(node.name, branch): node.get(branch, None) for branch in BRANCHES}
-    return {place: graph for place, graph in found.items() if isinstance(graph, Subgraph)}
+    attributes = {(node.name, branch): node.get(branch, None) for branch in BRANCHES}
+    return {key: graph for key, graph in attributes.items() if isinstance(graph, Subgraph)}
 
 
 def run_body(
@@ -69,8 +69,8 @@ def run_body(
     """Run one body on what it reads from around; raises where it does not run on that."""
     graph, plan = body_plan(node, branch, mode)
     around = [name for name in node.captured if name not in plan.known]
-    found = plan.run({**values_of(around), **plan.known}, [*plan.slots])
-    values = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    computed = plan.run({**values_of(around), **plan.known}, [*plan.slots])
+    values = {name: value for name, value in computed.items() if isinstance(value, Tensor)}
     alias = {name: f"{name}@{node.name}/{branch}" for name in around if name not in initializers}
     return Body(
         nodes=tuple(_renamed(inner, node.name, alias) for inner in graph.nodes),
@@ -97,19 +97,19 @@ def _renamed(inner: Node, name: str, alias: Mapping[str, str]) -> Node:
 
 
 def book_border(
-    node: Node, book: CouplingRecorder, bodies: Mapping[Place, Body], untaken: Collection[Place]
+    node: Node, book: CouplingRecorder, bodies: Mapping[BodyKey, Body], untaken: Collection[BodyKey]
 ) -> None:
     """Pin what crosses the border of the bodies of an If, and all that is read by a body that is not looked into."""
     for name in node.inputs:
         if name is not None and name not in book.initializers:
             book.pin_value(name, "is read by the body of an If")
-    for place, graph in graphs_of(node).items():
+    for key, graph in graphs_of(node).items():
         reason = "leaves the body of an If"
         names = graph.outputs
-        if place in untaken or place not in bodies:
+        if key in untaken or key not in bodies:
             names = graph.captured()
             reason = "is read by a body of an If that no lengths run which were tried"
-            if place in untaken:
+            if key in untaken:
                 reason = "no row takes its body of an If"
         for name in names:
             if name in book.initializers:

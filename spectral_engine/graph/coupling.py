@@ -86,8 +86,8 @@ def _record(
     known = {name: numbers[name] for name in traced.settled if name not in varying}
     nodes = [_with_known(node, known) for node in nodes]
     inside = {
-        place: [_with_known(node, body.known) for node in body.nodes]
-        for place, body in traced.bodies.items()
+        key: [_with_known(node, body.known) for node in body.nodes]
+        for key, body in traced.bodies.items()
     }
     bodies = traced.bodies.values()
     every = [*nodes, *chain.from_iterable(inside.values())]
@@ -99,15 +99,15 @@ def _record(
         readers=_readers(every),
         numbers=_together(numbers, *(body.numbers for body in bodies)),
         varying=varying.union(
-            *(carrying_inputs(inside[place], body.around) for place, body in traced.bodies.items())
+            *(carrying_inputs(inside[key], body.around) for key, body in traced.bodies.items())
         ),
     )
     for node in nodes:
         if node.name in module.beside:
             continue
         if is_if(node):
-            for place in graphs_of(node):
-                book_nodes(book, inside.get(place, []))
+            for key in graphs_of(node):
+                book_nodes(book, inside.get(key, []))
             book_border(node, book, traced.bodies, module.untaken)
         else:
             book_nodes(book, [node])

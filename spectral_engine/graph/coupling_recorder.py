@@ -305,8 +305,8 @@ class CouplingRecorder:
         if source is not None:
             initializer, order = source
             turned: list[NodeIds | None] = [None] * len(axes)
-            for axis, place in enumerate(order):
-                turned[place] = axes[axis]
+            for axis, initializer_axis in enumerate(order):
+                turned[initializer_axis] = axes[axis]
             self.claim(initializer, tuple(turned))
             return
         # A computed parameter has ids from the node that makes it.

@@ -8,8 +8,8 @@ from math import prod
 
 from spectral_engine.onnx_io.row_axes import RowAxes, Shapes
 
-Place = tuple[str, int]  # an input and one of its axes
-Lengths = dict[str, int]  # by the name of a free dimension, or of its place where it has none
+InputAxis = tuple[str, int]  # an input and one of its axes
+Lengths = dict[str, int]  # by the name of a free dimension, or "input/axis" where it has none
 
 # Sequences first, then images that are halved again and again, then sound.
 FIRST_LENGTHS = (7, 8, 1, 32, 224, 299, 64, 128, 400, 512, 576, 640, 1600, 5120, 16000)
@@ -30,12 +30,12 @@ class FreeAxes:
 
     def __init__(self, inputs: Shapes, rows: RowAxes) -> None:
         self.shapes, self.rows = inputs, rows
-        self.places: dict[str, list[Place]] = {}
+        self.input_axes: dict[str, list[InputAxis]] = {}
         for name, shape in self.shapes.items():
             for axis, dim in enumerate(shape):
                 if not isinstance(dim, int) and axis != rows.of_input(name):
                     called = dim or f"{name}/{axis}"
-                    self.places.setdefault(called, []).append((name, axis))
+                    self.input_axes.setdefault(called, []).append((name, axis))
 
     @property
     def has_free_rows(self) -> bool:
@@ -48,31 +48,31 @@ class FreeAxes:
 
     def of_data(self, known: Mapping[str, tuple[int, ...]]) -> Lengths:
         """Return the lengths that rows of data have [row shape by input]; where they say nothing, none."""
-        found: Lengths = {}
-        for called, places in self.places.items():
-            for name, axis in places:
+        lengths: Lengths = {}
+        for called, input_axes in self.input_axes.items():
+            for name, axis in input_axes:
                 rows, row = self.rows.of_input(name), known.get(name)
                 at = axis if rows is None or axis < rows else axis - 1
                 if row is not None and at < len(row):
-                    found.setdefault(called, row[at])
-        return found
+                    lengths.setdefault(called, row[at])
+        return lengths
 
     def sizes(self, name: str, lengths: Lengths, batch: int) -> list[int]:
         """Return the shape of an input with these lengths, and `batch` rows."""
-        found = [dim if isinstance(dim, int) else 0 for dim in self.shapes[name]]
-        for called, places in self.places.items():
-            for where, axis in places:
+        shape = [dim if isinstance(dim, int) else 0 for dim in self.shapes[name]]
+        for called, input_axes in self.input_axes.items():
+            for where, axis in input_axes:
                 if where == name:
-                    found[axis] = lengths[called]
+                    shape[axis] = lengths[called]
         rows = self.rows.of_input(name)
-        if rows is not None and rows < len(found):
-            found[rows] = batch
-        return found
+        if rows is not None and rows < len(shape):
+            shape[rows] = batch
+        return shape
 
     def first(self, known: Mapping[str, tuple[int, ...]]) -> Iterator[Lengths]:
         """Yield lengths to try first: those of the data, or one for all after another."""
         told = self.of_data(known)
-        missing = [called for called in self.places if called not in told]
+        missing = [called for called in self.input_axes if called not in told]
         if not missing:
             yield told
             return
@@ -93,7 +93,7 @@ class FreeAxes:
     def further(self, known: Mapping[str, tuple[int, ...]]) -> Iterator[Lengths]:
         """Yield ever longer lengths, of all that are not told and of each by itself beside usual ones."""
         told = self.of_data(known)
-        missing = [called for called in self.places if called not in told]
+        missing = [called for called in self.input_axes if called not in told]
         for length in FURTHER if missing else ():
             every = {**told, **dict.fromkeys(missing, length)}
             alone = [
@@ -153,6 +153,6 @@ def _near_lengths(base: int) -> Iterator[int]:
     yield from dict.fromkeys(length for length in lengths if 0 < length != base)
 
 
-def _as_much(own: int, base: int, length: int) -> int:
+def _as_much(current: int, base: int, length: int) -> int:
     """Return a length that changes as another does: by the same factor, or by the same number."""
-    return own * (length // base) if length % base == 0 else max(1, own + length - base)
+    return current * (length // base) if length % base == 0 else max(1, current + length - base)

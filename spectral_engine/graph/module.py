@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.graph.beside import Part, computed_part
-from spectral_engine.graph.bodies import Place, graphs_of, is_if, with_bodies
+from spectral_engine.graph.bodies import BodyKey, graphs_of, is_if, with_bodies
 from spectral_engine.graph.head import find_head
 from spectral_engine.graph.operator_spec import Mode
 from spectral_engine.graph.operators import find_spec, spec_of
@@ -53,7 +53,7 @@ class OnnxModule(nn.Module):
         self.input_names = tuple(value.name or "" for value in model.graph.inputs)
         part = computed_part(model, graph_nodes(model))
         self.output_names, self.beside = part.answers, part.beside
-        self.untaken: frozenset[Place] = frozenset()  # bodies that no row of the data takes
+        self.untaken: frozenset[BodyKey] = frozenset()  # bodies that no row of the data takes
         _check_types(model, part)
         self._parameters_by_name = self._hold_parameters()
         self.mode = Mode(make_plan)
@@ -76,19 +76,17 @@ class OnnxModule(nn.Module):
         self.__dict__.pop("_rows_with_heads", None)
         return self
 
-    def leave(self, untaken: Collection[Place]) -> OnnxModule:
+    def leave(self, untaken: Collection[BodyKey]) -> OnnxModule:
         """Leave bodies of If as they are that no row takes: what they alone read is not trained, and not cut."""
         self.untaken = frozenset(untaken)
         graphs = [graphs_of(node) for node in self.nodes if is_if(node)]
         taken = {
             name
-            for graph in (
-                g for found in graphs for place, g in found.items() if place not in untaken
-            )
+            for graph in (g for bodies in graphs for key, g in bodies.items() if key not in untaken)
             for name in graph.captured()
         }
         read = {name for node in self.nodes if not is_if(node) for name in node.inputs}
-        left = {name for found in graphs for g in found.values() for name in g.captured()}
+        left = {name for bodies in graphs for g in bodies.values() for name in g.captured()}
         left -= taken | read
         self.trainable = tuple(name for name in self.trainable if name not in left)
         return self

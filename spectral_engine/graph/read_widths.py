@@ -54,8 +54,8 @@ def _followed(node: Node) -> tuple[int, ...] | None:
         return None
     picks, allowed = PICKED.get(node.op_type, ()), FOLLOWED[node.op_type]
     # Which numbers of a vector are taken is told by constants alone: any other may be a width at another length.
-    if any(place not in node.constants and node.has_input(place) for place in picks):
-        return tuple(place for place in allowed if place != 0)
+    if any(position not in node.constants and node.has_input(position) for position in picks):
+        return tuple(position for position in allowed if position != 0)
     return allowed
 
 
@@ -71,5 +71,5 @@ def _pin_followed(book: CouplingRecorder, name: str, reason: str) -> None:
         if isinstance(source, Follows):
             book.pin(book.axis(source.value, source.axis), reason)
         elif isinstance(source, Origin):
-            place = (source.node.outputs[0], source.input, None, source.entry)
-            book.pin(book.stated.get(place), reason)
+            key = (source.node.outputs[0], source.input, None, source.entry)
+            book.pin(book.stated.get(key), reason)

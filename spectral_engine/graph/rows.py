@@ -50,8 +50,8 @@ def run_rows(
         if axes.ragged:
             parts.append(_run_sample(run, rows, axes, answers))
             continue
-        found = _by_row(run(taken(_filled(rows, axes.at_once), axes)), answers, axes.at_once)
-        parts.append({n: v[:wanted] if n in answers else v for n, v in found.items()})
+        by_row = _by_row(run(taken(_filled(rows, axes.at_once), axes)), answers, axes.at_once)
+        parts.append({n: v[:wanted] if n in answers else v for n, v in by_row.items()})
     return {name: _joined([_at_least_1d(part[name]) for part in parts]) for name in parts[0]}
 
 
@@ -66,13 +66,13 @@ def _run_sample(
     sample = {name: value for name, value in rows.items() if name not in told}
     for name, axis in axes.ragged.items():
         sample[name] = sample[name].narrow(axis + 1, 0, int(rows[lengths_of(name)][0]))
-    found = _by_row(run(taken(sample, axes)), answers, 1)
+    by_row = _by_row(run(taken(sample, axes)), answers, 1)
     for name, follows in axes.follow.items():
-        if name in found and name in answers:
+        if name in by_row and name in answers:
             for axis, followed in follows.items():
                 longest = rows[followed].shape[axes.ragged[followed] + 1]
-                found[name] = _with_zeros(found[name], axis + 1, longest)
-    return found
+                by_row[name] = _with_zeros(by_row[name], axis + 1, longest)
+    return by_row
 
 
 def _with_zeros(value: Tensor, axis: int, longest: int) -> Tensor:

@@ -41,8 +41,8 @@ class NodeInference:
             name: _kind(value) for name, value in model.graph.initializers.items()
         }
         self.kinds.update(
-            (name, onnx.helper.np_dtype_to_tensor_dtype(held.dtype))
-            for name, held in numbers.items()
+            (name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
+            for name, array in numbers.items()
         )
         self.constants = {
             name: numpy_helper.from_array(tensor.numpy(), name)

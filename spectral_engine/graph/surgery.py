@@ -74,15 +74,15 @@ def _narrow_initializer(value: ir.Value, axes: GroupAxes | None, removed: Mark) 
     if tensor is None or axes is None:
         return
     # One index set per axis; the entries that stay are their product, which `ix_` takes out in one go.
-    places = kept_places(tuple(tensor.shape.numpy()), axes, removed)
-    if all(len(kept) == size for kept, size in zip(places, tensor.shape.numpy(), strict=True)):
+    indices = kept_indices(tuple(tensor.shape.numpy()), axes, removed)
+    if all(len(kept) == size for kept, size in zip(indices, tensor.shape.numpy(), strict=True)):
         return
-    shape = [len(kept) for kept in places]
+    shape = [len(kept) for kept in indices]
     if isinstance(tensor, PlaceholderTensor):
         # The weight is held in spectral form elsewhere, and written here when it is folded.
         value.const_value = PlaceholderTensor(value.name or "", tensor.dtype, shape)
     else:
-        array = np.ascontiguousarray(tensor.numpy()[np.ix_(*places)])
+        array = np.ascontiguousarray(tensor.numpy()[np.ix_(*indices)])
         value.const_value = ir.Tensor(array, dtype=tensor.dtype, name=value.name)
     value.shape, value.type = ir.Shape(shape), ir.TensorType(tensor.dtype)
 
@@ -93,10 +93,10 @@ def kept_entries(
     """Return the index, as `np.ix_` makes it, of what stays of the whole model's initializer."""
     shape = tuple(tensor.shape.numpy())
     axes = coupling.axes.get(name, (None,) * len(shape))
-    return np.ix_(*kept_places(shape, axes, removed))
+    return np.ix_(*kept_indices(shape, axes, removed))
 
 
-def kept_places(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[NDArray[np.int64]]:
+def kept_indices(shape: tuple[int, ...], axes: GroupAxes, removed: Mark) -> list[NDArray[np.int64]]:
     """Return the indices along each axis that stay."""
     return [
         np.arange(size) if ids is None else np.flatnonzero(~removed[ids])

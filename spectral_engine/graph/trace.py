@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.graph.bodies import Body, Place, graphs_of, is_if, run_body
+from spectral_engine.graph.bodies import Body, BodyKey, graphs_of, is_if, run_body
 from spectral_engine.graph.free_axes import FreeAxes, Lengths
 from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.operators.types import TORCH_TYPES
@@ -40,7 +40,7 @@ class Trace:
     shapes: dict[str, tuple[int, ...]]
     numbers: dict[str, Tensor]
     settled: frozenset[str]
-    bodies: Mapping[Place, Body] = field(default_factory=dict)  # of If, as far as they run
+    bodies: Mapping[BodyKey, Body] = field(default_factory=dict)  # of If, as far as they run
 
 
 def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None) -> Trace:
@@ -48,32 +48,32 @@ def trace(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None = None
     return replace(_traced(module, known), bodies=_traced_bodies(module, known or {}))
 
 
-def _traced_bodies(module: OnnxModule, known: Mapping[str, tuple[int, ...]]) -> dict[Place, Body]:
+def _traced_bodies(module: OnnxModule, known: Mapping[str, tuple[int, ...]]) -> dict[BodyKey, Body]:
     """Return the bodies that read weights, each from the first lengths at which it runs."""
-    weights, found = set(module.names), dict[Place, Body]()
+    weights, bodies = set(module.names), dict[BodyKey, Body]()
     free, batch, failures = _free_axes(module), traced_batch(module), list[Exception]()
     wanted = {
-        place: with_known(node, module.plan.known)
+        key: with_known(node, module.plan.known)
         for node in module.nodes
         if is_if(node)
-        for place, graph in graphs_of(node).items()
+        for key, graph in graphs_of(node).items()
         if not weights.isdisjoint(graph.captured())
     }
     for lengths in _lengths_to_try(free, known, failures) if wanted else ():
         inputs = _examples(module, free, lengths, batch)
-        for place, node in wanted.items():
-            if place in found:
+        for key, node in wanted.items():
+            if key in bodies:
                 continue
             try:
                 with torch.no_grad():
-                    found[place] = run_body(
-                        node, place[1], module.mode, module.names, partial(module.values_of, inputs)
+                    bodies[key] = run_body(
+                        node, key[1], module.mode, module.names, partial(module.values_of, inputs)
                     )
             except MISFITS as error:
                 failures.append(error)
-        if len(found) == len(wanted):
+        if len(bodies) == len(wanted):
             break
-    return found
+    return bodies
 
 
 def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> Trace:
@@ -96,10 +96,10 @@ def _traced(module: OnnxModule, known: Mapping[str, tuple[int, ...]] | None) -> 
     def runs(rows: int, other: Lengths) -> bool:
         """Run with this batch and these lengths, and keep what stays the same; say whether it ran."""
         try:
-            found = _run(module, _examples(module, free, other, rows), computed)
+            values = _run(module, _examples(module, free, other, rows), computed)
         except MISFITS:
             return False
-        settled.difference_update(n for n in computed if not _is_same(numbers[n], found[n]))
+        settled.difference_update(n for n in computed if not _is_same(numbers[n], values[n]))
         return True
 
     # Frozen rows are not free, though the module takes any number.
@@ -116,9 +116,10 @@ def at_other_sizes(module: OnnxModule, traced: Trace) -> Iterator[Trace]:
     """
     free, batch = _free_axes(module), traced_batch(module)
     lengths = {
-        called: traced.shapes[places[0][0]][places[0][1]] for called, places in free.places.items()
+        called: traced.shapes[input_axes[0][0]][input_axes[0][1]]
+        for called, input_axes in free.input_axes.items()
     }
-    found: list[Trace] = []
+    traces: list[Trace] = []
 
     def runs(rows: int, other: Lengths) -> bool:
         try:
@@ -126,13 +127,13 @@ def at_other_sizes(module: OnnxModule, traced: Trace) -> Iterator[Trace]:
         except MISFITS:
             return False
         numbers = {name: values[name] for name in traced.numbers}
-        found.append(replace(traced, shapes=_shapes(values), numbers=numbers))
+        traces.append(replace(traced, shapes=_shapes(values), numbers=numbers))
         return True
 
     if module.rows.at_once is None or free.has_free_rows:
         runs(batch + 1, lengths)
     free.others(lengths, lambda other: runs(batch, other))
-    yield from found
+    yield from traces
 
 
 def any_open(module: OnnxModule, traced: Trace, axes: Iterable[tuple[str, int]]) -> bool:
@@ -210,7 +211,9 @@ def _first_run(
             return values, lengths
     failure = failures[0] if failures else None
     hint = (
-        "" if known or not free.places else "; data beside it would say how long its free axes are"
+        ""
+        if known or not free.input_axes
+        else "; data beside it would say how long its free axes are"
     )
     raise ModelInvalid(f"the model does not run on {batch} rows: {failure}{hint}") from failure
 
@@ -259,11 +262,11 @@ def _ones(value: ir.Value, sizes: Sequence[int]) -> Tensor:
 
 
 def _integer(dtype: ir.DataType) -> torch.dtype:
-    found = {
+    torch_types = {
         ir.DataType.BOOL: torch.bool,
         ir.DataType.UINT8: torch.uint8,
         ir.DataType.INT8: torch.int8,
         ir.DataType.INT16: torch.int16,
         ir.DataType.INT32: torch.int32,
     }
-    return found.get(dtype, torch.int64)
+    return torch_types.get(dtype, torch.int64)

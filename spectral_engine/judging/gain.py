@@ -60,16 +60,16 @@ def speedups(times: Times, name: str) -> list[Speedup]:
     ]
 
 
-def is_faster(found: Sequence[Speedup]) -> bool:
+def is_faster(by_batch_size: Sequence[Speedup]) -> bool:
     """Say whether a candidate is faster at some batch size, and slower at none."""
-    verdicts = {one.verdict for one in found}
+    verdicts = {one.verdict for one in by_batch_size}
     return "faster" in verdicts and "slower" not in verdicts
 
 
-def is_clearly_slower(found: Sequence[Speedup]) -> bool:
+def is_clearly_slower(by_batch_size: Sequence[Speedup]) -> bool:
     """Say whether a candidate is slower at some batch size by more than chance, and faster at none."""
-    return any(one.interval.high < 1 - CLEARLY for one in found) and not any(
-        one.verdict == "faster" for one in found
+    return any(one.interval.high < 1 - CLEARLY for one in by_batch_size) and not any(
+        one.verdict == "faster" for one in by_batch_size
     )
 
 
@@ -83,14 +83,12 @@ def _told(verdict: Verdict, before: Sequence[Speedup], now: Sequence[Speedup]) -
     return replace(verdict, reason=f"{verdict.reason}; {reason}")
 
 
-def _instead(verdict: Verdict, narrower: str, found: Sequence[Speedup]) -> Verdict:
-    reason = (
-        f"{verdict.reason}; {narrower} meets it too, but takes {_in_words(found)} as the original"
-    )
+def _instead(verdict: Verdict, narrower: str, by_batch_size: Sequence[Speedup]) -> Verdict:
+    reason = f"{verdict.reason}; {narrower} meets it too, but takes {_in_words(by_batch_size)} as the original"
     return replace(verdict, reason=reason)
 
 
-def _in_words(found: Sequence[Speedup]) -> str:
+def _in_words(by_batch_size: Sequence[Speedup]) -> str:
     return " and ".join(
-        f"{1 / one.ratio:.2f} times as long at batch size {one.batch_size}" for one in found
+        f"{1 / one.ratio:.2f} times as long at batch size {one.batch_size}" for one in by_batch_size
     )

@@ -42,13 +42,13 @@ def box_sources(probe: Probe, rows: NDArray[np.int64], asked: str | None) -> lis
     With `asked`, only what that output is a part of.
     """
     answers = {
-        name: found[rows] for name, found in probe.answers.items() if len(found) == probe.rows.rows
+        name: array[rows] for name, array in probe.answers.items() if len(array) == probe.rows.rows
     }
-    shapes = {name: found.shape for name, found in answers.items()}
-    whole = {name for name, found in answers.items() if found.dtype.kind != "f"}
+    shapes = {name: array.shape for name, array in answers.items()}
+    whole = {name for name, array in answers.items() if array.dtype.kind != "f"}
     alone = [
-        Source(name, found, box_layouts(found.shape))
-        for name, found in answers.items()
+        Source(name, array, box_layouts(array.shape))
+        for name, array in answers.items()
         if name not in whole
     ]
     joined = [_joined(join, answers) for join in possible_joins(shapes, whole)]

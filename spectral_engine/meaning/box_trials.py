@@ -41,7 +41,7 @@ class Classes:
     """Class numbers of the file [m], sorted, with the model's own, and how that is known."""
 
     known: tuple[int, ...]
-    own: tuple[int, ...]
+    in_model: tuple[int, ...]
     how: str
 
 
@@ -63,18 +63,18 @@ def box_trials(probe: Probe, labels: Array, told: Told) -> list[Trial]:
     assert probe.rows.labels is not None
     few = _rows_with_boxes(probe.rows.labels, forms)
     raw = probe.rows.labels[few]
-    found = [
+    scored = [
         tried
         for source in box_sources(probe, few, told.option.output)
         for tried in _combined(source, raw, labels, forms, size, told)
     ]
-    if not found:
+    if not scored:
         return []
-    most = max(score for _, score in found)
-    meaning = next(meaning for meaning, score in found if score >= most - CLEARLY_BETTER)
+    most = max(score for _, score in scored)
+    meaning = next(meaning for meaning, score in scored if score >= most - CLEARLY_BETTER)
     others = [
         (f"{m.reading} of {m.output!r}", f"AP50 {score:.3f}")
-        for m, score in found
+        for m, score in scored
         if m is not meaning
     ]
     return [_weighed(replace(meaning, tried=tuple(others[:MOST_TOLD])), probe)]
@@ -109,7 +109,7 @@ def _combined(
         for form in forms:
             for classes in possible_classes(labels, form, count, told):
                 coding = BoxLabels(
-                    form, size, classes.known, classes.own, crowds=told.written.crowds
+                    form, size, classes.known, classes.in_model, crowds=told.written.crowds
                 )
                 score = rule.value(rule.rows(boxes, coding.read(raw, (), "y"), "values"))
                 names = _names(classes, count, told)
@@ -167,30 +167,30 @@ def _by_number(values: tuple[int, ...], most: int, told: Told) -> Iterator[Class
     numbers = told.written.class_numbers
     if numbers is None or numbers == tuple(range(len(numbers))):
         return
-    own = tuple(numbers[v] for v in values)
+    written_numbers = tuple(numbers[v] for v in values)
     for first, how in ((0, "numbers in the file"), (1, "numbers in the file, from 1")):
-        if own[0] >= first and own[-1] - first < most:
-            yield Classes(values, tuple(number - first for number in own), how)
+        if written_numbers[0] >= first and written_numbers[-1] - first < most:
+            yield Classes(values, tuple(number - first for number in written_numbers), how)
 
 
 def _by_name(values: tuple[int, ...], count: int | None, told: Told) -> Classes | None:
     """Place the file's classes by their names among the model's, where all are there."""
-    own, names = told.names_of(count), told.written.class_names
-    if own is None or names is None:
+    model_names, names = told.names_of(count), told.written.class_names
+    if model_names is None or names is None:
         return None
-    placed = [own.index(name) if name in own else -1 for name in names]
-    if any(v >= len(placed) or placed[v] < 0 for v in values):
+    positions = [model_names.index(name) if name in model_names else -1 for name in names]
+    if any(v >= len(positions) or positions[v] < 0 for v in values):
         return None
-    return Classes(values, tuple(placed[v] for v in values), "model")
+    return Classes(values, tuple(positions[v] for v in values), "model")
 
 
 def _given_classes(
     values: tuple[int, ...], given: Sequence[Any], count: int | None, told: Told
 ) -> Classes:
-    places = {str(name): place for place, name in enumerate(given)}
+    positions = {str(name): position for position, name in enumerate(given)}
     names = told.written.class_names
     called = [names[v] if names and v < len(names) else str(v) for v in values]
-    missing = next((name for name in called if name not in places), None)
+    missing = next((name for name in called if name not in positions), None)
     if missing is not None:
         raise DatasetMismatch(
             f"boxes have the class {missing!r}, and labels.classes does not name it",
@@ -201,21 +201,21 @@ def _given_classes(
             f"labels.classes names {len(given)} classes, and the model answers {count}",
             pointer="#/labels/classes",
         )
-    return Classes(values, tuple(places[name] for name in called), "given")
+    return Classes(values, tuple(positions[name] for name in called), "given")
 
 
 def _names(classes: Classes, count: int | None, told: Told) -> tuple[str, ...] | None:
     if told.option.classes is not None:
         return tuple(map(str, told.option.classes))
-    own, names = told.names_of(count), told.written.class_names
-    if own is not None or names is None:
-        return own
+    model_names, names = told.names_of(count), told.written.class_names
+    if model_names is not None or names is None:
+        return model_names
     if classes.how == "numbers":
         return names
-    called = dict(zip(classes.own, classes.known, strict=True))
+    called = dict(zip(classes.in_model, classes.known, strict=True))
     return tuple(
         names[called[k]] if k in called and called[k] < len(names) else str(k)
-        for k in range(max(classes.own) + 1)
+        for k in range(max(classes.in_model) + 1)
     )
 
 

@@ -89,8 +89,8 @@ class BoxLabels:
                 pointer=f"#/{field}/{row}",
             )
         corners = self.form.corners(labels, self.image_size)
-        own = np.asarray(self.classes, np.float64)[at]
-        classes = np.where(there, np.where(crowd, of_crowds(own), own), PADDING)
+        model_classes = np.asarray(self.classes, np.float64)[at]
+        classes = np.where(there, np.where(crowd, of_crowds(model_classes), model_classes), PADDING)
         return np.concatenate(
             [np.where(there[..., None], corners, 0.0), classes[..., None]], axis=-1
         )

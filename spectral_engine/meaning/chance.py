@@ -34,22 +34,22 @@ def skill_above_chance(meaning: Meaning, outputs: Array, labels: Array) -> Skill
     if meaning.kind == "boxes":
         outputs, labels = outputs[:MOST_IMAGES], labels[:MOST_IMAGES]
     rule, answers, truth = judge_of(meaning), meaning.answers(outputs), meaning.truth(labels)
-    own = rule.rows(answers, truth, meaning.layout.form)
-    if not len(own):
+    actual = rule.rows(answers, truth, meaning.layout.form)
+    if not len(actual):
         return Skill(0.0, 0.0, "no row has a label that counts")
-    if reason := rule.obstacle(own):
+    if reason := rule.obstacle(actual):
         return Skill(0.0, 0.0, reason)
-    others = rule.rows(
+    rolled = rule.rows(
         np.roll(answers, max(1, len(answers) // 2), axis=0), truth, meaning.layout.form
     )
-    return _compared(rule, own, others)
+    return _compared(rule, actual, rolled)
 
 
-def _compared(rule: MetricRule, own: Rows, others: Rows) -> Skill:
-    found, chance = rule.value(own), rule.value(others)
-    said = f"{WORDS[rule.name]} {found:.3f}, {chance:.3f} with the answers of other rows"
+def _compared(rule: MetricRule, actual: Rows, rolled: Rows) -> Skill:
+    value, chance = rule.value(actual), rule.value(rolled)
+    said = f"{WORDS[rule.name]} {value:.3f}, {chance:.3f} with the answers of other rows"
     room = abs((1.0 if rule.higher_is_better else 0.0) - chance)
-    if not np.isfinite(found) or not np.isfinite(chance) or room <= 0:
+    if not np.isfinite(value) or not np.isfinite(chance) or room <= 0:
         return Skill(0.0, 0.0, said)
-    gain = paired_drop(rule, own, others, confidence=CONFIDENCE, seed=0)
+    gain = paired_drop(rule, actual, rolled, confidence=CONFIDENCE, seed=0)
     return Skill(gain.value / room, gain.interval.low / room, said)

@@ -61,7 +61,7 @@ def name_classes(reading: Reading, answers: Array, labels: Array, naming: Naming
     if reading.one_hot is not None:
         return Named(
             reading.one_hot,
-            _own_names(naming, count),
+            _model_names(naming, count),
             "columns",
             (reading.one_hot.said,),
         )
@@ -69,8 +69,8 @@ def name_classes(reading: Reading, answers: Array, labels: Array, naming: Naming
     if len(values) > count or len(values) < 2:
         return None
     predicted = reading.layout.predicted(answers)
-    places = _places(values, labels, reading)
-    chosen = _order(values, places, predicted, count, naming)
+    positions = _positions(values, labels, reading)
+    chosen = _order(values, positions, predicted, count, naming)
     if chosen is None:
         return None
     return Named(
@@ -89,22 +89,22 @@ def _counted_values(naming: Naming) -> Array:
     ]
 
 
-def _places(values: Array, labels: Array, reading: Reading) -> NDArray[np.int64]:
+def _positions(values: Array, labels: Array, reading: Reading) -> NDArray[np.int64]:
     """Return each label as the position of its value [n, places…], −1 for what is not counted."""
     flat = labels.reshape(-1)
     at = np.searchsorted(values, flat).clip(0, len(values) - 1)
-    found = np.where(values[at] == flat, at, NOT_COUNTED)
-    return found.reshape(len(labels), *reading.layout.places)
+    positions = np.where(values[at] == flat, at, NOT_COUNTED)
+    return positions.reshape(len(labels), *reading.layout.places)
 
 
 def _order(
-    values: Array, places: NDArray[np.int64], predicted: Array, count: int, naming: Naming
+    values: Array, positions: NDArray[np.int64], predicted: Array, count: int, naming: Naming
 ) -> Order | None:
     option = naming.option
     if option.classes is not None:
         return orders.by_given(values, option.classes, count)
-    own = naming.names_of(count)
-    named = None if own is None else orders.by_names(values, own, "model")
+    model_names = naming.names_of(count)
+    named = None if model_names is None else orders.by_names(values, model_names, "model")
     asked = option.order if isinstance(option.order, str) else "auto"
     if asked == "model" and named is None:
         raise _refused("model", "the model file does not name its classes so")
@@ -112,13 +112,13 @@ def _order(
         return named
     if asked == "sorted":
         return orders.by_sorting(values, count)
-    match = match_values(values, places, predicted, count)
+    match = match_values(values, positions, predicted, count)
     if asked == "matched" and not match.is_clear:
         raise _refused("matched", "no assignment stands far above the rest")
     if asked == "matched":
         return match.order
     plain = [*_plain_orders(values, count), *([named] if named is not None else [])]
-    return _best_order(plain, match, places, predicted) if plain else None
+    return _best_order(plain, match, positions, predicted) if plain else None
 
 
 def _refused(order: str, why: str) -> DatasetMismatch:
@@ -129,22 +129,24 @@ def _refused(order: str, why: str) -> DatasetMismatch:
 
 def _plain_orders(values: Array, count: int) -> Iterator[Order]:
     """Yield the orders that need no matching, the usual one first."""
-    for found in (orders.by_number(values, count), orders.by_sorting(values, count)):
-        if found is not None:
-            yield found
+    for order in (orders.by_number(values, count), orders.by_sorting(values, count)):
+        if order is not None:
+            yield order
 
 
-def match_values(values: Array, places: NDArray[np.int64], predicted: Array, count: int) -> Match:
+def match_values(
+    values: Array, positions: NDArray[np.int64], predicted: Array, count: int
+) -> Match:
     """Match label values with classes by what the original answers."""
-    return orders.by_matching(orders.count_answers(places, predicted, len(values), count))
+    return orders.by_matching(orders.count_answers(positions, predicted, len(values), count))
 
 
 def _best_order(
-    plain: Sequence[Order], match: Match, places: NDArray[np.int64], predicted: Array
+    plain: Sequence[Order], match: Match, positions: NDArray[np.int64], predicted: Array
 ) -> Order:
     """Take the first plain order that is as good as any; names and odd numbers may be matched, class numbers not."""
-    skills = [skill_of(order, places, predicted) for order in plain]
-    matched = skill_of(match.order, places, predicted)
+    skills = [skill_of(order, positions, predicted) for order in plain]
+    matched = skill_of(match.order, positions, predicted)
     may_match = match.is_clear and matched.beats_chance and plain[0].how != "numbers"
     most = max([*(s.value for s in skills), *([matched.value] if may_match else [])])
     for order, skill in zip(plain, skills, strict=True):
@@ -153,9 +155,9 @@ def _best_order(
     return match.order
 
 
-def skill_of(order: Order, places: NDArray[np.int64], predicted: Array) -> knows.Skill:
+def skill_of(order: Order, positions: NDArray[np.int64], predicted: Array) -> knows.Skill:
     """Return what the original knows when label values stand for classes in this order."""
-    labels = np.where(places >= 0, order.classes[places.clip(0)], NOT_COUNTED)
+    labels = np.where(positions >= 0, order.classes[positions.clip(0)], NOT_COUNTED)
     return knows.of_classes(predicted, labels)
 
 
@@ -171,16 +173,18 @@ def _coding(values: Array, order: Order, naming: Naming) -> Values:
 
 def _names(values: Array, order: Order, naming: Naming, count: int) -> tuple[str, ...] | None:
     """Return the name of each class; None where the labels are the numbers themselves and nothing names them."""
-    own = _own_names(naming, count)
+    model_names = _model_names(naming, count)
     if order.how == "numbers":
-        return own
-    names = [f"output {index}" for index in range(count)] if own is None else [*own]
-    for value, place in zip(values, order.classes, strict=True):
-        if place >= 0:
-            names[place] = shown(value).strip("'\"") if isinstance(value, str) else shown(value)
+        return model_names
+    names = [f"output {index}" for index in range(count)] if model_names is None else [*model_names]
+    for value, class_index in zip(values, order.classes, strict=True):
+        if class_index >= 0:
+            names[class_index] = (
+                shown(value).strip("'\"") if isinstance(value, str) else shown(value)
+            )
     return tuple(names)
 
 
-def _own_names(naming: Naming, count: int) -> tuple[str, ...] | None:
-    own = naming.names_of(count)
-    return None if own is None else tuple(own)
+def _model_names(naming: Naming, count: int) -> tuple[str, ...] | None:
+    names = naming.names_of(count)
+    return None if names is None else tuple(names)

@@ -86,8 +86,8 @@ def one_hots(labels: Array, ignore: Any = NOT_COUNTED) -> tuple[OneHot, ...]:
     Places all of whose entries are `ignore` name none.
     """
     axes = [axis for axis in range(1, labels.ndim) if labels.shape[axis] > 1]
-    found = (_one_hot(labels, axis, ignore) or _shares(labels, axis) for axis in axes)
-    return tuple(coding for coding in found if coding is not None)
+    codings = (_one_hot(labels, axis, ignore) or _shares(labels, axis) for axis in axes)
+    return tuple(coding for coding in codings if coding is not None)
 
 
 def _one_hot(labels: Array, axis: int, ignore: Any) -> OneHot | None:
@@ -137,10 +137,10 @@ class YesOrNo:
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
         """Return 0 and 1 [n, places…], −1 where a label is not counted."""
         del field
-        found = np.asarray(labels == self.yes, np.int64)
+        decisions = np.asarray(labels == self.yes, np.int64)
         if self.ignore is not None:
-            found = np.where(labels == self.ignore, NOT_COUNTED, found)
-        return found.reshape(len(labels), *places)
+            decisions = np.where(labels == self.ignore, NOT_COUNTED, decisions)
+        return decisions.reshape(len(labels), *places)
 
 
 @dataclass(frozen=True)

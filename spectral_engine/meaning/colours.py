@@ -46,10 +46,10 @@ class Colours(Values):
 def codes(labels: Array, axis: int) -> NDArray[np.int32]:
     """Return each colour as one number 0xRRGGBB [n, h, w]."""
     red, green, blue = np.moveaxis(labels, axis, 0)[:3]
-    found: NDArray[np.int32] = (
+    packed: NDArray[np.int32] = (
         red.astype(np.int32) << 16 | green.astype(np.int32) << 8 | blue.astype(np.int32)
     )
-    return found
+    return packed
 
 
 def as_text(colour: Any) -> str:
@@ -91,12 +91,12 @@ def colour_trials(
 
     `labels` are those of all parts. Raises DatasetMismatch where the order that is asked for does not fit.
     """
-    found: list[Trial] = []
+    trials: list[Trial] = []
     for output in outputs:
         axis = colour_axis(labels, tuple(output.answers.shape[1:]))
         if axis is not None:
-            found += _of_output(output, probe, palette(labels, axis), axis, told)
-    return found
+            trials += _of_output(output, probe, palette(labels, axis), axis, told)
+    return trials
 
 
 def _of_output(
@@ -164,21 +164,21 @@ def _try(
         ignore=None if option.ignore is None else as_text(option.ignore),
         reading=READING,
     )
-    found = knows.of_classes(layout.predicted(output.answers), meaning.labels(raw))
+    skill = knows.of_classes(layout.predicted(output.answers), meaning.labels(raw))
     pairs = ", ".join(
-        f"{as_text(value)} is output {place}"
-        for value, place in [*zip(coding.known, coding.classes, strict=True)][:MOST_NAMED]
-        if place >= 0
+        f"{as_text(value)} is output {class_index}"
+        for value, class_index in [*zip(coding.known, coding.classes, strict=True)][:MOST_NAMED]
+        if class_index >= 0
     )
-    why = (f"read as {READING}: the original is {found.said} under it", *named.why, pairs)
-    return Trial(replace(meaning, why=why, original=found.said), found, 1.0)
+    why = (f"read as {READING}: the original is {skill.said} under it", *named.why, pairs)
+    return Trial(replace(meaning, why=why, original=skill.said), skill, 1.0)
 
 
 def _names(coding: Colours, count: int) -> tuple[str, ...]:
-    names = [f"output {place}" for place in range(count)]
-    for value, place in zip(coding.known, coding.classes, strict=True):
-        if place >= 0:
-            names[place] = as_text(value)
+    names = [f"output {class_index}" for class_index in range(count)]
+    for value, class_index in zip(coding.known, coding.classes, strict=True):
+        if class_index >= 0:
+            names[class_index] = as_text(value)
     return tuple(names)
 
 
@@ -205,18 +205,18 @@ def unread_colours(answers: tuple[int, ...], labels: Array) -> DatasetMismatch |
     places = labels.shape[1:axis] + labels.shape[axis + 1 :]
     axes = class_axes(answers, places)
     count = answers[axes[0] - 1] if axes else 2
-    found = palette(labels, axis)
-    if len(found) > count:
+    colours = palette(labels, axis)
+    if len(colours) > count:
         return DatasetMismatch(
-            f"the masks in 'y' hold {len(found):,} colours, and the model tells {count} classes apart: save masks "
+            f"the masks in 'y' hold {len(colours):,} colours, and the model tells {count} classes apart: save masks "
             "without losses (as PNG), give each class one colour, and name one that is not counted with labels.ignore, "
             'as "#rrggbb"',
             pointer="#/y",
         )
-    listed = ", ".join(f'"{as_text(value)}"' for value in found[:MOST_NAMED])
+    listed = ", ".join(f'"{as_text(value)}"' for value in colours[:MOST_NAMED])
     return DatasetMismatch(
-        f"the masks in 'y' hold the colours {listed}{', …' if len(found) > MOST_NAMED else ''}, and by the original's "
-        "answers no assignment of them to its classes stands out: say which colour is which output with "
+        f"the masks in 'y' hold the colours {listed}{', …' if len(colours) > MOST_NAMED else ''}, and by the "
+        "original's answers no assignment of them to its classes stands out: say which colour is which output with "
         f"labels.classes, {count} of them in the order of the outputs",
         pointer="#/labels/classes",
     )

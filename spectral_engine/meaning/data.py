@@ -139,20 +139,20 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
     outputs = tuple(
         Output(
             name,
-            found,
+            array,
             find_head(nodes, name).squashed_by,
             normalised_by(nodes, name),
         )
-        for name, found in answers.items()
-        if name in module.output_names and np.issubdtype(found.dtype, np.floating)
+        for name, array in answers.items()
+        if name in module.output_names and np.issubdtype(array.dtype, np.floating)
     )
-    if not outputs and not any(np.issubdtype(found.dtype, np.floating) for found in lists.values()):
+    if not outputs and not any(np.issubdtype(array.dtype, np.floating) for array in lists.values()):
         raise ModelInvalid(
             f"none of the outputs {', '.join(map(repr, runner.output_names))} holds floats for each row, so that "
             "nothing can be trained: export the model with its scores as an output"
         )
     whole = {
-        name: found for name, found in answers.items() if np.issubdtype(found.dtype, np.integer)
+        name: array for name, array in answers.items() if np.issubdtype(array.dtype, np.integer)
     }
 
     def ask(changed: Split) -> dict[str, Array]:
@@ -163,11 +163,11 @@ def ask_original(module: OnnxModule, original: OpenedModel, rows: Split) -> Prob
 
 def _lists(runner: Runner, rows: Split, names: Iterable[str]) -> dict[str, Array]:
     """Return those of some outputs that list more for some rows than for others, padded."""
-    found: dict[str, Array] = {}
+    lists: dict[str, Array] = {}
     for name in names:
         with suppress(ModelInvalid):
-            found |= runner.predict_all(rows, outputs=(name,))
-    return found
+            lists |= runner.predict_all(rows, outputs=(name,))
+    return lists
 
 
 def _counted(meaning: Meaning, splits: Splits) -> Splits:

@@ -83,11 +83,12 @@ def _other_order(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hy
     predicted = meaning.as_labels(outputs)
     fit, check = slice(0, None, 2), slice(1, None, 2)
     counts = orders.count_answers(labels[fit], predicted[fit], count, count)
-    places = orders.by_matching(counts).order.classes  # what is labelled c is answered as places[c]
-    if (places == np.arange(count)).all():
+    # What is labelled c is answered as read_as[c].
+    read_as = orders.by_matching(counts).order.classes
+    if (read_as == np.arange(count)).all():
         return
-    moved = np.where(labels[check] >= 0, places[labels[check].clip(0)], -1)
-    said = _order_remedy(meaning, places)
+    moved = np.where(labels[check] >= 0, read_as[labels[check].clip(0)], -1)
+    said = _order_remedy(meaning, read_as)
     yield Hypothesis(
         "the labels stand in another order than the model's outputs",
         said,
@@ -96,20 +97,20 @@ def _other_order(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hy
     )
 
 
-def _order_remedy(meaning: Meaning, places: NDArray[np.int64]) -> str:
+def _order_remedy(meaning: Meaning, read_as: NDArray[np.int64]) -> str:
     if isinstance(meaning.coding, OneHot):
-        turned = np.argsort(places).tolist()
+        turned = np.argsort(read_as).tolist()
         return f"order the columns of y as {turned}"
     assert isinstance(meaning.coding, Values)
-    values: list[Any] = [None] * len(places)
-    for value, own in zip(meaning.coding.known, meaning.coding.classes, strict=True):
-        if own >= 0:
-            values[places[own]] = meaning.coding.name(value)
+    values: list[Any] = [None] * len(read_as)
+    for value, class_index in zip(meaning.coding.known, meaning.coding.classes, strict=True):
+        if class_index >= 0:
+            values[read_as[class_index]] = meaning.coding.name(value)
     if any(value is None for value in values):
         pairs = ", ".join(
-            f"{shown(meaning.coding.name(value))} is output {places[own]}"
-            for value, own in zip(meaning.coding.known, meaning.coding.classes, strict=True)
-            if own >= 0
+            f"{shown(meaning.coding.name(value))} is output {read_as[class_index]}"
+            for value, class_index in zip(meaning.coding.known, meaning.coding.classes, strict=True)
+            if class_index >= 0
         )
         return f"give labels.classes for all outputs ({pairs})"
     return f'pass labels {{"classes": {json.dumps(values, ensure_ascii=False)}}}'
@@ -118,13 +119,13 @@ def _order_remedy(meaning: Meaning, places: NDArray[np.int64]) -> str:
 def _other_alphabet(meaning: Meaning, outputs: Array, labels: Array) -> Iterator[Hypothesis]:
     """Match characters with what is read on one half of the rows, and see on the other half what that gives."""
     fit, check = slice(0, None, 2), slice(1, None, 2)
-    places = matched_characters(meaning, outputs[fit], labels[fit])
-    if places is None:
+    read_as = matched_characters(meaning, outputs[fit], labels[fit])
+    if read_as is None:
         return
-    moved = np.where(labels[check] >= 0, places[labels[check].clip(0)], -1)
+    moved = np.where(labels[check] >= 0, read_as[labels[check].clip(0)], -1)
     remedy = "number the characters in the order of the model's classes"
     if isinstance(meaning.coding, Characters):
-        classes = json.dumps(reordered(meaning.coding.alphabet, places), ensure_ascii=False)
+        classes = json.dumps(reordered(meaning.coding.alphabet, read_as), ensure_ascii=False)
         remedy = f'pass labels {{"classes": {classes}}}'
     yield Hypothesis(
         "the characters stand in another order than the model's classes",
@@ -241,13 +242,13 @@ def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
             inputs = {**rows.inputs, name: change(rows.arrays[name]).astype(array.dtype)}
             answers = probe.ask(replace(rows, inputs=inputs))
             if all(output in answers for output in meaning.outputs):
-                found = skill_under(meaning, meaning.raw(answers), labels)
+                skill = skill_under(meaning, meaning.raw(answers), labels)
                 remedy = (
                     option
                     if isinstance(option, str)
                     else f"pass preprocessing {json.dumps(probe.option(option))}"
                 )
-                yield Hypothesis(f"{name!r}: {reason}", remedy, "#/preprocessing", found)
+                yield Hypothesis(f"{name!r}: {reason}", remedy, "#/preprocessing", skill)
 
 
 Change = tuple[str, dict[str, Any] | str, Callable[[Array], Array]]

@@ -46,8 +46,12 @@ class Layout:
         if self.class_axis is not None:
             turned = np.moveaxis(answers, self.class_axis, -1)
             return turned.reshape(len(answers), *self.places, answers.shape[self.class_axis])
-        found = answers.reshape(len(answers), *self.places)
-        return found - np.asarray(self.threshold, found.dtype) if self.kind == "scores" else found
+        reshaped = answers.reshape(len(answers), *self.places)
+        return (
+            reshaped - np.asarray(self.threshold, reshaped.dtype)
+            if self.kind == "scores"
+            else reshaped
+        )
 
     def comparable(self, answers: Array) -> Array:
         """Return answers [n, …] whose entries stand at the same place whatever the model answers."""
@@ -55,10 +59,10 @@ class Layout:
 
     def predicted(self, answers: Array) -> Array:
         """Return the class of each place [n, places…], by its number."""
-        found = self.canonical(answers)
+        canonical = self.canonical(answers)
         if self.kind == "classes":
-            return np.asarray(found.argmax(axis=-1))
-        return (found > 0).astype(np.int64)
+            return np.asarray(canonical.argmax(axis=-1))
+        return (canonical > 0).astype(np.int64)
 
 
 def class_axes(row_shape: tuple[int, ...], places: tuple[int, ...] | None) -> list[int]:

@@ -105,7 +105,7 @@ def _other_kind(
     outputs: Mapping[str, NDArray[Any]], facts: LabelFacts, task: Task
 ) -> DatasetMismatch:
     answers = ", ".join(
-        f"output {name!r} answers {_shape(found.shape[1:])}" for name, found in outputs.items()
+        f"output {name!r} answers {_shape(array.shape[1:])}" for name, array in outputs.items()
     )
     return DatasetMismatch(
         f"read as {task}: 'y' has {_shape(facts.row_shape)} a row, and {answers} a row; {WANTED[task]}",
@@ -125,8 +125,8 @@ def _too_many(labels: NDArray[Any], facts: LabelFacts, classes: int) -> str:
             f"'y' has one number a row, {len(facts.values)} of them different, and the model answers {classes} "
             "columns: classes are whole numbers or names"
         )
-    found = f"labels hold {len(facts.values)} classes, and the model has {classes} outputs"
-    return found + _one_too_many(facts, classes)
+    start = f"labels hold {len(facts.values)} classes, and the model has {classes} outputs"
+    return start + _one_too_many(facts, classes)
 
 
 def _one_too_many(facts: LabelFacts, classes: int) -> str:

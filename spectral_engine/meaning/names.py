@@ -30,16 +30,16 @@ LONGEST = 200_000  # characters of one entry that are looked at
 
 def names_in_model(model: ir.Model) -> list[list[str]]:
     """Return the lists of class names that the file holds, each in the order of the model's outputs."""
-    found = [
+    lists = [
         names for key, text in model.metadata_props.items() for names in _in_metadata(key, text)
     ]
     for node in model.graph:
         for name in LABEL_ATTRIBUTES:
             attribute = node.attributes.get(name)
             if attribute is not None:
-                found.append([_text(value) for value in attribute.value])
-        found += _looked_up(node)
-    return found
+                lists.append([_text(value) for value in attribute.value])
+        lists += _looked_up(node)
+    return lists
 
 
 def _looked_up(node: ir.Node) -> Iterator[list[str]]:
@@ -54,12 +54,12 @@ def _looked_up(node: ir.Node) -> Iterator[list[str]]:
 def _in_metadata(key: str, text: str) -> Iterator[list[str]]:
     """Yield the lists of names that an entry holds, itself or one level below."""
     value = _parsed(text[:LONGEST])
-    if key.lower().rsplit(".", 1)[-1] in KEYS and (found := _names(value)):
-        yield found
+    if key.lower().rsplit(".", 1)[-1] in KEYS and (listed := _names(value)):
+        yield listed
     if isinstance(value, Mapping):
-        for inner, held in value.items():
-            if str(inner).lower() in KEYS and (found := _names(held)):
-                yield found
+        for inner_key, inner_value in value.items():
+            if str(inner_key).lower() in KEYS and (listed := _names(inner_value)):
+                yield listed
 
 
 def _parsed(text: str) -> Any:

@@ -52,11 +52,11 @@ def _are_numbers_with_a_stray(values: Array, count: int) -> bool:
 
 def by_names(values: Array, names: Sequence[Any], how: str) -> Order | None:
     """Find each value among the names of the classes, as written or as numbers; None where one is missing."""
-    places = {written(name): place for place, name in enumerate(names)}
-    found = [places.get(written(value)) for value in values]
-    if any(place is None for place in found):
+    index_of = {written(name): index for index, name in enumerate(names)}
+    classes = [index_of.get(written(value)) for value in values]
+    if any(index is None for index in classes):
         return None
-    return Order(np.array(found, dtype=np.int64), how)
+    return Order(np.array(classes, dtype=np.int64), how)
 
 
 def by_given(values: Array, names: Sequence[Any], count: int) -> Order:
@@ -66,15 +66,15 @@ def by_given(values: Array, names: Sequence[Any], count: int) -> Order:
             f"labels.classes names {len(names)} classes, and the model tells {count} apart",
             pointer="#/labels/classes",
         )
-    found = by_names(values, names, "given")
-    if found is None:
+    order = by_names(values, names, "given")
+    if order is None:
         known = {written(name) for name in names}
         missing = next(value for value in values if written(value) not in known)
         raise DatasetMismatch(
             f"the labels hold {shown(missing)}, which labels.classes does not name",
             pointer="#/labels/classes",
         )
-    return found
+    return order
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,11 @@ def by_matching(counts: NDArray[np.int64]) -> Match:
     )
 
 
-def count_answers(places: Places, predicted: Array, values: int, classes: int) -> NDArray[np.int64]:
+def count_answers(
+    positions: Places, predicted: Array, values: int, classes: int
+) -> NDArray[np.int64]:
     """Return how often each label value [m] was answered with each class [k]; −1 is not counted."""
-    flat, answers = places.reshape(-1), predicted.reshape(-1)
+    flat, answers = positions.reshape(-1), predicted.reshape(-1)
     kept = flat >= 0
     joined = flat[kept] * classes + answers[kept]
     return np.bincount(joined, minlength=values * classes).reshape(values, classes)
@@ -111,16 +113,16 @@ def count_answers(places: Places, predicted: Array, values: int, classes: int) -
 def _is_clear(counts: NDArray[np.int64], classes: Places) -> bool:
     """Say whether each swap of two values, and each move to a free class, would lose clearly more than noise."""
     values = np.arange(len(counts))
-    own = counts[values, classes]  # [m]
+    agreeing = counts[values, classes]  # [m]
     for value in values:
         others = values[values != value]
         swapped = counts[value, classes[others]] + counts[others, classes[value]]
-        kept = own[value] + own[others]
+        kept = agreeing[value] + agreeing[others]
         if (kept - swapped < SURE * np.sqrt(kept + swapped)).any():
             return False
         free = np.setdiff1d(np.arange(counts.shape[1]), classes)
         moved = counts[value, free]
-        if any(own[value] - there < SURE * sqrt(own[value] + there) for there in moved):
+        if any(agreeing[value] - there < SURE * sqrt(agreeing[value] + there) for there in moved):
             return False
     return True
 

@@ -52,12 +52,12 @@ def check_original(meaning: Meaning, probe: Probe, *, allowed: bool) -> list[str
 def _best(now: Skill, meaning: Meaning, probe: Probe) -> Hypothesis | None:
     """Return the hypothesis under which the original knows clearly and much more, the first of equals."""
     best: Hypothesis | None = None
-    for found in hypotheses(meaning, probe):
-        gains = found.skill.value >= max(0.0, now.value) + MUCH_BETTER and found.skill.low > max(
+    for hypothesis in hypotheses(meaning, probe):
+        gains = hypothesis.skill.value >= max(
             0.0, now.value
-        )
-        if gains and (best is None or found.skill.value > best.skill.value + MUCH_BETTER / 2):
-            best = found
+        ) + MUCH_BETTER and hypothesis.skill.low > max(0.0, now.value)
+        if gains and (best is None or hypothesis.skill.value > best.skill.value + MUCH_BETTER / 2):
+            best = hypothesis
     return best
 
 
@@ -85,11 +85,11 @@ def _as_offsets(meaning: Meaning, outputs: Array) -> str:
 def _error(
     now: Skill, meaning: Meaning, better: Hypothesis | None, offsets: str
 ) -> DatasetMismatch:
-    place = f"with labels read as {meaning.reading} of output {meaning.output!r}"
+    as_read = f"with labels read as {meaning.reading} of output {meaning.output!r}"
     start = (
-        f"the original knows more than chance of these data, but little ({now.said}), {place}"
+        f"the original knows more than chance of these data, but little ({now.said}), {as_read}"
         if now.beats_chance
-        else f"the original does no better than chance on these data ({now.said}), {place}"
+        else f"the original does no better than chance on these data ({now.said}), {as_read}"
     )
     if better is None and offsets:
         return DatasetMismatch(start + offsets, pointer="#/y")
@@ -100,11 +100,11 @@ def _error(
             "`labels` (classes in order, output, task) or `preprocessing`",
             pointer="#/y",
         )
-    found = f"{better.reason} (then it is {better.skill.said}): {better.remedy}"
+    reason = f"{better.reason} (then it is {better.skill.said}): {better.remedy}"
     if better.skill.value < HALF and meaning.kind == "classes":
         return DatasetMismatch(
-            f"{start}. What helps most, of all that was tried, is little: {found}. Rather, the columns or pixels of "
+            f"{start}. What helps most, of all that was tried, is little: {reason}. Rather, the columns or pixels of "
             "the inputs are not those that the model was trained on: in another order, turned, or in other units",
             pointer=better.pointer,
         )
-    return DatasetMismatch(f"{start}. The likely reason: {found}", pointer=better.pointer)
+    return DatasetMismatch(f"{start}. The likely reason: {reason}", pointer=better.pointer)

@@ -47,7 +47,7 @@ class Probe:
     @property
     def answers(self) -> dict[str, Array]:
         """The answers [n, …] by output."""
-        return {**self.beside, **{found.name: found.answers for found in self.outputs}}
+        return {**self.beside, **{output.name: output.answers for output in self.outputs}}
 
     def option(self, further: dict[str, Any]) -> dict[str, Any]:
         """Return the preprocessing to pass so that something is done after all that was done."""

@@ -40,9 +40,9 @@ def quantile_trials(
 
     Raises InvalidRequest where no output has a column for each quantile and place of the labels.
     """
-    found = [*_tried(outputs, probe, labels, quantiles)] if is_numeric(labels) else []
-    if found:
-        return found
+    trials = [*_tried(outputs, probe, labels, quantiles)] if is_numeric(labels) else []
+    if trials:
+        return trials
     answered = "; ".join(f"{o.name!r} answers {list(o.answers.shape[1:])} a row" for o in outputs)
     raise InvalidRequest(
         f"quantile lists {len(quantiles)}, and 'y' has {list(labels.shape[1:]) or 'one number'} a row: "

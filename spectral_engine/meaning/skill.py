@@ -69,11 +69,11 @@ def of_columns(predicted: Array, labels: Array) -> Skill:
     flat, truth = predicted.reshape(len(labels), -1), labels.reshape(len(labels), -1)
     known = truth >= 0
     varying = [at for at in range(truth.shape[1]) if len(np.unique(truth[known[:, at], at])) > 1]
-    found = [of_classes(flat[:, column], truth[:, column]) for column in varying]
-    if not found:
+    skills = [of_classes(flat[:, column], truth[:, column]) for column in varying]
+    if not skills:
         return NOTHING
-    value = float(np.mean([skill.value for skill in found]))
-    error = sqrt(sum((skill.value - skill.low) ** 2 for skill in found)) / len(found)
+    value = float(np.mean([skill.value for skill in skills]))
+    error = sqrt(sum((skill.value - skill.low) ** 2 for skill in skills)) / len(skills)
     share = float((flat == truth)[known].mean())
     return Skill(value, value - error, f"right on {share:.1%} of the entries")
 
@@ -83,13 +83,13 @@ def of_quantiles(answers: Array, targets: Array, quantiles: tuple[float, ...]) -
 
     Both are [n, …]; of several quantiles each place on the last axis has its own.
     """
-    found = answers.reshape(len(answers), -1).astype(np.float64)
+    predicted = answers.reshape(len(answers), -1).astype(np.float64)
     truth = targets.reshape(len(targets), -1).astype(np.float64)
     wanted = np.resize(quantiles, truth.shape[1])  # of each column, over and over
-    own = [np.quantile(column, q) for column, q in zip(truth.T, wanted, strict=True)]
-    constant = np.broadcast_to(np.array(own), truth.shape)
-    lost, had = (_pinball(part, truth, wanted) for part in (found, constant))  # [n]
-    if had.sum() <= 0 or not np.isfinite(found).all():
+    column_quantiles = [np.quantile(column, q) for column, q in zip(truth.T, wanted, strict=True)]
+    constant = np.broadcast_to(np.array(column_quantiles), truth.shape)
+    lost, had = (_pinball(part, truth, wanted) for part in (predicted, constant))  # [n]
+    if had.sum() <= 0 or not np.isfinite(predicted).all():
         return NOTHING
     return _share_explained(lost, had, "of the quantile loss")
 
@@ -109,13 +109,13 @@ def _share_explained(lost: Floats, had: Floats, what: str) -> Skill:
 
 def of_numbers(answers: Array, targets: Array) -> Skill:
     """Return r2 of numbers [n, d…], over the columns of d whose targets vary."""
-    found = answers.reshape(len(answers), -1).astype(np.float64)
+    predicted = answers.reshape(len(answers), -1).astype(np.float64)
     truth = targets.reshape(len(targets), -1).astype(np.float64)
     centred = truth - truth.mean(axis=0)
     spread = float((centred**2).sum())
-    if spread <= 0 or not np.isfinite(found).all():
+    if spread <= 0 or not np.isfinite(predicted).all():
         return NOTHING
-    lost = ((found - truth) ** 2).sum(axis=1)  # [n]
+    lost = ((predicted - truth) ** 2).sum(axis=1)  # [n]
     had = (centred**2).sum(axis=1)
     value = 1 - float(lost.sum()) / spread
     # Of a ratio of two means: the linearised residuals' standard error (the delta method).

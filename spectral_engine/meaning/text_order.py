@@ -20,22 +20,22 @@ def matched_characters(meaning: Meaning, outputs: Array, labels: Array) -> NDArr
     """
     count = outputs.shape[-1]
     seen = np.zeros((count, count))
-    for found, row in zip(read_greedily(outputs, meaning.blank), labels, strict=True):
+    for read, row in zip(read_greedily(outputs, meaning.blank), labels, strict=True):
         wanted = row[row >= 0]
-        if len(found) == len(wanted):
-            np.add.at(seen, (wanted, found), 1)
+        if len(read) == len(wanted):
+            np.add.at(seen, (wanted, read), 1)
     seen[meaning.blank, meaning.blank] = seen.sum() + 1
     seen += 0.5 * np.eye(count)  # what nobody saw stays where it is
     from scipy.optimize import linear_sum_assignment
 
-    _, places = linear_sum_assignment(-seen)
-    found_places = np.asarray(places, np.int64)
-    return None if (found_places == np.arange(count)).all() else found_places
+    _, assigned = linear_sum_assignment(-seen)
+    read_as = np.asarray(assigned, np.int64)
+    return None if (read_as == np.arange(count)).all() else read_as
 
 
-def reordered(alphabet: tuple[str, ...], places: NDArray[np.int64]) -> list[str]:
+def reordered(alphabet: tuple[str, ...], read_as: NDArray[np.int64]) -> list[str]:
     """Return the characters in the order in which they are read."""
     classes = [""] * len(alphabet)
-    for own, place in enumerate(places):
-        classes[int(place)] = alphabet[own]
+    for written, read in enumerate(read_as):
+        classes[int(read)] = alphabet[written]
     return classes

@@ -69,7 +69,7 @@ def text_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: To
     if not are_texts(labels) or not readers:
         return []
     texts = labels.dtype.kind == "U"
-    found = [
+    trials = [
         _try(output, alphabet, probe, told, texts=texts)
         for output in readers
         for alphabet in (
@@ -78,9 +78,9 @@ def text_trials(outputs: Sequence[Output], probe: Probe, labels: Array, told: To
             else _numbered(labels, output.answers.shape[2])
         )
     ]
-    if not found and texts:
+    if not trials and texts:
         raise _no_alphabet(labels, readers[0])
-    return found
+    return trials
 
 
 def _try(output: Output, alphabet: Alphabet, probe: Probe, told: Told, *, texts: bool) -> Trial:
@@ -150,8 +150,8 @@ def _with_blank(
     elif len(characters) == count:
         named = [p for p, text in enumerate(characters) if text in BLANKS and text not in used]
         ends = [p for p in (0, count - 1) if characters[p] not in used]
-        for place in dict.fromkeys([*named, *ends]):
-            yield tuple("" if p == place else t for p, t in enumerate(characters)), place
+        for blank in dict.fromkeys([*named, *ends]):
+            yield tuple("" if p == blank else t for p, t in enumerate(characters)), blank
 
 
 def _given(classes: list[str], count: int, used: set[str]) -> Iterator[Alphabet]:
@@ -167,13 +167,13 @@ def _given(classes: list[str], count: int, used: set[str]) -> Iterator[Alphabet]
             f"labels hold {missing[0]!r}, and labels.classes does not name it",
             pointer="#/labels/classes",
         )
-    found = [(*with_blank, "given") for with_blank in _with_blank(classes, count, used)]
-    if not found:
+    alphabets = [(*with_blank, "given") for with_blank in _with_blank(classes, count, used)]
+    if not alphabets:
         raise DatasetMismatch(
             f'labels.classes names {count} characters for {count} classes, and none is the blank: write "" for it',
             pointer="#/labels/classes",
         )
-    yield from found
+    yield from alphabets
 
 
 def _no_alphabet(labels: Array, output: Output) -> DatasetMismatch:

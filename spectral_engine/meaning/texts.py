@@ -42,18 +42,18 @@ class Characters:
     def read(self, labels: Array, places: tuple[int, ...], field: str) -> Array:
         """Return class numbers [n, longest], −1 behind the end."""
         del places
-        classes = {text: place for place, text in enumerate(self.alphabet) if len(text) == 1}
+        classes = {text: position for position, text in enumerate(self.alphabet) if len(text) == 1}
         texts = [str(text) for text in labels.reshape(-1)]
-        found = np.full((len(texts), max([1, *map(len, texts)])), NOTHING, np.int64)
+        numbers = np.full((len(texts), max([1, *map(len, texts)])), NOTHING, np.int64)
         for row, text in enumerate(texts):
-            for place, character in enumerate(text):
+            for position, character in enumerate(text):
                 if character not in classes:
                     raise DatasetMismatch(
                         f"{field!r} holds {character!r} in row {row} ({text!r}), which is no class of the model",
                         pointer=f"#/{field}/{row}",
                     )
-                found[row, place] = classes[character]
-        return found
+                numbers[row, position] = classes[character]
+        return numbers
 
 
 @dataclass(frozen=True)

@@ -103,14 +103,14 @@ def _of_other_kinds(
     """Return readings as masks of colours, boxes, texts, and similarities of pairs."""
     if told.written.paired:
         return pair_trials(outputs, probe, labels) if task in {None, "similarity"} else []
-    found = []
+    trials = []
     if task in {None, "classification", "binary"}:
-        found += colour_trials(outputs, probe, labels, told)
+        trials += colour_trials(outputs, probe, labels, told)
     if task in {None, "detection"}:
-        found += box_trials(probe, labels, told)
+        trials += box_trials(probe, labels, told)
     if task in {None, "ctc"}:
-        found += text_trials(outputs, probe, labels, told)
-    return found
+        trials += text_trials(outputs, probe, labels, told)
+    return trials
 
 
 def _asked_outputs(probe: Probe, option: LabelsOption) -> list[Output]:
@@ -119,14 +119,14 @@ def _asked_outputs(probe: Probe, option: LabelsOption) -> list[Output]:
         return usable
     if option.output in probe.beside:  # which boxes alone are read from
         return []
-    found = [output for output in usable if output.name == option.output]
-    if not found:
+    named = [output for output in usable if output.name == option.output]
+    if not named:
         names = ", ".join(repr(output.name) for output in usable)
         raise InvalidRequest(
             f"labels.output names {option.output!r}; the outputs that can be trained are {names}",
             pointer="#/labels/output",
         )
-    return found
+    return named
 
 
 def _refuse_one_class(labels: Array, task: Task | None) -> None:
@@ -147,7 +147,7 @@ def _trials(
     names: Sequence[Sequence[str]],
 ) -> list[Trial]:
     assert probe.rows.labels is not None
-    found: list[Trial] = []
+    trials: list[Trial] = []
     odd: list[Trial] = []
     for reading in possible_readings(output, facts):
         if (
@@ -160,9 +160,9 @@ def _trials(
             continue  # what is not counted is no number
         trial = _try(reading, output, probe.rows.labels, facts, option, names)
         if trial is not None:
-            (odd if reading.odd else found).append(trial)
+            (odd if reading.odd else trials).append(trial)
     best = standing_out(odd)
-    return found if best is None else [*found, _without_odd(best, probe.rows.labels)]
+    return trials if best is None else [*trials, _without_odd(best, probe.rows.labels)]
 
 
 def _without_odd(trial: Trial, labels: Array) -> Trial:
@@ -209,18 +209,18 @@ def _try(
             ignore=ignore if ignore is None or isinstance(ignore, str) else float(ignore),
             why=named.why,
         )
-        found = knows.of_classes(reading.layout.predicted(output.answers), meaning.labels(labels))
+        skill = knows.of_classes(reading.layout.predicted(output.answers), meaning.labels(labels))
     elif reading.task == "multilabel":
         assert facts.pair is not None
         meaning = replace(meaning, coding=YesOrNo(facts.pair[1], facts.ignore))
-        found = knows.of_columns(reading.layout.predicted(output.answers), meaning.labels(labels))
+        skill = knows.of_columns(reading.layout.predicted(output.answers), meaning.labels(labels))
     else:
         meaning = replace(meaning, coding=Numbers())
-        found = knows.of_numbers(meaning.answers(output.answers), meaning.labels(labels))
+        skill = knows.of_numbers(meaning.answers(output.answers), meaning.labels(labels))
         likely = facts.two_valued or facts.one_hots
         weight = RARE if likely and not facts.are_rather_numbers else 1.0
-    said = f"read as {reading.name}: the original is {found.said} under it"
-    return Trial(replace(meaning, why=(said, *meaning.why), original=found.said), found, weight)
+    said = f"read as {reading.name}: the original is {skill.said} under it"
+    return Trial(replace(meaning, why=(said, *meaning.why), original=skill.said), skill, weight)
 
 
 def _not_counted(reading: Reading, option: LabelsOption) -> Any:

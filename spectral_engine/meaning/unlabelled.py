@@ -42,7 +42,9 @@ def without_labels(
     Raises DatasetMismatch where all answers are the same, whatever the row, and InvalidRequest where answers cannot be
     what is said.
     """
-    output = next((found for found in outputs if _varies(found.answers, probe.rows.rows)), None)
+    output = next(
+        (meaning for meaning in outputs if _varies(meaning.answers, probe.rows.rows)), None
+    )
     if output is None:
         raise DatasetMismatch(
             "the original gives the same answer to every row: there is nothing to keep to (are the inputs scaled as "
@@ -55,10 +57,10 @@ def without_labels(
     said = as_said(output, inputs, task)
     if said is not None:
         return said
-    found = map_meaning(output, inputs) if is_map(output, inputs) else _of_rows(output)
-    if metric in OF_DECISIONS and found.kind == "numbers":
+    meaning = map_meaning(output, inputs) if is_map(output, inputs) else _of_rows(output)
+    if metric in OF_DECISIONS and meaning.kind == "numbers":
         return as_decided(output, inputs)
-    return found
+    return meaning
 
 
 def not_judged(meaning: Meaning, probe: Probe) -> tuple[Meaning, ...]:

@@ -40,7 +40,7 @@ class OpenedModel:
             return copy_model(self._parsed)
         loaded = load_whole(self.source)
         self._external = loaded.external
-        if self._own_bytes > KEPT_BYTES:
+        if self._file_bytes > KEPT_BYTES:
             return loaded.model
         self._parsed = loaded.model
         return copy_model(loaded.model)
@@ -55,7 +55,7 @@ class OpenedModel:
         if self._runner is not None:
             return self._runner
         runner = Runner(self.source)
-        if self._own_bytes <= KEPT_BYTES and self.bytes <= KEPT_BYTES:
+        if self._file_bytes <= KEPT_BYTES and self.bytes <= KEPT_BYTES:
             self._runner = runner
         return runner
 
@@ -67,7 +67,7 @@ class OpenedModel:
         return files_bytes({self.source, *self._external})
 
     @property
-    def _own_bytes(self) -> int:
+    def _file_bytes(self) -> int:
         """Bytes of the file itself: external data are mapped, not read."""
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 

@@ -120,6 +120,6 @@ def _at_least(least: NDArray[np.int64], rows: NDArray[np.int64], share: Floats) 
     away = np.abs(least - expected)
     sure = away**2 > -2 * log(NEGLIGIBLE) * (expected * (1 - share) + away / 3)
     open_ = (least > 0) & (least <= rows) & ~sure
-    found = ((least <= 0) | ((least <= rows) & (least < expected))).astype(np.float64)
-    found[open_] = betainc(least[open_], rows[open_] - least[open_] + 1, share[open_])
-    return found
+    chance = ((least <= 0) | ((least <= rows) & (least < expected))).astype(np.float64)
+    chance[open_] = betainc(least[open_], rows[open_] - least[open_] + 1, share[open_])
+    return chance

@@ -52,13 +52,13 @@ def as_long_as_longest(
 
 def following(answers: Sequence[Array], rows: Mapping[str, Array], axes: RowAxes) -> dict[int, str]:
     """Return the axes of a row of answers [1, …] that are as long as an input's rows, of which there are several."""
-    found = {}
+    input_by_axis = {}
     for axis in range(min(answer.ndim for answer in answers) - 1):
         sizes = [answer.shape[axis + 1] for answer in answers]
         for name in axes.ragged:
-            if axis not in found and sizes == rows[lengths_of(name)].tolist():
-                found[axis] = name
-    return found
+            if axis not in input_by_axis and sizes == rows[lengths_of(name)].tolist():
+                input_by_axis[axis] = name
+    return input_by_axis
 
 
 def _feed(name: str, array: Array, axes: RowAxes) -> Array:

@@ -132,7 +132,7 @@ class Runner:
                 if value.type in NUMBER_TYPES
             },
         )
-        self._found: dict[tuple[tuple[tuple[str, int | None], ...], ...], RowAxes] = {}
+        self._row_axes_of: dict[tuple[tuple[tuple[str, int | None], ...], ...], RowAxes] = {}
 
     def predict(
         self, split: Split, batch_size: int = 256, output: str | None = None
@@ -209,15 +209,15 @@ class Runner:
         model does not run on a row.
         """
         key = (tuple(sorted(split.row_axes.items())), tuple(sorted(split.ragged.items())))
-        if key not in self._found:
+        if key not in self._row_axes_of:
             axes = self.declared.with_inputs(split.row_axes)
             if split.ragged:
-                self._found[key] = self._try_ragged(replace(axes, ragged=split.ragged), split)
-                return self._found[key]
+                self._row_axes_of[key] = self._try_ragged(replace(axes, ragged=split.ragged), split)
+                return self._row_axes_of[key]
             known = set(self.output_names) <= axes.outputs.keys()
             shared = any(axes.of_input(name) is None for name in split.inputs)
-            self._found[key] = axes if known and not shared else self._try(axes, split)
-        return self._found[key]
+            self._row_axes_of[key] = axes if known and not shared else self._try(axes, split)
+        return self._row_axes_of[key]
 
     def _try(self, axes: RowAxes, split: Split) -> RowAxes:
         count = min(TRIED_ROWS, split.rows)
@@ -239,14 +239,14 @@ class Runner:
         tried = split.take(_of_each_length(split))
         singly = replace(axes, at_once=1)
         each = [self._run(tried, singly, slice(row, row + 1)) for row in range(tried.rows)]
-        found = axes_singly(singly, each)
+        row_axes = axes_singly(singly, each)
         follow = {}
         for name in each[0]:
-            answers = [by_row(run[name], found.outputs.get(name), 1, 1) for run in each]
+            answers = [by_row(run[name], row_axes.outputs.get(name), 1, 1) for run in each]
             known = [answer for answer in answers if answer is not None]
-            if len(known) == len(answers) and (axes_ := following(known, tried.arrays, found)):
+            if len(known) == len(answers) and (axes_ := following(known, tried.arrays, row_axes)):
                 follow[name] = axes_
-        return replace(found, follow=follow)
+        return replace(row_axes, follow=follow)
 
     def _answers(
         self, outputs: Sequence[str], split: Split, axes: RowAxes, rows: slice
@@ -254,14 +254,16 @@ class Runner:
         answers = self._run(split, axes, rows, outputs)
         wanted = rows.stop - rows.start
         run = wanted if axes.at_once is None else axes.at_once
-        found = [by_row(answers[name], axes.outputs.get(name), run, wanted) for name in outputs]
+        row_answers = [
+            by_row(answers[name], axes.outputs.get(name), run, wanted) for name in outputs
+        ]
         if not axes.follow:
-            return found
+            return row_answers
         return [
             answer
             if answer is None
             else as_long_as_longest(answer, axes.follow.get(name, {}), split.inputs, axes)
-            for name, answer in zip(outputs, found, strict=True)
+            for name, answer in zip(outputs, row_answers, strict=True)
         ]
 
     def _run(

@@ -255,7 +255,7 @@ class CompressionRun:
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
-            trained_parameters=sum(item.tensor.numel() for item in twin.held.values()),
+            trained_parameters=sum(item.tensor.numel() for item in twin.trained.values()),
             links=self.policy.count_links(opened.graph, removal.removed),
         )
         built.save()

@@ -47,6 +47,6 @@ def _is_weight(value: ir.Value) -> bool:
 def _free(name: str, taken: set[str | None]) -> str:
     """Return a name that is not taken, and take it."""
     names = (name if at == 0 else f"{name}_{at}" for at in count())
-    found = next(one for one in names if one not in taken)
-    taken.add(found)
-    return found
+    free_name = next(one for one in names if one not in taken)
+    taken.add(free_name)
+    return free_name

@@ -39,14 +39,14 @@ def check_external(proto: onnx.ModelProto, folder: Path, max_bytes: int) -> None
 
     Raises ModelInvalid, ModelTooLarge.
     """
-    total = sum(_place(tensor, folder)[2] for tensor in external_tensors(proto))
+    total = sum(_byte_range(tensor, folder)[2] for tensor in external_tensors(proto))
     if total > max_bytes:
         raise ModelTooLarge(
             f"the external data have {total:,} bytes; at most {max_bytes:,} are allowed"
         )
     packed = [t for t in _external(proto.graph.initializer) if not _is_array(t)]
     for tensor in _external([*packed, *_inner_tensors(proto)]):
-        _read(tensor, *_place(tensor, folder))
+        _read(tensor, *_byte_range(tensor, folder))
 
 
 def _is_array(tensor: onnx.TensorProto) -> bool:
@@ -97,8 +97,8 @@ def _map(path: Path) -> NDArray[np.uint8]:
 
 def _view(tensor: ir.ExternalTensor, file: NDArray[np.uint8]) -> ir.Tensor[NDArray[Any]]:
     start = tensor.offset or 0
-    held = file[start : start + tensor.nbytes].view(tensor.dtype.numpy())
-    array = held.reshape(tensor.shape.numpy())
+    elements = file[start : start + tensor.nbytes].view(tensor.dtype.numpy())
+    array = elements.reshape(tensor.shape.numpy())
     return ir.Tensor(array, tensor.dtype, name=tensor.name, doc_string=tensor.doc_string)
 
 
@@ -121,10 +121,10 @@ def relocate(proto: onnx.ModelProto, location: str) -> None:
 
 def external_files(proto: onnx.ModelProto, folder: Path) -> set[Path]:
     """Return the files in which external tensors lie. Raises ModelInvalid."""
-    return {_place(tensor, folder)[0] for tensor in external_tensors(proto)}
+    return {_byte_range(tensor, folder)[0] for tensor in external_tensors(proto)}
 
 
-def _place(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, int]:
+def _byte_range(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, int]:
     """Return file, offset and length of a tensor's bytes."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
@@ -156,14 +156,14 @@ def _checked_size(tensor: onnx.TensorProto, location: str, path: Path, folder: P
         for step in (*path.relative_to(folder).parents, path.relative_to(folder)):
             if stat.S_ISLNK((folder / step).lstat().st_mode) and step != Path():
                 raise _invalid(tensor, location, "it is a link")
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         raise _invalid(tensor, location, "the file is missing") from None
-    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.R_OK):
+    if not stat.S_ISREG(status.st_mode) or not os.access(path, os.R_OK):
         raise _invalid(tensor, location, "it is no readable file")
-    if found.st_nlink != 1:
+    if status.st_nlink != 1:
         raise _invalid(tensor, location, "the file has a second link")
-    return found.st_size
+    return status.st_size
 
 
 def _needed(tensor: onnx.TensorProto, location: str) -> int:

@@ -75,10 +75,10 @@ def hidden_answers(graph: onnx.GraphProto) -> tuple[str, ...]:
     if any(not _is_column(value) and not _is_sorted(value.name, inner) for value in told):
         return ()
     others = [value.name for value in graph.output if not is_float(value.type)]
-    found = _common_table([value.name for value in told], inner)
-    found += [name for other in others for name in _behind(other, inner)]
+    behind = _common_table([value.name for value in told], inner)
+    behind += [name for other in others for name in _behind(other, inner)]
     openly = {*inputs, *(value.name for value in graph.output)}
-    return tuple(name for name in dict.fromkeys(found) if name not in openly)
+    return tuple(name for name in dict.fromkeys(behind) if name not in openly)
 
 
 def is_float(kind: onnx.TypeProto) -> bool:
@@ -128,8 +128,8 @@ def _behind(value: str, graph: _Graph) -> Iterator[str]:
 
 def _common_table(outputs: list[str], graph: _Graph) -> list[str]:
     """Return the value of which several outputs are one column each, as probabilities by class."""
-    found = {_table_of(name, graph) for name in outputs}
-    table = found.pop() if len(outputs) > 1 and len(found) == 1 else None
+    tables = {_table_of(name, graph) for name in outputs}
+    table = tables.pop() if len(outputs) > 1 and len(tables) == 1 else None
     return [] if table is None else [table]
 
 
@@ -143,12 +143,12 @@ def _table_of(value: str, graph: _Graph) -> str | None:
 
 def keep_hidden(model: ir.Model, graph: onnx.GraphProto) -> None:
     """Note at a graph which of its values are hidden answers of the file that it was read from."""
-    found = hidden_answers(graph)
-    if found:
-        model.graph.meta[KEPT] = found
+    hidden = hidden_answers(graph)
+    if hidden:
+        model.graph.meta[KEPT] = hidden
 
 
 def kept_hidden(model: ir.Model) -> tuple[str, ...]:
     """Return the hidden answers that were noted at a graph, or at what it is a copy of."""
-    found: tuple[str, ...] = model.graph.meta.get(KEPT, ())
-    return found
+    hidden: tuple[str, ...] = model.graph.meta.get(KEPT, ())
+    return hidden

@@ -78,6 +78,6 @@ class Subgraph:
 
     def captured(self) -> tuple[str, ...]:
         """Return the names that it reads but does not produce."""
-        own = {*self.inputs, *self.constants, *(name for n in self.nodes for name in n.outputs)}
+        bound = {*self.inputs, *self.constants, *(name for n in self.nodes for name in n.outputs)}
         read = [name for n in self.nodes for name in n.inputs if name is not None]
-        return tuple(dict.fromkeys(name for name in (*read, *self.outputs) if name not in own))
+        return tuple(dict.fromkeys(name for name in (*read, *self.outputs) if name not in bound))

@@ -34,7 +34,7 @@ def keep_names(model: ir.Model) -> None:
 def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
     every = list(nodes)
     taken = {node.meta[NAME] for node in every if NAME in node.meta}
-    found = []
+    named = []
     for position, node in enumerate(every):
         name = node.meta.get(NAME)
         if name is None:
@@ -42,8 +42,8 @@ def _named(nodes: Iterable[ir.Node]) -> list[tuple[str, ir.Node]]:
             while name in taken:
                 name = f"{name}_{position}"
             taken.add(name)
-        found.append((name, node))
-    return found
+        named.append((name, node))
+    return named
 
 
 def graph_nodes(model: ir.Model) -> list[Node]:

@@ -26,8 +26,8 @@ PREFIXES = ("QLinear", "QGemm", "QAttention", "QOrdered", "QEmbed", "DynamicQuan
 def refuse_quantized(proto: onnx.ModelProto) -> None:
     """Raise UnsupportedOperator at the first quantized node, also in a body or a local function."""
     opsets = {opset.domain: opset.version for opset in proto.opset_import}
-    own = [node for function in proto.functions for node in function.node]
-    for node in every_node([*proto.graph.node, *own]):
+    in_functions = [node for function in proto.functions for node in function.node]
+    for node in every_node([*proto.graph.node, *in_functions]):
         if node.op_type in QUANTIZED or node.op_type.startswith(PREFIXES):
             raise UnsupportedOperator(
                 f"node {node.name!r}: {node.op_type} belongs to a quantized graph: upload the float model",

@@ -66,9 +66,9 @@ def declared_row_axes(inputs: Shapes, outputs: Shapes) -> RowAxes:
     """
     batch = _batch_name(inputs)
     if batch is not None:
-        found = {name: _place_of(shape, batch) for name, shape in inputs.items()}
+        input_axes = {name: _row_axis(shape, batch) for name, shape in inputs.items()}
         answers = {name: shape.index(batch) for name, shape in outputs.items() if batch in shape}
-        return RowAxes(found, answers)
+        return RowAxes(input_axes, answers)
     rows = _frozen_rows(inputs, outputs)
     if rows is None:
         return RowAxes(dict.fromkeys(inputs), {}, at_once=1)
@@ -95,7 +95,7 @@ def _batch_name(inputs: Shapes) -> str | None:
     return first[0] or ""
 
 
-def _place_of(shape: Sequence[Dim], batch: str) -> int | None:
+def _row_axis(shape: Sequence[Dim], batch: str) -> int | None:
     if batch in shape:
         return list(shape).index(batch)
     free = [axis for axis, dim in enumerate(shape) if dim is None]

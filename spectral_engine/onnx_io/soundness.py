@@ -19,11 +19,11 @@ CONTEXT = re.compile(r"==> Context: Bad node spec for node\. Name: (.*?) ?OpType
 
 def check_text(proto: onnx.ModelProto) -> None:
     """Refuse names that are no text: protobuf hands their bytes on as they are."""
-    for place, node in enumerate(every_node(proto.graph.node)):
+    for position, node in enumerate(every_node(proto.graph.node)):
         texts = (node.name, node.op_type, node.domain, *node.input, *node.output)
         if not all(isinstance(text, str) for text in texts):
             raise ModelInvalid(
-                f"node {place} ({node.op_type!r}) holds a name that is not UTF-8: {node.name!r}"
+                f"node {position} ({node.op_type!r}) holds a name that is not UTF-8: {node.name!r}"
             )
 
 

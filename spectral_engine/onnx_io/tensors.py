@@ -32,10 +32,10 @@ def check_tensors(proto: onnx.ModelProto) -> None:
             continue
         if tensor.data_type not in TensorProto.DataType.values():
             raise ModelInvalid(f"tensor {tensor.name!r} is of unknown type {tensor.data_type}")
-        held, wanted = _count(tensor), prod(tensor.dims)
-        if held != wanted:
+        count, wanted = _count(tensor), prod(tensor.dims)
+        if count != wanted:
             raise ModelInvalid(
-                f"tensor {tensor.name!r} of shape {list(tensor.dims)} holds {held:,} numbers"
+                f"tensor {tensor.name!r} of shape {list(tensor.dims)} holds {count:,} numbers"
             )
 
 

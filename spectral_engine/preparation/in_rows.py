@@ -20,18 +20,18 @@ from spectral_engine.onnx_io.row_axes import RowAxes
 
 def in_rows(module: OnnxModule, original: OpenedModel, split: Split) -> OnnxModule:
     """Lay the rows of a model's module as onnxruntime finds them on the first of these rows, and return it."""
-    found = original.runner.row_axes(split)
-    if found.ragged:
-        return module.lay_rows(found)
-    module.lay_rows(replace(found, at_once=None))
-    if found.at_once is None:
+    row_axes = original.runner.row_axes(split)
+    if row_axes.ragged:
+        return module.lay_rows(row_axes)
+    module.lay_rows(replace(row_axes, at_once=None))
+    if row_axes.at_once is None:
         return module
     rows = split.first(TRIED_ROWS)
     together = None
-    if rows.rows > 1 and any(found.of_input(name) is not None for name in rows.inputs):
+    if rows.rows > 1 and any(row_axes.of_input(name) is not None for name in rows.inputs):
         together = _together(module, rows)
     # Frozen files mostly take any number of rows as a module, and train faster so.
-    return module.lay_rows(together or found)
+    return module.lay_rows(together or row_axes)
 
 
 def in_declared_rows(original: OpenedModel) -> OnnxModule:

@@ -46,8 +46,8 @@ def with_label_column(
         return splits
     read = {name: _read(splits, name, load) for name in splits.choices}
     skills = {
-        name: UNREAD if found is None else skill_on(module, original, found, recipe, option)
-        for name, found in read.items()
+        name: UNREAD if labelled is None else skill_on(module, original, labelled, recipe, option)
+        for name, labelled in read.items()
     }
     best, second = sorted(skills, key=lambda name: skills[name].value, reverse=True)
     if not skills[best].beats_chance:

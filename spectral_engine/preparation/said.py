@@ -49,10 +49,10 @@ def refuse_unknown_splits(said: SeenByOriginal | None, given: Sequence[str], poi
     named: Sequence[str] = said if isinstance(said, list) else ()
     unknown = [name for name in named if name not in given]
     if unknown:
-        held = ", ".join(given) or "none"
+        known = ", ".join(given) or "none"
         raise InvalidRequest(
-            f"{FIELD} names {', '.join(unknown)}; the splits that the file holds are: {held}. Where it holds none, say "
-            "true or false",
+            f"{FIELD} names {', '.join(unknown)}; the splits that the file holds are: {known}. Where it holds none, "
+            "say true or false",
             pointer=pointer,
         )
 

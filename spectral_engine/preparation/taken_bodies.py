@@ -6,28 +6,28 @@ import numpy as np
 import torch
 
 from spectral_engine.data import Split
-from spectral_engine.graph.bodies import Place, graphs_of, is_if
+from spectral_engine.graph.bodies import BodyKey, graphs_of, is_if
 from spectral_engine.graph.module import OnnxModule
 
 MOST_ROWS = 512
 AT_ONCE = 64
 
 
-def untaken(module: OnnxModule, rows: Split) -> frozenset[Place]:
+def untaken(module: OnnxModule, rows: Split) -> frozenset[BodyKey]:
     """Return the bodies that none of the first rows takes."""
     conditions = {node.name: node.input(0) for node in module.nodes if is_if(node)}
-    places = {place for node in module.nodes if is_if(node) for place in graphs_of(node)}
-    if not places:
+    bodies = {body for node in module.nodes if is_if(node) for body in graphs_of(node)}
+    if not bodies:
         return frozenset()
-    taken: set[Place] = set()
+    taken: set[BodyKey] = set()
     for start in range(0, min(rows.rows, MOST_ROWS), AT_ONCE):
         some = rows.take(np.arange(start, min(start + AT_ONCE, rows.rows)))
         inputs = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.arrays.items()}
         with torch.no_grad():
-            found = module.compute(inputs, watch=set(conditions.values()))
+            computed = module.compute(inputs, watch=set(conditions.values()))
         for name, condition in conditions.items():
-            taken |= {(name, _branch(bool(value))) for value in found[condition].reshape(-1)}
-    return frozenset(places - taken)
+            taken |= {(name, _branch(bool(value))) for value in computed[condition].reshape(-1)}
+    return frozenset(bodies - taken)
 
 
 def _branch(condition: bool) -> str:

@@ -107,14 +107,14 @@ class Measure:
 
     def _read(self, written: Any) -> Limit:
         if isinstance(written, Limit):
-            return self._own(written)
+            return self._of_limit(written)
         if isinstance(written, str):
             return self._of_text(written)
         if isinstance(written, Mapping):
             return self._of_object(written)
         return _of_number(_number(written), self.base)
 
-    def _own(self, limit: Limit) -> Limit:
+    def _of_limit(self, limit: Limit) -> Limit:
         if limit.unit not in {None, self.base}:
             raise ValueError(f"{limit.unit!r} is no unit of this limit")
         return limit

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-Held = tuple[str, nn.Parameter]  # what a checkpoint calls it, and the tensor
+KindedTensor = tuple[str, nn.Parameter]  # what a checkpoint calls it, and the tensor
 
 
 class SingularValues(nn.Module):
@@ -26,7 +26,7 @@ class SingularValues(nn.Module):
         """Return φ [out, in]."""
         return (self.left * self.singular_values) @ self.right
 
-    def held(self) -> Iterator[Held]:
+    def tensors(self) -> Iterator[KindedTensor]:
         """Yield every tensor; what trains is told by its name."""
         yield "left", self.left
         yield "right", self.right
@@ -64,7 +64,7 @@ class TriangularFactor(nn.Module):
         triangular = empty.index_put((self.places[0], self.places[1]), self.triangular)
         return triangular.T @ self.orthogonal.T
 
-    def held(self) -> Iterator[Held]:
+    def tensors(self) -> Iterator[KindedTensor]:
         """Yield every tensor; what trains is told by its name."""
         yield "orthogonal", self.orthogonal
         yield "triangular", self.triangular

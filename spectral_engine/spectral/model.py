@@ -124,7 +124,7 @@ class SpectralModel(nn.Module):
         """Yield every trained tensor under a stable key."""
         axes = self.coupling.axes
         for name, transfer in self.spectral.items():
-            for kind, tensor, ids in transfer.held(axes[name]):
+            for kind, tensor, ids in transfer.tensors(axes[name]):
                 yield Tracked(f"{kind}:{name}", tensor, ids)
         for name in self.plain:
             tensor = self.module.initializer(name)

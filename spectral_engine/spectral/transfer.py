@@ -79,7 +79,7 @@ class SpectralTransfer(nn.Module):
         return self.scale() * self.phi()
 
     @torch.no_grad()
-    def as_first_held(self, weight: Tensor) -> Tensor:
+    def round_trip(self, weight: Tensor) -> Tensor:
         """Return what a weight of any widths folds back to where it is held in this form, and not trained."""
         first = type(self)(
             weight,
@@ -97,12 +97,12 @@ class SpectralTransfer(nn.Module):
             scale = scale + along(self.eigenvalues_in, self.in_axis, self.dims)
         return scale
 
-    def held(self, ids: GroupAxes) -> Iterator[tuple[str, nn.Parameter, GroupAxes]]:
+    def tensors(self, ids: GroupAxes) -> Iterator[tuple[str, nn.Parameter, GroupAxes]]:
         """Yield kind, tensor and node ids of every tensor; `ids` are those along the weight's axes."""
         if self.form == "free":
             yield "eigenvectors", self.eigenvectors, ids
         else:
-            for kind, tensor in self.product.held():
+            for kind, tensor in self.product.tensors():
                 yield kind, tensor, (None,) * tensor.dim()
         yield "eigenvalues_out", self.eigenvalues_out, (ids[self.out_axis],)
         if self.eigenvalues_in is not None and self.in_axis is not None:

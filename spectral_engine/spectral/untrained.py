@@ -30,7 +30,7 @@ def keep_untrained(
         if tensor is None or written is None:
             continue
         now = model.weight(name)
-        start = transfer.as_first_held(as_parameter(tensor).to(now.device))
+        start = transfer.round_trip(as_parameter(tensor).to(now.device))
         same = (narrow(start, coupling.axes[name], removed) == now).cpu().numpy()
         if same.any():
             stays = kept_entries(coupling, name, tensor, removed)

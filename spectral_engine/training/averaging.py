@@ -15,7 +15,7 @@ class Averages:
 
     def __init__(self, trainer: Trainer, memory: float) -> None:
         self.trainer, self.memory, self.seen = trainer, memory, 0
-        tracked = trainer.held if memory else {}
+        tracked = trainer.trained if memory else {}
         self.means = {key: torch.zeros_like(item.tensor) for key, item in tracked.items()}
 
     @torch.no_grad()
@@ -23,7 +23,7 @@ class Averages:
         """Take in the weights as they are now."""
         self.seen += 1
         for key, mean in self.means.items():
-            mean.lerp_(self.trainer.held[key].tensor, 1 - self.memory)
+            mean.lerp_(self.trainer.trained[key].tensor, 1 - self.memory)
 
     @torch.no_grad()
     def apply(self) -> None:

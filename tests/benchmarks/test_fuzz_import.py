@@ -11,7 +11,7 @@ from examples.specimens.fuzz_bases import by_kind
 
 @pytest.fixture(scope="module")
 def sources():
-    return {name: model for found in by_kind().values() for name, model in found.items()}
+    return {name: model for models in by_kind().values() for name, model in models.items()}
 
 
 @pytest.mark.slow

@@ -51,17 +51,17 @@ def test_expected_gradients_come_near_the_exact_shapley_values(case):
 
 
 def test_a_shuffled_column_costs_twice_its_share_of_the_variance(case):
-    found = peers.permutation(case).numpy()
+    importances = peers.permutation(case).numpy()
     expected = 2 * WEIGHTS**2 * case.explained().inputs["x"].var(axis=0) / case.objective.scale
-    np.testing.assert_allclose(found, expected, rtol=0.1, atol=1e-3)
+    np.testing.assert_allclose(importances, expected, rtol=0.1, atol=1e-3)
 
 
 def test_areas_are_those_of_the_variance_that_is_left(case):
     shares = np.sort(WEIGHTS**2)[::-1] / (WEIGHTS**2).sum()
     kept = np.concatenate([[0], shares.cumsum()])
-    found = areas(case, torch.from_numpy(np.abs(WEIGHTS)), case.data.test)
-    assert found.kept == pytest.approx(np.trapezoid(kept, dx=0.25), abs=0.02)
-    assert found.removed == pytest.approx(np.trapezoid(1 - kept, dx=0.25), abs=0.02)
+    curves = areas(case, torch.from_numpy(np.abs(WEIGHTS)), case.data.test)
+    assert curves.kept == pytest.approx(np.trapezoid(kept, dx=0.25), abs=0.02)
+    assert curves.removed == pytest.approx(np.trapezoid(1 - kept, dx=0.25), abs=0.02)
 
 
 def test_a_worse_order_has_worse_areas_and_a_worse_retrained_net(case):

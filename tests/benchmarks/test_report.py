@@ -35,9 +35,9 @@ ROWS = [
 
 def test_the_bar_is_the_geometric_mean_of_ratios_to_each_cells_best_peer():
     cells = scores_of(ROWS)
-    found = bar(cells, Rule("", control=True))
-    assert found.mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
-    assert (found.cells, found.worse) == (2, [("digits", 0.1)])
+    comparison = bar(cells, Rule("", control=True))
+    assert comparison.mean == pytest.approx(math.sqrt((0.021 / 0.03) * (0.08 / 0.041)))
+    assert (comparison.cells, comparison.worse) == (2, [("digits", 0.1)])
     assert bar(cells).mean == pytest.approx(math.sqrt((0.021 / 0.04) * (0.08 / 0.041)))
 
 

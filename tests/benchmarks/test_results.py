@@ -14,7 +14,7 @@ def load_row(p99_ms: float, **more: Any) -> dict[str, Any]:
 
 def test_the_committed_page_is_current():
     remedy = "run `python -m benchmarks.results` and commit the page"
-    assert results.PAGE.read_text("utf-8") == results.render(results.found_rows()), remedy
+    assert results.PAGE.read_text("utf-8") == results.render(results.rows_by_benchmark()), remedy
 
 
 def test_every_row_has_a_line_and_the_worst_stands_first():

@@ -13,10 +13,10 @@ RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 
 @pytest.mark.parametrize("lowest", RATES)
 def test_the_walk_finds_the_lowest_point_of_a_valley(lowest):
-    found = climb(
+    best = climb(
         {"rate": RATES}, lambda option: abs(RATES.index(option["rate"]) - RATES.index(lowest))
     )
-    assert found == {"rate": lowest}
+    assert best == {"rate": lowest}
 
 
 def test_other_knobs_are_tried_at_the_best_rate():
@@ -26,8 +26,8 @@ def test_other_knobs_are_tried_at_the_best_rate():
         asked.append(dict(option))
         return abs(option["rate"] - 3e-3) + (option["scope"] == "layer")
 
-    found = climb({"rate": RATES, "scope": ("layer", "all")}, error)
-    assert found == {"rate": 3e-3, "scope": "all"}
+    best = climb({"rate": RATES, "scope": ("layer", "all")}, error)
+    assert best == {"rate": 3e-3, "scope": "all"}
     assert [o["rate"] for o in asked if o["scope"] == "all"] == [3e-3]
     assert len(asked) == len({tuple(o.values()) for o in asked})  # nothing is measured twice
 

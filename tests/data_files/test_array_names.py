@@ -149,8 +149,8 @@ def test_an_array_that_is_asked_for_is_the_label_and_one_that_is_not_there_is_na
 ):
     path = tmp_path / "d.npz"
     np.savez(path, x=X, y=Y, other=Y + 1)
-    found = load_splits(path, [ROWS], seed=0, **{option: "other"})
-    assert min(part.labels.min() for part in found.parts) == Y.min() + 1
+    splits = load_splits(path, [ROWS], seed=0, **{option: "other"})
+    assert min(part.labels.min() for part in splits.parts) == Y.min() + 1
     with pytest.raises(DatasetMismatch, match="there is no array 'zz'") as refused:
         load_splits(path, [ROWS], seed=0, **{option: "zz"})
     assert refused.value.pointer == "#/labels/array"
@@ -159,8 +159,8 @@ def test_an_array_that_is_asked_for_is_the_label_and_one_that_is_not_there_is_na
 def test_an_input_may_be_its_own_target(tmp_path):
     """An autoencoder's rows are what it is to answer."""
     np.savez(tmp_path / "d.npz", x=X)
-    found = load_splits(tmp_path / "d.npz", [ROWS], seed=0, array="x")
-    for part in found.parts:
+    splits = load_splits(tmp_path / "d.npz", [ROWS], seed=0, array="x")
+    for part in splits.parts:
         np.testing.assert_array_equal(part.labels, part.inputs[ROWS.name])
 
 

@@ -21,7 +21,7 @@ def frame(**more):
     """Return a table of the features a, b and c, with columns before (`_name`) and behind them."""
     before = {name[1:]: column for name, column in more.items() if name.startswith("_")}
     behind = {name: column for name, column in more.items() if not name.startswith("_")}
-    features = {name: X[:, place] for place, name in enumerate("abc")}
+    features = {name: X[:, index] for index, name in enumerate("abc")}
     return pandas.DataFrame({**before, **features, **behind})
 
 
@@ -34,9 +34,9 @@ def rows_of(splits):
     """All rows as (features, label), in no order."""
     every = [(part.inputs["x"], part.labels) for part in splits.parts]
     return sorted(
-        (*np.round(row.astype(float), 3).tolist(), None if labels is None else str(labels[place]))
+        (*np.round(row.astype(float), 3).tolist(), None if labels is None else str(labels[index]))
         for rows, labels in every
-        for place, row in enumerate(rows)
+        for index, row in enumerate(rows)
     )
 
 

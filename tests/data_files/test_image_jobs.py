@@ -31,7 +31,7 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def shapes_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
     shapes.save_zip(folder / "shapes.zip")
     shapes.save_folder(folder / "shapes")
@@ -49,14 +49,16 @@ def accuracy(model: bytes) -> float:
     return float(np.mean(scores.argmax(1) == y.numpy()))
 
 
-def test_folder_zip_and_tar_are_the_same_data_set(place):
-    found = [
-        se.check(place / "net.onnx", place / name)
+def test_folder_zip_and_tar_are_the_same_data_set(shapes_folder):
+    checks = [
+        se.check(shapes_folder / "net.onnx", shapes_folder / name)
         for name in ("shapes", "shapes.zip", "shapes.tar.gz")
     ]
-    assert len({str(one.meaning) for one in found}) == 1
-    assert {one.original.value for one in found} == {accuracy((place / "net.onnx").read_bytes())}
-    assert len({tuple(one.data.notes) for one in found}) == 1
+    assert len({str(one.meaning) for one in checks}) == 1
+    assert {one.original.value for one in checks} == {
+        accuracy((shapes_folder / "net.onnx").read_bytes())
+    }
+    assert len({tuple(one.data.notes) for one in checks}) == 1
 
 
 @pytest.mark.parametrize(
@@ -65,13 +67,13 @@ def test_folder_zip_and_tar_are_the_same_data_set(place):
     ids=["0…255", "−1…1", "ImageNet"],
 )
 def test_a_model_of_other_values_is_found_out_and_the_option_named_works(
-    place, tmp_path, scale, shift
+    shapes_folder, tmp_path, scale, shift
 ):
     net = shapes.save_net(tmp_path / "net.onnx", shapes.Rescaled(shapes.trained(), scale, shift))
     with pytest.raises(DatasetMismatch, match="pass preprocessing") as refused:
-        se.check(net, place / "shapes.zip")
+        se.check(net, shapes_folder / "shapes.zip")
     option = json.loads(re.search(r"pass preprocessing (\{.*?\})", refused.value.detail)[1])
-    assert se.check(net, place / "shapes.zip", preprocessing=option).original.value > 0.9
+    assert se.check(net, shapes_folder / "shapes.zip", preprocessing=option).original.value > 0.9
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_one_option_does_what_two_did_one_after_the_other(done, further):
     assert (both.resize, both.layout) == (done.get("resize"), further.get("layout", "as_is"))
 
 
-def test_a_model_of_bytes_takes_them_as_they_are(place, tmp_path):
+def test_a_model_of_bytes_takes_them_as_they_are(shapes_folder, tmp_path):
     class Bytes(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -113,21 +115,27 @@ def test_a_model_of_bytes_takes_them_as_they_are(place, tmp_path):
         Bytes(), (torch.zeros(2, 16, 16, 3, dtype=torch.uint8),), str(tmp_path / "net.onnx"), dynamo=False,
         input_names=["pixels"], dynamic_axes={"pixels": {0: "n"}},
     )  # fmt: skip
-    found = se.check(tmp_path / "net.onnx", place / "shapes.zip")
-    assert found.original.value > 0.95
-    assert any("RGB, 16 × 16, 0…255, as [16, 16, 3]" in note for note in found.data.notes)
+    check = se.check(tmp_path / "net.onnx", shapes_folder / "shapes.zip")
+    assert check.original.value > 0.95
+    assert any("RGB, 16 × 16, 0…255, as [16, 16, 3]" in note for note in check.data.notes)
 
 
-def test_the_command_line_takes_a_folder(place):
+def test_the_command_line_takes_a_folder(shapes_folder):
     ended = CliRunner().invoke(
-        app, ["check", *map(str, (place / "net.onnx", place / "shapes")), "--json"]
+        app, ["check", *map(str, (shapes_folder / "net.onnx", shapes_folder / "shapes")), "--json"]
     )
     assert ended.exit_code == 0, ended.output
     assert json.loads(ended.stdout)["original"]["value"] > 0.95
 
 
-def test_the_command_line_compresses_a_zip(place, tmp_path):
-    call = ["compress", place / "net.onnx", place / "shapes.zip", "-o", tmp_path / "small.onnx"]
+def test_the_command_line_compresses_a_zip(shapes_folder, tmp_path):
+    call = [
+        "compress",
+        shapes_folder / "net.onnx",
+        shapes_folder / "shapes.zip",
+        "-o",
+        tmp_path / "small.onnx",
+    ]
     more = ["--max-metric-drop", "0.3", "--epochs", "8", "--report", tmp_path / "report.json"]
     ended = CliRunner().invoke(app, [*map(str, [*call, *more]), "--json"])
     assert ended.exit_code in {0, 3}, ended.output
@@ -136,20 +144,22 @@ def test_the_command_line_compresses_a_zip(place, tmp_path):
     assert data["meaning"]["order"] == "matched"
     assert any("16 × 16, 0…1" in note for note in data["notes"])
     small = (tmp_path / "small.onnx").read_bytes()
-    assert len(small) < len((place / "net.onnx").read_bytes())
+    assert len(small) < len((shapes_folder / "net.onnx").read_bytes())
     assert accuracy(small) > 0.75
 
 
-def test_over_rest_archives_arrive_in_every_way_and_are_compressed(place, tmp_path):
+def test_over_rest_archives_arrive_in_every_way_and_are_compressed(shapes_folder, tmp_path):
     with running_service(tmp_path, **IMPATIENT) as service, Client(service.url) as client:
-        model = client.models.create(place / "net.onnx")
-        form = raw_http.upload(service.url, "datasets", place / "shapes.tar.gz")
-        raw = client.datasets.create(place / "shapes.zip")
-        folder = client.datasets.create(place / "shapes", preprocessing={"resize": [16, 16]})
+        model = client.models.create(shapes_folder / "net.onnx")
+        form = raw_http.upload(service.url, "datasets", shapes_folder / "shapes.tar.gz")
+        raw = client.datasets.create(shapes_folder / "shapes.zip")
+        folder = client.datasets.create(
+            shapes_folder / "shapes", preprocessing={"resize": [16, 16]}
+        )
         for sent, name in ((form["sha256"], "shapes.tar.gz"), (raw.sha256, "shapes.zip")):
-            assert sent == hashlib.sha256((place / name).read_bytes()).hexdigest()
+            assert sent == hashlib.sha256((shapes_folder / name).read_bytes()).hexdigest()
         assert folder.name == "shapes"
-        again = client.datasets.create(place / "shapes")
+        again = client.datasets.create(shapes_folder / "shapes")
         assert again.sha256 == folder.sha256  # the same folder is the same bytes
         job = client.jobs.create(model=model.id, dataset=folder.id, recipe=QUICK)
         last = list(job.events())[-1]

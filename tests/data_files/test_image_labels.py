@@ -24,8 +24,8 @@ def test_parts_may_lie_in_the_folders_of_classes(tmp_path):
     parts = {"train": classes(6), "Valid": classes(3), "test": classes(2)}
     files = {
         name.replace("/", f"/{part}/"): content
-        for part, held in parts.items()
-        for name, content in held.items()
+        for part, class_files in parts.items()
+        for name, content in class_files.items()
     }
     splits = load(tmp_path, files)
     assert splits.summary.split == "given"
@@ -95,9 +95,9 @@ def test_images_alone_are_a_job_without_labels(tmp_path, pack, top):
     splits = load(tmp_path, {**images, f"{top}README.md": b"?"}, pack=pack)
     assert splits.labels is None
     assert sum(part.rows for part in splits.parts) == 30
-    found = np.concatenate([part.inputs["input"] for part in splits.parts])
-    order = np.lexsort(found.reshape(30, -1).T[:16])
-    np.testing.assert_allclose(found[order], expected(images)[0], atol=1e-6)
+    rows = np.concatenate([part.inputs["input"] for part in splits.parts])
+    order = np.lexsort(rows.reshape(30, -1).T[:16])
+    np.testing.assert_allclose(rows[order], expected(images)[0], atol=1e-6)
     assert "the images have no labels: folders of several classes" in notes(splits)
     with pytest.raises(DatasetMismatch, match="no table beside the images has the column 'kind'"):
         load_splits(tmp_path / "upload", [NCHW], seed=0, label="kind")

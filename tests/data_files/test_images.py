@@ -58,8 +58,8 @@ def as_folder(path, files) -> None:
         (path / name).write_bytes(content)
 
 
-def load(place, files, spec=NCHW, pack=as_zip, **options):
-    path = place / "upload"  # names say nothing
+def load(folder, files, spec=NCHW, pack=as_zip, **options):
+    path = folder / "upload"  # names say nothing
     pack(path, files)
     return load_splits(path, [spec], seed=0, **options)
 
@@ -82,11 +82,11 @@ def expected(files, label=lambda name: name.split("/")[0]):
 
 
 def same(splits, files, **options) -> None:
-    for found, wanted in zip(together(splits), expected(files, **options), strict=True):
-        if found.dtype.kind == "f":
-            np.testing.assert_allclose(found, wanted, atol=1e-6)
+    for actual, wanted in zip(together(splits), expected(files, **options), strict=True):
+        if actual.dtype.kind == "f":
+            np.testing.assert_allclose(actual, wanted, atol=1e-6)
         else:
-            assert found.tolist() == wanted.tolist()
+            assert actual.tolist() == wanted.tolist()
 
 
 def notes(splits) -> str:
@@ -496,8 +496,8 @@ def test_a_damaged_archive_or_image_is_read_or_refused_and_never_a_traceback(
     files = {f"{c}/{n}.png": encoded(noise(), form, **FORMS[form]) for c in "ab" for n in range(3)}
     pack(path, files | {"labels.csv": b"a/0.png,x\n"})
     content = bytearray(path.read_bytes())
-    place = int(at * len(content))
-    content[place : len(content) if cut else place + len(put)] = put
+    start = int(at * len(content))
+    content[start : len(content) if cut else start + len(put)] = put
     path.write_bytes(bytes(content))
     with suppress(EngineError):  # and nothing else
         load_splits(path, [NCHW], seed=0)

@@ -103,8 +103,8 @@ def test_a_damaged_file_is_read_or_refused_and_never_a_traceback(
     tmp_path_factory, kind, at, put, cut
 ):
     content = bytearray(stream() if kind == "stream" else KINDS[kind][0])
-    place = int(at * len(content))
-    content[place : len(content) if cut else place + len(put)] = put
+    start = int(at * len(content))
+    content[start : len(content) if cut else start + len(put)] = put
     path = tmp_path_factory.mktemp("fuzz") / "d"
     path.write_bytes(bytes(content))
     with suppress(EngineError):  # and nothing else

@@ -129,11 +129,11 @@ def expected(content, options):
     return sorted((*map(float, row[:-1]), str(row[-1])) for row in table.itertuples(index=False))
 
 
-def close(found, wanted):
-    assert len(found) == len(wanted) == 60
-    assert [row[-1] for row in found] == [row[-1] for row in wanted]
+def close(actual, wanted):
+    assert len(actual) == len(wanted) == 60
+    assert [row[-1] for row in actual] == [row[-1] for row in wanted]
     np.testing.assert_allclose(
-        [row[:-1] for row in found], [row[:-1] for row in wanted], rtol=1e-6, atol=0.01
+        [row[:-1] for row in actual], [row[:-1] for row in wanted], rtol=1e-6, atol=0.01
     )
 
 
@@ -209,8 +209,8 @@ def test_a_label_in_the_first_column_of_numbers_alone_is_named_with_the_remedy(t
     (tmp_path / "d").write_text(joined(rows))
     doubt = load_splits(tmp_path / "d", [FEATURES], seed=0).doubt
     assert "such as 'column_0', which has few values, pass --label COLUMN" in doubt
-    found = load_splits(tmp_path / "d", [FEATURES], seed=0, label="column_0")
-    assert sorted(found.labels) == sorted(np.arange(60) % 3)
+    splits = load_splits(tmp_path / "d", [FEATURES], seed=0, label="column_0")
+    assert sorted(splits.labels) == sorted(np.arange(60) % 3)
 
 
 @pytest.mark.parametrize("content", ["sep=;", "# a\n# b\n", "\n\n", ",,\n,,\n", '"', "sep=,\n#\n"])

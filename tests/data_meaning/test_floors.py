@@ -40,8 +40,8 @@ def test_where_yes_is_rare_a_floor_is_judged_over_both_answers_alike(tmp_path, c
 
 def test_a_floor_that_knowing_nothing_exceeds_stays_in_accuracy(tmp_path):
     y = (SCORES[:, 0] > 0).astype(np.int64)
-    found = job(tmp_path, linear(WEIGHTS[:, :1], [], (1,)), y, target={"max_metric_drop": 0.08})
-    assert found.evaluation.metric == "accuracy"
+    setup = job(tmp_path, linear(WEIGHTS[:, :1], [], (1,)), y, target={"max_metric_drop": 0.08})
+    assert setup.evaluation.metric == "accuracy"
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "auc", "log_loss", "miou", "top5"])

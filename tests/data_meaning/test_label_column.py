@@ -64,10 +64,10 @@ def test_the_label_is_found_at_either_end(tmp_path, data, first, header):
     note = next(note for note in setup.splits.summary.notes if "is the label" in note)
     assert note.startswith(f"column {label!r} is the label")
     rows = setup.splits.validation.inputs["x"]
-    places = [int(np.flatnonzero(np.isclose(x, row, rtol=1e-5).all(axis=1))[0]) for row in rows]
-    np.testing.assert_allclose(setup.splits.validation.labels.reshape(-1), y[places], rtol=1e-6)
-    found = setup.evaluation.validation_metric(setup.original)
-    assert found == pytest.approx(score(y[places], fitted.predict(x[places])), abs=1e-4)
+    indices = [int(np.flatnonzero(np.isclose(x, row, rtol=1e-5).all(axis=1))[0]) for row in rows]
+    np.testing.assert_allclose(setup.splits.validation.labels.reshape(-1), y[indices], rtol=1e-6)
+    measured = setup.evaluation.validation_metric(setup.original)
+    assert measured == pytest.approx(score(y[indices], fitted.predict(x[indices])), abs=1e-4)
 
 
 def test_a_last_column_that_never_changes_is_no_label(tmp_path):

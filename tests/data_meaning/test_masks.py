@@ -20,10 +20,10 @@ def net(classes: int, classes_last=False):
     weights = RANDOM.normal(size=(FEATURES, int(np.prod(shape)))).astype(np.float32)
     answers = (X @ weights).reshape(ROWS, *shape)
     axis = 3 if classes_last else 1
-    found = (answers > 0)[:, 0].astype(int) if classes == 1 else answers.argmax(axis)
-    wrong = RANDOM.random(found.shape) < 0.1
-    truth = np.where(wrong, RANDOM.integers(0, max(2, classes), found.shape), found)
-    return linear(weights, [], shape), found, truth
+    answered = (answers > 0)[:, 0].astype(int) if classes == 1 else answers.argmax(axis)
+    wrong = RANDOM.random(answered.shape) < 0.1
+    truth = np.where(wrong, RANDOM.integers(0, max(2, classes), answered.shape), answered)
+    return linear(weights, [], shape), answered, truth
 
 
 def understood(tmp_path, content, y, x=X, **recipe):
@@ -33,11 +33,11 @@ def understood(tmp_path, content, y, x=X, **recipe):
 
 def check_labels(setup, truth, counted=None):
     """All labels of all parts are the classes that are meant, and −1 where none counts."""
-    rows = {row.tobytes(): place for place, row in enumerate(X)}
+    rows = {row.tobytes(): index for index, row in enumerate(X)}
     expected = truth if counted is None else np.where(counted, truth, -1)
     for part in setup.splits.parts:
-        places = [rows[row.tobytes()] for row in part.inputs["x"]]
-        np.testing.assert_array_equal(part.labels, expected[places])
+        indices = [rows[row.tobytes()] for row in part.inputs["x"]]
+        np.testing.assert_array_equal(part.labels, expected[indices])
 
 
 def test_three_grey_values_are_three_classes_in_order(tmp_path):
@@ -99,14 +99,14 @@ COLOURED = {
 @pytest.mark.parametrize("classes_last", [False, True])
 @pytest.mark.parametrize("form", COLOURED)
 def test_colours_are_matched_with_the_classes(tmp_path, form, classes_last):
-    content, found, truth = net(3, classes_last)
+    content, answered, truth = net(3, classes_last)
     setup = understood(tmp_path, content, COLOURED[form](PALETTE[truth]))
     check_labels(setup, truth)
     assert list(setup.meaning.class_names) == NAMES
     assert setup.meaning.order == "matched"
     part = setup.splits.validation
-    places = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in part.inputs["x"]]
-    expected = (found == truth)[places].mean()
+    indices = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in part.inputs["x"]]
+    expected = (answered == truth)[indices].mean()
     assert setup.evaluation.validation_metric(setup.original) == pytest.approx(expected, abs=1e-6)
 
 

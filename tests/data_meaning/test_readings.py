@@ -22,25 +22,25 @@ HEADS = {"logits": [], "softmax": ["Softmax"], "log-softmax": ["LogSoftmax"]}
 def model(weights, bias, ends=(), axes=None, metadata=None) -> bytes:
     """A linear layer behind which the given operators stand."""
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["v0"])]
-    for place, end in enumerate(ends):
-        inputs, more = ([f"v{place}", "shape"], {}) if end == "Reshape" else ([f"v{place}"], {})
+    for number, end in enumerate(ends):
+        inputs, more = ([f"v{number}", "shape"], {}) if end == "Reshape" else ([f"v{number}"], {})
         more = {"axis": 1} if end.endswith("Softmax") else more
-        nodes.append(helper.make_node(end, inputs, [f"v{place + 1}"], **more))
+        nodes.append(helper.make_node(end, inputs, [f"v{number + 1}"], **more))
     nodes[-1].output[0] = "answers"
-    held = [
+    initializers = [
         numpy_helper.from_array(weights.astype(np.float32), "w"),
         numpy_helper.from_array(bias.astype(np.float32), "b"),
     ]
     shape = ["n", weights.shape[1]]
     if axes is not None:
-        held.append(numpy_helper.from_array(np.array([0, *axes], np.int64), "shape"))
+        initializers.append(numpy_helper.from_array(np.array([0, *axes], np.int64), "shape"))
         shape = ["n", *axes]
     graph = helper.make_graph(
         nodes,
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", FEATURES])],
         [helper.make_tensor_value_info("answers", TensorProto.FLOAT, shape)],
-        held,
+        initializers,
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     helper.set_model_props(made, metadata or {})
@@ -69,8 +69,8 @@ def measured(setup) -> float:
 
 def known(setup, answers) -> np.ndarray:
     """Answers of an outside model for the validation rows, found by the rows themselves."""
-    places = {row.tobytes(): place for place, row in enumerate(X)}
-    return answers[[places[row.tobytes()] for row in setup.splits.validation.inputs["x"]]]
+    index_of = {row.tobytes(): index for index, row in enumerate(X)}
+    return answers[[index_of[row.tobytes()] for row in setup.splits.validation.inputs["x"]]]
 
 
 CLASS_LABELS = {

@@ -165,8 +165,8 @@ class TestFigures:
         other = MIX * 3 + RNG.normal(size=MIX.shape)
         one, two = (of_pixels(w, None, [SOFTMAX]) for w in (MIX * 3, other))
         setup, mine, theirs = self.of_both(tmp_path, one, two, IMAGES)
-        truth, found = mine.argmax(1).ravel(), theirs.argmax(1).ravel()
-        expected = jaccard_score(truth, found, average="macro")
+        truth, predicted = mine.argmax(1).ravel(), theirs.argmax(1).ravel()
+        expected = jaccard_score(truth, predicted, average="macro")
         assert self.value(setup, theirs) == pytest.approx(expected)
         assert expected < 0.95
 
@@ -174,8 +174,8 @@ class TestFigures:
         other = MIX[:, :1] * SHARP + RNG.normal(size=(CHANNELS, 1)) * 4
         one, two = (of_pixels(w, None, [SIGMOID]) for w in (MIX[:, :1] * SHARP, other))
         setup, mine, theirs = self.of_both(tmp_path, one, two, IMAGES)
-        truth, found = (part.ravel() > 0.5 for part in (mine, theirs))
-        expected = jaccard_score(truth, found, average="macro")
+        truth, predicted = (part.ravel() > 0.5 for part in (mine, theirs))
+        expected = jaccard_score(truth, predicted, average="macro")
         assert self.value(setup, theirs) == pytest.approx(expected)
 
     def test_each_mask_of_several_counts_alike_however_small(self, tmp_path):
@@ -288,9 +288,9 @@ class TestAMetricThatCannotMove:
 
     def test_a_unit_that_no_share_fits_refuses_the_floor(self, tmp_path):
         model, data = self.numbers_that_stand_still(tmp_path)
-        found = check(model, data)
-        assert found.metric == "mae"
-        assert "a share is no unit of it" in found.still
+        data_check = check(model, data)
+        assert data_check.metric == "mae"
+        assert "a share is no unit of it" in data_check.still
         with pytest.raises(DatasetMismatch, match="a share is no unit of it"):
             prepare(model, data, Recipe(**self.FLOOR), label=None, preprocessing=None)
 
@@ -310,8 +310,8 @@ def test_the_original_beside_itself_is_the_reference_and_no_figure(tmp_path):
 
 def test_masks_by_channel_are_those_of_sklearn_whatever_their_places():
     truth = RNG.random((20, 3, 5, 4)) < np.array([0.5, 0.1, 0.01])[:, None, None]
-    found = RNG.random((20, 3, 5, 4)) < 0.4
+    predicted = RNG.random((20, 3, 5, 4)) < 0.4
     rule = metric_rule("miou", task="multilabel")
-    rows = rule.rows(found - 0.5, truth - 0.5, "logits")
-    expected = [jaccard_score(truth[:, k].ravel(), found[:, k].ravel()) for k in range(3)]
+    rows = rule.rows(predicted - 0.5, truth - 0.5, "logits")
+    expected = [jaccard_score(truth[:, k].ravel(), predicted[:, k].ravel()) for k in range(3)]
     assert rule.value(rows) == pytest.approx(np.mean(expected))

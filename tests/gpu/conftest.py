@@ -26,6 +26,6 @@ def folder(tmp_path_factory):
     """Digits, with labels and without, and the nets that are trained on them."""
     from tests.support.digits import save_all, save_digits
 
-    place = save_all(tmp_path_factory.mktemp("gpu"))
-    save_digits(place / "unlabelled.npz", y_train=None, y_val=None, y_test=None)
-    return place
+    path = save_all(tmp_path_factory.mktemp("gpu"))
+    save_digits(path / "unlabelled.npz", y_train=None, y_val=None, y_test=None)
+    return path

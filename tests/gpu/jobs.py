@@ -29,14 +29,14 @@ def on_both(folder, kind, data="digits.npz", **asked):
     ]
 
 
-def check_alike(found, reference):
+def check_alike(on_device, reference):
     """Demand the same outcome, a metric nearby, proofs that hold, and a report that says where it ran."""
-    apart = [one.chosen.entry.measurement.metric.value for one in (found, reference)]
+    apart = [one.chosen.entry.measurement.metric.value for one in (on_device, reference)]
     assert abs(apart[0] - apart[1]) <= METRIC_APART, apart
-    assert found.outcome == reference.outcome, apart
-    assert len(found.candidates) == len(reference.candidates)
-    for candidate in found.candidates:
+    assert on_device.outcome == reference.outcome, apart
+    assert len(on_device.candidates) == len(reference.candidates)
+    for candidate in on_device.candidates:
         proof = candidate.entry.exactness
         assert proof.max_abs_difference <= 1e-5 * max(1.0, proof.max_abs_output)
-    assert torch.device(found.report.data.provenance.device).type == DEVICE.type
+    assert torch.device(on_device.report.data.provenance.device).type == DEVICE.type
     assert reference.report.data.provenance.device == "cpu"

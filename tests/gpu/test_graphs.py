@@ -11,9 +11,9 @@ from tests.gpu.jobs import DEVICE
 from tests.support.backend_suite import cases, fails_in_half, judge, outcomes
 
 
-def answers_and_gradients(found, device):
-    module = load(found.model).to(device)
-    inputs = {name: value.to(device) for name, value in found.sample(5).items()}
+def answers_and_gradients(net, device):
+    module = load(net.model).to(device)
+    inputs = {name: value.to(device) for name, value in net.sample(5).items()}
     answers = module(**inputs)
     sum(a.square().sum() for a in answers.values() if a.is_floating_point()).backward()
     gradients = {name: p.grad.cpu() for name, p in module.named_parameters() if p.grad is not None}
@@ -31,9 +31,9 @@ def plain_arithmetic():
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_net_answers_and_learns_as_on_the_cpu(name):
-    found = specimen(name)
-    answers, gradients = answers_and_gradients(found, DEVICE)
-    wanted, wanted_gradients = answers_and_gradients(found, torch.device("cpu"))
+    net = specimen(name)
+    answers, gradients = answers_and_gradients(net, DEVICE)
+    wanted, wanted_gradients = answers_and_gradients(net, torch.device("cpu"))
     for key, value in wanted.items():
         torch.testing.assert_close(answers[key], value, rtol=1e-3, atol=1e-4)
     assert gradients.keys() == wanted_gradients.keys()
@@ -46,9 +46,9 @@ def test_a_net_answers_and_learns_as_on_the_cpu(name):
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_net_answers_and_learns_in_half_precision(name):
-    found = specimen(name)
-    module = load(found.model).to(DEVICE).train()
-    inputs = {key: value.to(DEVICE) for key, value in found.sample(5).items()}
+    net = specimen(name)
+    module = load(net.model).to(DEVICE).train()
+    inputs = {key: value.to(DEVICE) for key, value in net.sample(5).items()}
     with torch.autocast(DEVICE.type, torch.bfloat16):
         answers = module(**inputs)
     floats = [a.float() for a in answers.values() if a.is_floating_point()]
@@ -58,13 +58,13 @@ def test_a_net_answers_and_learns_in_half_precision(name):
 
 def test_onnx_cases_pass_where_they_pass_on_the_cpu():
     cpu = {one.case.name: one.verdict for one in outcomes()}
-    found = [judge(case, DEVICE) for case in cases()]
+    judged = [judge(case, DEVICE) for case in cases()]
     other = [
         (one.case.operator, one.case.name, one.verdict, one.reason)
-        for one in found
+        for one in judged
         if one.verdict != cpu[one.case.name]
     ]
-    counted = collections.Counter(one.verdict for one in found)
+    counted = collections.Counter(one.verdict for one in judged)
     assert not other, "\n".join(map(str, other))
     assert counted["passed"] > 1_543
 

@@ -19,12 +19,14 @@ KINDS = pytest.mark.parametrize("kind", ["perceptron", "convolutional"])
 @KINDS
 @pytest.mark.parametrize("when", ["gradual", "post", "pre"])
 def test_a_pruned_net_is_as_good_as_one_pruned_on_the_cpu(folder, kind, when):
-    found, reference = on_both(
+    on_device, reference = on_both(
         folder, kind, target={"keep_nodes": 0.4}, prune={**CUTS, "when": when}
     )
-    check_alike(found, reference)
-    assert len({c.entry.measurement.nodes for c in found.candidates}) == len(found.candidates)
-    assert found.chosen.entry.measurement.nodes == reference.chosen.entry.measurement.nodes
+    check_alike(on_device, reference)
+    assert len({c.entry.measurement.nodes for c in on_device.candidates}) == len(
+        on_device.candidates
+    )
+    assert on_device.chosen.entry.measurement.nodes == reference.chosen.entry.measurement.nodes
 
 
 @KINDS
@@ -45,9 +47,9 @@ def test_a_net_is_retrained_in_every_form(folder, kind, trains):
 def test_links_are_removed(folder, kind, pattern):
     target = {} if pattern == "2:4" else {"density": 0.2}
     asked = {"method": "sparse", "sparse": {"pattern": pattern}, "target": target}
-    found, reference = on_both(folder, kind, **asked)
-    check_alike(found, reference)
-    assert found.chosen.entry.links.density == pytest.approx(
+    on_device, reference = on_both(folder, kind, **asked)
+    check_alike(on_device, reference)
+    assert on_device.chosen.entry.links.density == pytest.approx(
         reference.chosen.entry.links.density, abs=0.01
     )
 
@@ -66,19 +68,19 @@ def test_every_kind_of_score_ranks_nodes(folder, score):
 
 
 def test_a_limit_on_latency_is_kept(folder):
-    found, _ = on_both(
+    on_device, _ = on_both(
         folder, "perceptron", target={"max_latency_ms": 1000.0}, prune={"candidates": 2}
     )
-    assert found.chosen.entry.measurement.latency
+    assert on_device.chosen.entry.measurement.latency
 
 
 @pytest.mark.parametrize("name", ["vision", "llama", "lstm", "gru_both_ways", "c2f", "two_inputs"])
 def test_nets_of_every_kind_are_compressed(tmp_path, name):
-    found = specimen(name)
-    (tmp_path / "net.onnx").write_bytes(found.model)
-    inputs = found.sample(240, seed=5)
+    net = specimen(name)
+    (tmp_path / "net.onnx").write_bytes(net.model)
+    inputs = net.sample(240, seed=5)
     with torch.no_grad():
-        answer = next(iter(se.load(found.model)(**inputs).values())).numpy()
+        answer = next(iter(se.load(net.model)(**inputs).values())).numpy()
     labels = (answer - answer.mean(axis=0)).argmax(axis=-1)
     np.savez(tmp_path / "rows.npz", y=labels, **{n: value.numpy() for n, value in inputs.items()})
     asked = {"target": {"max_macs": 0.5}, "prune": {"candidates": 2}, "epochs": 2}
@@ -166,5 +168,5 @@ def test_a_gpu_that_is_not_there_is_refused_by_name_before_training(folder):
 
 @pytest.mark.skipif(DEVICE.type != "cuda", reason="auto is the CPU here")
 def test_auto_takes_the_gpu(folder):
-    found = compress(folder, "perceptron", recipe("auto", method="retrain", epochs=1))
-    assert found.report.data.provenance.device == "cuda"
+    result = compress(folder, "perceptron", recipe("auto", method="retrain", epochs=1))
+    assert result.report.data.provenance.device == "cuda"

@@ -49,15 +49,15 @@ WHOLE = {"no rows", "one image"}
 
 def one_by_one(model, rows, axes, out):
     session = onnxruntime.InferenceSession(model)
-    found = []
+    answers = []
     for row in range(ROWS):
         feeds = {
             name: np.expand_dims(array[row], axes[name]) if name in axes else np.asarray(array[row])
             for name, array in rows.items()
         }
         answer = session.run(["y"], feeds)[0]
-        found.append(answer if out is None else answer.take(0, out))
-    return np.stack(found)
+        answers.append(answer if out is None else answer.take(0, out))
+    return np.stack(answers)
 
 
 def laid(model, split) -> OnnxModule:

@@ -82,10 +82,10 @@ def test_a_state_that_is_not_given_starts_from_zeros_and_the_report_says_so(tmp_
 def test_labels_go_with_the_rows_of_steps_first(tmp_path):
     np.savez(tmp_path / "data.npz", x=STEPS, y=STEP_CLASSES)
 
-    found = se.check(row_nets.steps_first(), tmp_path / "data.npz")
+    check = se.check(row_nets.steps_first(), tmp_path / "data.npz")
 
-    assert found.meaning.task == "classification"
-    assert found.original.value == 1.0
+    assert check.meaning.task == "classification"
+    assert check.original.value == 1.0
 
 
 @pytest.mark.parametrize("said", [1, {"x": 1}])
@@ -99,9 +99,9 @@ def test_the_request_says_where_rows_lie_that_no_name_tells(said, tmp_path):
     )
     np.savez(tmp_path / "data.npz", x=STEPS.swapaxes(0, 1))
 
-    found = se.check(model, tmp_path / "data.npz", rows_axis=said)
+    check = se.check(model, tmp_path / "data.npz", rows_axis=said)
 
-    assert found.data.train_rows + found.data.validation_rows + found.data.test_rows == ROWS
+    assert check.data.train_rows + check.data.validation_rows + check.data.test_rows == ROWS
 
 
 def test_an_input_may_be_said_to_be_a_whole_sample_in_each_row(tmp_path):

@@ -29,12 +29,12 @@ print(json.dumps({"taken": peak() - before, "told": told.memory_bytes, "rows": t
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("nets")
-    found = []
+    paths = []
     for name, size in (("small", 8), ("wide", SIZE)):
         blocks = [
             layer
-            for place in range(LAYERS)
-            for layer in (nn.Conv2d(CHANNELS if place else 3, CHANNELS, 3, 1, 1), nn.ReLU())
+            for depth in range(LAYERS)
+            for layer in (nn.Conv2d(CHANNELS if depth else 3, CHANNELS, 3, 1, 1), nn.ReLU())
         ]
         net = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, 5))
         torch.onnx.export(
@@ -45,8 +45,8 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             dynamic_axes={"x": {0: "n"}},
             dynamo=False,
         )
-        found.append(folder / name)
-    return found[0], found[1]
+        paths.append(folder / name)
+    return paths[0], paths[1]
 
 
 def analysed(nets: tuple[Path, Path], batch: int) -> dict:
@@ -62,15 +62,15 @@ def analysed(nets: tuple[Path, Path], batch: int) -> dict:
 
 def test_a_large_batch_takes_no_more_than_a_few_rows(nets: tuple[Path, Path]) -> None:
     batch = 256
-    found = analysed(nets, batch)
-    assert found["told"] > batch * ROW_BYTES  # 1.6 GB
-    assert found["taken"] < 16 * ROW_BYTES  # 100 MB: two rows, and what libraries set aside
-    assert found["rows"] < 8
+    figures = analysed(nets, batch)
+    assert figures["told"] > batch * ROW_BYTES  # 1.6 GB
+    assert figures["taken"] < 16 * ROW_BYTES  # 100 MB: two rows, and what libraries set aside
+    assert figures["rows"] < 8
 
 
 def test_what_training_takes_grows_with_the_batch(nets: tuple[Path, Path]) -> None:
     one, two = ([analysed(nets, batch) for _ in range(2)] for batch in (16, 32))
     assert 1.9 < two[0]["told"] / one[0]["told"] < 2.1
     # The faster of two: whoever shares the machine can only slow a step down.
-    fast, other = (min(found["seconds"] for found in pair) for pair in (one, two))
+    fast, other = (min(figures["seconds"] for figures in pair) for pair in (one, two))
     assert 1 / 3 < other / fast < 3

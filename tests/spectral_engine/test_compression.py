@@ -187,9 +187,9 @@ def test_a_file_has_as_many_bytes_as_are_asked_for_and_hardly_fewer(folder, kind
     before = (folder / f"{kind}.onnx").stat().st_size
     allowed = 0.4 * before
     asked = recipe(max_bytes=0.4 if as_ratio else allowed)
-    found = se.compress(folder / f"{kind}.onnx", folder / "digits.npz", asked)
-    assert found.outcome == "target_met"
-    assert 0.85 * allowed < len(found.chosen.model_bytes) <= allowed
+    result = se.compress(folder / f"{kind}.onnx", folder / "digits.npz", asked)
+    assert result.outcome == "target_met"
+    assert 0.85 * allowed < len(result.chosen.model_bytes) <= allowed
 
 
 def test_fewer_bytes_than_a_graph_without_nodes_takes_are_refused_before_training(folder):
@@ -199,7 +199,7 @@ def test_fewer_bytes_than_a_graph_without_nodes_takes_are_refused_before_trainin
 
 
 def test_a_drop_that_no_candidate_keeps_is_said_and_the_best_is_given(folder):
-    found = se.compress(
+    result = se.compress(
         folder / "perceptron.onnx",
         folder / "digits.npz",
         se.Recipe(
@@ -208,22 +208,22 @@ def test_a_drop_that_no_candidate_keeps_is_said_and_the_best_is_given(folder):
             prune={"candidates": 1},
         ),
     )
-    assert found.outcome == "target_not_met"
-    assert found.report.data.binding_constraint == "max_metric_drop"
-    assert found.chosen.model_bytes
+    assert result.outcome == "target_not_met"
+    assert result.report.data.binding_constraint == "max_metric_drop"
+    assert result.chosen.model_bytes
 
 
 def test_a_floor_that_the_data_can_show_is_met_and_candidates_are_tested_until_one_fails(folder):
     asked = recipe(max_metric_drop=0.1)
-    found = se.compress(folder / "perceptron.onnx", folder / "digits.npz", asked)
-    assert found.outcome == "target_met"
-    tests = [candidate.entry.floor_test for candidate in found.candidates]
+    result = se.compress(folder / "perceptron.onnx", folder / "digits.npz", asked)
+    assert result.outcome == "target_met"
+    tests = [candidate.entry.floor_test for candidate in result.candidates]
     tested = sorted((test for test in tests if test.position), key=lambda test: test.position)
     statuses = [test.status for test in tested]
     shown = statuses.count("shown")
     assert statuses[:shown] == ["shown"] * shown
     assert set(statuses[shown + 1 :]) <= {"not_reached"}
-    assert found.chosen.entry.floor_test == tested[shown - 1]
+    assert result.chosen.entry.floor_test == tested[shown - 1]
     for test in tested[:shown]:
         assert test.p_value <= 0.05
         assert test.upper_bound <= 0.1
@@ -232,10 +232,10 @@ def test_a_floor_that_the_data_can_show_is_met_and_candidates_are_tested_until_o
 def test_too_few_rows_are_said_to_be_too_few_and_the_best_candidate_is_given(folder, tmp_path):
     few = {f"{kind}_test": splits()[f"{kind}_test"][:40] for kind in "xy"}
     data = save_digits(tmp_path / "few.npz", **few)
-    found = se.compress(folder / "perceptron.onnx", data, recipe(max_metric_drop=0.06))
-    report, test = found.report.data, found.chosen.entry.floor_test
-    assert (found.outcome, report.binding_constraint) == ("target_not_met", "max_metric_drop")
-    assert found.chosen.entry.drop.value <= 0.06
+    result = se.compress(folder / "perceptron.onnx", data, recipe(max_metric_drop=0.06))
+    report, test = result.report.data, result.chosen.entry.floor_test
+    assert (result.outcome, report.binding_constraint) == ("target_not_met", "max_metric_drop")
+    assert result.chosen.entry.drop.value <= 0.06
     assert "cannot be shown with 40 samples" in report.outcome_reason
     assert test.upper_bound > 0.06
     assert test.rows_needed > 40
@@ -251,12 +251,12 @@ def test_where_no_candidate_keeps_the_floor_the_original_comes_back_as_it_came(f
     data = save_digits(tmp_path / "few.npz", **few)
     ruined = {"epochs": 1, "learning_rate": 3.0}
     asked = {"target": {"max_metric_drop": 0.0}, "training": ruined, "prune": {"candidates": 1}}
-    found = se.compress(folder / "perceptron.onnx", data, asked)
-    assert (found.outcome, found.report.data.binding_constraint) == ("no_gain", "max_metric_drop")
-    assert "the original is handed back" in found.report.data.outcome_reason
-    assert found.chosen.model_bytes == (folder / "perceptron.onnx").read_bytes()
-    assert found.chosen.entry.drop.value == 0
-    assert not found.chosen.entry.meets_target
+    result = se.compress(folder / "perceptron.onnx", data, asked)
+    assert (result.outcome, result.report.data.binding_constraint) == ("no_gain", "max_metric_drop")
+    assert "the original is handed back" in result.report.data.outcome_reason
+    assert result.chosen.model_bytes == (folder / "perceptron.onnx").read_bytes()
+    assert result.chosen.entry.drop.value == 0
+    assert not result.chosen.entry.meets_target
 
 
 @pytest.fixture(scope="module")
@@ -270,12 +270,12 @@ def test_where_no_candidate_keeps_the_floor_the_path_is_walked_again_more_gently
     asked = se.Recipe(
         target={"max_metric_drop": 0.01}, training={"epochs": 12}, prune={"candidates": 3}, seed=1
     )
-    found = se.compress(folder / "perceptron.onnx", few, asked)
-    nodes = [candidate.entry.measurement.nodes for candidate in found.candidates]
+    result = se.compress(folder / "perceptron.onnx", few, asked)
+    nodes = [candidate.entry.measurement.nodes for candidate in result.candidates]
     assert len(nodes) > 3
     assert max(nodes[3:6]) > max(nodes[:3]), "the second walk begins wide again"
     assert min(nodes[3:6]) > min(nodes[:3]), "and does not go so far"
-    assert any("trained once more" in warning for warning in found.report.data.warnings)
+    assert any("trained once more" in warning for warning in result.report.data.warnings)
 
 
 def test_a_second_walk_that_was_stopped_goes_on_and_gives_the_same_files(folder, few, tmp_path):
@@ -301,12 +301,12 @@ def test_a_second_walk_that_was_stopped_goes_on_and_gives_the_same_files(folder,
 def test_data_without_labels_are_trained_towards_the_original(folder, tmp_path):
     nothing = {f"y_{part}": None for part in ("train", "val", "test")}
     data = save_digits(tmp_path / "unlabelled.npz", **nothing)
-    found = se.compress(folder / "perceptron.onnx", data, recipe(keep_nodes=0.5))
-    assert found.chosen.entry.measurement.metric.name == "agreement"
-    measured = found.chosen.entry.measurement.metric
+    result = se.compress(folder / "perceptron.onnx", data, recipe(keep_nodes=0.5))
+    assert result.chosen.entry.measurement.metric.name == "agreement"
+    measured = result.chosen.entry.measurement.metric
     assert measured.value > 0.85
     assert measured.interval.low < measured.value < measured.interval.high
-    reference = found.report.data.baseline.metric
+    reference = result.report.data.baseline.metric
     assert (measured.against, reference.against) == ("original", "original")
     assert reference.interval.low == reference.value == reference.interval.high
 
@@ -347,5 +347,5 @@ def test_importing_the_engine_loads_no_torch():
 
 
 def test_the_bytes_of_a_model_do_as_well_as_its_path(folder):
-    found = se.compress(trained(), folder / "digits.npz", recipe(keep_nodes=0.5))
-    assert found.outcome == "target_met"
+    result = se.compress(trained(), folder / "digits.npz", recipe(keep_nodes=0.5))
+    assert result.outcome == "target_met"

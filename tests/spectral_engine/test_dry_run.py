@@ -13,14 +13,14 @@ QUICK = {"training": {"epochs": 1}, "prune": {"candidates": 1}, "seen_by_origina
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("dry")
-    save_model(place / "net.onnx")
-    save_digits(place / "digits.npz")
+    path = tmp_path_factory.mktemp("dry")
+    save_model(path / "net.onnx")
+    save_digits(path / "digits.npz")
     turned = {f"y_{part}": (splits()[f"y_{part}"] + 3) % 10 for part in ("train", "val", "test")}
-    save_digits(place / "turned.npz", **turned)
+    save_digits(path / "turned.npz", **turned)
     rows = splits()
-    np.savez(place / "whole.npz", x=rows["x_train"][:600], y=rows["y_train"][:600])
-    return place
+    np.savez(path / "whole.npz", x=rows["x_train"][:600], y=rows["y_train"][:600])
+    return path
 
 
 def how_it_ends(run, *arguments, **more):
@@ -64,9 +64,9 @@ def test_it_reads_the_data_as_the_job_does_held_out_rows_included(folder):
 def test_an_analysis_with_a_recipe_tells_what_a_dry_run_does(folder):
     model, data = folder / "net.onnx", folder / "turned.npz"
     recipe = QUICK | {"metric": "f1_macro", "allow_poor_original": True}
-    found = se.analyze(model, data=data, recipe=recipe)
-    assert found.data == dry_run(model, data, recipe)
-    assert found.data.metric == "f1_macro"
+    analysis = se.analyze(model, data=data, recipe=recipe)
+    assert analysis.data == dry_run(model, data, recipe)
+    assert analysis.data.metric == "f1_macro"
     assert how_it_ends(se.analyze, model, data=data)["code"] == "dataset-mismatch"
 
 

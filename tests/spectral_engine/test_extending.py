@@ -110,10 +110,10 @@ def test_a_score_of_ones_own_decides_what_goes_and_stands_in_the_schema(files, f
 
 
 def _layers(nodes):
-    found = {}
+    by_layer = {}
     for node in nodes:
-        found.setdefault(node.layer, []).append(node)
-    return found
+        by_layer.setdefault(node.layer, []).append(node)
+    return by_layer
 
 
 def test_a_name_that_is_taken_is_refused():

@@ -27,7 +27,7 @@ KINDS = ["perceptron", "convolutional"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
     save_digits(folder / "digits.npz")
     for kind in KINDS:
@@ -36,8 +36,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(place: Path, kind: str, work_dir: Path | None = None) -> Result:
-    return se.compress(place / f"{kind}.onnx", place / "digits.npz", RECIPE, work_dir=work_dir)
+def run(digits_folder: Path, kind: str, work_dir: Path | None = None) -> Result:
+    return se.compress(
+        digits_folder / f"{kind}.onnx", digits_folder / "digits.npz", RECIPE, work_dir=work_dir
+    )
 
 
 @pytest.fixture(scope="module", params=[*KINDS, "external"])
@@ -46,16 +48,16 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path, kind: str) -> Result:
+def whole(digits_folder: Path, kind: str) -> Result:
     """The result where everything fits in one file."""
-    return run(place, kind)
+    return run(digits_folder, kind)
 
 
 @pytest.fixture(scope="module")
-def large(place: Path, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def large(digits_folder: Path, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(save, "ONE_FILE_BYTES", FEW_BYTES)
-        return run(place, kind, tmp_path_factory.mktemp("work"))
+        return run(digits_folder, kind, tmp_path_factory.mktemp("work"))
 
 
 def weights(candidate: Candidate) -> dict[str, bytes]:
@@ -121,18 +123,24 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_was_stopped_resumes_and_gives_the_same_files(
-    place: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits_folder: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(save, "ONE_FILE_BYTES", FEW_BYTES)
-    whole = run(place, kind)
+    whole = run(digits_folder, kind)
 
     def stop(progress: Progress) -> None:
         if progress.fraction > 0.6:
             raise Stopped
 
     with pytest.raises(Stopped):
-        se.compress(place / f"{kind}.onnx", place / "digits.npz", RECIPE, stop, tmp_path / "work")
-    resumed = run(place, kind, tmp_path / "work")
+        se.compress(
+            digits_folder / f"{kind}.onnx",
+            digits_folder / "digits.npz",
+            RECIPE,
+            stop,
+            tmp_path / "work",
+        )
+    resumed = run(digits_folder, kind, tmp_path / "work")
 
     for one, other in zip(whole.candidates, resumed.candidates, strict=True):
         assert [file.name for file in one.external] == [file.name for file in other.external]
@@ -141,12 +149,12 @@ def test_a_run_that_was_stopped_resumes_and_gives_the_same_files(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trunk_that_waits_on_disk_goes_on_as_if_it_had_not(
-    place: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits_folder: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = run(place, kind)
+    straight = run(digits_folder, kind)
     monkeypatch.setattr(run_module, "SPILLED_BYTES", 0)
 
-    spilled = run(place, kind, tmp_path)
+    spilled = run(digits_folder, kind, tmp_path)
 
     assert [c.model_bytes for c in spilled.candidates] == [
         c.model_bytes for c in straight.candidates
@@ -154,8 +162,10 @@ def test_a_trunk_that_waits_on_disk_goes_on_as_if_it_had_not(
     assert not (tmp_path / "trunk.safetensors").exists()
 
 
-def test_candidates_outlive_the_result_and_their_files_go_with_the_last(place: Path) -> None:
-    candidate = run(place, "perceptron").chosen
+def test_candidates_outlive_the_result_and_their_files_go_with_the_last(
+    digits_folder: Path,
+) -> None:
+    candidate = run(digits_folder, "perceptron").chosen
     folder = candidate.path.parent
     gc.collect()
     assert candidate.model_bytes

@@ -37,15 +37,15 @@ def folder(tmp_path_factory):
 def out_widths(model: bytes) -> dict[str, int]:
     """Return how many outputs each layer's own weight makes, by node: read off the file."""
     graph = onnx.load_from_string(model).graph
-    shapes = {held.name: tuple(held.dims) for held in graph.initializer}
-    found = {}
+    shapes = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
+    widths = {}
     for node in graph.node:
         shape = shapes.get(node.input[1]) if len(node.input) > 1 else None
         if shape is None or node.op_type not in {"Conv", "Gemm", "MatMul"}:
             continue
         turned = any(item.name == "transB" and item.i for item in node.attribute)
-        found[node.name] = shape[0] if turned or node.op_type == "Conv" else shape[-1]
-    return found
+        widths[node.name] = shape[0] if turned or node.op_type == "Conv" else shape[-1]
+    return widths
 
 
 def floats(model: bytes) -> int:
@@ -54,8 +54,8 @@ def floats(model: bytes) -> int:
     constants = [
         item.t for node in graph.node if node.op_type == "Constant" for item in node.attribute
     ]
-    held = [t for t in (*graph.initializer, *constants) if t.data_type == onnx.TensorProto.FLOAT]
-    return sum(int(np.prod(tensor.dims)) for tensor in held)
+    tensors = [t for t in (*graph.initializer, *constants) if t.data_type == onnx.TensorProto.FLOAT]
+    return sum(int(np.prod(tensor.dims)) for tensor in tensors)
 
 
 def assert_is_that_of(plan, before: bytes, after: bytes):

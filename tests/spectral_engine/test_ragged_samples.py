@@ -27,12 +27,12 @@ class GraphNet(nn.Module):
 
     def __init__(self, whole: bool) -> None:
         super().__init__()
-        self.own, self.said = nn.Linear(FEATURES, 24), nn.Linear(FEATURES, 24, bias=False)
+        self.root, self.said = nn.Linear(FEATURES, 24), nn.Linear(FEATURES, 24, bias=False)
         self.again, self.heard = nn.Linear(24, 16), nn.Linear(24, 16, bias=False)
         self.head, self.whole = nn.Linear(16, CLASSES), whole
 
     def forward(self, x, edge_index):
-        x = torch.relu(self.own(x) + self.along(self.said(x), edge_index))
+        x = torch.relu(self.root(x) + self.along(self.said(x), edge_index))
         x = torch.relu(self.again(x) + self.along(self.heard(x), edge_index))
         x = self.head(x)
         return x.mean(dim=0, keepdim=True) if self.whole else x
@@ -46,7 +46,7 @@ class GraphNet(nn.Module):
 def graphs(count, seed=0):
     """Graphs of 2 to 9 nodes, mostly of one class each, of which features tell little. The last has no edge."""
     random = np.random.default_rng(seed)
-    found = []
+    samples = []
     for at in range(count):
         nodes = int(random.integers(2, 10))
         y = np.where(
@@ -60,8 +60,8 @@ def graphs(count, seed=0):
             (a, b) for a in range(nodes) for b in range(nodes) if a != b and random.random() < 0.5
         ]
         edges = np.array(pairs if at < count - 1 else [], np.int64).reshape(-1, 2).T
-        found.append({"x": x, "edge_index": edges, "y": y.astype(np.int64)})
-    return found
+        samples.append({"x": x, "edge_index": edges, "y": y.astype(np.int64)})
+    return samples
 
 
 def trained(net, samples, whole):
@@ -203,8 +203,8 @@ def test_sequences_of_their_own_length_are_read_as_long_as_they_are(tmp_path):
         x_ptr=starts([len(one) for one in samples]),
         y=y,
     )
-    found = se.check(model, tmp_path / "steps.npz").to_json()
-    assert '"accuracy"' in found or "classification" in found
+    as_json = se.check(model, tmp_path / "steps.npz").to_json()
+    assert '"accuracy"' in as_json or "classification" in as_json
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,10 @@ def test_what_prepares_the_features_runs_as_onnxruntime_runs_it(tmp_path: Path, 
 
 
 def test_analyze_names_all_operators_and_outputs() -> None:
-    found = se.analyze(exported().SerializeToString())
-    assert found.operators["ZipMap"] == 1
-    assert [port.name for port in found.outputs] == ["label", "out"]
-    assert [layer.removable for layer in found.layers] == [24, 24, 0]
+    analysis = se.analyze(exported().SerializeToString())
+    assert analysis.operators["ZipMap"] == 1
+    assert [port.name for port in analysis.outputs] == ["label", "out"]
+    assert [layer.removable for layer in analysis.layers] == [24, 24, 0]
 
 
 def test_a_model_with_maps_is_written_as_it_was_read() -> None:

@@ -39,21 +39,21 @@ def test_what_may_do_better_another_time_or_was_foreseen_passes(error):
 
 
 def test_an_error_of_the_callback_reaches_the_caller_as_it_is(tmp_path):
-    folder, own = save_all(tmp_path), ValueError("the caller's own")
+    folder, error = save_all(tmp_path), ValueError("the caller's own")
 
     def stop(progress):
         if progress.stage == "training":
-            raise own
+            raise error
 
     with pytest.raises(ValueError, match="the caller's own") as caught:
         se.compress(
             folder / "perceptron.onnx", folder / "digits.npz", {"target": {"keep_nodes": 0.5}}, stop
         )
-    assert caught.value is own
+    assert caught.value is error
 
 
 @pytest.mark.parametrize(
-    ("recipe", "place"),
+    ("recipe", "path"),
     [
         ({"target": {"max_macs": "half"}}, "recipe/target/max_macs"),
         ({"methud": "prune"}, "recipe/methud"),
@@ -61,9 +61,9 @@ def test_an_error_of_the_callback_reaches_the_caller_as_it_is(tmp_path):
         ({"training": {"epochs": 0}, "seed": "x"}, "recipe/training/epochs"),
     ],
 )
-def test_a_recipe_that_cannot_be_read_names_its_field(tmp_path, recipe, place):
+def test_a_recipe_that_cannot_be_read_names_its_field(tmp_path, recipe, path):
     np.save(tmp_path / "x.npy", np.zeros((4, 4)))
     for entry in (se.compress, se.check):
         with pytest.raises(InvalidRequest) as caught:
             entry(tmp_path / "none.onnx", tmp_path / "x.npy", recipe)
-        assert caught.value.pointer == f"#/{place}"
+        assert caught.value.pointer == f"#/{path}"

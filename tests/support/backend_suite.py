@@ -68,13 +68,13 @@ def cases() -> tuple[Case, ...]:
 
 
 def _node_cases() -> Iterator[Case]:
-    found = collect_testcases(None)
+    test_cases = collect_testcases(None)
     operators = {
         case.name: case.model.graph.node[0].op_type
-        for case in found
+        for case in test_cases
         if len(case.model.graph.node) == 1
     }
-    for case in found:
+    for case in test_cases:
         base = case.name.partition("_expanded")[0]
         operator = operators.get(base) or operators.get(case.name) or _commonest(case.model)
         data = tuple((list(given), list(wanted)) for given, wanted in case.data_sets)
@@ -94,16 +94,16 @@ def _model_cases() -> Iterator[Case]:
             model = onnx.load(folder / "model.onnx")
             data = tuple(
                 (
-                    _read(place, "input", model.graph.input),
-                    _read(place, "output", model.graph.output),
+                    _read(data_folder, "input", model.graph.input),
+                    _read(data_folder, "output", model.graph.output),
                 )
-                for place in sorted(folder.glob("test_data_set_*"))
+                for data_folder in sorted(folder.glob("test_data_set_*"))
             )
             yield Case(case.name, _commonest(model), model, data, case.rtol, case.atol)
 
 
 def _read(folder: Path, side: str, values: object) -> list:
-    found = []
+    contents = []
     for position, value in enumerate(values):
         path = folder / f"{side}_{position}.pb"
         if path.exists():
@@ -114,8 +114,8 @@ def _read(folder: Path, side: str, values: object) -> list:
                 "optional_type": onnx.OptionalProto,
             }[kind]()
             proto.ParseFromString(path.read_bytes())
-            found.append(_plain(proto))
-    return found
+            contents.append(_plain(proto))
+    return contents
 
 
 def _plain(value: object) -> object:
@@ -138,8 +138,8 @@ def judge(case: Case, device: torch.device = CPU) -> Outcome:
                 if value.name not in module.output_names:
                     return Outcome(case, "refused", f"{value.name!r} is kept beside the answers")
             for given, wanted in case.data:
-                found = _run(module, case, given, device)
-                problem = _difference(case, found, wanted)
+                outputs = _run(module, case, given, device)
+                problem = _difference(case, outputs, wanted)
                 if problem:
                     return Outcome(case, "wrong", problem)
     except Internal as error:  # nobody foresaw it, so it is a bug
@@ -168,8 +168,8 @@ def _limit(seconds: int) -> Iterator[None]:
 def _run(module: object, case: Case, given: list, device: torch.device) -> list:
     inputs = {name: bring(value, device) for name, value in named(case, given).items()}
     with torch.no_grad():
-        found = module(**inputs)
-    return [bring(found[value.name], CPU) for value in case.model.graph.output]
+        outputs = module(**inputs)
+    return [bring(outputs[value.name], CPU) for value in case.model.graph.output]
 
 
 def fails_in_half(case: Case, device: torch.device = CPU) -> str:
@@ -193,8 +193,8 @@ def fails_in_half(case: Case, device: torch.device = CPU) -> str:
 
 def named(case: Case, given: list) -> dict[str, object]:
     """Return a case's inputs by name."""
-    held = {tensor.name for tensor in case.model.graph.initializer}
-    names = [value.name for value in case.model.graph.input if value.name not in held]
+    initializers = {tensor.name for tensor in case.model.graph.initializer}
+    names = [value.name for value in case.model.graph.input if value.name not in initializers]
     return {name: as_value(value) for name, value in zip(names, given, strict=False)}
 
 
@@ -210,19 +210,19 @@ def as_value(value: object) -> object:
     return torch.from_numpy(array.astype(np.float32))  # bfloat16 and the like, of ml_dtypes
 
 
-def _difference(case: Case, found: list, wanted: list) -> str:
+def _difference(case: Case, outputs: list, wanted: list) -> str:
     """Return what is wrong with the outputs, or nothing."""
-    for position, (is_, should) in enumerate(zip(found, wanted, strict=True)):
+    for position, (is_, should) in enumerate(zip(outputs, wanted, strict=True)):
         problem = _value_difference(case, is_, _plain(should))
         if problem:
             return f"output {position}: {problem}"
     return ""
 
 
-def _value_difference(case: Case, found: object, wanted: object) -> str:
-    if not isinstance(found, torch.Tensor) or isinstance(wanted, list) or wanted is None:
-        return f"{type(found).__name__} for {type(wanted).__name__}"
-    array, expected = found.numpy(), np.asarray(wanted)
+def _value_difference(case: Case, output: object, wanted: object) -> str:
+    if not isinstance(output, torch.Tensor) or isinstance(wanted, list) or wanted is None:
+        return f"{type(output).__name__} for {type(wanted).__name__}"
+    array, expected = output.numpy(), np.asarray(wanted)
     if array.shape != expected.shape:
         return f"shape {array.shape} for {expected.shape}"
     if not _type_fits(array.dtype, expected.dtype):
@@ -246,11 +246,11 @@ def _noise(expected: np.ndarray) -> float:
     return max(1e-7, 2.0**-23 * float(size.max(initial=0.0)))
 
 
-def _type_fits(found: np.dtype, expected: np.dtype) -> bool:
+def _type_fits(actual: np.dtype, expected: np.dtype) -> bool:
     """Models in half precision compute, and answer, in single."""
     if str(expected) in {"float16", "bfloat16"}:
-        return found == np.float32
-    return found == expected
+        return actual == np.float32
+    return actual == expected
 
 
 @functools.cache
@@ -266,11 +266,11 @@ def table() -> str:
     by_operator = collections.defaultdict(list)
     for outcome in outcomes():
         by_operator[outcome.case.operator].append(outcome)
-    own = [(domain, name) for domain, name in supported_operators() if domain in DOMAINS]
-    contrib = sorted(name for domain, name in own if domain == "com.microsoft")
-    classical = sorted(name for domain, name in own if domain == "ai.onnx.ml")
+    supported = [(domain, name) for domain, name in supported_operators() if domain in DOMAINS]
+    contrib = sorted(name for domain, name in supported if domain == "com.microsoft")
+    classical = sorted(name for domain, name in supported if domain == "ai.onnx.ml")
     rows = [_row(operator, by_operator[operator]) for operator in sorted(by_operator)]
-    unseen = sorted(name for domain, name in own if not domain and name not in by_operator)
+    unseen = sorted(name for domain, name in supported if not domain and name not in by_operator)
     return "\n".join(
         [
             "# Operators",
@@ -280,8 +280,8 @@ def table() -> str:
             "",
             f"**{len(outcomes()):,} cases: {counted['passed']:,} passed, {counted['refused']:,} refused by name, "
             f"{counted['wrong']} wrong, {counted['crashed']} crashed.** "
-            f"{len(own)} operators are supported: {len(own) - len(contrib) - len(classical)} of the default domain, "
-            f"{len(contrib)} of com.microsoft and {len(classical)} of ai.onnx.ml.",
+            f"{len(supported)} operators are supported: {len(supported) - len(contrib) - len(classical)} of the "
+            f"default domain, {len(contrib)} of com.microsoft and {len(classical)} of ai.onnx.ml.",
             "",
             "Models of opset 7 and later are imported. Values of float16 and bfloat16 are computed in float32.",
             "",
@@ -303,12 +303,12 @@ def table() -> str:
     )
 
 
-def _row(operator: str, found: list[Outcome]) -> str:
+def _row(operator: str, of_operator: list[Outcome]) -> str:
     opsets = sorted(
-        {entry.version for outcome in found for entry in outcome.case.model.opset_import}
+        {entry.version for outcome in of_operator for entry in outcome.case.model.opset_import}
     )
-    counted = collections.Counter(outcome.verdict for outcome in found)
-    reasons = dict.fromkeys(_reason(o.reason) for o in found if o.verdict == "refused")
+    counted = collections.Counter(outcome.verdict for outcome in of_operator)
+    reasons = dict.fromkeys(_reason(o.reason) for o in of_operator if o.verdict == "refused")
     seen = ", ".join(map(str, opsets))
     return f"| {operator} | {seen} | {counted['passed']} | {counted['refused']} | {'; '.join(sorted(reasons))} |"
 
@@ -331,19 +331,19 @@ def main() -> None:
     if chosen.write:
         TABLE.write_text(table())
     begun = time.monotonic()
-    found = (
+    judged = (
         tuple(judge(case) for case in cases() if chosen.match in case.name)
         if chosen.match
         else outcomes()
     )
-    for outcome in found:
+    for outcome in judged:
         if outcome.verdict in chosen.show.split(","):
             print(
                 f"{outcome.verdict}\t{outcome.case.operator}\t{outcome.case.name}\t{outcome.reason[:220]}"
             )
-    counted = collections.Counter(outcome.verdict for outcome in found)
+    counted = collections.Counter(outcome.verdict for outcome in judged)
     print(
-        f"{len(found)} cases in {time.monotonic() - begun:.0f} s: {dict(counted)}", file=sys.stderr
+        f"{len(judged)} cases in {time.monotonic() - begun:.0f} s: {dict(counted)}", file=sys.stderr
     )
 
 

@@ -19,19 +19,19 @@ def surest(boxes: np.ndarray, scores: np.ndarray, *, suppressed: bool) -> np.nda
     Where `suppressed`, boxes go that overlap a surer one of their class by more than 0.7.
     """
     kept: list[np.ndarray] = []
-    for place in np.argsort(-scores.max(-1), kind="stable"):
-        kind = int(scores[place].argmax())
-        box = np.array([*boxes[place], scores[place, kind], kind])
+    for index in np.argsort(-scores.max(-1), kind="stable"):
+        kind = int(scores[index].argmax())
+        box = np.array([*boxes[index], scores[index, kind], kind])
         if box[4] < 0.001 or (suppressed and any(_overlap(box, other) > 0.7 for other in kept)):
             continue
         kept.append(box)
     return np.array(kept).reshape(-1, 6)
 
 
-def average_precision(found: Iterable[np.ndarray], truth: np.ndarray) -> float:
+def average_precision(detections: Iterable[np.ndarray], truth: np.ndarray) -> float:
     """Return COCO's first figure; true boxes are [images, boxes, 5] with −1 in padding."""
     images, wanted, given = [], [], []
-    for image, (boxes, true) in enumerate(zip(found, truth, strict=True), start=1):
+    for image, (boxes, true) in enumerate(zip(detections, truth, strict=True), start=1):
         images.append({"id": image})
         for x, y, right, below, kind in true[true[:, 4] >= 0].tolist():
             size = [right - x, below - y]
@@ -61,26 +61,28 @@ def average_precision(found: Iterable[np.ndarray], truth: np.ndarray) -> float:
     return float(judge.stats[0])
 
 
-def coco_folder(place: Path, rows: np.ndarray, boxes: np.ndarray) -> Path:
+def coco_folder(folder: Path, rows: np.ndarray, boxes: np.ndarray) -> Path:
     """Write images [n, 1, side, side] as x.npy beside COCO's file of boxes [n, k, 5].
 
     Categories have the ids 3 and 8, as where a file holds some of many.
     """
     side = rows.shape[-1]
-    place.mkdir()
-    np.save(place / "x.npy", rows)
-    found = [(row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0]
+    folder.mkdir()
+    np.save(folder / "x.npy", rows)
+    objects = [
+        (row, box) for row, image in enumerate(boxes) for box in image.tolist() if box[4] >= 0
+    ]
     whole = {
         "images": [{"id": row, "width": side, "height": side} for row in range(len(rows))],
         "categories": [{"id": 8, "name": "hollow"}, {"id": 3, "name": "full"}],
         "annotations": [
             {"id": number, "image_id": row, "category_id": [3, 8][int(box[4])], "iscrowd": 0,
              "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]]}
-            for number, (row, box) in enumerate(found)
+            for number, (row, box) in enumerate(objects)
         ],
     }  # fmt: skip
-    (place / "annotations.json").write_text(json.dumps(whole))
-    return place
+    (folder / "annotations.json").write_text(json.dumps(whole))
+    return folder
 
 
 def _overlap(box: np.ndarray, other: np.ndarray) -> float:

@@ -22,8 +22,8 @@ class _Apart(nn.Module):
 
     def parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return centre and size in pixels [n, boxes, 4] and logits of the classes [n, boxes, classes]."""
-        found = self.net.head(self.net.body(images)).flatten(2)
-        return self.net.placed(found).transpose(1, 2), found[:, 4:].transpose(1, 2)
+        raw = self.net.head(self.net.body(images)).flatten(2)
+        return self.net.placed(raw).transpose(1, 2), raw[:, 4:].transpose(1, 2)
 
 
 def corners(centred: Tensor) -> Tensor:
@@ -41,55 +41,55 @@ class Ssd(_Apart):
     """Two corners in shares of the image, and probabilities with the background as the first class."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        return corners(boxes) / SIDE, torch.cat([nothing(found), found], -1).softmax(-1)
+        boxes, logits = self.parts(images)
+        return corners(boxes) / SIDE, torch.cat([nothing(logits), logits], -1).softmax(-1)
 
 
 class Plain(_Apart):
     """Logits of each class before two corners in pixels: no background."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        return found, corners(boxes)
+        boxes, logits = self.parts(images)
+        return logits, corners(boxes)
 
 
 class ClassesFirst(_Apart):
     """Rows before columns in pixels, and probabilities with the classes before the boxes."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        return corners(boxes)[..., [1, 0, 3, 2]], torch.sigmoid(found).transpose(1, 2)
+        boxes, logits = self.parts(images)
+        return corners(boxes)[..., [1, 0, 3, 2]], torch.sigmoid(logits).transpose(1, 2)
 
 
 class Unsuppressed(_Apart):
     """Two corners in pixels [n, boxes, 4] and probabilities [n, classes, boxes]."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        return corners(boxes), torch.sigmoid(found).transpose(1, 2)
+        boxes, logits = self.parts(images)
+        return corners(boxes), torch.sigmoid(logits).transpose(1, 2)
 
 
 class Detr(_Apart):
     """Logits with "no object" as the last class, and centre and size in shares of the image."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        return torch.cat([found, nothing(found)], -1), boxes / SIDE
+        boxes, logits = self.parts(images)
+        return torch.cat([logits, nothing(logits)], -1), boxes / SIDE
 
 
 class Numbered(_Apart):
     """As DETR has it, with classes where COCO's file counts them: the numbers 3 and 8 of ten, "no object" last."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        never = nothing(found).repeat(1, 1, 4) - 20
+        boxes, logits = self.parts(images)
+        never = nothing(logits).repeat(1, 1, 4) - 20
         classes = [
             never[..., :3],
-            found[..., :1],
+            logits[..., :1],
             never,
-            found[..., 1:],
+            logits[..., 1:],
             never[..., :1],
-            nothing(found),
+            nothing(logits),
         ]
         return torch.cat(classes, -1), boxes / SIDE
 
@@ -98,9 +98,9 @@ class Heads(_Apart):
     """Centre and size in pixels, objectness, and classes given an object, each for itself."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        boxes, found = self.parts(images)
-        best = found.amax(-1, keepdim=True)
-        return boxes, torch.sigmoid(best), torch.exp(found - best)
+        boxes, logits = self.parts(images)
+        best = logits.amax(-1, keepdim=True)
+        return boxes, torch.sigmoid(best), torch.exp(logits - best)
 
 
 class Listed(_Apart):
@@ -109,17 +109,17 @@ class Listed(_Apart):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         boxes, logits = self.parts(images)
         best, kinds = torch.sigmoid(logits).max(-1)
-        score, place = best.topk(12)
-        found = corners(boxes).gather(1, place[..., None].expand(-1, -1, 4))
-        return found, score, kinds.gather(1, place) + 1, (score > 0.001).sum(1)
+        score, indices = best.topk(12)
+        best_boxes = corners(boxes).gather(1, indices[..., None].expand(-1, -1, 4))
+        return best_boxes, score, kinds.gather(1, indices) + 1, (score > 0.001).sum(1)
 
 
 class Offsets(_Apart):
     """Offsets from the middle of each cell, with six more numbers a box, beside logits: nothing says which cells."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.net.head(self.net.body(images)).flatten(2).transpose(1, 2)
-        return torch.cat([found[..., :4], found[..., :4], found[..., :2]], -1), found[..., 4:]
+        raw = self.net.head(self.net.body(images)).flatten(2).transpose(1, 2)
+        return torch.cat([raw[..., :4], raw[..., :4], raw[..., :2]], -1), raw[..., 4:]
 
 
 class Maps(_Apart):
@@ -129,7 +129,7 @@ class Maps(_Apart):
         return self.net.head(self.net.body(images))
 
 
-def with_suppression(model: Path, place: Path, *, rows: bool) -> Path:
+def with_suppression(model: Path, path: Path, *, rows: bool) -> Path:
     """Append NonMaxSuppression to a net of one row with outputs `boxes` [1, k, 4] and `scores` [1, classes, k].
 
     It then lists boxes, scores and labels from 1 on: with an axis of `rows` as TensorFlow has it, without it as
@@ -166,5 +166,5 @@ def with_suppression(model: Path, place: Path, *, rows: bool) -> Path:
         shape = [*([1] if rows else []), "m", *more]
         graph.output.append(helper.make_tensor_value_info(name, kind, shape))
     onnx.checker.check_model(proto, full_check=True)
-    onnx.save(proto, place)
-    return place
+    onnx.save(proto, path)
+    return path

@@ -13,10 +13,10 @@ from torch import nn
 @functools.cache
 def splits(seed: int = 0) -> dict[str, np.ndarray]:
     """Shuffled digits, pixels in 0..1: 1,100 rows to train on, 297 to choose by, 400 held out."""
-    found = load_digits()
-    order = np.random.default_rng(seed).permutation(len(found.target))
-    x = (found.data[order] / 16).astype(np.float32)
-    y = found.target[order].astype(np.int64)
+    bunch = load_digits()
+    order = np.random.default_rng(seed).permutation(len(bunch.target))
+    x = (bunch.data[order] / 16).astype(np.float32)
+    y = bunch.target[order].astype(np.int64)
     parts = {}
     for name, start, end in (("train", 0, 1100), ("val", 1100, 1397), ("test", 1397, 1797)):
         parts[f"x_{name}"], parts[f"y_{name}"] = x[start:end], y[start:end]
@@ -92,9 +92,9 @@ def save_model(path: Path, kind: str = "perceptron") -> Path:
     return path
 
 
-def save_all(place: Path) -> Path:
+def save_all(folder: Path) -> Path:
     """Leave `digits.npz` and every trained net as `<kind>.onnx` in a folder."""
-    save_digits(place / "digits.npz")
+    save_digits(folder / "digits.npz")
     for kind in NETS:
-        save_model(place / f"{kind}.onnx", kind)
-    return place
+        save_model(folder / f"{kind}.onnx", kind)
+    return folder

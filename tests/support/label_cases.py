@@ -75,13 +75,13 @@ def linear(
 ) -> bytes:
     """A linear layer, reshaped, behind which the given operators stand."""
     nodes = [helper.make_node("Gemm", ["x", "w"], ["v0"])]
-    held = [numpy_helper.from_array(weights.astype(np.float32), "w")]
+    initializers = [numpy_helper.from_array(weights.astype(np.float32), "w")]
     if bias is not None:
         nodes[0].input.append("b")
-        held.append(numpy_helper.from_array(bias, "b"))
+        initializers.append(numpy_helper.from_array(bias, "b"))
     if len(shape) > 1 or flat:
         target = [-1, 1] if flat else [0, *shape]
-        held.append(numpy_helper.from_array(np.array(target, np.int64), "shape"))
+        initializers.append(numpy_helper.from_array(np.array(target, np.int64), "shape"))
         nodes.append(helper.make_node("Reshape", ["v0", "shape"], ["v1"]))
     for end, more in ends:
         here = nodes[-1].output[0]
@@ -93,7 +93,7 @@ def linear(
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", FEATURES])],
         [helper.make_tensor_value_info("answers", TensorProto.FLOAT, out)],
-        held,
+        initializers,
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(made)
@@ -273,11 +273,11 @@ def table() -> str:
         "|---|---|---|---|---|---:|---:|",
     ]
     for case in cases():
-        found = case.check()
+        checked = case.check()
         outside = "" if case.metric is None else f"{case.metric:.3f}"
         lines.append(
-            f"| {case.answers} | {case.labels} | {found.meaning.reading} | {found.meaning.form} | {found.metric} "
-            f"| {found.original.value:.3f} | {outside} |"
+            f"| {case.answers} | {case.labels} | {checked.meaning.reading} | {checked.meaning.form} | {checked.metric} "
+            f"| {checked.original.value:.3f} | {outside} |"
         )
     return "\n".join(lines)
 
@@ -286,13 +286,13 @@ def main() -> None:
     """Write the table into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    found = table()
+    filled = table()
     if parser.parse_args().write:
         text = PAGE.read_text("utf-8")
         head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{found}\n{END}{tail}", "utf-8")
+        PAGE.write_text(f"{head}{BEGIN}\n{filled}\n{END}{tail}", "utf-8")
     else:
-        print(found)
+        print(filled)
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ def classes(name, rng, rows, places=(), count=CLASSES):
 
 
 def masks(name, rng, rows):
-    found = classes(name, rng, rows, (5, 6), 3)
-    found.labels[:, 0, 0] = -1
-    return found
+    drawn = classes(name, rng, rows, (5, 6), 3)
+    drawn.labels[:, 0, 0] = -1
+    return drawn
 
 
 def numbers(name, rng, rows):
@@ -83,10 +83,10 @@ def boxes(name, rng, rows):
         count = rng.integers(0, 6)
         corner, size = rng.uniform(0, 80, (count, 2)), rng.uniform(20, 40, (count, 2))
         labels[image, :count] = np.column_stack([corner, corner + size, rng.integers(0, 4, count)])
-        for place in range(2 * count):
-            box = labels[image, place // 2]
+        for index in range(2 * count):
+            box = labels[image, index // 2]
             kind = box[4] if rng.random() < 0.8 else rng.integers(0, 5)
-            answers[image, place] = [*(box[:4] + rng.normal(0, 2, 4)), rng.random(), kind]
+            answers[image, index] = [*(box[:4] + rng.normal(0, 2, 4)), rng.random(), kind]
     worse = answers.copy()
     worse[..., :4] += rng.normal(0, 6, worse[..., :4].shape)
     return Case(metric_rule(name), answers, worse, labels, "values")

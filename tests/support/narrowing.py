@@ -32,21 +32,23 @@ class Narrowed:
     surgery_error: float
 
 
-def narrow_to(found: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
+def narrow_to(specimen: Specimen, share: float = 0.5, seed: int = 0) -> Narrowed:
     """Remove nodes at random until this share of the multiply-adds is left."""
-    module = load(found.model)
-    coupling = couple(module).in_file(len(found.model))
+    module = load(specimen.model)
+    coupling = couple(module).in_file(len(specimen.model))
     scores = np.random.default_rng(seed).random(coupling.count)
     budget = Budget({"macs": share * coupling.macs()})
     removed = choose_removal(coupling, scores, budget, floors(coupling, 1))
     masked = to_bytes(mask(module.model, coupling, removed))
     narrower = to_bytes(cut(module.model, coupling, removed))
     import_error = surgery_error = 0.0
-    for batch, longer in product((1, 7), found.lengths):
-        inputs = found.sample(batch, longer=longer)
+    for batch, longer in product((1, 7), specimen.lengths):
+        inputs = specimen.sample(batch, longer=longer)
         with torch.no_grad():
-            own = [value.numpy() for value in module(**inputs).values()]
-        import_error = max(import_error, difference(in_onnxruntime(found.model, inputs), own))
+            outputs = [value.numpy() for value in module(**inputs).values()]
+        import_error = max(
+            import_error, difference(in_onnxruntime(specimen.model, inputs), outputs)
+        )
         pair = in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)
         surgery_error = max(surgery_error, difference(*pair))
     macs = coupling.macs(removed)

@@ -70,9 +70,9 @@ def _answers(url: str) -> bool:
 
 def _programs() -> Path:
     """Return the folder of the server's programs; skip the test where there is none."""
-    found = [Path(name).parent for name in (shutil.which("initdb"),) if name is not None]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    for folder in found:
+    folders = [Path(name).parent for name in (shutil.which("initdb"),) if name is not None]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    for folder in folders:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
     pytest.skip("there is no PostgreSQL server: neither on PATH nor in /usr/lib/postgresql")

@@ -26,15 +26,15 @@ class Pretended(Tensor):
     """A tensor that says it is on `cuda:0`; for torch's C++ side it is on `meta`, which asks for no driver."""
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> Pretended:
+    def __new__(cls, on_cpu: Tensor) -> Pretended:
         made: Pretended = Tensor._make_wrapper_subclass(
-            cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(),
-            dtype=held.dtype, layout=held.layout, device="meta", requires_grad=False,
+            cls, on_cpu.size(), strides=on_cpu.stride(), storage_offset=on_cpu.storage_offset(),
+            dtype=on_cpu.dtype, layout=on_cpu.layout, device="meta", requires_grad=False,
         )  # fmt: skip
-        made.held = held
+        made.on_cpu = on_cpu
         return made
 
-    held: Tensor
+    on_cpu: Tensor
     device = property(lambda self: CUDA)
     is_cuda = property(lambda self: True)
     is_meta = property(lambda self: False)
@@ -44,10 +44,10 @@ class Pretended(Tensor):
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
     def tolist(self) -> Any:
-        return self.held.tolist()
+        return self.on_cpu.tolist()
 
     def new_tensor(self, data: Any, **options: Any) -> Tensor:
-        return Pretended(self.held.new_tensor(data, **options))
+        return Pretended(self.on_cpu.new_tensor(data, **options))
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -69,17 +69,17 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if asked is not None:
         pretended = torch.device(asked).type in {"cuda", "meta"}
         kwargs = {**kwargs, "device": CPU}
-    held_args, held_kwargs = tree_map(_held, (args, kwargs))
-    found = func(*held_args, **held_kwargs)
-    if name.endswith("_") and isinstance(found, Tensor):
+    cpu_args, cpu_kwargs = tree_map(_on_cpu, (args, kwargs))
+    returned = func(*cpu_args, **cpu_kwargs)
+    if name.endswith("_") and isinstance(returned, Tensor):
         return args[0]
     if not pretended:
-        return found
-    return tree_map(lambda v: Pretended(v) if isinstance(v, Tensor) else v, found)
+        return returned
+    return tree_map(lambda v: Pretended(v) if isinstance(v, Tensor) else v, returned)
 
 
-def _held(value: Any) -> Any:
-    return value.held if isinstance(value, Pretended) else value
+def _on_cpu(value: Any) -> Any:
+    return value.on_cpu if isinstance(value, Pretended) else value
 
 
 def _refuse_others(func: Any, tensors: list[Tensor]) -> None:

@@ -75,12 +75,12 @@ def descendants(process_id: int) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found, queue = [], [process_id]
+    ids, queue = [], [process_id]
     while queue:
         near = children.get(queue.pop(0), [])
-        found += near
+        ids += near
         queue += near
-    return found
+    return ids
 
 
 def command_line(process_id: int) -> str:

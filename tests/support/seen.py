@@ -15,10 +15,10 @@ KNOWN = 900
 @functools.cache
 def rows() -> dict[str, np.ndarray]:
     """Shuffled digits with a fifth of the pixels' range as noise, so that there is something to remember."""
-    found, random = load_digits(), np.random.default_rng(0)
-    order = random.permutation(len(found.target))
-    x = found.data[order] / 16 + 0.3 * random.standard_normal(found.data.shape)
-    x, y = x.astype(np.float32), found.target[order].astype(np.int64)
+    bunch, random = load_digits(), np.random.default_rng(0)
+    order = random.permutation(len(bunch.target))
+    x = bunch.data[order] / 16 + 0.3 * random.standard_normal(bunch.data.shape)
+    x, y = x.astype(np.float32), bunch.target[order].astype(np.int64)
     return {"x_seen": x[:KNOWN], "y_seen": y[:KNOWN], "x_new": x[KNOWN:], "y_new": y[KNOWN:]}
 
 

@@ -59,13 +59,13 @@ class Detector(nn.Module):
         self.register_buffer("y", places.repeat_interleave(GRID))
 
     def forward(self, images: Tensor) -> Tensor:
-        found = self.head(self.body(images)).flatten(2)
-        return torch.cat([self.placed(found), torch.sigmoid(found[:, 4:])], 1)
+        raw = self.head(self.body(images)).flatten(2)
+        return torch.cat([self.placed(raw), torch.sigmoid(raw[:, 4:])], 1)
 
-    def placed(self, found: Tensor) -> Tensor:
+    def placed(self, raw: Tensor) -> Tensor:
         """Return centre and size in pixels [n, 4, boxes] of what the head gives."""
-        centre = torch.sigmoid(found[:, :2])
-        size = torch.sigmoid(found[:, 2:4]) * SIDE
+        centre = torch.sigmoid(raw[:, :2])
+        size = torch.sigmoid(raw[:, 2:4]) * SIDE
         x = (centre[:, :1] + self.x) * CELL
         y = (centre[:, 1:] + self.y) * CELL
         return torch.cat([x, y, size], 1)
@@ -119,7 +119,7 @@ def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     boxes = np.full((rows, 2, 5), -1.0, np.float32)
     for row in range(rows):
         halves = rng.permutation(2)[: rng.integers(1, 3)]
-        for place, half in enumerate(halves):
+        for index, half in enumerate(halves):
             width, height = rng.integers(6, 14, 2)
             x = int(rng.integers(0, SIDE - width))
             y = int(half * 16 + rng.integers(0, 16 - height))
@@ -127,14 +127,14 @@ def squares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
             images[row, 0, y : y + height, x : x + width] += 1
             if kind:
                 images[row, 0, y + 2 : y + height - 2, x + 2 : x + width - 2] -= 1
-            boxes[row, place] = x, y, x + width, y + height, kind
+            boxes[row, index] = x, y, x + width, y + height, kind
     return images, boxes
 
 
 def _box_loss(net: Detector, images: Tensor, boxes: Tensor) -> Tensor:
     answers = net(images)
-    row, place = torch.nonzero(boxes[..., 4] >= 0, as_tuple=True)
-    chosen = boxes[row, place]
+    row, index = torch.nonzero(boxes[..., 4] >= 0, as_tuple=True)
+    chosen = boxes[row, index]
     centre = (chosen[:, :2] + chosen[:, 2:4]) / 2
     wanted = torch.cat([centre, chosen[:, 2:4] - chosen[:, :2]], 1)
     cell = (centre[:, 1] // CELL * GRID + centre[:, 0] // CELL).long()
@@ -190,8 +190,8 @@ def strips(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         length = int(rng.integers(1, 6))
         text = rng.integers(0, len(ALPHABET), length)
         start = int(rng.integers(0, STEPS - 3 * length + 1))
-        for place, character in enumerate(text):
-            at = start + 3 * place
+        for position, character in enumerate(text):
+            at = start + 3 * position
             images[row, 0, :, at : at + 3] += shapes[character]
         texts.append("".join(ALPHABET[character] for character in text))
     return images, np.array(texts)
@@ -199,10 +199,10 @@ def strips(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def in_classes(texts: np.ndarray, first: int) -> np.ndarray:
     """Return class numbers [n, 5] of texts whose characters begin at class `first`; −1 behind the end."""
-    found = np.full((len(texts), 5), -1)
+    classes = np.full((len(texts), 5), -1)
     for row, text in enumerate(texts):
-        found[row, : len(text)] = [ALPHABET.index(c) + first for c in text]
-    return found
+        classes[row, : len(text)] = [ALPHABET.index(c) + first for c in text]
+    return classes
 
 
 def _read_loss(net: Reader, images: Tensor, labels: Tensor) -> Tensor:
@@ -250,18 +250,18 @@ class Encoder(nn.Module):
 def sentences(pairs: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return both sides of pairs of sentences, and how much their topics have in common [pairs]."""
     rng = np.random.default_rng(seed)
-    found, shares = {}, []
+    inputs, shares = {}, []
     common = rng.dirichlet(np.full(TOPICS, 0.6), pairs)
     for side in "ab":
-        own = rng.dirichlet(np.full(TOPICS, 0.6), pairs)
-        mixture = np.where(rng.random(pairs)[:, None] < 0.5, common, own)
+        individual = rng.dirichlet(np.full(TOPICS, 0.6), pairs)
+        mixture = np.where(rng.random(pairs)[:, None] < 0.5, common, individual)
         mask = (np.arange(LENGTH) < rng.integers(4, LENGTH + 1, pairs)[:, None]).astype(np.int64)
         topics = np.array([rng.choice(TOPICS, LENGTH, p=row) for row in mixture])
         ids = topics * (WORDS // TOPICS) + rng.integers(0, WORDS // TOPICS, topics.shape)
-        found[f"ids_{side}"], found[f"mask_{side}"] = ids * mask, mask
+        inputs[f"ids_{side}"], inputs[f"mask_{side}"] = ids * mask, mask
         counts = np.stack([((topics == k) * mask).sum(1) for k in range(TOPICS)], 1)
         shares.append(counts / np.linalg.norm(counts, axis=1, keepdims=True))
-    return found, (shares[0] * shares[1]).sum(1).astype(np.float32)
+    return inputs, (shares[0] * shares[1]).sum(1).astype(np.float32)
 
 
 @cache

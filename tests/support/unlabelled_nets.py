@@ -24,11 +24,13 @@ def of_rows(
     """A linear layer of rows [n, 6], its answers laid out as `shape`, and then some operators."""
     bias = np.zeros(weights.shape[1]) if bias is None else bias
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["v"])]
-    held = {"w": weights.astype(np.float32), "b": bias.astype(np.float32)}
+    initializers = {"w": weights.astype(np.float32), "b": bias.astype(np.float32)}
     if shape is not None:
-        held["shape"] = np.array([0, *shape], np.int64)
+        initializers["shape"] = np.array([0, *shape], np.int64)
         nodes.append(helper.make_node("Reshape", ["v", "shape"], ["laid_out"]))
-    return _model(nodes, held, ends, name, ["n", FEATURES], ["n", *(shape or weights.shape[1:])])
+    return _model(
+        nodes, initializers, ends, name, ["n", FEATURES], ["n", *(shape or weights.shape[1:])]
+    )
 
 
 def of_pixels(
@@ -42,18 +44,18 @@ def of_pixels(
     """The same linear layer [inputs, outputs] on every pixel of images [n, inputs, 8, 8]."""
     inputs, outputs = weights.shape
     bias = np.zeros(outputs) if bias is None else bias
-    held = {
+    initializers = {
         "w": weights.T.reshape(outputs, inputs, 1, 1).astype(np.float32),
         "b": bias.astype(np.float32),
     }
     nodes = [helper.make_node("Conv", ["x", "w", "b"], ["v"])]
     shape = shape or (outputs, SIDE, SIDE)
-    return _model(nodes, held, ends, name, ["n", inputs, SIDE, SIDE], ["n", *shape])
+    return _model(nodes, initializers, ends, name, ["n", inputs, SIDE, SIDE], ["n", *shape])
 
 
 def _model(
     nodes: list[onnx.NodeProto],
-    held: dict[str, np.ndarray],
+    initializers: dict[str, np.ndarray],
     ends: Sequence[End],
     name: str,
     given: list[Any],
@@ -62,7 +64,7 @@ def _model(
     for operator, attributes in ends:
         here, more = nodes[-1].output[0], dict(attributes)
         constants = more.pop("constants", {})
-        held |= constants
+        initializers |= constants
         inputs = [here, *constants]
         nodes.append(helper.make_node(operator, inputs, [f"{here}_{operator}"], **more))
     nodes[-1].output[0] = name
@@ -71,7 +73,7 @@ def _model(
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, given)],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, answered)],
-        [numpy_helper.from_array(value, key) for key, value in held.items()],
+        [numpy_helper.from_array(value, key) for key, value in initializers.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(made)

@@ -183,8 +183,8 @@ class RunningWorker:
         return self._forkservers()[0]
 
     def _forkservers(self) -> list[int]:
-        found = descendants(self.process.pid)
-        return [one for one in found if "worker.forkserver" in command_line(one)]
+        processes = descendants(self.process.pid)
+        return [one for one in processes if "worker.forkserver" in command_line(one)]
 
     def engine(self) -> int:
         """Return the process in which the engine is at work."""
@@ -193,8 +193,8 @@ class RunningWorker:
     def pool_process(self) -> int:
         """Return the process that watches over the engine."""
         forkserver = self.forkserver()
-        found = descendants(self.process.pid)
-        return next(one for one in reversed(found) if forkserver in descendants(one))
+        processes = descendants(self.process.pid)
+        return next(one for one in reversed(processes) if forkserver in descendants(one))
 
     def kill(self) -> None:
         """End it as a power cut does."""

@@ -26,12 +26,12 @@ at three lengths of nets that leave one open, relative to the largest output whe
 
 def row(name: str, exporter: str) -> str:
     """Return one line of the table."""
-    found = narrow_to(specimen(name, exporter))
-    prunable = sum(layer.prunable for layer in found.coupling.layers)
+    narrowed = narrow_to(specimen(name, exporter))
+    prunable = sum(layer.prunable for layer in narrowed.coupling.layers)
     return (
-        f"| {name} | {exporter} | {prunable} of {len(found.coupling.layers)} "
-        f"| {found.coupling.macs():,} → {found.macs:,} "
-        f"| {found.import_error:.1e} | {found.surgery_error:.1e} |"
+        f"| {name} | {exporter} | {prunable} of {len(narrowed.coupling.layers)} "
+        f"| {narrowed.coupling.macs():,} → {narrowed.macs:,} "
+        f"| {narrowed.import_error:.1e} | {narrowed.surgery_error:.1e} |"
     )
 
 

@@ -17,10 +17,10 @@ def test_a_real_model_is_analyzed_as_the_library_does(service, files):
     ended = httpx2.get(where, params={"wait": 30}, timeout=60).json()
     assert ended["status"] == "succeeded", ended["error"]
     expected = analyze(files[0], {"max_macs": 0.5}).model_dump(mode="json")
-    found = dict(ended["result"])
-    assert found.pop("estimate")["memory_bytes"] == expected.pop("estimate")["memory_bytes"]
-    assert found == expected
-    assert found["model_sha256"] == model["sha256"]
+    result = dict(ended["result"])
+    assert result.pop("estimate")["memory_bytes"] == expected.pop("estimate")["memory_bytes"]
+    assert result == expected
+    assert result["model_sha256"] == model["sha256"]
 
 
 def test_the_client_waits_and_raises_what_the_engine_refused(service, files, tmp_path):

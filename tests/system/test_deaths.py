@@ -45,9 +45,9 @@ def test_a_job_whose_worker_is_killed_succeeds_exactly_once(service, files):
     assert kinds.count("job.started") == 2
     assert kinds.count("job.succeeded") == 1
     assert worker_of(service) != killed
-    found = httpx2.get(f"{service.url}/v1/jobs/{job['id']}/candidates").json()["data"]
+    candidates = httpx2.get(f"{service.url}/v1/jobs/{job['id']}/candidates").json()["data"]
     report = httpx2.get(f"{service.url}/v1/jobs/{job['id']}/report").json()
-    assert len(found) == len(report["candidates"])
+    assert len(candidates) == len(report["candidates"])
 
 
 def test_a_service_that_is_stopped_leaves_nothing_and_goes_on_where_it_was(tmp_path, files):

@@ -30,8 +30,8 @@ COMPOSE = str(BIN / "docker-compose")
 def compose(*arguments: str) -> dict[str, Any]:
     command = [COMPOSE, "--profile", "gpu", *arguments, "config", "--format", "json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    configuration: dict[str, Any] = json.loads(done.stdout)
+    return configuration
 
 
 @pytest.mark.parametrize("profile", [[], ["--profile", "gpu"]])
@@ -178,8 +178,8 @@ def stages() -> dict[str, str]:
 
 
 def dockerfile_commands() -> dict[str, list[str]]:
-    found = {name: re.search(r"^CMD (\[.*\])$", text, re.M) for name, text in stages().items()}
-    return {name: json.loads(match[1]) for name, match in found.items() if match}
+    matches = {name: re.search(r"^CMD (\[.*\])$", text, re.M) for name, text in stages().items()}
+    return {name: json.loads(match[1]) for name, match in matches.items() if match}
 
 
 def canonical(name: str) -> str:
@@ -188,15 +188,15 @@ def canonical(name: str) -> str:
 
 def closure(extra: str) -> set[str]:
     """Return the names of everything that `eigenpress[extra]` installs."""
-    found: set[tuple[str, str]] = set()
+    visited: set[tuple[str, str]] = set()
     queue = [("eigenpress", extra)]
     while queue:
         name, wanted = queue.pop()
-        if (name, wanted) in found:
+        if (name, wanted) in visited:
             continue
-        found.add((name, wanted))
+        visited.add((name, wanted))
         for line in requires(name) or ():
             need = Requirement(line)
             if need.marker is None or need.marker.evaluate({"extra": wanted}):
                 queue += [(need.name, one) for one in ("", *need.extras)]
-    return {canonical(name) for name, _ in found}
+    return {canonical(name) for name, _ in visited}

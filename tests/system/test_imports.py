@@ -111,16 +111,16 @@ def test_the_rules_refuse(copy: Path, file: str, line: str):
 )
 def test_what_starts_often_loads_nothing_heavy(modules: str, heavy: tuple[str, ...]):
     code = f"import sys, {modules}; print([m for m in {heavy!r} if m in sys.modules])"
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"
 
 
 def test_the_engine_loads_what_few_jobs_need_only_for_those():
     rare = ("scipy.stats", "scipy.optimize", "pyarrow", "rapidfuzz", "jinja2", "torch._dynamo")
     code = f"import sys, spectral_engine; spectral_engine.compress; print([m for m in {rare!r} if m in sys.modules])"
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"

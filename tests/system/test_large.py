@@ -45,8 +45,8 @@ def test_what_does_not_fit_in_one_file_comes_back_in_several(service, files, tmp
     for path, measured in ((saved, accuracy), (other, None)):
         onnx.checker.check_model(str(path))
         (logits,) = open_session(path).run(None, {"x": splits()["x_test"]})
-        found = float(np.mean(logits.argmax(1) == splits()["y_test"]))
-        assert measured is None or found == pytest.approx(measured)
+        recomputed = float(np.mean(logits.argmax(1) == splits()["y_test"]))
+        assert measured is None or recomputed == pytest.approx(measured)
     names = [one["name"] for one in job.result["artifacts"]]
     assert names[:2] == ["model.onnx", file.name]
     assert job.result["metrics"]["compressed"]["file_bytes"] == chosen.size_bytes + file.size_bytes

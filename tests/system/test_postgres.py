@@ -118,9 +118,9 @@ def test_the_api_lists_pages_filters_and_repeats(database_url: str, tmp_path: Pa
         assert first.json()["id"] == again.json()["id"]
         assert again.headers["idempotent-replayed"] == "true"
         other = http.post("/v1/jobs", json=body).json()["id"]
-        found = http.get("/v1/jobs", params={"metadata[run]": run, "limit": 1}).json()
-        assert [one["id"] for one in found["data"]] == [other]
-        assert found["has_more"]
+        page = http.get("/v1/jobs", params={"metadata[run]": run, "limit": 1}).json()
+        assert [one["id"] for one in page["data"]] == [other]
+        assert page["has_more"]
         events = http.get(f"/v1/jobs/{other}/events").json()["data"]
         assert [one["type"] for one in events] == ["job.queued"]
         assert http.post(f"/v1/jobs/{other}/cancel").json()["status"] == "cancelled"

@@ -58,8 +58,8 @@ class Visit:
         if message.type == "error":
             self.wrong.append(message.text)
 
-    def asked_elsewhere(self, own: str) -> list[str]:
-        return [url for url in self.asked if url != own and not url.startswith("data:")]
+    def asked_elsewhere(self, page_url: str) -> list[str]:
+        return [url for url in self.asked if url != page_url and not url.startswith("data:")]
 
 
 def test_a_saved_report_is_whole_without_a_network(browser, report, tmp_path):
@@ -99,9 +99,9 @@ def test_the_page_holds_its_numbers_for_programs_too(browser, report):
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.set_content(httpx2.get(report, params={"format": "html"}).text)
-    held = page.locator('script[type="application/json"]').first.text_content()
-    assert held is not None
-    assert json.loads(held)
+    embedded = page.locator('script[type="application/json"]').first.text_content()
+    assert embedded is not None
+    assert json.loads(embedded)
     context.close()
 
 

@@ -83,10 +83,10 @@ def test_the_report_is_valid_by_its_published_schema_and_comes_as_html_and_csv(s
 
 def test_every_candidate_can_be_downloaded_and_runs(service, told):
     job, _ = told
-    found = httpx2.get(f"{service.url}/v1/jobs/{job['id']}/candidates").json()["data"]
-    assert len(found) > 1
-    assert job["chosen_candidate"] in {candidate["id"] for candidate in found}
-    for candidate in found:
+    candidates = httpx2.get(f"{service.url}/v1/jobs/{job['id']}/candidates").json()["data"]
+    assert len(candidates) > 1
+    assert job["chosen_candidate"] in {candidate["id"] for candidate in candidates}
+    for candidate in candidates:
         path = f"{service.url}/v1/jobs/{job['id']}/candidates/{candidate['id']}/model"
         assert 0 <= accuracy(httpx2.get(path).raise_for_status().content) <= 1
 

@@ -36,11 +36,11 @@ def plain(model, tmp_path_factory):
     return se.check(model, save(tmp_path_factory.mktemp("plain") / "d.npz", BOXES))
 
 
-def save(place, labels, **more):
+def save(path, labels, **more):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
     arrays |= {f"y_{part}": labels[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays, **more)
-    return place
+    np.savez(path, **arrays, **more)
+    return path
 
 
 def yolo(boxes):
@@ -56,8 +56,8 @@ def coco_figure(model, rows, boxes):
     answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})[0].astype(float)
     centre, half, scores = answers[:, :2], answers[:, 2:4] / 2, answers[:, 4:].transpose(0, 2, 1)
     corners = np.concatenate([centre - half, centre + half], 1).transpose(0, 2, 1)
-    found = (surest(*image, suppressed=True) for image in zip(corners, scores, strict=True))
-    return average_precision(found, boxes[rows])
+    detections = (surest(*image, suppressed=True) for image in zip(corners, scores, strict=True))
+    return average_precision(detections, boxes[rows])
 
 
 def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, tmp_path):
@@ -90,10 +90,10 @@ def test_a_detector_goes_through_the_job_and_is_judged_as_by_pycocotools(model, 
     ids=["yolo", "shares", "coco", "classes from 1"],
 )  # fmt: skip
 def test_boxes_are_understood_however_they_are_written(form, said, model, plain, tmp_path):
-    found = se.check(model, save(tmp_path / "d.npz", form.astype(np.float32)))
-    assert said in found.meaning.reading
-    assert "YOLOv8" in found.meaning.reading
-    assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+    checked = se.check(model, save(tmp_path / "d.npz", form.astype(np.float32)))
+    assert said in checked.meaning.reading
+    assert "YOLOv8" in checked.meaning.reading
+    assert checked.original.value == pytest.approx(plain.original.value, abs=1e-3)
 
 
 def test_a_list_of_boxes_is_trained_by_what_it_is_chosen_from(plain, tmp_path):
@@ -105,17 +105,17 @@ def test_a_list_of_boxes_is_trained_by_what_it_is_chosen_from(plain, tmp_path):
     before, after = report.baseline.metric, result.chosen.entry.measurement.metric
     assert after.value > 0.25 * before.value
     assert result.outcome == "target_met"
-    found = se.check(path, tmp_path / "d.npz")
-    assert found.original.value == pytest.approx(plain.original.value, abs=0.03)
+    checked = se.check(path, tmp_path / "d.npz")
+    assert checked.original.value == pytest.approx(plain.original.value, abs=0.03)
 
 
 def test_a_list_of_boxes_that_nothing_chooses_is_judged_and_not_trained_by(plain, tmp_path):
     net = Compared(detector())
     path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "compared.onnx", ["x"])
     data = save(tmp_path / "d.npz", BOXES)
-    found = se.check(path, data)
-    assert "YOLOv10" in found.meaning.reading
-    assert found.original.value == pytest.approx(plain.original.value, abs=0.03)
+    checked = se.check(path, data)
+    assert "YOLOv10" in checked.meaning.reading
+    assert checked.original.value == pytest.approx(plain.original.value, abs=0.03)
     with pytest.raises(InvalidRequest, match="can be judged and not trained by"):
         se.compress(path, data, QUICK)
 
@@ -124,9 +124,9 @@ def test_a_detector_with_objectness_is_the_same(plain, tmp_path):
     net = WithObjectness(detector())
     path = export(net, (torch.zeros(2, 1, SIDE, SIDE),), tmp_path / "v5.onnx", ["x"])
     data = save(tmp_path / "d.npz", BOXES)
-    found = se.check(path, data)
-    assert "YOLOv5" in found.meaning.reading
-    assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
+    checked = se.check(path, data)
+    assert "YOLOv5" in checked.meaning.reading
+    assert checked.original.value == pytest.approx(plain.original.value, abs=1e-3)
 
 
 def test_a_detector_that_nobody_trained_is_refused(tmp_path):
@@ -135,8 +135,8 @@ def test_a_detector_that_nobody_trained_is_refused(tmp_path):
     data = save(tmp_path / "d.npz", BOXES)
     with pytest.raises(DatasetMismatch, match="no better than chance"):
         se.compress(path, data, QUICK)
-    found = se.check(path, data, {"allow_poor_original": True})
-    assert any("no better than chance" in note for note in found.data.notes)
+    checked = se.check(path, data, {"allow_poor_original": True})
+    assert any("no better than chance" in note for note in checked.data.notes)
 
 
 def test_boxes_of_other_images_are_refused(model, tmp_path):
@@ -161,17 +161,17 @@ def test_a_metric_of_classes_is_refused_for_boxes(model, tmp_path):
         )
 
 
-def write_yolo(place, boxes):
-    (place / "labels").mkdir(parents=True)
-    np.save(place / "x.npy", X)
-    (place / "classes.txt").write_text("full\nhollow\n")
+def write_yolo(folder, boxes):
+    (folder / "labels").mkdir(parents=True)
+    np.save(folder / "x.npy", X)
+    (folder / "classes.txt").write_text("full\nhollow\n")
     for row, image in enumerate(boxes):
         lines = [" ".join(f"{v:g}" for v in (int(k), *b)) for k, *b in yolo(image) if any(b)]
-        (place / "labels" / f"{row:04}.txt").write_text("\n".join(lines))
+        (folder / "labels" / f"{row:04}.txt").write_text("\n".join(lines))
 
 
-def write_coco(place, boxes):
-    coco_folder(place, X, boxes)
+def write_coco(folder, boxes):
+    coco_folder(folder, X, boxes)
 
 
 @pytest.mark.parametrize("write", [write_yolo, write_coco])
@@ -181,10 +181,10 @@ def test_files_of_yolo_and_coco_are_read_from_folders_and_archives(write, model,
     plain = se.check(model, tmp_path / "d.npz")
     folder = se.check(model, tmp_path / "d")
     archive = se.check(model, shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path / "d"))
-    for found in (folder, archive):
-        assert found.original.value == pytest.approx(plain.original.value, abs=1e-3)
-        assert found.meaning.classes == ["full", "hollow"]
-        assert "class, centre x" in found.meaning.reading
+    for checked in (folder, archive):
+        assert checked.original.value == pytest.approx(plain.original.value, abs=1e-3)
+        assert checked.meaning.classes == ["full", "hollow"]
+        assert "class, centre x" in checked.meaning.reading
 
 
 def test_crowds_in_cocos_file_are_ignored_and_not_missed(model, plain, tmp_path):
@@ -215,31 +215,31 @@ def pictured(row):
     return Image.fromarray(np.kron(pixels, np.ones((2, 2), np.uint8)))
 
 
-def write_pictures_of_yolo(place, boxes):
+def write_pictures_of_yolo(folder, boxes):
     """As ultralytics lays them out; an image without anything on it needs no file."""
     for part, rows in PARTS.items():
         for kind in ("images", "labels"):
-            (place / kind / part).mkdir(parents=True)
+            (folder / kind / part).mkdir(parents=True)
         for row in range(rows.start, rows.stop):
-            pictured(row).save(place / "images" / part / f"{row}.png")
+            pictured(row).save(folder / "images" / part / f"{row}.png")
             lines = [
                 " ".join(f"{v:g}" for v in (int(k), *b)) for k, *b in yolo(boxes[row]) if any(b)
             ]
-            (place / "labels" / part / f"{row}.txt").write_text("\n".join(lines))
-    pictured(0).save(place / "images" / "train" / "none.png")
+            (folder / "labels" / part / f"{row}.txt").write_text("\n".join(lines))
+    pictured(0).save(folder / "images" / "train" / "none.png")
 
 
-def write_pictures_of_coco(place, boxes):
-    write_coco(place, boxes)
-    (place / "x.npy").unlink()
-    whole = json.loads((place / "annotations.json").read_text())
-    (place / "annotations.json").unlink()
+def write_pictures_of_coco(folder, boxes):
+    write_coco(folder, boxes)
+    (folder / "x.npy").unlink()
+    whole = json.loads((folder / "annotations.json").read_text())
+    (folder / "annotations.json").unlink()
     for image in whole["images"]:
         image |= {"width": 2 * SIDE, "height": 2 * SIDE, "file_name": f"{image['id']}.png"}
-        pictured(image["id"]).save(place / image["file_name"])
+        pictured(image["id"]).save(folder / image["file_name"])
     for one in whole["annotations"]:
         one["bbox"] = [2 * side for side in one["bbox"]]
-    (place / "_annotations.coco.json").write_text(json.dumps(whole))
+    (folder / "_annotations.coco.json").write_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize("write", [write_pictures_of_yolo, write_pictures_of_coco])
@@ -249,7 +249,7 @@ def test_pictures_find_their_boxes_by_name_whatever_their_size(write, model, pla
         shutil.make_archive(str(tmp_path / "z"), how, tmp_path / "d") for how in ("zip", "gztar")
     ]
     folder, *archives = (
-        se.check(model, place, preprocessing=PIXELS) for place in (tmp_path / "d", *packed)
+        se.check(model, path, preprocessing=PIXELS) for path in (tmp_path / "d", *packed)
     )
     assert all(archive.original == folder.original for archive in archives)
     assert folder.original.value == pytest.approx(plain.original.value, abs=0.06)
@@ -261,9 +261,9 @@ def test_pictures_find_their_boxes_by_name_whatever_their_size(write, model, pla
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda place: (place / "images" / "train" / "7.png").unlink(), r"train/7\.txt'?: no image has that name"),
-        (lambda place: (place / "images" / "train" / "7.png").write_bytes(b"x"), r"images/train/7\.png"),
-        (lambda place: (place / "labels" / "train" / "7.txt").write_text("0 2 0.5 0.1 0.1"), "line 1.*no shares"),
+        (lambda folder: (folder / "images" / "train" / "7.png").unlink(), r"train/7\.txt'?: no image has that name"),
+        (lambda folder: (folder / "images" / "train" / "7.png").write_bytes(b"x"), r"images/train/7\.png"),
+        (lambda folder: (folder / "labels" / "train" / "7.txt").write_text("0 2 0.5 0.1 0.1"), "line 1.*no shares"),
     ],
 )  # fmt: skip
 def test_pictures_and_boxes_that_do_not_go_together_are_named(spoil, said, model, tmp_path):

@@ -53,35 +53,37 @@ NETS = {
 }  # fmt: skip
 
 
-def data(place):
+def data(path):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
     arrays |= {f"y_{part}": BOXES[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays)
-    return place
+    np.savez(path, **arrays)
+    return path
 
 
-def exported(net, place, names):
-    return export(net(detector()), (torch.zeros(2, 1, SIDE, SIDE),), place, ["x"], tuple(names))
+def exported(net, path, names):
+    return export(net(detector()), (torch.zeros(2, 1, SIDE, SIDE),), path, ["x"], tuple(names))
 
 
 def outside(model, decoded, rows, *, suppressed):
     """AP by pycocotools, of what onnxruntime answers, decoded here."""
     answers = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[rows]})
     boxes, scores = (part.astype(float) for part in decoded(*answers))
-    found = (surest(*image, suppressed=suppressed) for image in zip(boxes, scores, strict=True))
-    return average_precision(found, BOXES[rows])
+    detections = (
+        surest(*image, suppressed=suppressed) for image in zip(boxes, scores, strict=True)
+    )
+    return average_precision(detections, BOXES[rows])
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_boxes_and_scores_apart_are_read_together(name, tmp_path):
     net, names, said, decoded = NETS[name]
     model = exported(net, tmp_path / "net.onnx", names)
-    found = se.check(model, data(tmp_path / "d.npz"))
-    assert found.meaning.task == "detection"
-    assert set(found.meaning.output.split(" + ")) == set(names)
-    assert said in found.meaning.reading
+    checked = se.check(model, data(tmp_path / "d.npz"))
+    assert checked.meaning.task == "detection"
+    assert set(checked.meaning.output.split(" + ")) == set(names)
+    assert said in checked.meaning.reading
     wanted = outside(model, decoded, PARTS["val"], suppressed=name != "DETR")
-    assert found.original.value == pytest.approx(wanted, abs=1e-6)
+    assert checked.original.value == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["SSD", "DETR", "heads"])
@@ -104,25 +106,25 @@ def test_a_detector_with_several_outputs_goes_through_the_job(name, tmp_path):
 def listed(model, rows):
     """AP by pycocotools of finished boxes, one image at a time."""
     session = onnxruntime.InferenceSession(str(model))
-    found = []
+    detections = []
     for image in X[rows]:
         boxes, scores, labels, *count = session.run(None, {"x": image[None]})
         many = int(count[0][0]) if count else scores.size
         parts = boxes.reshape(-1, 4), scores.reshape(-1, 1), labels.reshape(-1, 1) - 1
-        found.append(np.concatenate(parts, axis=1)[:many].astype(float))
-    return average_precision(found, BOXES[rows])
+        detections.append(np.concatenate(parts, axis=1)[:many].astype(float))
+    return average_precision(detections, BOXES[rows])
 
 
-def chosen(place):
-    return exported(Listed, place, ["boxes", "scores", "labels", "num"])
+def chosen(path):
+    return exported(Listed, path, ["boxes", "scores", "labels", "num"])
 
 
-def suppressed(place, *, rows):
+def suppressed(path, *, rows):
     inner = export(
-        Unsuppressed(detector()), (torch.zeros(1, 1, SIDE, SIDE),), place.with_suffix(".inner"), ["x"],
+        Unsuppressed(detector()), (torch.zeros(1, 1, SIDE, SIDE),), path.with_suffix(".inner"), ["x"],
         ("boxes", "scores"), frozen=True,
     )  # fmt: skip
-    return with_suppression(inner, place, rows=rows)
+    return with_suppression(inner, path, rows=rows)
 
 
 LISTS = {
@@ -149,14 +151,14 @@ def test_finished_boxes_in_several_outputs_are_trained_by_what_they_are_chosen_f
 
 def test_a_model_may_count_classes_as_cocos_file_does(tmp_path):
     model = exported(Numbered, tmp_path / "net.onnx", ["logits", "pred_boxes"])
-    found = se.check(model, coco_folder(tmp_path / "d", X, BOXES))
-    assert found.meaning.order == "numbers in the file"
-    assert found.meaning.classes == ["0", "1", "2", "full", "4", "5", "6", "7", "hollow"]
-    assert set(found.original.per_class) == {"full", "hollow"}
+    checked = se.check(model, coco_folder(tmp_path / "d", X, BOXES))
+    assert checked.meaning.order == "numbers in the file"
+    assert checked.meaning.classes == ["0", "1", "2", "full", "4", "5", "6", "7", "hollow"]
+    assert set(checked.original.per_class) == {"full", "hollow"}
     np.savez(tmp_path / "plain.npz", x=X, y=BOXES)
     plain = exported(Detr, tmp_path / "plain.onnx", ["logits", "pred_boxes"])
     same = se.check(plain, tmp_path / "plain.npz")
-    assert found.original.value == pytest.approx(same.original.value, abs=1e-3)
+    assert checked.original.value == pytest.approx(same.original.value, abs=1e-3)
 
 
 def test_offsets_from_anchors_are_refused_by_name(tmp_path):

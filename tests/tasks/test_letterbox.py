@@ -14,22 +14,22 @@ SIZES = [(64, 32), (30, 90), (64, 64), (50, 33)]  # width, height
 OBJECT = (0.25, 0.5, 0.625, 0.875)  # x1, y1, x2, y2 in shares of the file
 
 
-def write(place):
+def write(folder):
     for kind in ("images", "labels"):
-        (place / kind).mkdir(parents=True)
+        (folder / kind).mkdir(parents=True)
     x1, y1, x2, y2 = OBJECT
     for row in range(24):
         width, height = SIZES[row % len(SIZES)]
         pixels = np.zeros((height, width), np.uint8)
         pixels[round(y1 * height) : round(y2 * height), round(x1 * width) : round(x2 * width)] = 255
-        Image.fromarray(pixels).save(place / "images" / f"{row:02}.png")
+        Image.fromarray(pixels).save(folder / "images" / f"{row:02}.png")
         line = f"0 {(x1 + x2) / 2} {(y1 + y2) / 2} {x2 - x1} {y2 - y1}"
-        (place / "labels" / f"{row:02}.txt").write_text(line)
-    return place
+        (folder / "labels" / f"{row:02}.txt").write_text(line)
+    return folder
 
 
-def rows_of(place, preprocessing):
-    splits = load_splits(place, [SPEC], seed=0, preprocessing=preprocessing)
+def rows_of(folder, preprocessing):
+    splits = load_splits(folder, [SPEC], seed=0, preprocessing=preprocessing)
     return [
         (x[0], y[0]) for part in splits.parts for x, y in zip(part.inputs["x"], part.labels, strict=True)
     ]  # fmt: skip

@@ -19,14 +19,14 @@ X, MASKS = shapes(200, 2)
 PARTS = {"train": slice(0, 100), "val": slice(100, 150), "test": slice(150, 200)}
 
 
-def save(place, masks):
+def save(path, masks):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays, **{f"y_{part}": masks[rows] for part, rows in PARTS.items()})
-    return place
+    np.savez(path, **arrays, **{f"y_{part}": masks[rows] for part, rows in PARTS.items()})
+    return path
 
 
-def written(place, classes):
-    return export(unet(classes), (torch.zeros(2, 1, 16, 16),), place / "unet.onnx", ["x"])
+def written(folder, classes):
+    return export(unet(classes), (torch.zeros(2, 1, 16, 16),), folder / "unet.onnx", ["x"])
 
 
 def answers(model):
@@ -51,20 +51,20 @@ def test_a_unet_goes_through_the_job_and_is_judged_as_by_sklearn(tmp_path):
 def test_dice_is_that_of_sklearn(tmp_path):
     model = written(tmp_path, 3)
     data = save(tmp_path / "d.npz", MASKS)
-    found = se.check(model, data, {"metric": "dice"})
+    checked = se.check(model, data, {"metric": "dice"})
     (answer,) = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[PARTS["val"]]})
     truth = MASKS[PARTS["val"]].ravel()
     outside = f1_score(truth, answer.argmax(1).ravel(), average="macro")
-    assert found.original.value == pytest.approx(outside, abs=1e-6)
+    assert checked.original.value == pytest.approx(outside, abs=1e-6)
 
 
 def test_dice_of_a_yes_or_no_mask_is_that_of_yes(tmp_path):
     model = written(tmp_path, 1)
     masks = np.where(MASKS > 0, 255, 0).astype(np.uint8)
-    found = se.check(model, save(tmp_path / "d.npz", masks), {"metric": "dice"})
+    checked = se.check(model, save(tmp_path / "d.npz", masks), {"metric": "dice"})
     (answer,) = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[PARTS["val"]]})
     truth = (MASKS[PARTS["val"]] > 0).ravel()
-    assert found.original.value == pytest.approx(f1_score(truth, answer.ravel() > 0), abs=1e-6)
+    assert checked.original.value == pytest.approx(f1_score(truth, answer.ravel() > 0), abs=1e-6)
 
 
 def test_masks_of_other_images_are_refused(tmp_path):

@@ -15,17 +15,17 @@ INPUTS, SCORES = sentences(700, 2)
 PARTS = {"train": slice(0, 420), "val": slice(420, 540), "test": slice(540, 700)}
 
 
-def written(net, place):
+def written(net, folder):
     some = torch.ones(2, LENGTH, dtype=torch.int64)
-    return export(net, (some, some.clone()), place / "encoder.onnx", ["ids", "mask"])
+    return export(net, (some, some.clone()), folder / "encoder.onnx", ["ids", "mask"])
 
 
-def save(place, scores=SCORES, inputs=INPUTS):
+def save(path, scores=SCORES, inputs=INPUTS):
     arrays = {
         f"{name}_{part}": a[rows] for name, a in inputs.items() for part, rows in PARTS.items()
     }
-    np.savez(place, **arrays, **{f"y_{part}": scores[rows] for part, rows in PARTS.items()})
-    return place
+    np.savez(path, **arrays, **{f"y_{part}": scores[rows] for part, rows in PARTS.items()})
+    return path
 
 
 def outside(model, rows):
@@ -65,9 +65,9 @@ def test_pairs_in_one_array_are_the_same(tmp_path):
 def test_pairs_that_are_cut_here_stay_pairs(tmp_path):
     model = written(encoder(), tmp_path)
     np.savez(tmp_path / "d.npz", y=SCORES, **INPUTS)
-    found = se.check(model, tmp_path / "d.npz")
-    assert found.original.rows == 105
-    assert found.original.value > 0.5
+    checked = se.check(model, tmp_path / "d.npz")
+    assert checked.original.rows == 105
+    assert checked.original.value > 0.5
 
 
 def test_an_encoder_that_nobody_trained_and_wrong_scores_are_refused(tmp_path):
@@ -95,5 +95,5 @@ def test_what_is_missing_or_does_not_fit_is_named(tmp_path):
 
 def test_an_encoder_that_knows_nothing_goes_on_where_that_is_allowed(tmp_path):
     model = written(encoder(), tmp_path)
-    found = se.check(model, save(tmp_path / "d.npz", -SCORES), {"allow_poor_original": True})
-    assert any("no better than chance" in note for note in found.data.notes)
+    checked = se.check(model, save(tmp_path / "d.npz", -SCORES), {"allow_poor_original": True})
+    assert any("no better than chance" in note for note in checked.data.notes)

@@ -36,8 +36,8 @@ class Forecast(nn.Module):
         self.net = nn.Sequential(nn.Linear(FEATURES, 32), nn.ReLU(), nn.Linear(32, steps * 3))
 
     def forward(self, x):
-        found = self.net(x) + 10
-        return found.view(-1, self.steps, 3) if self.steps > 1 else found
+        quantiles = self.net(x) + 10
+        return quantiles.view(-1, self.steps, 3) if self.steps > 1 else quantiles
 
 
 @pytest.fixture(scope="module", params=[1, STEPS], ids=["[n, q]", "[n, steps, q]"])
@@ -59,24 +59,24 @@ def model(steps, tmp_path_factory):
         )
 
     fit(net, loss, 250, 550, rate=1e-2)
-    place = tmp_path_factory.mktemp("nets") / "quantiles.onnx"
-    return export(net, (x[:2],), place, ["x"])
+    path = tmp_path_factory.mktemp("nets") / "quantiles.onnx"
+    return export(net, (x[:2],), path, ["x"])
 
 
 def targets(steps):
     return Y[:, 0] if steps == 1 else Y
 
 
-def save(place, labels):
+def save(path, labels):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays, **{f"y_{part}": labels[rows] for part, rows in PARTS.items()})
-    return place
+    np.savez(path, **arrays, **{f"y_{part}": labels[rows] for part, rows in PARTS.items()})
+    return path
 
 
 def answers(model):
     """The held-out rows' answers [n · steps, quantiles]."""
-    found = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[PARTS["test"]]})[0]
-    return found.reshape(-1, len(QUANTILES))
+    outputs = onnxruntime.InferenceSession(str(model)).run(None, {"x": X[PARTS["test"]]})[0]
+    return outputs.reshape(-1, len(QUANTILES))
 
 
 def outside(model, steps):
@@ -118,9 +118,9 @@ def test_training_by_labels_alone_teaches_every_column_its_quantile(model, steps
 
 
 def test_what_was_understood_is_said(model, steps, tmp_path):
-    found = se.check(model, save(tmp_path / "d.npz", targets(steps)), RECIPE)
-    assert found.meaning.reading == "targets of the quantiles 0.1, 0.5, 0.9, a column each"
-    assert "of the quantile loss" in found.meaning.original
+    checked = se.check(model, save(tmp_path / "d.npz", targets(steps)), RECIPE)
+    assert checked.meaning.reading == "targets of the quantiles 0.1, 0.5, 0.9, a column each"
+    assert "of the quantile loss" in checked.meaning.original
 
 
 @pytest.mark.parametrize("quantiles", [[0.1, 0.9], [0.1, 0.3, 0.5, 0.9]])

@@ -18,15 +18,15 @@ X, TEXTS = strips(700, 2)
 PARTS = {"train": slice(0, 420), "val": slice(420, 560), "test": slice(560, 700)}
 
 
-def save(place, labels):
+def save(path, labels):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
     arrays |= {f"y_{part}": labels[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays)
-    return place
+    np.savez(path, **arrays)
+    return path
 
 
-def written(net, place):
-    return export(net, (torch.zeros(2, 1, 6, 18),), place / "reader.onnx", ["x"])
+def written(net, folder):
+    return export(net, (torch.zeros(2, 1, 6, 18),), folder / "reader.onnx", ["x"])
 
 
 def error_rate(model, rows, blank, first):
@@ -79,18 +79,18 @@ def test_numbers_of_characters_are_texts_too(tmp_path):
     for filling in (-1, 0):
         numbers = in_classes(TEXTS, 1)
         numbers[numbers < 0] = filling
-        found = se.check(model, save(tmp_path / "d.npz", numbers))
-        assert found.metric == "cer"
-        assert found.original.value == pytest.approx(texts.original.value, abs=1e-9)
+        checked = se.check(model, save(tmp_path / "d.npz", numbers))
+        assert checked.metric == "cer"
+        assert checked.original.value == pytest.approx(texts.original.value, abs=1e-9)
 
 
 def test_the_alphabet_can_be_said_with_or_without_the_blank(tmp_path):
     model = written(reader(blank_last=True), tmp_path)
     data = save(tmp_path / "d.npz", TEXTS)
     for classes in ([*ALPHABET], [*ALPHABET, ""]):
-        found = se.check(model, data, labels={"classes": classes})
-        assert found.meaning.order == "given"
-        assert found.original.value < 0.2
+        checked = se.check(model, data, labels={"classes": classes})
+        assert checked.meaning.order == "given"
+        assert checked.original.value < 0.2
 
 
 def test_a_wrong_alphabet_is_refused_by_name(tmp_path):

@@ -35,10 +35,10 @@ class UnitEncoder(nn.Module):
         return F.normalize(self.encoder(ids, mask))
 
 
-def save(place, arrays):
+def save(path, arrays):
     parts = {f"{key}_{part}": a[rows] for key, a in arrays.items() for part, rows in PARTS.items()}
-    np.savez(place, **parts)
-    return place
+    np.savez(path, **parts)
+    return path
 
 
 def answered(model, arrays):
@@ -80,8 +80,8 @@ def test_a_unet_is_judged_by_the_iou_of_its_own_masks(tmp_path, classes):
     before, after = (
         answered(content, images) for content in (model.read_bytes(), result.chosen.model_bytes)
     )
-    own = [a.argmax(1) if classes > 1 else a > 0.5 for a in (before, after)]
-    expected = jaccard_score(own[0].ravel(), own[1].ravel(), average="macro")
+    masks = [a.argmax(1) if classes > 1 else a > 0.5 for a in (before, after)]
+    expected = jaccard_score(masks[0].ravel(), masks[1].ravel(), average="macro")
     assert value == pytest.approx(expected, abs=1e-6)
     assert test.asymptotic  # pooled over rows: by resampling
 
@@ -100,8 +100,10 @@ def test_an_encoder_of_sentences_is_judged_by_the_order_of_neighbours(tmp_path):
     anchors = np.linspace(0, len(before) - 1, len(before) // 4).round().astype(int)
     others = np.setdiff1d(np.arange(len(before)), anchors)
     orders = [answers[others] @ answers[anchors].T for answers in (before, after)]
-    found = [spearmanr(a.round(9), b.round(9)).statistic for a, b in zip(*orders, strict=True)]
-    assert value == pytest.approx((1 + np.mean(found)) / 2, abs=1e-3)
+    correlations = [
+        spearmanr(a.round(9), b.round(9)).statistic for a, b in zip(*orders, strict=True)
+    ]
+    assert value == pytest.approx((1 + np.mean(correlations)) / 2, abs=1e-3)
     assert not test.asymptotic
 
 

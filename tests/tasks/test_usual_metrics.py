@@ -39,7 +39,7 @@ LOSSES = {"classes": F.cross_entropy, "numbers": F.mse_loss, "quantile": pinball
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory):
     """An ONNX file for classes, for numbers, and for the upper quantile of these."""
-    place, found = tmp_path_factory.mktemp("nets"), {}
+    folder, paths = tmp_path_factory.mktemp("nets"), {}
     x = torch.from_numpy(X[PARTS["train"]])
     for kind, loss in LOSSES.items():
         torch.manual_seed(0)
@@ -49,8 +49,8 @@ def nets(tmp_path_factory):
         with torch.no_grad():
             net[-1].bias += 0 if kind == "classes" else 20
         fit(net, lambda rows, net=net, y=y, loss=loss: loss(net(x[rows]), y[rows]), 200, 600)
-        found[kind] = export(net, (x[:2],), place / f"{kind}.onnx", ["x"])
-    return found
+        paths[kind] = export(net, (x[:2],), folder / f"{kind}.onnx", ["x"])
+    return paths
 
 
 def top5(truth, answers):
@@ -77,10 +77,10 @@ CASES = {
 }
 
 
-def save(place, labels):
+def save(path, labels):
     arrays = {f"x_{part}": X[rows] for part, rows in PARTS.items()}
-    np.savez(place, **arrays, **{f"y_{part}": labels[rows] for part, rows in PARTS.items()})
-    return place
+    np.savez(path, **arrays, **{f"y_{part}": labels[rows] for part, rows in PARTS.items()})
+    return path
 
 
 def answers(model):

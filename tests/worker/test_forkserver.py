@@ -17,8 +17,8 @@ SLOW = {"steps": 16, "seconds": 0.25}
 
 def processes_told(journal: Path) -> list[tuple[int, str]]:
     """Return, for each process of the engine, its id and what it found in itself."""
-    found = re.findall(r"^process (\d+) finds (.*)$", journal.read_text(), re.MULTILINE)
-    return [(int(number), state) for number, state in found]
+    told = re.findall(r"^process (\d+) finds (.*)$", journal.read_text(), re.MULTILINE)
+    return [(int(number), state) for number, state in told]
 
 
 def test_each_job_has_a_process_of_its_own_that_finds_nothing_of_another(

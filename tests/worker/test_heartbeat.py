@@ -18,7 +18,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def held(shop: Shop) -> tuple[str, int]:
+def lease(shop: Shop) -> tuple[str, int]:
     """A job and the token under which it is held."""
     job_id = shop.submit(ring=False)
     with shop.database.begin() as session:
@@ -27,40 +27,40 @@ def held(shop: Shop) -> tuple[str, int]:
     return job_id, fence
 
 
-def beating(shop: Shop, held: tuple[str, int]) -> Heartbeat:
-    return Heartbeat(shop.settings, shop.database, *held)
+def beating(shop: Shop, lease: tuple[str, int]) -> Heartbeat:
+    return Heartbeat(shop.settings, shop.database, *lease)
 
 
-def test_a_lease_is_renewed_for_as_long_as_the_work_takes(shop: Shop, held):
-    first = shop.job(held[0]).lease_until
+def test_a_lease_is_renewed_for_as_long_as_the_work_takes(shop: Shop, lease):
+    first = shop.job(lease[0]).lease_until
     assert first is not None
-    with beating(shop, held) as heartbeat:
-        shop.until(lambda: (shop.job(held[0]).lease_until or first) > first)
+    with beating(shop, lease) as heartbeat:
+        shop.until(lambda: (shop.job(lease[0]).lease_until or first) > first)
         assert not heartbeat.lost
     # Nobody beats any more when the block has ended.
     assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_cancel_is_heard(shop: Shop, held):
-    with beating(shop, held) as heartbeat:
+def test_a_cancel_is_heard(shop: Shop, lease):
+    with beating(shop, lease) as heartbeat:
         assert not heartbeat.cancel_requested
-        shop.cancel(held[0])
+        shop.cancel(lease[0])
         shop.until(lambda: heartbeat.cancel_requested)
         assert not heartbeat.lost
 
 
-def test_a_lease_that_another_took_is_lost(shop: Shop, held):
-    with beating(shop, held) as heartbeat:
+def test_a_lease_that_another_took_is_lost(shop: Shop, lease):
+    with beating(shop, lease) as heartbeat:
         with shop.database.begin() as session:
             jobs = JobRepository(session)
-            assert jobs.leases.release(*held)
-            assert jobs.leases.claim(held[0], "there", 60)
+            assert jobs.leases.release(*lease)
+            assert jobs.leases.claim(lease[0], "there", 60)
         shop.until(lambda: heartbeat.lost)
 
 
-def test_a_lease_that_could_not_be_renewed_for_its_whole_length_is_lost(shop: Shop, held):
-    with beating(shop, held) as heartbeat, shop.database.begin() as session:
+def test_a_lease_that_could_not_be_renewed_for_its_whole_length_is_lost(shop: Shop, lease):
+    with beating(shop, lease) as heartbeat, shop.database.begin() as session:
         # Another writer holds SQLite's only write lock.
-        JobRepository(session).leases.holds(*held)
+        JobRepository(session).leases.holds(*lease)
         shop.until(lambda: heartbeat.lost, seconds=20)
         session.rollback()

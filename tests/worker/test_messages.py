@@ -95,8 +95,8 @@ def told(**more: object) -> dict[str, object]:
     """Return the engine's progress as it arrives, as plain JSON."""
     progress = Progress("training", 0.5, 1, 2, **more)
     line = Progressed.model_validate(progress).to_line()
-    found: dict[str, object] = json.loads(line)
-    return found
+    fields: dict[str, object] = json.loads(line)
+    return fields
 
 
 def test_progress_arrives_as_the_engine_told_it():

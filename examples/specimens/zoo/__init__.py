@@ -48,12 +48,12 @@ class Specimen:
     def sample(self, batch: int, seed: int = 0, longer: int = 0) -> dict[str, Tensor]:
         """Return random rows, with free axes longer by so much."""
         generator = torch.Generator().manual_seed(seed)
-        return {name: found.sample(batch, generator, longer) for name, found in self.inputs.items()}
+        return {name: spec.sample(batch, generator, longer) for name, spec in self.inputs.items()}
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """By how much longer than the example's the free axes are to be tried."""
-        return (0, 4, 8) if any(found.free for found in self.inputs.values()) else (0,)
+        return (0, 4, 8) if any(spec.free for spec in self.inputs.values()) else (0,)
 
 
 @functools.cache
@@ -64,5 +64,9 @@ def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     net = settle(make(), inputs)
     names = tuple(f"in{i}" for i in range(len(inputs)))
     outputs = tuple(f"out{i}" for i in range(getattr(net, "outputs", 1)))
-    model = kept(f"{name}-{exporter}", lambda: export(net, inputs, names, exporter, outputs))
+    model = kept(
+        f"{name}-{exporter}",
+        make.__module__,
+        lambda: export(net, inputs, names, exporter, outputs),
+    )
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))

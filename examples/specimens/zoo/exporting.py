@@ -52,7 +52,7 @@ def settle(net: nn.Module, inputs: tuple[Input, ...]) -> nn.Module:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
         net.train()
         for _ in range(3):
-            net(*[found.sample(16, generator) for found in inputs])
+            net(*[spec.sample(16, generator) for spec in inputs])
     return net.eval()
 
 
@@ -65,9 +65,9 @@ def export(
     opset: int | None = None,
 ) -> bytes:
     """Export with a free batch size, and with the inputs' free lengths."""
-    free = {name: found.free_axes for name, found in zip(names, inputs, strict=True)}
+    free = {name: spec.free_axes for name, spec in zip(names, inputs, strict=True)}
     generator = torch.Generator().manual_seed(0)
-    example, file = tuple(found.sample(2, generator) for found in inputs), io.BytesIO()
+    example, file = tuple(spec.sample(2, generator) for spec in inputs), io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

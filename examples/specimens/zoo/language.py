@@ -139,8 +139,8 @@ class Experts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x)
         weights = self.gate(x).softmax(dim=-1)
-        found = torch.stack([expert(x) for expert in self.experts], dim=-1)
-        return self.head((x + (found * weights[:, :, None]).sum(dim=-1)).mean(dim=1))
+        expert_outputs = torch.stack([expert(x) for expert in self.experts], dim=-1)
+        return self.head((x + (expert_outputs * weights[:, :, None]).sum(dim=-1)).mean(dim=1))
 
 
 class Windows(nn.Module):

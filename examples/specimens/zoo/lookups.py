@@ -51,8 +51,8 @@ class HandWrittenGru(nn.Module):
             reset, update, new = self.read(x[:, step]).chunk(3, dim=-1)
             of_reset, of_update, of_new = self.back(state).chunk(3, dim=-1)
             gate = torch.sigmoid(update + of_update)
-            found = torch.tanh(new + torch.sigmoid(reset + of_reset) * of_new)
-            state = (1 - gate) * found + gate * state
+            candidate = torch.tanh(new + torch.sigmoid(reset + of_reset) * of_new)
+            state = (1 - gate) * candidate + gate * state
         return self.head(state)
 
 

@@ -132,8 +132,8 @@ class Listener(nn.Module):
     def forward(self, x: Tensor, question: Tensor) -> Tensor:
         states = self.read(x)[0]
         scores = self.score(torch.tanh(self.key(states) + self.ask(question)[:, None]))
-        found = torch.bmm(scores.softmax(dim=1).transpose(1, 2), states)[:, 0]
-        return self.head(torch.tanh(self.join(torch.cat([found, question], dim=1))))
+        context = torch.bmm(scores.softmax(dim=1).transpose(1, 2), states)[:, 0]
+        return self.head(torch.tanh(self.join(torch.cat([context, question], dim=1))))
 
 
 SOUND = {

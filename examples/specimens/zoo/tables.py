@@ -44,9 +44,9 @@ class WideAndDeep(nn.Module):
         )
 
     def forward(self, kinds: Tensor, numbers: Tensor) -> Tensor:
-        found = [table(kinds[:, at]) for at, table in enumerate(self.tables)]
+        embedded = [table(kinds[:, at]) for at, table in enumerate(self.tables)]
         numbers = self.norm(numbers)
-        return self.wide(numbers) + self.deep(torch.cat([*found, numbers], dim=1))
+        return self.wide(numbers) + self.deep(torch.cat([*embedded, numbers], dim=1))
 
 
 class Siamese(nn.Module):

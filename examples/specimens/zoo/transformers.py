@@ -92,12 +92,12 @@ class Encoder(nn.Module):
     def __init__(self, fused: bool = False) -> None:
         super().__init__()
         self.embed = nn.Embedding(TOKENS, WIDTH)
-        self.place = nn.Parameter(torch.randn(1, 6, WIDTH) * 0.3)
+        self.positions = nn.Parameter(torch.randn(1, 6, WIDTH) * 0.3)
         self.blocks = nn.ModuleList(Block(fused=fused) for _ in range(2))
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.embed(tokens) + self.place
+        x = self.embed(tokens) + self.positions
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x).mean(dim=1))
@@ -173,7 +173,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.patch = nn.Conv2d(3, WIDTH, 4, stride=4)
         self.token = nn.Parameter(torch.randn(1, 1, WIDTH))
-        self.place = nn.Parameter(torch.randn(1, 5, WIDTH) * 0.3)
+        self.positions = nn.Parameter(torch.randn(1, 5, WIDTH) * 0.3)
         self.norm, self.again = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.packed, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
         self.wide, self.narrow = nn.Linear(WIDTH, 24), nn.Linear(24, WIDTH)
@@ -181,7 +181,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.patch(image).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.place
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
         batch, steps, _ = x.shape
         packed = self.packed(self.norm(x)).reshape(batch, steps, 3, HEADS, SIZE)
         q, k, v = packed.permute(2, 0, 3, 1, 4).unbind(0)

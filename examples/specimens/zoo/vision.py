@@ -81,14 +81,14 @@ class Detector(nn.Module):
         self.what, self.where = nn.Conv2d(12, 2 * 5, 1), nn.Conv2d(12, 2 * 4, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = []
+        features = []
         for level in self.levels:
             x = torch.relu(level(x))
-            found.append(x)
-        top, answers = self.sides[2](found[2]), []
+            features.append(x)
+        top, answers = self.sides[2](features[2]), []
         for at in (2, 1, 0):
             if at < 2:
-                top = self.sides[at](found[at]) + F.interpolate(top, size=found[at].shape[2:])
+                top = self.sides[at](features[at]) + F.interpolate(top, size=features[at].shape[2:])
             seen = F.leaky_relu(self.look(top), 0.1)
             answers.append([self.flat(head(seen)) for head in (self.what, self.where)])
         what, where = zip(*answers, strict=True)
@@ -129,8 +129,8 @@ class Ghost(nn.Module):
         self.second, self.head = nn.Conv2d(16, 12, 1), nn.Linear(12, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        own = torch.relu(self.first(x))
-        x = torch.cat([own, torch.relu(self.cheap(own))], dim=1)
+        primary = torch.relu(self.first(x))
+        x = torch.cat([primary, torch.relu(self.cheap(primary))], dim=1)
         return self.head(torch.relu(self.second(x)).mean(dim=(2, 3)))
 
 

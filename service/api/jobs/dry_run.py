@@ -74,8 +74,8 @@ def _waiting_for(analysis: JobRecord, queue_position: int | None) -> str:
     look = f"ask again, or look at /v1/analyses/{analysis.id}"
     if analysis.status != "queued":
         return f"the worker that is looking at the data: {look}"
-    place = "" if queue_position is None else f", as number {queue_position} in the queue"
+    position = "" if queue_position is None else f", as number {queue_position} in the queue"
     return (
-        f"a worker that is free, which takes it before any compression{place}: {look}; /readyz says how many workers "
-        "are alive"
+        f"a worker that is free, which takes it before any compression{position}: {look}; /readyz says how many "
+        "workers are alive"
     )

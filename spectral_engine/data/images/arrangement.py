@@ -47,8 +47,8 @@ def arrange(container: Container, label: str | None) -> Arrangement:
     files = _meant(container, notes)
     images = [name for name in files if is_image(name)]
     if not images:
-        held = f"; it holds {listed(files)}" if files else ""
-        raise DatasetMismatch(f"there are no images{held}: give {HOW}", pointer="#/file")
+        contents = f"; it holds {listed(files)}" if files else ""
+        raise DatasetMismatch(f"there are no images{contents}: give {HOW}", pointer="#/file")
     texts = [name for name in files if PurePosixPath(name).suffix.lower() == ".txt"]
     tables = [name for name in files if is_table(name)]
     tables += texts if len(texts) <= MOST_TEXTS else []
@@ -142,11 +142,11 @@ def _without_labels(
 
 def _has_parts(paths: Iterable[Sequence[str]]) -> bool:
     """Say whether folders of classes lie in folders of parts; raises DatasetMismatch where none is to train on."""
-    found = [_part(path) for path in paths]
-    if "train" in found or None in found:
-        return "train" in found
+    parts = [_part(path) for path in paths]
+    if "train" in parts or None in parts:
+        return "train" in parts
     raise DatasetMismatch(
-        f"there are parts {', '.join(sorted({str(part) for part in found}))}, and no train",
+        f"there are parts {', '.join(sorted({str(part) for part in parts}))}, and no train",
         pointer="#/file",
     )
 
@@ -158,8 +158,8 @@ def _part(path: Sequence[str]) -> str | None:
 
 def _parts_in_classes(paths: Iterable[Sequence[str]]) -> bool:
     """Say whether every image lies in a folder of its part in that of its class, some of them to train on."""
-    found = [PARTS.get(path[1].lower()) if len(path) > 2 else None for path in paths]
-    return "train" in found and None not in found and len(set(found)) > 1
+    parts = [PARTS.get(path[1].lower()) if len(path) > 2 else None for path in paths]
+    return "train" in parts and None not in parts and len(set(parts)) > 1
 
 
 def _refuse_one_class(classes: list[str]) -> None:
@@ -171,7 +171,7 @@ def _refuse_one_class(classes: list[str]) -> None:
 
 
 def _note_empty(container: Container, top: str, names: list[str], notes: list[str]) -> None:
-    filled = {name[:place] for name in names for place in _slashes(name)}
+    filled = {name[:slash] for name in names for slash in _slashes(name)}
     empty = sorted(
         folder
         for folder in container.folders
@@ -182,7 +182,7 @@ def _note_empty(container: Container, top: str, names: list[str], notes: list[st
 
 
 def _slashes(name: str) -> list[int]:
-    return [place for place, sign in enumerate(name) if sign == "/"]
+    return [index for index, sign in enumerate(name) if sign == "/"]
 
 
 def _by_table(listing: Listing, images: list[str], top: str, notes: list[str]) -> Arrangement:

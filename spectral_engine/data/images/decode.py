@@ -81,8 +81,8 @@ def _tells(reason: str) -> bool:
 
 
 def _too_many(pixels: int | None) -> str:
-    found = "" if pixels is None else f"{pixels:,}, "
-    return f"has too many pixels ({found}at most {MOST_PIXELS:,} are allowed): make it smaller"
+    count = "" if pixels is None else f"{pixels:,}, "
+    return f"has too many pixels ({count}at most {MOST_PIXELS:,} are allowed): make it smaller"
 
 
 def _upright(image: Image.Image, said: Callable[[str], None]) -> Image.Image:

@@ -49,10 +49,10 @@ def decoded(
         plan = _plan(container, names, spec, preprocessing)
         mapped = _on_disk(plan, sum(len(rows) for rows in parts))
         work = _Work(container, names, plan, {} if placed is None else placed)
-        found = [work.decode(rows, mapped=mapped) for rows in parts]
+        arrays = [work.decode(rows, mapped=mapped) for rows in parts]
     work.refuse_bad()
     notes += [plan.describe(), *work.notes()]
-    return found
+    return arrays
 
 
 class _Work:
@@ -78,12 +78,12 @@ class _Work:
         with ThreadPoolExecutor(THREADS) as pool:
             for start in range(0, len(rows), AT_ONCE):
                 # In pieces: every row that waits in a pool takes a kilobyte.
-                places = range(start, min(start + AT_ONCE, len(rows)))
-                for said in pool.map(lambda at: self._one(out, at, int(rows[at])), places):
+                indices = range(start, min(start + AT_ONCE, len(rows)))
+                for said in pool.map(lambda at: self._one(out, at, int(rows[at])), indices):
                     self._counts.update(said)
         return out
 
-    def _one(self, out: Array, place: int, row: int) -> set[str]:
+    def _one(self, out: Array, index: int, row: int) -> set[str]:
         said: set[str] = set()
         name = self._names[row]
         try:
@@ -94,7 +94,7 @@ class _Work:
                 said.add("resized with the aspect kept (bilinear), and borders around them")
             elif fitted.size != image.size and self._plan.stretched:
                 said.add("resized to the model's height and width, whatever the aspect (bilinear)")
-            out[place] = self._plan.row(fitted)
+            out[index] = self._plan.row(fitted)
         except CannotDecode as why:
             self._bad.append((name, str(why)))
         return said

@@ -32,11 +32,11 @@ def placement(size: Sides, box: Sides, how: Literal["centre", "corner"]) -> Plac
     return Placement((left[0] / box[0], left[1] / box[1]), (inner[0] / box[0], inner[1] / box[1]))
 
 
-def letterboxed(image: Image.Image, place: Placement, box: Sides, fill: int) -> Image.Image:
+def letterboxed(image: Image.Image, region: Placement, box: Sides, fill: int) -> Image.Image:
     """Return the image in a box of this width and height, with borders of this grey; alpha is opaque there."""
     (left, top), (width, height) = (
         [round(share * side) for share, side in zip(shares, box, strict=True)]
-        for shares in (place.offset, place.scale)
+        for shares in (region.offset, region.scale)
     )
     bands = len(image.getbands())
     grey = (fill,) * min(bands, 3) + (255,) * (bands - 3)

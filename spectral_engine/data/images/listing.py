@@ -78,12 +78,14 @@ class Finder:
             if whole in self._images:
                 return [whole]
         last = PurePosixPath(name).name
-        found = self._by_end.get(last) or self._by_plain_end.get(last.casefold(), [])
-        if numbers and not found and last.isdecimal():
+        matches = self._by_end.get(last) or self._by_plain_end.get(last.casefold(), [])
+        if numbers and not matches and last.isdecimal():
             return self._by_number.get(int(last[:MOST_DIGITS]), [])
-        if len(found) > 1 and (longer := [one for one in found if f"/{one}".endswith(f"/{name}")]):
+        if len(matches) > 1 and (
+            longer := [one for one in matches if f"/{one}".endswith(f"/{name}")]
+        ):
             return longer
-        return found
+        return matches
 
 
 def listing_in(
@@ -95,21 +97,21 @@ def listing_in(
     contradict each other.
     """
     finder = Finder(images)
-    found = []
+    listings = []
     for name in tables:
         table = _read(container, name) if is_table(name) else _read_text(container, name)
         if table is not None and (one := _listing(table, finder, label)):
-            found.append(one)
-    if not found:
+            listings.append(one)
+    if not listings:
         return None
-    parts = [PARTS.get(_stem_part(one.tables[0]), "") for one in found]
-    if len(found) > 1 and ("" in parts or len({one.column for one in found}) > 1):
+    parts = [PARTS.get(_stem_part(one.tables[0]), "") for one in listings]
+    if len(listings) > 1 and ("" in parts or len({one.column for one in listings}) > 1):
         raise DatasetMismatch(
-            f"{listed([one.tables[0] for one in found])} all name images: keep one table, or call them train.csv, "
+            f"{listed([one.tables[0] for one in listings])} all name images: keep one table, or call them train.csv, "
             "val.csv and test.csv",
-            pointer=pointer_to(found[1].tables[0]),
+            pointer=pointer_to(listings[1].tables[0]),
         )
-    return _joined(found, parts if len(found) > 1 else [""])
+    return _joined(listings, parts if len(listings) > 1 else [""])
 
 
 def _stem_part(table: str) -> str:
@@ -117,20 +119,24 @@ def _stem_part(table: str) -> str:
     return next((word for word in words if word in PARTS), "")
 
 
-def _joined(found: list[Listing], parts: list[str]) -> Listing:
-    labels = _typed([str(label) for one in found for label in one.labels])
-    names = [name for one in found for name in one.names]
+def _joined(listings: list[Listing], parts: list[str]) -> Listing:
+    labels = _typed([str(label) for one in listings for label in one.labels])
+    names = [name for one in listings for name in one.names]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DatasetMismatch(
-            f"several tables name {listed(twice)}", pointer=pointer_to(found[1].tables[0])
+            f"several tables name {listed(twice)}", pointer=pointer_to(listings[1].tables[0])
         )
     return Listing(
-        tables=[table for one in found for table in one.tables],
-        column=found[0].column,
+        tables=[table for one in listings for table in one.tables],
+        column=listings[0].column,
         names=names,
         labels=labels,
-        parts=[own or part for one, part in zip(found, parts, strict=True) for own in one.parts],
-        notes=list(dict.fromkeys(note for one in found for note in one.notes)),
+        parts=[
+            row_part or part
+            for one, part in zip(listings, parts, strict=True)
+            for row_part in one.parts
+        ],
+        notes=list(dict.fromkeys(note for one in listings for note in one.notes)),
     )
 
 
@@ -183,7 +189,7 @@ def _listing(table: _Table, finder: Finder, label: str | None) -> Listing | None
     part = next((n for n, head in enumerate(table.header) if head.lower() in PART_HEADERS), None)
     names: dict[str, tuple[str, str, int]] = {}
     for number, row in enumerate(table.rows):
-        name = _found(table, number, _cell(row, column_of_names), finder, folder)
+        name = _image_named(table, number, _cell(row, column_of_names), finder, folder)
         value = _cell(row, column)
         if not value:
             raise _wrong(table, number, "has no label")
@@ -196,7 +202,7 @@ def _listing(table: _Table, finder: Finder, label: str | None) -> Listing | None
             )
         names.setdefault(name, (value, _part_of(table, number, row, part), number))
     values = [value for value, _, _ in names.values()]
-    parts = [own for _, own, _ in names.values()]
+    parts = [row_part for _, row_part, _ in names.values()]
     return Listing(
         [table.name],
         table.header[column],
@@ -208,10 +214,10 @@ def _listing(table: _Table, finder: Finder, label: str | None) -> Listing | None
 
 
 def _notes(table: _Table, images: int, column: int) -> list[str]:
-    found = [f"labels are column {table.header[column]!r} of {table.name!r}"]
+    notes = [f"labels are column {table.header[column]!r} of {table.name!r}"]
     if images < len(table.rows):
-        found.append(f"{len(table.rows) - images:,} rows of {table.name!r} name an image again")
-    return found
+        notes.append(f"{len(table.rows) - images:,} rows of {table.name!r} name an image again")
+    return notes
 
 
 def _headed(table: _Table, finder: Finder, folder: str) -> tuple[_Table, int | None]:
@@ -243,10 +249,10 @@ def _hits(rows: list[list[str]], finder: Finder, folder: str, *, numbers: bool) 
     return [
         len(
             {
-                found[0]
+                matches[0]
                 for row in rows
                 if (written := _cell(row, column))
-                and (found := finder.find(written, folder, numbers=numbers))
+                and (matches := finder.find(written, folder, numbers=numbers))
             }
         )
         for column in range(len(rows[0]))
@@ -279,15 +285,15 @@ def _others(table: _Table, names: int) -> list[int]:
     ]
 
 
-def _found(table: _Table, number: int, written: str, finder: Finder, folder: str) -> str:
+def _image_named(table: _Table, number: int, written: str, finder: Finder, folder: str) -> str:
     if not written:
         raise _wrong(table, number, "names no image")
-    found = finder.find(written, folder)
-    if not found:
+    matches = finder.find(written, folder)
+    if not matches:
         raise _wrong(table, number, f"names {written!r}, and there is no such image")
-    if len(found) > 1:
-        raise _wrong(table, number, f"names {written!r}, which may be {listed(found)}")
-    return found[0]
+    if len(matches) > 1:
+        raise _wrong(table, number, f"names {written!r}, which may be {listed(matches)}")
+    return matches[0]
 
 
 def _part_of(table: _Table, number: int, row: list[str], column: int | None) -> str:

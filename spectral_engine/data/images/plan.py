@@ -69,8 +69,8 @@ class Plan:
     def fitted(self, image: Image.Image) -> Image.Image:
         """Return the image in its size; raises CannotDecode where it has another one."""
         if self.preprocessing.letterbox is not None:
-            place = self.placed(image.size)
-            return letterboxed(image, place, (self.width, self.height), self.preprocessing.fill)
+            region = self.placed(image.size)
+            return letterboxed(image, region, (self.width, self.height), self.preprocessing.fill)
         if self.stretched:
             return stretched(image, (self.height, self.width))
         image = sized(image, self.preprocessing)
@@ -190,15 +190,15 @@ def _check_letterbox(axes: Axes, preprocessing: Preprocessing) -> None:
         )
 
 
-def _check_size(spec: InputSpec, axes: Axes, found: tuple[int, int], *, said: bool) -> None:
-    for wanted, given in zip((axes.height, axes.width), found, strict=True):
+def _check_size(spec: InputSpec, axes: Axes, size: tuple[int, int], *, said: bool) -> None:
+    for wanted, given in zip((axes.height, axes.width), size, strict=True):
         if wanted not in {None, given}:
-            height, width = axes.height or found[0], axes.width or found[1]
+            height, width = axes.height or size[0], axes.width or size[1]
             option = remedy(height, width)
             if said:
                 option += f', or {{"crop": [{height}, {width}]}} after a resize'
             raise InvalidRequest(
-                f"images are {found[0]} × {found[1]}, and input {spec.name!r} takes {spec.describe()}: {option}",
+                f"images are {size[0]} × {size[1]}, and input {spec.name!r} takes {spec.describe()}: {option}",
                 pointer="#/preprocessing/resize",
             )
 

@@ -49,21 +49,21 @@ def read_images(
             pointer="#/file",
         )
     with opened(path, kind) as container:
-        found = arrange(container, label)
-        rows = {part: found.of_part(part) for part in dict.fromkeys(found.parts)}
-        labels = found.labels
+        arrangement = arrange(container, label)
+        rows = {part: arrangement.of_part(part) for part in dict.fromkeys(arrangement.parts)}
+        labels = arrangement.labels
         cut = divide(
             {
                 part: Split({ROW: at}, None if labels is None else labels[at])
                 for part, at in rows.items()
             }
         )
-        notes = [*found.notes]
-        places = [part.arrays[ROW] for part in cut]
+        notes = [*arrangement.notes]
+        row_numbers = [part.arrays[ROW] for part in cut]
         done = preprocessing or Preprocessing()
-        arrays = decoded(container, found.names, places, inputs[0], done, notes)
+        arrays = decoded(container, arrangement.names, row_numbers, inputs[0], done, notes)
     parts = [
         Split({inputs[0].name: by_index(array)}, part.labels)
         for array, part in zip(arrays, cut, strict=True)
     ]
-    return Images(parts, "train" in rows, found.column, notes, done.for_pixels())
+    return Images(parts, "train" in rows, arrangement.column, notes, done.for_pixels())

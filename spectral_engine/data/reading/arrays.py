@@ -65,10 +65,12 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
     others = parts_beside(path, beside)
     if not others:
         return arrays
-    found = {f"{name}_train": array for name, array in arrays.items()}
+    arrays_by_part = {f"{name}_train": array for name, array in arrays.items()}
     for part, both in others.items():
-        found |= {f"{name}_{part}": read_array(one) for name, one in zip("xy", both, strict=True)}
-    return found
+        arrays_by_part |= {
+            f"{name}_{part}": read_array(one) for name, one in zip("xy", both, strict=True)
+        }
+    return arrays_by_part
 
 
 def by_part(
@@ -78,36 +80,36 @@ def by_part(
 
     A name of `known`, an input or output of the model, is never taken apart. Beside `x_test`, `x` is that of training.
     """
-    found: dict[str, Named] = {}
+    named_parts: dict[str, Named] = {}
     for written, array in arrays.items():
         name, part = (written, "") if written in known else _taken_apart(written)
-        held = found.setdefault(part, Named({}, {}))
-        if name in held.arrays:
+        named = named_parts.setdefault(part, Named({}, {}))
+        if name in named.arrays:
             raise DatasetMismatch(
-                f"arrays {held.written[name]!r} and {written!r} mean the same part: keep one",
+                f"arrays {named.written[name]!r} and {written!r} mean the same part: keep one",
                 pointer=f"#/{written}",
             )
-        held.arrays[name] = array
-        held.written[name] = written
-    if "train" in found or not any(found):
-        return found
-    if _is_rest(found, {*inputs, *INPUT_NAMES}):
-        found["train"] = found.pop("")
-        return found
-    return {"": _together(found)}
+        named.arrays[name] = array
+        named.written[name] = written
+    if "train" in named_parts or not any(named_parts):
+        return named_parts
+    if _is_rest(named_parts, {*inputs, *INPUT_NAMES}):
+        named_parts["train"] = named_parts.pop("")
+        return named_parts
+    return {"": _together(named_parts)}
 
 
-def _is_rest(found: Mapping[str, Named], inputs: Collection[str]) -> bool:
+def _is_rest(named_parts: Mapping[str, Named], inputs: Collection[str]) -> bool:
     """Say whether what belongs to no part holds what each part does, an input among it: it is to train on."""
-    if "" not in found:
+    if "" not in named_parts:
         return False
-    held = found[""].arrays
-    parts = [named.arrays for part, named in found.items() if part]
-    return all(part.keys() <= held.keys() and part.keys() & inputs for part in parts)
+    rest = named_parts[""].arrays
+    parts = [named.arrays for part, named in named_parts.items() if part]
+    return all(part.keys() <= rest.keys() and part.keys() & inputs for part in parts)
 
 
-def _together(found: Mapping[str, Named]) -> Named:
-    arrays = {named.written[n]: a for named in found.values() for n, a in named.arrays.items()}
+def _together(parts: Mapping[str, Named]) -> Named:
+    arrays = {named.written[n]: a for named in parts.values() for n, a in named.arrays.items()}
     return Named(arrays, {name: name for name in arrays})
 
 
@@ -142,10 +144,10 @@ def label_name(named: Named, outputs: Sequence[str], asked: str | None) -> str |
 
 def likely_label(named: Named, fed: Collection[str | None], rows: Collection[int]) -> str | None:
     """Return the one array with a name that labels may have and as many rows as the inputs; of several, none."""
-    found = [
+    likely = [
         name
         for name, array in named.arrays.items()
         if name not in fed and array.ndim and len(array) in rows
         and (name.lower() in LIKELY_NAMES or (name.lower() in MASKS and array.ndim > 2))
     ]  # fmt: skip
-    return found[0] if len(found) == 1 else None
+    return likely[0] if len(likely) == 1 else None

@@ -40,15 +40,15 @@ def parts_beside(inputs: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     """Return inputs and labels of other parts, where these are of `train`: `x_test.npy` by `x_train.npy`."""
     if not all("train" in path.name for path in (inputs, labels)):
         return {}
-    found = {}
+    parts = {}
     for part, words in {"val": ("val", "valid", "validation", "dev"), "test": ("test",)}.items():
         for word in words:
             both = tuple(
                 path.with_name(path.name.replace("train", word)) for path in (inputs, labels)
             )
             if all(path.is_file() for path in both):
-                found[part] = (both[0], both[1])
-    return found
+                parts[part] = (both[0], both[1])
+    return parts
 
 
 def read_beside(path: Path) -> list[Path]:
@@ -74,11 +74,11 @@ def _names_of(path: Path) -> Iterator[str]:
 def read_array(path: Path) -> NDArray[Any]:
     """Return the array of an .npy file, which stays on disk; raises DatasetMismatch where it is no plain one."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, *HEADER_FAULTS) as error:
         raise DatasetMismatch(
             f"{path.name!r} is not a whole array of plain numbers: {error}", pointer="#/file"
         ) from error
-    if not isinstance(found, np.ndarray) or found.dtype.names:
+    if not isinstance(array, np.ndarray) or array.dtype.names:
         raise DatasetMismatch(f"{path.name!r} is not one plain array", pointer="#/file")
-    return found
+    return array

@@ -75,15 +75,15 @@ def _only_annotations(names: Sequence[str]) -> str | None:
 
 def read_images(members: Members) -> Array:
     """Return the images [n, …] in the order of the rows."""
-    found = _array_files([*members.sizes])
-    if len(found) != 1:
-        said = f"it holds {', '.join(found)}" if found else "it holds none"
+    files = _array_files([*members.sizes])
+    if len(files) != 1:
+        said = f"it holds {', '.join(files)}" if files else "it holds none"
         raise DatasetMismatch(
             f"images with boxes come as files, or as one array, x.npy or images.npz, beside the labels, and {said}",
             pointer="#/file",
         )
-    content = members.read(found[0], MOST_BYTES)
-    return _of_npz(content, found[0]) if found[0].endswith(".npz") else _of_npy(content, found[0])
+    content = members.read(files[0], MOST_BYTES)
+    return _of_npz(content, files[0]) if files[0].endswith(".npz") else _of_npy(content, files[0])
 
 
 def _of_npy(content: bytes, name: str) -> Array:
@@ -124,10 +124,10 @@ def _yolo(members: Members, images: Array) -> BoxArchive:
 
 
 def _coco(members: Members, name: str, images: Array) -> BoxArchive:
-    found = read_coco(members.read(name, coco.MOST_BYTES), name, sides(images.shape))
-    if len(found.images) != len(images):
+    coco_boxes = read_coco(members.read(name, coco.MOST_BYTES), name, sides(images.shape))
+    if len(coco_boxes.images) != len(images):
         raise DatasetMismatch(
-            f"{name!r} lists {len(found.images):,} images, and the array holds {len(images):,}: list those of the "
+            f"{name!r} lists {len(coco_boxes.images):,} images, and the array holds {len(images):,}: list those of the "
             "rows, in their order",
             pointer="#/file",
         )
@@ -136,9 +136,9 @@ def _coco(members: Members, name: str, images: Array) -> BoxArchive:
     )
     return _archive(
         images,
-        found.images,
-        KnownBoxes(YOLO, found.names, crowds=True, numbers=found.numbers),
-        [note, *found.notes],
+        coco_boxes.images,
+        KnownBoxes(YOLO, coco_boxes.names, crowds=True, numbers=coco_boxes.numbers),
+        [note, *coco_boxes.notes],
     )
 
 

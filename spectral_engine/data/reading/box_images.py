@@ -48,8 +48,8 @@ def list_boxed_images(members: Members, annotations: str | None) -> BoxedImages:
     images = sorted(name for name in members.sizes if is_image(name))
     if annotations is not None:
         return _by_annotations(members, images, annotations)
-    found, names = boxes_by_file(members)
-    by_key = {_key(file): (file, boxes) for file, boxes in found.items()}
+    boxes_of_file, names = boxes_by_file(members)
+    by_key = {_key(file): (file, boxes) for file, boxes in boxes_of_file.items()}
     keys = [_key(name) for name in images]
     alone = [file for key, (file, _) in by_key.items() if key not in set(keys)]
     if alone:
@@ -66,7 +66,7 @@ def list_boxed_images(members: Members, annotations: str | None) -> BoxedImages:
 
 
 def _by_annotations(members: Members, images: list[str], annotations: str) -> BoxedImages:
-    found = read_coco(members.read(annotations, coco.MOST_BYTES), annotations, UNKNOWN_SIZE)
+    coco_boxes = read_coco(members.read(annotations, coco.MOST_BYTES), annotations, UNKNOWN_SIZE)
     ends: dict[str, list[str]] = {}
     for name in images:
         steps = PurePosixPath(name).parts
@@ -74,26 +74,26 @@ def _by_annotations(members: Members, images: list[str], annotations: str) -> Bo
             ends.setdefault("/".join(steps[start:]), []).append(name)
     files = [
         _only(ends.get(file.replace("\\", "/").removeprefix("./"), []), file, annotations)
-        for file in found.files
+        for file in coco_boxes.files
     ]
     left = sorted(set(images) - set(files))
-    notes = [*found.notes]
+    notes = [*coco_boxes.notes]
     if left:
         notes.append(f"images that {annotations!r} does not list are left out: {listed(left)}")
     parts = _parts([_key(name) for name in files])
     return BoxedImages(
         files,
         parts,
-        found.images,
-        KnownBoxes(YOLO, found.names, crowds=True, numbers=found.numbers),
+        coco_boxes.images,
+        KnownBoxes(YOLO, coco_boxes.names, crowds=True, numbers=coco_boxes.numbers),
         notes,
     )
 
 
-def _only(found: Sequence[str], file: str, annotations: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    said = "there is no such image" if not found else f"it may be {listed(found)}"
+def _only(matches: Sequence[str], file: str, annotations: str) -> str:
+    if len(matches) == 1:
+        return matches[0]
+    said = "there is no such image" if not matches else f"it may be {listed(matches)}"
     raise DatasetMismatch(f"{annotations!r} lists {file!r}, and {said}", pointer="#/file")
 
 
@@ -105,17 +105,17 @@ def _key(name: str) -> str:
 
 def _parts(keys: Sequence[str]) -> list[str]:
     """Return the part of each image, `""` where folders do not say it of all."""
-    found = [
+    parts = [
         next((PARTS[part] for part in PurePosixPath(key).parts[:-1] if part in PARTS), None)
         for key in keys
     ]
-    known = [part for part in found if part is not None]
-    return known if len(known) == len(found) and "train" in known else [""] * len(keys)
+    known = [part for part in parts if part is not None]
+    return known if len(known) == len(parts) and "train" in known else [""] * len(keys)
 
 
 def read_boxed_images(
     path: Path,
-    found: BoxedImages,
+    boxed: BoxedImages,
     inputs: Sequence[InputSpec],
     preprocessing: Preprocessing | None,
     divide: Divide,
@@ -134,20 +134,20 @@ def read_boxed_images(
         raise DatasetMismatch(
             f"images feed one input, and the model has {len(inputs)}", pointer="#/file"
         )
-    labels, parts = padded(found.boxes), np.asarray(found.parts)
-    rows = {part: np.flatnonzero(parts == part) for part in dict.fromkeys(found.parts)}
+    labels, parts = padded(boxed.boxes), np.asarray(boxed.parts)
+    rows = {part: np.flatnonzero(parts == part) for part in dict.fromkeys(boxed.parts)}
     cut = divide({part: Split({ROW: at}, labels[at]) for part, at in rows.items()})
-    notes = [*found.notes]
+    notes = [*boxed.notes]
     kind = "folder" if path.is_dir() else "tar" if tarfile.is_tarfile(path) else "zip"
     with opened(path, kind) as container:
-        places = [part.arrays[ROW] for part in cut]
+        row_numbers = [part.arrays[ROW] for part in cut]
         lies: dict[int, Placement] = {}
-        arrays = decoded(container, found.names, places, inputs[0], done, notes, lies)
+        arrays = decoded(container, boxed.names, row_numbers, inputs[0], done, notes, lies)
     made = [
         Split(
             {inputs[0].name: by_index(array)}, _moved(part.labels, [lies[int(row)] for row in rows])
         )
-        for array, part, rows in zip(arrays, cut, places, strict=True)
+        for array, part, rows in zip(arrays, cut, row_numbers, strict=True)
     ]
     return Images(made, "train" in rows, None, notes, done.for_pixels())
 
@@ -156,9 +156,9 @@ def _moved(boxes: Array | None, lies: Sequence[Placement]) -> Array:
     """Return boxes [n, k, 5] of class, centre and size in shares of what the model sees, not of the image files."""
     assert boxes is not None
     offset, scale = (np.array([getattr(lie, name) for lie in lies]) for name in ("offset", "scale"))
-    found = boxes.copy()
+    moved_boxes = boxes.copy()
     there = boxes[..., :1] != PADDING
     centre = boxes[..., 1:3] * scale[:, None] + offset[:, None]
     moved = np.concatenate([centre, boxes[..., 3:] * scale[:, None]], axis=-1)
-    found[..., 1:] = np.where(there, moved, boxes[..., 1:])
-    return found
+    moved_boxes[..., 1:] = np.where(there, moved, boxes[..., 1:])
+    return moved_boxes

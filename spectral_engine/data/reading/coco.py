@@ -39,9 +39,9 @@ def read_coco(content: bytes, name: str, image_size: tuple[int, int]) -> CocoBox
     whole = _parsed(content, name)
     images = _by_id(whole, "images", name)
     categories = _by_id(whole, "categories", name)
-    kinds = {key: float(place) for place, key in enumerate(sorted(categories))}
+    kinds = {key: float(index) for index, key in enumerate(sorted(categories))}
     sizes = {key: _size(image, image_size, name) for key, image in images.items()}
-    found: dict[int, list[Box]] = {key: [] for key in images}
+    boxes: dict[int, list[Box]] = {key: [] for key in images}
     crowds, empty = [], []
     for number, one in enumerate(_list(whole, "annotations", name)):
         where = _where(one, number, name)
@@ -53,15 +53,15 @@ def read_coco(content: bytes, name: str, image_size: tuple[int, int]) -> CocoBox
             continue
         if one.get("iscrowd"):
             crowds.append(where)
-            found[image].append((FIRST_CROWD - kinds[kind], *box))
+            boxes[image].append((FIRST_CROWD - kinds[kind], *box))
         else:
-            found[image].append((kinds[kind], *box))
-        if len(found[image]) > MOST_BOXES:
+            boxes[image].append((kinds[kind], *box))
+        if len(boxes[image]) > MOST_BOXES:
             raise _wrong(f"{name!r}", f"image {image} has more than {MOST_BOXES:,} boxes")
     files = [str(image.get("file_name", key)) for key, image in images.items()]
     names = tuple(str(categories[key].get("name", key)) for key in sorted(categories))
     return CocoBoxes(
-        [*found.values()], files, names, tuple(sorted(categories)), _notes(crowds, empty)
+        [*boxes.values()], files, names, tuple(sorted(categories)), _notes(crowds, empty)
     )
 
 
@@ -80,24 +80,24 @@ def _parsed(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _list(whole: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
-    found = whole.get(key)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    entries = whole.get(key)
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise _wrong(f"{name!r}", f"{key!r} must be a list of objects, as COCO has it")
-    return found
+    return entries
 
 
 def _by_id(whole: dict[str, Any], key: str, name: str) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
+    entries: dict[int, dict[str, Any]] = {}
     for number, one in enumerate(_list(whole, key, name)):
         number_of = one.get("id")
         if not isinstance(number_of, int) or isinstance(number_of, bool):
             raise _wrong(f"{name!r}, entry {number} of {key!r}", "its id must be a whole number")
-        if number_of in found:
+        if number_of in entries:
             raise _wrong(f"{name!r}", f"{key!r} holds the id {number_of} twice: keep one")
-        found[number_of] = one
-    if not found:
+        entries[number_of] = one
+    if not entries:
         raise _wrong(f"{name!r}", f"{key!r} is empty")
-    return found
+    return entries
 
 
 def _size(image: dict[str, Any], default: tuple[int, int], name: str) -> tuple[float, float]:

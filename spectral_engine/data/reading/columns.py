@@ -84,10 +84,10 @@ def _plain(column: Any) -> Any:
 
 
 def _from_texts(values: list[str], name: str, notes: list[str]) -> Array:
-    found = numbers_in(values, name, notes)
-    if found is not None:
-        return found.astype(np.float32)
-    row = next((place for place, value in enumerate(values) if not is_number(value)), None)
+    parsed = numbers_in(values, name, notes)
+    if parsed is not None:
+        return parsed.astype(np.float32)
+    row = next((index for index, value in enumerate(values) if not is_number(value)), None)
     if row is None:
         raise DatasetMismatch(
             f"column {name!r} holds numbers written in several ways, as {values[0].strip()[:60]!r} in row 0: write "

@@ -27,19 +27,19 @@ def feature_matrix(table: Any, names: Sequence[str], notes: list[str]) -> Array:
 
 def _on_disk(table: Any, names: Sequence[str], notes: list[str]) -> Array:
     matrix = mapped_array((table.num_rows, len(names)), FLOAT)
-    plain = []
-    for place, name in enumerate(names):
+    numeric = []
+    for index, name in enumerate(names):
         column = table.column(name)
         columns.refuse_missing(column, name)
         if columns.is_text(column.type):  # all rows together tell how numbers are written
-            matrix[:, place] = columns.numbers(column, name, notes)
+            matrix[:, index] = columns.numbers(column, name, notes)
         else:
-            plain.append(place)
+            numeric.append(index)
     step = max(1, CHUNK_BYTES // (len(names) * FLOAT.itemsize))
     for start in range(0, table.num_rows, step):
         rows = table.slice(start, step)
-        for place in plain:
-            name = names[place]
+        for index in numeric:
+            name = names[index]
             values = columns.numbers(rows.column(name), name, notes)
-            matrix[start : start + step, place] = values
+            matrix[start : start + step, index] = values
     return matrix

@@ -56,23 +56,23 @@ def list_values(column: Any, name: str, first_row: int = 0) -> Array:
 
     Raises DatasetMismatch, by column and row counted from `first_row`, for what is no such list.
     """
-    rows, held = len(column), column.combine_chunks()
-    if isinstance(held, pa.ChunkedArray):  # as some versions return
-        held = pa.concat_arrays(held.chunks)
-    while is_list(held):
-        held = _inner(held, name, first_row)
-    kind = held.type
+    rows, values = len(column), column.combine_chunks()
+    if isinstance(values, pa.ChunkedArray):  # as some versions return
+        values = pa.concat_arrays(values.chunks)
+    while is_list(values):
+        values = _inner(values, name, first_row)
+    kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DatasetMismatch(
             f"column {name!r} holds lists of {kind}, and the model takes numbers: encode them",
             pointer=f"#/{name}",
         )
-    if held.null_count:
+    if values.null_count:
         raise DatasetMismatch(
             f"column {name!r} has no value in some places of its lists: fill or drop them",
             pointer=f"#/{name}",
         )
-    return np.asarray(held.to_numpy(zero_copy_only=False)).reshape(rows, -1)
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(rows, -1)
 
 
 def refuse_lists(table: Any, features: Collection[str], count: int | None) -> None:
@@ -89,29 +89,29 @@ def refuse_lists(table: Any, features: Collection[str], count: int | None) -> No
             )
 
 
-def _inner(held: Any, name: str, first_row: int) -> Any:
+def _inner(lists: Any, name: str, first_row: int) -> Any:
     """Return the values of one level of lists, all of one length."""
-    if held.null_count:
-        row = first_row + int(np.flatnonzero(np.asarray(held.is_null()))[0])
+    if lists.null_count:
+        row = first_row + int(np.flatnonzero(np.asarray(lists.is_null()))[0])
         raise DatasetMismatch(f"column {name!r} has no value in row {row}", pointer=f"#/{name}")
-    if not pa.types.is_fixed_size_list(held.type):
-        lengths = np.diff(np.asarray(held.offsets))
+    if not pa.types.is_fixed_size_list(lists.type):
+        lengths = np.diff(np.asarray(lists.offsets))
         if len(np.unique(lengths)) > 1:
-            place = int(np.flatnonzero(lengths != lengths[0])[0])
-            row = first_row + place
+            other = int(np.flatnonzero(lengths != lengths[0])[0])
+            row = first_row + other
             raise DatasetMismatch(
                 f"column {name!r} holds lists of several lengths, {lengths[0]} in row {first_row} and "
-                f"{lengths[place]} in row {row}: pad them to one",
+                f"{lengths[other]} in row {row}: pad them to one",
                 pointer=f"#/{name}/{row}",
             )
-    return held.flatten()
+    return lists.flatten()
 
 
 def _with(table: Any, name: str, values: Array) -> Any:
-    place = table.column_names.index(name)
-    kept = table.remove_column(place)
+    position = table.column_names.index(name)
+    kept = table.remove_column(position)
     names = [str(one) for one in kept.column_names]
     parts = [pa.chunked_array([np.ascontiguousarray(part)]) for part in values.T]
     written = [f"{name}_{number}" for number in range(len(parts))]
-    columns = [*kept.columns[:place], *parts, *kept.columns[place:]]
-    return pa.table(columns, names=[*names[:place], *written, *names[place:]])
+    columns = [*kept.columns[:position], *parts, *kept.columns[position:]]
+    return pa.table(columns, names=[*names[:position], *written, *names[position:]])

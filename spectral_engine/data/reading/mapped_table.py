@@ -53,8 +53,8 @@ def _some_at_once(schema: Any) -> Iterator[Sequence[str]]:
 def declared_bytes(metadata: Any) -> int:
     """Return what the values of a Parquet file take; raises DatasetMismatch where that is more than is allowed."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    held = sum(one.column(place).num_values for one in groups for place in range(one.num_columns))
-    return refuse_large(max(held, metadata.num_rows * metadata.num_columns))
+    stored = sum(one.column(index).num_values for one in groups for index in range(one.num_columns))
+    return refuse_large(max(stored, metadata.num_rows * metadata.num_columns))
 
 
 def refuse_large(values: int) -> int:

@@ -61,9 +61,9 @@ def members_of(path: Path) -> Iterator[Members]:
         return
     if tarfile.is_tarfile(path):
         with tarfile.TarFile(path) as packed:
-            held = {info.name.removeprefix("./"): info for info in packed if info.isreg()}
-            sizes = {name: info.size for name, info in held.items() if _is_plain(name)}
-            yield Members(_few(sizes), lambda name: _opened(packed, held[name]))
+            regular_files = {info.name.removeprefix("./"): info for info in packed if info.isreg()}
+            sizes = {name: info.size for name, info in regular_files.items() if _is_plain(name)}
+            yield Members(_few(sizes), lambda name: _opened(packed, regular_files[name]))
         return
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]

@@ -66,8 +66,8 @@ def _declared_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
         return check_declared(file, info.filename.removesuffix(".npy"), info.file_size)
 
 
-def check_declared(file: IO[bytes], name: str, held: int) -> int:
-    """Return what the array in an .npy file of `held` bytes takes; raises DatasetMismatch where that is not so."""
+def check_declared(file: IO[bytes], name: str, file_bytes: int) -> int:
+    """Return what the array in an .npy file of `file_bytes` takes; raises DatasetMismatch where that is not so."""
     shape, dtype = _header(file, name)
     header_bytes = file.tell()
     if dtype.hasobject:
@@ -81,9 +81,9 @@ def check_declared(file: IO[bytes], name: str, held: int) -> int:
             f"{name!r} declares {size:,} bytes; at most {MAX_DECLARED_BYTES:,} are allowed",
             pointer=f"#/{name}",
         )
-    if size + header_bytes != held:
+    if size + header_bytes != file_bytes:
         raise DatasetMismatch(
-            f"{name!r} declares {size:,} bytes and holds {held - header_bytes:,}",
+            f"{name!r} declares {size:,} bytes and holds {file_bytes - header_bytes:,}",
             pointer=f"#/{name}",
         )
     return size

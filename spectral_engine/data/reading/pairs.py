@@ -28,17 +28,17 @@ def join_pairs(arrays: Mapping[str, Array], inputs: Sequence[InputSpec]) -> dict
     Raises DatasetMismatch where both sides differ in shape, or one is missing.
     """
     names = [*(spec.name for spec in inputs), *(INPUT_NAMES if len(inputs) == 1 else ())]
-    found = dict(arrays)
+    joined = dict(arrays)
     for name in names:
         for part in ("", *(f"_{word}" for word in PARTS)):
             for left, right in SIDES:
                 both = [f"{name}{side}{part}" for side in (left, right)]
-                if f"{name}{part}" in found or not any(one in found for one in both):
+                if f"{name}{part}" in joined or not any(one in joined for one in both):
                     continue
-                found[f"{name}{part}"] = _stacked(found, both)
+                joined[f"{name}{part}"] = _stacked(joined, both)
                 for one in both:
-                    del found[one]
-    return found
+                    del joined[one]
+    return joined
 
 
 def _stacked(arrays: Mapping[str, Array], both: Sequence[str]) -> Array:
@@ -62,7 +62,7 @@ def is_paired(array: RowSource, spec: InputSpec) -> bool:
     row = array.shape[1:]
     if len(row) != len(spec.row_shape) + 1 or row[0] != 2:
         return False
-    return all(size in {None, own} for own, size in zip(row[1:], spec.row_shape, strict=True))
+    return all(size in {None, actual} for actual, size in zip(row[1:], spec.row_shape, strict=True))
 
 
 def fit_pairs(

@@ -79,7 +79,7 @@ def roles_of(table: Any, asked: str | None, count: int | None, index: Collection
     doubt: str | None = None
     choices: tuple[str, ...] = ()
     if label is None and (count is None or len(look.names) - len(left) > count):
-        choices = _by_place(look, [name for name in look.names if name not in left])
+        choices = _by_position(look, [name for name in look.names if name not in left])
         label = choices[0]
         doubt = _doubt(look, label)
     features = [name for name in look.names if name != label and name not in left]
@@ -116,8 +116,8 @@ def _named(names: Sequence[str], usual: Sequence[str]) -> str | None:
     for wanted in usual:
         if wanted in names:
             return wanted
-        if found := next((name for name in names if plain(name) == wanted), None):
-            return found
+        if match := next((name for name in names if plain(name) == wanted), None):
+            return match
     return None
 
 
@@ -162,17 +162,17 @@ def _no_features(look: _Look, label: str | None) -> dict[str, str]:
         return {}
     if label is None and has_few_values(look.column(look.names[-1])):
         spare -= 1  # the last column is the label
-    found: dict[str, str] = {}
+    excluded: dict[str, str] = {}
     for what, is_such in NO_FEATURES:
         for name in look.names:
-            if name != label and name not in found and is_such(name, look.column(name)):
-                found[name] = what
-    if label is not None and len(found) < spare:
+            if name != label and name not in excluded and is_such(name, look.column(name)):
+                excluded[name] = what
+    if label is not None and len(excluded) < spare:
         return {}
-    return dict([*found.items()][: max(0, spare)])
+    return dict([*excluded.items()][: max(0, spare)])
 
 
-def _by_place(look: _Look, names: Sequence[str]) -> tuple[str, ...]:
+def _by_position(look: _Look, names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns at the ends that may be a label: the last, and the first where the model takes all others."""
     if look.count is None or len(names) != look.count + 1:
         return (names[-1],)
@@ -182,7 +182,7 @@ def _by_place(look: _Look, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _doubt(look: _Look, label: str) -> str:
-    place = "last" if label == look.names[-1] else "first"
+    end = "last" if label == look.names[-1] else "first"
     other = ""
     if not has_few_values(look.column(label)):
         likely = [
@@ -190,7 +190,7 @@ def _doubt(look: _Look, label: str) -> str:
         ]
         other = f", such as {likely[0]!r}, which has few values" if likely else ""
     return (
-        f"the label was taken to be the {place} column, {label!r}: where it is another one{other}, pass --label COLUMN "
+        f"the label was taken to be the {end} column, {label!r}: where it is another one{other}, pass --label COLUMN "
         f"(labels.column); the columns are {listed(look.names)}"
     )
 
@@ -199,7 +199,7 @@ def _miscounted(
     look: _Look, features: list[str], label: str | None, asked: str | None
 ) -> DatasetMismatch:
     beside = "" if label is None else f" beside {label!r}"
-    found = (
+    miscount = (
         f"the table has {len(features)} feature columns{beside}, and the model takes {look.count}"
     )
     remedy = ""
@@ -209,13 +209,13 @@ def _miscounted(
         remedy = f": drop what is no feature{which}"
     named = "" if asked is not None else "; the label is named by --label COLUMN (labels.column)"
     return DatasetMismatch(
-        f"{found}{remedy}{named}; the columns are {listed(look.names)}", pointer="#/file"
+        f"{miscount}{remedy}{named}; the columns are {listed(look.names)}", pointer="#/file"
     )
 
 
 def _oddest(look: _Look, features: list[str]) -> tuple[str, str] | None:
     """Return the column that is least like a feature, and why; None where all are alike."""
     for what, is_such in (*NO_FEATURES, *SUSPECT):
-        if found := next((name for name in features if is_such(name, look.column(name))), None):
-            return found, what
+        if odd := next((name for name in features if is_such(name, look.column(name))), None):
+            return odd, what
     return None

@@ -116,8 +116,8 @@ def _labels(table: Any, name: str, notes: list[str]) -> Array:
 def _index(table: Any) -> set[str]:
     """Return the columns that pandas wrote as the index of its rows, which Parquet's metadata names."""
     try:
-        held = table.schema.pandas_metadata or {}
-        return {one for one in held.get("index_columns", ()) if isinstance(one, str)}
+        metadata = table.schema.pandas_metadata or {}
+        return {one for one in metadata.get("index_columns", ()) if isinstance(one, str)}
     except (ValueError, TypeError, AttributeError):
         return set()
 

@@ -71,9 +71,9 @@ def _tidied(table: Any, *, row_names: bool) -> Any:
         table = table.remove_column(0)
     names = [str(name).strip().lstrip("\ufeff") for name in table.column_names]
     empty = [
-        place
-        for place, name in enumerate(names)
-        if not name and table.column(place).null_count == table.num_rows
+        index
+        for index, name in enumerate(names)
+        if not name and table.column(index).null_count == table.num_rows
     ]
-    kept = [place for place in range(len(names)) if place not in empty]
-    return pa.table([table.column(place) for place in kept], names=[names[place] for place in kept])
+    kept = [index for index in range(len(names)) if index not in empty]
+    return pa.table([table.column(index) for index in kept], names=[names[index] for index in kept])

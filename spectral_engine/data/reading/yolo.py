@@ -36,8 +36,8 @@ def read_yolo(members: Members) -> tuple[list[str], list[list[Box]], tuple[str, 
     Raises DatasetMismatch by file and line.
     """
     files = _in_order(label_files([*members.sizes]))
-    found, names = boxes_by_file(members)
-    return files, [found[name] for name in files], names
+    boxes, names = boxes_by_file(members)
+    return files, [boxes[name] for name in files], names
 
 
 def boxes_by_file(members: Members) -> tuple[dict[str, list[Box]], tuple[str, ...] | None]:
@@ -61,10 +61,10 @@ def _in_order(files: list[str]) -> list[str]:
     by_name = sorted(files)
     by_number = sorted(files, key=_natural)
     if by_name != by_number:
-        place = next(i for i, name in enumerate(by_name) if name != by_number[i])
+        index = next(i for i, name in enumerate(by_name) if name != by_number[i])
         raise DatasetMismatch(
-            f"label files have another order by name ({by_name[place]!r} is number {place + 1}) than by number "
-            f"({by_number[place]!r} is): name them with leading zeros, such as 000001.txt, in the order of the rows",
+            f"label files have another order by name ({by_name[index]!r} is number {index + 1}) than by number "
+            f"({by_number[index]!r} is): name them with leading zeros, such as 000001.txt, in the order of the rows",
             pointer="#/file",
         )
     return by_name
@@ -84,12 +84,12 @@ def _text(members: Members, name: str) -> str:
 
 def _boxes(text: str, name: str) -> list[Box]:
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1)]
-    found = [_box(fields, name, number) for number, fields in lines if fields]
-    if len(found) > MOST_BOXES:
+    boxes = [_box(fields, name, number) for number, fields in lines if fields]
+    if len(boxes) > MOST_BOXES:
         raise _wrong(
-            name, None, f"it holds {len(found):,} boxes; at most {MOST_BOXES:,} an image are read"
+            name, None, f"it holds {len(boxes):,} boxes; at most {MOST_BOXES:,} an image are read"
         )
-    return found
+    return boxes
 
 
 def _box(fields: list[str], name: str, line: int) -> Box:
@@ -123,10 +123,10 @@ def _box(fields: list[str], name: str, line: int) -> Box:
 
 
 def _class_names(members: Members) -> tuple[str, ...] | None:
-    found = [name for name in members.sizes if PurePosixPath(name).name == CLASS_NAMES]
-    if len(found) != 1:
+    files = [name for name in members.sizes if PurePosixPath(name).name == CLASS_NAMES]
+    if len(files) != 1:
         return None
-    names = tuple(line.strip() for line in _text(members, found[0]).splitlines() if line.strip())
+    names = tuple(line.strip() for line in _text(members, files[0]).splitlines() if line.strip())
     return names or None
 
 

@@ -67,10 +67,10 @@ def dialect_of(path: Path) -> Dialect:
         raise DatasetMismatch("the table has no rows", pointer="#/file")
     beyond = cut and any(holds_beyond(path, encoding, end + COMMENT) for end in "\n\r")
     try:
-        found = _layout(every[: LINES + MOST_ABOVE], beyond=beyond)
+        dialect = _layout(every[: LINES + MOST_ABOVE], beyond=beyond)
     except csv.Error as error:
         raise DatasetMismatch(f"the file is not a table: {error}", pointer="#/file") from error
-    return replace(found, encoding=encoding, notes=_notes(found, encoding, every))
+    return replace(dialect, encoding=encoding, notes=_notes(dialect, encoding, every))
 
 
 def lines_of(text: str) -> list[str]:
@@ -101,12 +101,12 @@ def _layout(every: list[str], *, beyond: bool) -> Dialect:
     body = _rows(kept[:LINES], separator)
     above = every.index(kept[0], int(declared is not None))
     comments = beyond or len([line for line in every[above:] if line.strip()]) > len(kept)
-    found = Dialect(
+    dialect = Dialect(
         "", separator, _decimal(body, separator), _has_header(body), len(body[0]), above, comments
     )
-    if (names := _commented_header(every[:above], found)) is not None:
-        return replace(found, names=names)
-    return _named(found, body)
+    if (names := _commented_header(every[:above], dialect)) is not None:
+        return replace(dialect, names=names)
+    return _named(dialect, body)
 
 
 def _without_comments(lines: list[str], separator: str, columns: int) -> list[str]:
@@ -172,13 +172,13 @@ def _first(rows: list[str], separator: str, columns: int) -> int:
     """Return which line is the first of the table: words over it, in half as many cells or fewer, are titles."""
     if columns < 2:
         return 0
-    for place, line in enumerate(rows[:MOST_ABOVE]):
+    for index, line in enumerate(rows[:MOST_ABOVE]):
         if '"' in line and line.count('"') % 2:
-            return place  # a cell that goes on in the next line
+            return index  # a cell that goes on in the next line
         cells = cells_of(line, separator)
         filled = sum(bool(cell.strip()) for cell in cells)
         if len(cells) > 1 and (columns < 3 or filled >= max(2, columns / 2)):
-            return place
+            return index
         if _of_numbers(line):
             return 0
     return 0
@@ -208,46 +208,50 @@ def _has_header(rows: list[list[str]]) -> bool:
     return not (any(first) and sum(first) >= sum(second))
 
 
-def _commented_header(above: list[str], found: Dialect) -> tuple[str, ...] | None:
+def _commented_header(above: list[str], dialect: Dialect) -> tuple[str, ...] | None:
     """Return the names in the last comment over rows that have none, as numpy.savetxt writes them."""
     last = next((line for line in reversed(above) if line.strip()), "").lstrip()
-    if found.header or not last.startswith(COMMENT):
+    if dialect.header or not last.startswith(COMMENT):
         return None
-    names = [cell.strip() for cell in cells_of(last.lstrip(COMMENT).strip(), found.separator)]
-    return tuple(names) if len(names) == found.columns and not any(map(is_number, names)) else None
+    names = [cell.strip() for cell in cells_of(last.lstrip(COMMENT).strip(), dialect.separator)]
+    return (
+        tuple(names) if len(names) == dialect.columns and not any(map(is_number, names)) else None
+    )
 
 
-def _named(found: Dialect, body: list[list[str]]) -> Dialect:
+def _named(dialect: Dialect, body: list[list[str]]) -> Dialect:
     """Give names to columns that the first line does not name: all, or the one that rows have more."""
-    if not found.header:
-        numbered = tuple(f"column_{place}" for place in range(found.columns))
-        return replace(found, names=found.names or numbered)
+    if not dialect.header:
+        numbered = tuple(f"column_{index}" for index in range(dialect.columns))
+        return replace(dialect, names=dialect.names or numbered)
     names = [cell.strip() for cell in body[0]]
     more = [row for row in body[1:] if len(row) == len(names) + 1]
     if not body[1:] or len(more) < len(body[1:]) / 2:
-        return found
+        return dialect
     if all(not row[-1].strip() for row in more):
-        return replace(found, names=(*names, ""))
-    return replace(found, names=("", *names), row_names=True)
+        return replace(dialect, names=(*names, ""))
+    return replace(dialect, names=("", *names), row_names=True)
 
 
-def _notes(found: Dialect, encoding: str, lines: list[str]) -> tuple[str, ...]:
+def _notes(dialect: Dialect, encoding: str, lines: list[str]) -> tuple[str, ...]:
     """What is not as in a usual CSV file, in words."""
     said = []
     if encoding not in {"utf-8", "utf-8-sig"}:
         said.append(f"the file is read as {encoding}")
-    if found.separator != ",":
-        said.append(f"columns are separated by {SEPARATORS[found.separator]}")
-    if found.decimal != ".":
+    if dialect.separator != ",":
+        said.append(f"columns are separated by {SEPARATORS[dialect.separator]}")
+    if dialect.decimal != ".":
         said.append("decimals are written with commas")
-    if any(line.strip() for line in lines[: found.above]):
-        said.append(f"the table begins in line {found.above + 1}; what stands above it is not read")
-    if found.comments:
+    if any(line.strip() for line in lines[: dialect.above]):
+        said.append(
+            f"the table begins in line {dialect.above + 1}; what stands above it is not read"
+        )
+    if dialect.comments:
         said.append(f"lines that begin with {COMMENT} and are no rows are not read")
-    if found.row_names:
+    if dialect.row_names:
         said.append(
             "the header has one column less than the rows: the first holds names of rows, and is left out"
         )
-    if not found.header and found.names is not None and found.names[0] == "column_0":
+    if not dialect.header and dialect.names is not None and dialect.names[0] == "column_0":
         said.append("the first line holds numbers: columns are called column_0, column_1, …")
     return tuple(said)

@@ -46,15 +46,15 @@ def _is_utf8(path: Path) -> bool:
 def _eight_bit(start: bytes) -> str:
     """Return the likeliest code page: that of Western Europe unless another one is clearly better."""
     best = charset_normalizer.from_bytes(start[:65_536]).best()
-    found = "cp1252" if best is None else best.encoding
+    detected = "cp1252" if best is None else best.encoding
     western = {"cp1250", "cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp437", "cp850", "cp858"}
-    if found in western or len([b for b in start if b > 127]) < 20:
+    if detected in western or len([b for b in start if b > 127]) < 20:
         try:
             start.decode("cp1252")
         except UnicodeDecodeError:
             return "latin-1"
         return "cp1252"
-    return found
+    return detected
 
 
 def holds_beyond(path: Path, encoding: str, text: str) -> bool:

@@ -38,21 +38,21 @@ def numbers_in(texts: Sequence[str], name: str, notes: list[str]) -> NDArray[np.
     """Return the numbers in the texts of a column, where one way of writing serves them all; None where none does."""
     values = [text.translate(PLAIN).strip() for text in texts]
     signs = {match["sign"] for value in values if (match := GROUPED.match(value))}
-    found = None
+    numbers = None
     if len(signs) == 1:
         sign = signs.pop()
-        found = _floats(_without(values, sign))
-        if found is not None:
+        numbers = _floats(_without(values, sign))
+        if numbers is not None:
             kind = "a blank" if sign == " " else repr(sign)
             notes.append(f"{name}: {kind} is read as a separator of thousands")
-    if found is None:
-        found = _floats(values)
-    if found is None and (pointed := _with_points(values)) is not None:
-        found = _floats(pointed)
-        notes += [] if found is None else [f"{name}: decimals are written with commas"]
-    if found is not None and any(MINUS in text for text in texts):
+    if numbers is None:
+        numbers = _floats(values)
+    if numbers is None and (pointed := _with_points(values)) is not None:
+        numbers = _floats(pointed)
+        notes += [] if numbers is None else [f"{name}: decimals are written with commas"]
+    if numbers is not None and any(MINUS in text for text in texts):
         notes.append(f"{name}: {MINUS!r} is read as a minus")
-    return found
+    return numbers
 
 
 def _without(values: list[str], sign: str) -> list[str]:
@@ -79,7 +79,7 @@ def _with_points(values: list[str]) -> list[str] | None:
 
 def _floats(values: list[str]) -> NDArray[np.float64] | None:
     try:
-        found: NDArray[Any] = np.asarray([float(value) for value in values], dtype=np.float64)
+        floats: NDArray[Any] = np.asarray([float(value) for value in values], dtype=np.float64)
     except ValueError:
         return None
-    return found
+    return floats

@@ -57,8 +57,8 @@ def attention(node: Node, mode: Mode) -> Function:
                 together = _together(bias, allowed)
                 y = F.scaled_dot_product_attention(q, k, v, attn_mask=together, scale=scale)
         y = merge_heads(y) if flat else y
-        found = (y, *present, scores)
-        return found if len(node.outputs) > 1 else y
+        outputs = (y, *present, scores)
+        return outputs if len(node.outputs) > 1 else y
 
     return function
 
@@ -120,15 +120,15 @@ def _frontier(node: Node, q: Tensor, total: int, past: int, valid: Tensor | None
         lengths = valid.to(device).view(-1, 1, 1, 1)
         allowed = keys < lengths
         offset = lengths - length
-    places = torch.arange(length, device=device)[:, None] + offset
+    positions = torch.arange(length, device=device)[:, None] + offset
     left, right = node.get("left_window_size", -1), node.get("right_window_size", -1)
     bounds = []
     if node.get("is_causal", 0):
-        bounds.append(keys <= places)
+        bounds.append(keys <= positions)
     if left >= 0:
-        bounds.append(keys >= places - left)
+        bounds.append(keys >= positions - left)
     if right >= 0:
-        bounds.append(keys <= places + right)
+        bounds.append(keys <= positions + right)
     for bound in bounds:
         allowed = bound if allowed is None else allowed & bound
     return allowed
@@ -159,12 +159,12 @@ def rotary_embedding(node: Node, mode: Mode) -> Function:
     heads, width = node.get("num_heads", 0), node.get("rotary_embedding_dim", 0)
     interleaved = bool(node.get("interleaved", 0))
 
-    def function(x: Tensor, cos: Tensor, sin: Tensor, places: Tensor | None = None) -> Tensor:
+    def function(x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor | None = None) -> Tensor:
         flat = x.dim() == 3
         y = split_heads(x, heads) if flat else x
-        if places is not None:
-            places = places.long().to(cos.device)
-            cos, sin = cos[places], sin[places]
+        if positions is not None:
+            positions = positions.long().to(cos.device)
+            cos, sin = cos[positions], sin[positions]
         # cos, sin [batch, seq, width / 2], alike for all heads
         y = rotate(y, cos.unsqueeze(1), sin.unsqueeze(1), width or y.shape[-1], interleaved)
         return merge_heads(y) if flat else y
@@ -177,11 +177,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, width: int, interleaved: bool) -
     turned, rest = x[..., :width], x[..., width:]
     if interleaved:
         a, b = turned[..., 0::2], turned[..., 1::2]
-        found = torch.stack([cos * a - sin * b, sin * a + cos * b], dim=-1).flatten(-2)
+        rotated = torch.stack([cos * a - sin * b, sin * a + cos * b], dim=-1).flatten(-2)
     else:
         a, b = turned.chunk(2, dim=-1)
-        found = torch.cat([cos * a - sin * b, sin * a + cos * b], dim=-1)
-    return torch.cat([found, rest], dim=-1) if rest.shape[-1] else found
+        rotated = torch.cat([cos * a - sin * b, sin * a + cos * b], dim=-1)
+    return torch.cat([rotated, rest], dim=-1) if rest.shape[-1] else rotated
 
 
 def linear_attention(node: Node, mode: Mode) -> Function:
@@ -277,7 +277,7 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
             book.pin_value(name or "", "attends with a cache or a mask for each head")
         return
     queries = couple_heads(node, 0, q_heads, book)
-    keys, values = (couple_heads(node, place, kv_heads, book) for place in (1, 2))
+    keys, values = (couple_heads(node, position, kv_heads, book) for position in (1, 2))
     share(queries, keys, book)
     ids = share(queries, values, book)
     if ids is None:
@@ -290,9 +290,9 @@ def attention_coupling(node: Node, book: CouplingRecorder) -> None:
         book.write(node.outputs[0], (None, None, NodeIds(np.repeat(ids, size))))
     else:
         book.write(node.outputs[0], (None, ids, None, None))
-    for output, own in zip(node.outputs[1:4], (keys, values, ids), strict=False):
+    for output, head_ids in zip(node.outputs[1:4], (keys, values, ids), strict=False):
         if output:
-            book.write(output, (None, own, None, None))
+            book.write(output, (None, head_ids, None, None))
     count_attention(node, ids, book)
 
 

@@ -25,10 +25,13 @@ def meet(operands: Sequence[str], output: str, book: CouplingRecorder) -> None:
     book.write(output, axes)
     for name in operands:
         if name in book.initializers:
-            own = book.shapes[name]
-            found = axes[len(axes) - len(own) :]
+            constant_shape = book.shapes[name]
+            trailing = axes[len(axes) - len(constant_shape) :]
             book.claim(
-                name, tuple(ids if n > 1 else None for ids, n in zip(found, own, strict=True))
+                name,
+                tuple(
+                    ids if n > 1 else None for ids, n in zip(trailing, constant_shape, strict=True)
+                ),
             )
 
 
@@ -38,11 +41,11 @@ def _meet_axis(
     """Return the ids along one axis of the output, counted from the right."""
     full: list[NodeIds | None] = []
     for name in operands:
-        own = book.shapes[name]
-        if -axis > len(own) or name in book.initializers:
+        operand_shape = book.shapes[name]
+        if -axis > len(operand_shape) or name in book.initializers:
             continue  # absent, or follows the others
         ids = book.axis(name, axis)
-        if own[axis] == size:
+        if operand_shape[axis] == size:
             full.append(ids)
         else:
             book.pin(ids, "one node is broadcast over many")
@@ -67,15 +70,15 @@ def _constants_alone(
     ]
     if size == 1 or not sized:
         return None
-    held = (book.axis(name, axis) for name in sized if name in book.axes)
-    found = next((ids for ids in held if ids is not None), None)
-    return book.fresh(size) if found is None else found
+    recorded = (book.axis(name, axis) for name in sized if name in book.axes)
+    first_ids = next((ids for ids in recorded if ids is not None), None)
+    return book.fresh(size) if first_ids is None else first_ids
 
 
 def follow(node: Node, book: CouplingRecorder) -> None:
     """Pass ids, constants and origins of numbers from the first input to the first output."""
     source, target = node.input(0), node.outputs[0]
-    book.pass_on(source, target, held_ids(source, book))
+    book.pass_on(source, target, ids_or_fresh(source, book))
     constant = book.constant(source)
     if constant is not None:
         book.aliases[target] = constant
@@ -88,7 +91,7 @@ def follow_origins(node: Node, book: CouplingRecorder) -> None:
         book.origins[node.outputs[0]] = origins_of(node, 0, book)
 
 
-def held_ids(value: str, book: CouplingRecorder) -> NodeAxes:
+def ids_or_fresh(value: str, book: CouplingRecorder) -> NodeAxes:
     """Return the ids of a value; an initializer that is read like an activation gets its first ones."""
     if value in book.float_initializers and value not in book.axes:
         shape = book.shapes[value]
@@ -119,26 +122,26 @@ def scale_origins(node: Node, book: CouplingRecorder) -> None:
 
 def choose_origins(node: Node, book: CouplingRecorder) -> None:
     """Follow numbers through a choice, Where(shape = −1, ones, shape): each comes from the side that it equals."""
-    found = book.numbers.get(node.outputs[0])
+    chosen = book.numbers.get(node.outputs[0])
     sides = [book.numbers.get(node.input(position)) for position in (2, 1)]
-    if found is None or any(side is None or side.shape != found.shape for side in sides):
+    if chosen is None or any(side is None or side.shape != chosen.shape for side in sides):
         return
     sources = [origins_of(node, position, book) for position in (2, 1)]
     book.origins[node.outputs[0]] = tuple(
         next(
             (
-                own[entry]
-                for side, own in zip(sides, sources, strict=True)
-                if _same(side, found, entry)
+                origins[entry]
+                for side, origins in zip(sides, sources, strict=True)
+                if _same(side, chosen, entry)
             ),
             None,
         )
-        for entry in range(found.size)
+        for entry in range(chosen.size)
     )
 
 
-def _same(side: NDArray[Any] | None, found: NDArray[Any], entry: int) -> bool:
-    return side is not None and bool(side.reshape(-1)[entry] == found.reshape(-1)[entry])
+def _same(side: NDArray[Any] | None, chosen: NDArray[Any], entry: int) -> bool:
+    return side is not None and bool(side.reshape(-1)[entry] == chosen.reshape(-1)[entry])
 
 
 def state_width_at(source: Source, ids: NodeIds, book: CouplingRecorder) -> None:

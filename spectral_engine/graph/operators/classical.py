@@ -55,11 +55,11 @@ def binarizer(node: Node, mode: Mode) -> Function:
 
 
 def array_feature_extractor(node: Node, mode: Mode) -> Function:
-    """Entries of the last axis by place; a single row of entries counts as a table of one."""
+    """Entries of the last axis by index; a single row of entries counts as a table of one."""
 
-    def function(x: Tensor, places: Tensor) -> Tensor:
+    def function(x: Tensor, indices: Tensor) -> Tensor:
         table = x.reshape(1, -1) if x.dim() == 1 else x
-        return table.index_select(-1, places.flatten().to(x.device))
+        return table.index_select(-1, indices.flatten().to(x.device))
 
     return function
 

@@ -72,11 +72,11 @@ def bit_cast(node: Node, mode: Mode) -> Function:
 def constant(node: Node, mode: Mode) -> Function:
     """A value of the file."""
     kinds = ("value", "value_float", "value_int", "value_floats", "value_ints")
-    held = [node.attributes[kind] for kind in kinds if kind in node.attributes]
-    if not held:
+    stated = [node.attributes[kind] for kind in kinds if kind in node.attributes]
+    if not stated:
         raise node.unsupported("only tensors and numbers are supported")
-    array = np.asarray(held[0])
-    if not isinstance(held[0], np.ndarray) and array.dtype == np.float64:
+    array = np.asarray(stated[0])
+    if not isinstance(stated[0], np.ndarray) and array.dtype == np.float64:
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf" or array.dtype == np.float16:
         array = array.astype(np.float32)

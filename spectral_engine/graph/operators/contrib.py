@@ -161,25 +161,25 @@ def simplified(node: Node, mode: Mode) -> Function:
 
 
 def embed(node: Node, mode: Mode) -> Function:
-    """Words, places and segments embedded, summed and normalised; the mask's lengths, and the sum."""
+    """Words, positions and segments embedded, summed and normalised; the mask's lengths, and the sum."""
     epsilon = node.get("epsilon", 1e-12)
 
     def function(
         words: Tensor,
         segments: Tensor | None,
         word_table: Tensor,
-        place_table: Tensor,
+        position_table: Tensor,
         segment_table: Tensor | None,
         gamma: Tensor,
         beta: Tensor,
         mask: Tensor | None = None,
-        places: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Any:
         device = word_table.device
-        if places is None:
-            places = torch.arange(words.shape[1], device=device).expand(words.shape)
+        if positions is None:
+            positions = torch.arange(words.shape[1], device=device).expand(words.shape)
         total = F.embedding(words.to(device), word_table)
-        total = total + F.embedding(places.to(device), place_table)
+        total = total + F.embedding(positions.to(device), position_table)
         if segments is not None and segment_table is not None:
             total = total + F.embedding(segments.to(device), segment_table)
         y = F.layer_norm(total, gamma.shape, gamma, beta, epsilon)
@@ -258,8 +258,8 @@ def embed_coupling(node: Node, book: CouplingRecorder) -> None:
     for position in (2, 3, 4):
         if node.has_input(position):
             rows = book.shapes[node.input(position)][0]
-            held = book.fresh_pinned(rows, "is looked up by index")
-            book.attach(node.input(position), (held, width))
+            row_ids = book.fresh_pinned(rows, "is looked up by index")
+            book.attach(node.input(position), (row_ids, width))
     for position in (5, 6):
         book.attach(node.input(position), (width,))
     for name in (output, *node.outputs[2:3]):

@@ -58,7 +58,7 @@ def packed_attention(node: Node, mode: Mode) -> Function:
 def multi_head_attention(node: Node, mode: Mode) -> Function:
     """Projected queries, keys and values [batch, seq, hidden]; keys and values may come split into heads already."""
     heads = node.get("num_heads", 1)
-    if any(node.has_input(place) for place in (8, 9)) or len(node.outputs) > 3:
+    if any(node.has_input(position) for position in (8, 9)) or len(node.outputs) > 3:
         raise node.unsupported("shared buffers and beams are not supported")
 
     def function(
@@ -130,14 +130,14 @@ def rotary_embedding(node: Node, mode: Mode) -> Function:
     if node.get("is_packed_batching", 0) or node.get("scale", 1.0) != 1.0:
         raise node.unsupported("packed batches and scales are not supported")
 
-    def function(x: Tensor, places: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def function(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         flat = x.dim() == 3
         size = width or 2 * cos.shape[-1]
         y = split_heads(x, heads or x.shape[-1] // size) if flat else x
-        if places.numel() == 1 and places.dim() == 1:
-            places = places + torch.arange(y.shape[2], device=places.device)[None]
-        places = places.long().to(cos.device)
-        y = rotate(y, cos[places][:, None], sin[places][:, None], size, interleaved)
+        if positions.numel() == 1 and positions.dim() == 1:
+            positions = positions + torch.arange(y.shape[2], device=positions.device)[None]
+        positions = positions.long().to(cos.device)
+        y = rotate(y, cos[positions][:, None], sin[positions][:, None], size, interleaved)
         return merge_heads(y) if flat else y
 
     return function
@@ -229,13 +229,13 @@ def heads_coupling(node: Node, book: CouplingRecorder, *, grouped: bool) -> None
     parts = [name for name in node.inputs[:3] if name is not None]
     simple = len(parts) == 3 and all(len(book.shapes[name]) == 3 for name in parts)
     if not simple or any(
-        node.has_input(place) and book.shapes[node.input(place)] for place in later
+        node.has_input(position) and book.shapes[node.input(position)] for position in later
     ):
         for name in parts:
             book.pin_value(name, "attends with what is not known")
         return
     queries = couple_heads(node, 0, heads, book)
-    keys, values = (couple_heads(node, place, shared, book) for place in (1, 2))
+    keys, values = (couple_heads(node, position, shared, book) for position in (1, 2))
     share(queries, keys, book)
     ids = share(queries, values, book)
     if ids is None:
@@ -249,9 +249,9 @@ def heads_coupling(node: Node, book: CouplingRecorder, *, grouped: bool) -> None
         kept = keys if keys is not None else NodeIds(ids[:: heads // shared])
         book.state_width(node, kept, attribute="kv_num_heads")
     book.write(node.outputs[0], (None, None, wide))
-    for output, own in zip(node.outputs[1:3], (keys, values), strict=False):
+    for output, head_ids in zip(node.outputs[1:3], (keys, values), strict=False):
         if output:
-            book.write(output, (None, own, None, None))
+            book.write(output, (None, head_ids, None, None))
     count_attention(node, ids, book)
 
 

@@ -71,8 +71,8 @@ def if_(node: Node, mode: Mode) -> Function:
     }
 
     def function(condition: Tensor, *captured: Any) -> Any:
-        found = bodies[bool(condition)]([], captured)
-        return tuple(found) if len(node.outputs) > 1 else found[0]
+        outputs = bodies[bool(condition)]([], captured)
+        return tuple(outputs) if len(node.outputs) > 1 else outputs[0]
 
     return function
 
@@ -94,12 +94,12 @@ def loop(node: Node, mode: Mode) -> Function:
             if trip == MAX_TRIPS:
                 raise ModelInvalid(f"node {node.name!r} (Loop) runs more than {MAX_TRIPS:,} times")
             flag = torch.tensor(True) if condition is None else condition
-            again, *found = body([torch.tensor(trip), flag, *state], captured)
+            again, *body_outputs = body([torch.tensor(trip), flag, *state], captured)
             going = bool(again)
-            state = found[:carried]
-            scanned.append(found[carried:])
-        found = [*state, *_stacked(scanned, len(node.outputs) - carried)]
-        return tuple(found) if len(node.outputs) > 1 else found[0]
+            state = body_outputs[:carried]
+            scanned.append(body_outputs[carried:])
+        outputs = [*state, *_stacked(scanned, len(node.outputs) - carried)]
+        return tuple(outputs) if len(node.outputs) > 1 else outputs[0]
 
     return function
 
@@ -135,9 +135,9 @@ def scan(node: Node, mode: Mode) -> Function:
         ]
         rows = []
         for entries in zip(*columns, strict=True):
-            found = body([*state, *entries], captured)
-            state = found[:carried]
-            rows.append(found[carried:])
+            body_outputs = body([*state, *entries], captured)
+            state = body_outputs[:carried]
+            rows.append(body_outputs[carried:])
         if not rows:
             raise ModelInvalid(f"node {node.name!r} (Scan) runs over an empty axis")
         outputs = [

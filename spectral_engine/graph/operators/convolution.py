@@ -104,8 +104,8 @@ def deformable_convolution(node: Node, mode: Mode) -> Function:
             raise node.unsupported("only two dimensions are supported")
         batch, (high, wide) = x.shape[0], offset.shape[2:]
         kernel = list(weight.shape[2:])
-        places = offset.view(batch * offset_groups, kernel[0] * kernel[1], 2, high, wide)
-        grid = places + _regular(kernel, (high, wide), strides, dilations, pads).to(x)
+        displacements = offset.view(batch * offset_groups, kernel[0] * kernel[1], 2, high, wide)
+        grid = displacements + _regular(kernel, (high, wide), strides, dilations, pads).to(x)
         sampled = _sample(x.reshape(batch * offset_groups, -1, *x.shape[2:]), grid)
         if mask is not None:
             sampled = sampled * mask.view(batch * offset_groups, 1, -1, high, wide)
@@ -137,13 +137,13 @@ def _regular(
     return torch.stack(taps)
 
 
-def _sample(x: Tensor, places: Tensor) -> Tensor:
-    """Interpolate at (row, column) places [b, taps, 2, high, wide]; outside is zero. Gives [b, c, taps, high, wide]."""
+def _sample(x: Tensor, coordinates: Tensor) -> Tensor:
+    """Interpolate at (row, column) [b, taps, 2, high, wide]; outside is zero. Gives [b, c, taps, high, wide]."""
     sizes = torch.tensor(x.shape[2:], device=x.device).view(2, 1, 1)
-    unit = 2 * places / (sizes - 1).clamp(min=1) - 1
+    unit = 2 * coordinates / (sizes - 1).clamp(min=1) - 1
     grid = unit.flip(2).movedim(2, -1).flatten(1, 2)  # [b, taps · high, wide, (column, row)]
-    found = F.grid_sample(x, grid, padding_mode="zeros", align_corners=True)
-    return found.view(*x.shape[:2], *places.shape[1:2], *places.shape[3:])
+    samples = F.grid_sample(x, grid, padding_mode="zeros", align_corners=True)
+    return samples.view(*x.shape[:2], *coordinates.shape[1:2], *coordinates.shape[3:])
 
 
 def convolution_coupling(node: Node, book: CouplingRecorder) -> None:
@@ -196,19 +196,19 @@ def _add_convolution(
     shape = book.shapes[node.input(1)]
     spatial = len(shape) - 2
     book.attach(node.input(1), (*ends.weight, *(None,) * spatial))
-    each_alone = prod(shape[2:]) == 1 and _keeps_places(node)
+    each_alone = prod(shape[2:]) == 1 and _keeps_positions(node)
     space = space_of(node, book, each_alone=each_alone)
     book.write(node.outputs[0], (book.axis(node.input(0), 0), ends.output, *space))
     bias = node.input(2) if node.has_input(2) else None
     if bias is not None:
         book.attach(bias, (ends.output,))
-    found = book.constant(node.input(1))
-    if found is None:
+    constant = book.constant(node.input(1))
+    if constant is None:
         # A computed kernel is no transfer; its channels are coupled all the same, and what goes is kept out of its sum.
         if ends.in_axis is not None:
             book.mix(node, 1, ends.in_axis, "sum")
         return
-    weight, order = found
+    weight, order = constant
     links = prod(shape[2:]) * positions * (shape[1] if ends.in_axis is None else 1)
     book.add_transfer(
         Transfer(
@@ -226,8 +226,8 @@ def _add_convolution(
     )
 
 
-def _keeps_places(node: Node) -> bool:
-    """Say whether a kernel of one place answers each place of the input by itself."""
+def _keeps_positions(node: Node) -> bool:
+    """Say whether a kernel of one entry answers each position of the input by itself."""
     moved = [*node.get("pads", []), *node.get("output_padding", [])]
     return not any(moved) and all(stride == 1 for stride in node.get("strides", []))
 

@@ -130,9 +130,9 @@ def is_infinite(node: Node, mode: Mode) -> Function:
     below, above = bool(node.get("detect_negative", 1)), bool(node.get("detect_positive", 1))
 
     def function(x: Tensor) -> Tensor:
-        found = torch.zeros_like(x, dtype=torch.bool)
-        found = found | torch.isneginf(x) if below else found
-        return found | torch.isposinf(x) if above else found
+        infinite = torch.zeros_like(x, dtype=torch.bool)
+        infinite = infinite | torch.isneginf(x) if below else infinite
+        return infinite | torch.isposinf(x) if above else infinite
 
     return function
 
@@ -207,8 +207,8 @@ def add_coupling(node: Node, book: CouplingRecorder) -> None:
         name = node.input(constant)
         nodes = book.shapes[transfer.weight][transfer.out_axis]
         ids = book.axes.get(name, ()) if name in book.float_initializers else ()
-        held = [found for found in ids if found is not None]
-        if len(held) == 1 and len(held[0]) == nodes and _entries(name, book) == nodes:
+        coupled = [axis_ids for axis_ids in ids if axis_ids is not None]
+        if len(coupled) == 1 and len(coupled[0]) == nodes and _entries(name, book) == nodes:
             book.extend_transfer(node.input(value), bias=name, output=node.outputs[0])
             return
 

@@ -14,7 +14,7 @@ from spectral_engine.graph.coupling_recorder import CouplingRecorder, Origin
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
-    held_ids,
+    ids_or_fresh,
     origins_of,
     state_width_at,
 )
@@ -51,15 +51,15 @@ def _totals(around: list[int]) -> list[int]:
     return [a + b for a, b in zip(around[-2::-2], around[::-2], strict=True)]
 
 
-def _reflected(places: Tensor, size: int) -> Tensor:
+def _reflected(positions: Tensor, size: int) -> Tensor:
     period = max(1, 2 * (size - 1))
-    turned = places.remainder(period)
+    turned = positions.remainder(period)
     return torch.minimum(turned, period - turned)
 
 
 FOLDED: dict[str, Callable[[Tensor, int], Tensor]] = {
     "reflect": _reflected,
-    "edge": lambda places, size: places.clamp(0, size - 1),
+    "edge": lambda positions, size: positions.clamp(0, size - 1),
     "wrap": torch.remainder,
 }
 
@@ -70,8 +70,8 @@ def _fold_around(x: Tensor, around: list[int], fold: Callable[[Tensor, int], Ten
         before, after = around[2 * (x.dim() - 1 - axis) :][:2]
         if before or after:
             size = x.shape[axis]
-            places = torch.arange(-before, size + after, device=x.device)
-            x = x.index_select(axis, fold(places, size))
+            positions = torch.arange(-before, size + after, device=x.device)
+            x = x.index_select(axis, fold(positions, size))
     return x
 
 
@@ -133,7 +133,7 @@ def expand_coupling(node: Node, book: CouplingRecorder) -> None:
     source, target = node.input(0), node.outputs[0]
     constant = source in book.initializers or not book.depends_on_input(source)
     before, after = book.shapes[source], book.shapes[target]
-    ids = held_ids(source, book)
+    ids = ids_or_fresh(source, book)
     origins = origins_of(node, 1, book)
     axes: list[NodeIds | None] = [None] * len(after)
     for axis in range(-len(after), 0):
@@ -170,7 +170,7 @@ def tile_coupling(node: Node, book: CouplingRecorder) -> None:
     before, after = book.shapes[source], book.shapes[target]
     repeats = origins_of(node, 1, book)
     axes: list[NodeIds | None] = []
-    for axis, ids in enumerate(held_ids(source, book)):
+    for axis, ids in enumerate(ids_or_fresh(source, book)):
         if ids is not None:
             axes.append(NodeIds(np.tile(ids, after[axis] // max(1, before[axis]))))
         elif before[axis] == 1 < after[axis]:

@@ -84,17 +84,17 @@ def columns_to_image(node: Node, mode: Mode) -> Function:
         columns = x.view(x.shape[0], -1, *kernel, *counts)
         y = x.new_zeros(*columns.shape[:2], *padded)
         for tap in itertools.product(*map(range, kernel)):
-            place = zip(tap, strides, dilations, counts, strict=True)
-            where = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, s, d, n in place]
+            per_axis = zip(tap, strides, dilations, counts, strict=True)
+            where = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, s, d, n in per_axis]
             y[_inside(where)] += columns[_inside(tap)]
         return y[_inside([slice(pads[i], pads[i] + n) for i, n in enumerate(sizes)])]
 
     return function
 
 
-def _inside(places: Sequence[int | slice]) -> Any:
+def _inside(indices: Sequence[int | slice]) -> Any:
     """Index the axes behind samples and channels."""
-    return (slice(None), slice(None), *places)
+    return (slice(None), slice(None), *indices)
 
 
 def center_crop_pad(node: Node, mode: Mode) -> Function:
@@ -128,7 +128,7 @@ def roi_align(node: Node, mode: Mode) -> Function:
     shift = 0.5 if halved else 0.0
 
     def function(x: Tensor, rois: Tensor, batches: Tensor) -> Tensor:
-        found = []
+        pooled = []
         for box, batch in zip(rois.tolist(), batches.tolist(), strict=True):
             left, top, right, bottom = (value * scale - shift for value in box)
             width, height = right - left, bottom - top
@@ -136,8 +136,8 @@ def roi_align(node: Node, mode: Mode) -> Function:
                 width, height = max(width, 1.0), max(height, 1.0)
             rows = _bins(top, height, high, ratio).to(x)
             columns = _bins(left, width, wide, ratio).to(x)
-            found.append(_pooled(x[int(batch)], rows, columns, by_largest))
-        return torch.stack(found) if found else x.new_zeros(0, x.shape[1], high, wide)
+            pooled.append(_pooled(x[int(batch)], rows, columns, by_largest))
+        return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], high, wide)
 
     return function
 
@@ -146,8 +146,8 @@ def _bins(start: float, length: float, bins: int, ratio: int) -> Tensor:
     """Return where each bin is sampled [bins, samples]."""
     samples = ratio or max(1, math.ceil(length / bins))
     step = length / bins
-    places = (torch.arange(samples, dtype=torch.float64) + 0.5) * step / samples
-    return start + step * torch.arange(bins, dtype=torch.float64)[:, None] + places
+    offsets = (torch.arange(samples, dtype=torch.float64) + 0.5) * step / samples
+    return start + step * torch.arange(bins, dtype=torch.float64)[:, None] + offsets
 
 
 def _pooled(x: Tensor, rows: Tensor, columns: Tensor, by_largest: bool) -> Tensor:
@@ -173,11 +173,11 @@ def _pooled(x: Tensor, rows: Tensor, columns: Tensor, by_largest: bool) -> Tenso
     return blocks.amax((2, 4)) if by_largest else blocks.mean((2, 4))
 
 
-def _between(places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    inside = (places >= -1) & (places <= size)
-    places = places.clamp(0, size - 1)
-    low = places.floor()
-    return low.long(), places - low, inside
+def _between(coordinates: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    inside = (coordinates >= -1) & (coordinates <= size)
+    coordinates = coordinates.clamp(0, size - 1)
+    low = coordinates.floor()
+    return low.long(), coordinates - low, inside
 
 
 def non_max_suppression(node: Node, mode: Mode) -> Function:
@@ -216,16 +216,16 @@ def _best(
 ) -> list[int]:
     kept: list[int] = []
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)
-    for place in np.argsort(-scores, kind="stable"):
-        if len(kept) >= limit or scores[place] <= lowest:
+    for index in np.argsort(-scores, kind="stable"):
+        if len(kept) >= limit or scores[index] <= lowest:
             break
         rest = boxes[kept]
-        low = np.maximum(boxes[place, :2], rest[:, :2])
-        high = np.minimum(boxes[place, 2:], rest[:, 2:])
+        low = np.maximum(boxes[index, :2], rest[:, :2])
+        high = np.minimum(boxes[index, 2:], rest[:, 2:])
         shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-        union = areas[place] + areas[kept] - shared
+        union = areas[index] + areas[kept] - shared
         if not ((shared > 0) & (shared > threshold * union)).any():
-            kept.append(int(place))
+            kept.append(int(index))
     return kept
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder, Transfer
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import axis_in, held_ids, normal
+from spectral_engine.graph.operators.axes import axis_in, ids_or_fresh, normal
 from spectral_engine.graph.operators.selecting import (
     compress_coupling,
     gather_elements_coupling,
@@ -35,14 +35,14 @@ def gather(node: Node, mode: Mode) -> Function:
     axis = node.get("axis", 0)
     known = node.constants.get(1)
     if known is not None and known.ndim == 0:
-        place = int(known)
-        return lambda x, _indices: x.select(axis, place)
+        index = int(known)
+        return lambda x, _indices: x.select(axis, index)
 
     def function(x: Tensor, indices: Tensor) -> Tensor:
-        place = axis_in(axis, max(x.dim(), 1))
-        flat = wrapped(indices.flatten(), x.shape[place], x.device)
-        found = x.index_select(place, flat)
-        return found.reshape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
+        dim = axis_in(axis, max(x.dim(), 1))
+        flat = wrapped(indices.flatten(), x.shape[dim], x.device)
+        slices = x.index_select(dim, flat)
+        return slices.reshape((*x.shape[:dim], *indices.shape, *x.shape[dim + 1 :]))
 
     return function
 
@@ -58,17 +58,17 @@ def gather_nd(node: Node, mode: Mode) -> Function:
     batch = node.get("batch_dims", 0)
 
     def function(x: Tensor, indices: Tensor) -> Tensor:
-        return x[_batch_places(x, batch, indices.dim() - 1) + _places(x, indices, batch)]
+        return x[_batch_coordinates(x, batch, indices.dim() - 1) + _coordinates(x, indices, batch)]
 
     return function
 
 
-def _places(x: Tensor, indices: Tensor, first: int = 0) -> tuple[Tensor, ...]:
+def _coordinates(x: Tensor, indices: Tensor, first: int = 0) -> tuple[Tensor, ...]:
     columns = indices.unbind(-1)
     return tuple(wrapped(c, x.shape[first + i], x.device) for i, c in enumerate(columns))
 
 
-def _batch_places(x: Tensor, batch: int, rank: int) -> tuple[Tensor, ...]:
+def _batch_coordinates(x: Tensor, batch: int, rank: int) -> tuple[Tensor, ...]:
     return tuple(
         torch.arange(x.shape[i], device=x.device).view(-1, *[1] * (rank - 1 - i))
         for i in range(batch)
@@ -80,10 +80,10 @@ def scatter_elements(node: Node, mode: Mode) -> Function:
     axis, reduction = node.get("axis", 0), node.get("reduction", "none")
 
     def function(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        places = wrapped(indices, x.shape[axis], x.device)
+        wrapped_indices = wrapped(indices, x.shape[axis], x.device)
         if reduction == "none":
-            return x.scatter(axis, places, updates.to(x.device))
-        return x.scatter_reduce(axis, places, updates.to(x.device), REDUCTIONS[reduction])
+            return x.scatter(axis, wrapped_indices, updates.to(x.device))
+        return x.scatter_reduce(axis, wrapped_indices, updates.to(x.device), REDUCTIONS[reduction])
 
     return function
 
@@ -93,20 +93,20 @@ def scatter_nd(node: Node, mode: Mode) -> Function:
     reduction = node.get("reduction", "none")
 
     def function(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        places = _places(x, indices)
+        coordinates = _coordinates(x, indices)
         if reduction in {"none", "add"}:
-            return x.index_put(places, updates.to(x.device), accumulate=reduction == "add")
-        return _reduce_slices(x, places, updates.to(x.device), REDUCTIONS[reduction])
+            return x.index_put(coordinates, updates.to(x.device), accumulate=reduction == "add")
+        return _reduce_slices(x, coordinates, updates.to(x.device), REDUCTIONS[reduction])
 
     return function
 
 
-def _reduce_slices(x: Tensor, places: tuple[Tensor, ...], updates: Tensor, how: str) -> Tensor:
+def _reduce_slices(x: Tensor, coordinates: tuple[Tensor, ...], updates: Tensor, how: str) -> Tensor:
     """Combine slices with those in place, as elements of the flattened tensor."""
-    depth = len(places)
-    rows = torch.zeros_like(places[0])
-    for place, size in zip(places, x.shape[:depth], strict=True):
-        rows = rows * size + place
+    depth = len(coordinates)
+    rows = torch.zeros_like(coordinates[0])
+    for coordinate, size in zip(coordinates, x.shape[:depth], strict=True):
+        rows = rows * size + coordinate
     width = x[(0,) * depth].numel()
     inside = torch.arange(width, device=x.device)
     flat = (rows.reshape(-1, 1) * width + inside).flatten()
@@ -120,13 +120,13 @@ def tensor_scatter(node: Node, mode: Mode) -> Function:
     def function(cache: Tensor, update: Tensor, start: Tensor | None = None) -> Tensor:
         dim, batch = axis % cache.dim(), cache.shape[0]
         first = torch.zeros(batch, dtype=torch.int64) if start is None else start.long()
-        places = first.to(cache.device)[:, None] + torch.arange(
+        positions = first.to(cache.device)[:, None] + torch.arange(
             update.shape[dim], device=cache.device
         )
-        places = places % cache.shape[dim] if circular else places
+        positions = positions % cache.shape[dim] if circular else positions
         shape = [batch, *[1] * (cache.dim() - 1)]
         shape[dim] = update.shape[dim]
-        return cache.scatter(dim, places.view(shape).expand(update.shape), update)
+        return cache.scatter(dim, positions.view(shape).expand(update.shape), update)
 
     return function
 
@@ -138,13 +138,13 @@ def one_hot(node: Node, mode: Mode) -> Function:
     def function(indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
         count = int(depth.flatten()[0])
         check_size(node, [*indices.shape, count])
-        places = torch.arange(count, device=indices.device)
+        positions = torch.arange(count, device=indices.device)
         wanted = indices.long().unsqueeze(axis)
         shape = [1] * wanted.dim()
         shape[axis] = count
         wanted = torch.where(wanted < 0, wanted + count, wanted)
         off, on = values.to(indices.device).unbind()
-        return torch.where(wanted == places.view(shape), on, off)
+        return torch.where(wanted == positions.view(shape), on, off)
 
     return function
 
@@ -191,9 +191,9 @@ def reverse_sequence(node: Node, mode: Mode) -> Function:
         turned = x.movedim((batch_axis, time_axis), (0, 1))
         steps = torch.arange(turned.shape[1], device=x.device)
         last = lengths.to(x.device).long()[:, None]
-        places = torch.where(steps < last, last - 1 - steps, steps)
+        source_steps = torch.where(steps < last, last - 1 - steps, steps)
         rows = torch.arange(turned.shape[0], device=x.device)[:, None]
-        return turned[rows, places].movedim((0, 1), (batch_axis, time_axis))
+        return turned[rows, source_steps].movedim((0, 1), (batch_axis, time_axis))
 
     return function
 
@@ -202,9 +202,9 @@ def gather_coupling(node: Node, book: CouplingRecorder) -> None:
     """What is looked up by index must stay where it is; the other axes keep their nodes."""
     source, indices, target = node.input(0), node.input(1), node.outputs[0]
     if source in book.origins and 1 in node.constants:
-        places = node.constants[1].reshape(-1)
-        book.origins[target] = tuple(book.origins[source][int(place)] for place in places)
-    ids = held_ids(source, book)
+        entries = node.constants[1].reshape(-1)
+        book.origins[target] = tuple(book.origins[source][int(entry)] for entry in entries)
+    ids = ids_or_fresh(source, book)
     if not ids:
         return
     axis = normal(node.get("axis", 0), len(ids))

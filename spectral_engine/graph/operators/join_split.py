@@ -11,7 +11,7 @@ from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     axis_in,
-    held_ids,
+    ids_or_fresh,
     normal,
     origins_of,
     state_width_at,
@@ -33,22 +33,25 @@ def concat_coupling(node: Node, book: CouplingRecorder) -> None:
     target = node.outputs[0]
     parts = [name for name in node.inputs if name is not None]
     if len(book.shapes[target]) == 1:
-        found = [
+        origins = [
             origins_of(node, position, book)
             for position in range(len(parts))
             if book.shapes[parts[position]]
         ]
-        book.origins[target] = tuple(origin for part in found for origin in part)
-    ids = [held_ids(name, book) for name in parts]
-    place = normal(node.get("axis", 0), len(book.shapes[target]))
+        book.origins[target] = tuple(origin for part in origins for origin in part)
+    ids = [ids_or_fresh(name, book) for name in parts]
+    concat_axis = normal(node.get("axis", 0), len(book.shapes[target]))
     axes: list[NodeIds | None] = []
     for axis in range(len(book.shapes[target])):
         along = [part[axis] for part in ids]
-        if axis == place:
-            known = any(found is not None for found in along)
+        if axis == concat_axis:
+            known = any(axis_ids is not None for axis_ids in along)
             pairs = zip(along, parts, strict=True)
             rows = (
-                [book.nodes_of(name, axis) if found is None else found for found, name in pairs]
+                [
+                    book.nodes_of(name, axis) if axis_ids is None else axis_ids
+                    for axis_ids, name in pairs
+                ]
                 if known
                 else []
             )
@@ -78,24 +81,26 @@ def split(node: Node, mode: Mode) -> Function:
 def split_coupling(node: Node, book: CouplingRecorder) -> None:
     """Parts of a row of nodes; equal parts that nobody sizes can only be narrowed alike."""
     source = node.input(0)
-    ids = held_ids(source, book)
+    ids = ids_or_fresh(source, book)
     axis = normal(node.get("axis", 0), len(ids))
-    own = ids[axis]
+    whole = ids[axis]
     start = 0
     parts = []
     for position, output in enumerate(node.outputs):
         width = book.shapes[output][axis] if output else 0
-        part = None if own is None else NodeIds(own[start : start + width])
+        part = None if whole is None else NodeIds(whole[start : start + width])
         start += width
         if output:
-            book.write(output, tuple(part if n == axis else found for n, found in enumerate(ids)))
+            book.write(
+                output, tuple(part if n == axis else axis_ids for n, axis_ids in enumerate(ids))
+            )
         if part is not None:
             parts.append(part)
             _state_part(node, position, part, book)
     sized = node.has_input(1) or "split" in node.attributes
     for part in () if sized else parts[1:]:
         book.join(parts[0], part) if part.shape == parts[0].shape else book.pin(
-            own, "is split unevenly"
+            whole, "is split unevenly"
         )
 
 
@@ -130,7 +135,7 @@ def slice_(node: Node, mode: Mode) -> Function:
 def slice_coupling(node: Node, book: CouplingRecorder) -> None:
     """A stretch of a row of nodes: where it starts and ends counts the nodes before."""
     source, target = node.input(0), node.outputs[0]
-    axes: list[NodeIds | None] = list(held_ids(source, book))
+    axes: list[NodeIds | None] = list(ids_or_fresh(source, book))
     bounds = _slice_bounds(node)
     if bounds is not None and len(bounds) == 1 and source in book.origins:
         start, end, _, step = bounds[0]
@@ -140,13 +145,13 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
         _computed_slice(node, axes, book)
         return
     for entry, (start, end, axis, step) in enumerate(bounds):
-        place = normal(axis, len(axes))
-        ids = axes[place]
+        dim = normal(axis, len(axes))
+        ids = axes[dim]
         if ids is None:
             continue
         if step != 1:
             book.pin(ids, "is sliced in steps")
-        axes[place] = NodeIds(ids[slice(*_bounds(start, end, step, len(ids)), step)])
+        axes[dim] = NodeIds(ids[slice(*_bounds(start, end, step, len(ids)), step)])
         for position, name, number in ((1, "starts", start), (2, "ends", end)):
             _state_bound(node, position, name, entry, number, ids, book)
     book.write(target, tuple(axes))
@@ -154,24 +159,24 @@ def slice_coupling(node: Node, book: CouplingRecorder) -> None:
 
 def _computed_slice(node: Node, axes: list[NodeIds | None], book: CouplingRecorder) -> None:
     """Axes that are cut at places worked out in the run must stay, but those cut to the length of others' nodes."""
-    places, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps")
-    if (places is None and node.has_input(3)) or (steps is None and node.has_input(4)):
+    stated_axes, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps")
+    if (stated_axes is None and node.has_input(3)) or (steps is None and node.has_input(4)):
         book.pin_value(node.input(0), COMPUTED)
         return
     starts, ends = origins_of(node, 1, book), origins_of(node, 2, book)
-    for entry, axis in enumerate(range(len(starts)) if places is None else places):
-        place = normal(axis, len(axes))
-        own = axes[place]
-        if own is None:
+    for entry, axis in enumerate(range(len(starts)) if stated_axes is None else stated_axes):
+        dim = normal(axis, len(axes))
+        ids = axes[dim]
+        if ids is None:
             continue
         start, end = starts[entry], ends[entry]
         whole = isinstance(start, Origin) and start.number == 0 and set(steps or [1]) == {1}
         other = book.axis(end.value, end.axis) if isinstance(end, Follows) else None
-        if whole and other is not None and other.shape == own.shape:
-            axes[place] = book.join(own, other)
+        if whole and other is not None and other.shape == ids.shape:
+            axes[dim] = book.join(ids, other)
         else:
-            book.pin(own, COMPUTED)
-            axes[place] = None
+            book.pin(ids, COMPUTED)
+            axes[dim] = None
     book.write(node.outputs[0], tuple(axes))
 
 
@@ -190,9 +195,9 @@ def _stretch(node: Node) -> tuple[int, int, int] | None:
     """Return (axis, start, end) of a slice along one axis that is known beforehand."""
     ints = [node.constant_ints(i, n) for i, n in enumerate(("starts", "ends", "axes"), 1)]
     steps = node.constant_ints(4)
-    if any(found is None or len(found) != 1 for found in ints) or steps not in (None, [1]):
+    if any(listed is None or len(listed) != 1 for listed in ints) or steps not in (None, [1]):
         return None
-    (start,), (end,), (axis,) = (found or [0] for found in ints)
+    (start,), (end,), (axis,) = (listed or [0] for listed in ints)
     return (axis, start, end) if 0 <= start < end else None
 
 
@@ -221,10 +226,10 @@ def _numbers(given: tuple[Tensor | None, ...], position: int) -> list[int] | Non
 
 
 def _slice_axis(x: Tensor, start: int, end: int, axis: int, step: int) -> Tensor:
-    places = range(x.shape[axis])[slice(*_bounds(start, end, step, x.shape[axis]), step)]
+    indices = range(x.shape[axis])[slice(*_bounds(start, end, step, x.shape[axis]), step)]
     if step > 0:
-        return x[(slice(None),) * axis + (slice(places.start, places.stop, step),)]
-    return x.index_select(axis, torch.tensor(list(places), device=x.device, dtype=torch.int64))
+        return x[(slice(None),) * axis + (slice(indices.start, indices.stop, step),)]
+    return x.index_select(axis, torch.tensor(list(indices), device=x.device, dtype=torch.int64))
 
 
 def _bounds(start: int, end: int, step: int, size: int) -> tuple[int | None, int | None]:

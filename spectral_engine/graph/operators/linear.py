@@ -12,7 +12,7 @@ from spectral_engine.graph.coupling_recorder import CouplingRecorder, Product, T
 from spectral_engine.graph.factored import Factored
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
-from spectral_engine.graph.operators.axes import held_ids
+from spectral_engine.graph.operators.axes import ids_or_fresh
 from spectral_engine.graph.operators.fused_attention import ATTENTION
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
@@ -117,7 +117,7 @@ def linear_map(
     bias: str | None,
 ) -> NodeIds:
     """Record a dense transfer, `ends` being the weight's axes of its in and out nodes; return its output ids."""
-    held_ids(data, book)  # a constant that is multiplied, as a first state, has nodes too
+    ids_or_fresh(data, book)  # a constant that is multiplied, as a first state, has nodes too
     initializer, order = book.constant(weight) or (weight, tuple(range(len(book.shapes[weight]))))
     in_axis, weight_out = order[ends[0]], order[ends[1]]
     output = node.outputs[0]
@@ -207,7 +207,7 @@ def einsum_coupling(node: Node, book: CouplingRecorder) -> None:
         return
     by_letter: dict[str, NodeIds | None] = {}
     for term, name in zip(terms, names, strict=True):
-        for letter, ids in zip(term, held_ids(name, book), strict=True):
+        for letter, ids in zip(term, ids_or_fresh(name, book), strict=True):
             by_letter[letter] = book.join(by_letter[letter], ids) if letter in by_letter else ids
     for position, term in enumerate(terms):
         for axis, letter in enumerate(term):

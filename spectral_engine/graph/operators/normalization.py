@@ -110,10 +110,10 @@ def layer_norm_coupling(node: Node, book: CouplingRecorder) -> None:
         book.mix(node, 0, axis, "norm")
     for position in range(1, len(node.inputs)):
         shape = book.shapes[node.input(position)]
-        own = ids[rank - len(shape) :]
+        trailing = ids[rank - len(shape) :]
         book.attach(
             node.input(position),
-            tuple(found if n > 1 else None for found, n in zip(own, shape, strict=True)),
+            tuple(axis_ids if n > 1 else None for axis_ids, n in zip(trailing, shape, strict=True)),
         )
     book.pass_on(source, node.outputs[0])
 

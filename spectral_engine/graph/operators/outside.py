@@ -99,8 +99,8 @@ def _alone(node: Node, given: Mapping[str, Array], count: int) -> ModelProto:
     outputs = [f"o{at}" if name else "" for at, name in enumerate(node.outputs)]
     alone = helper.make_node(node.op_type, names, outputs, domain=node.domain)
     for name, value in node.attributes.items():
-        held = numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
-        alone.attribute.append(helper.make_attribute(name, held))
+        attribute = numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
+        alone.attribute.append(helper.make_attribute(name, attribute))
     takes = [
         helper.make_tensor_value_info(
             name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim

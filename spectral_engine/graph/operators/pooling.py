@@ -53,9 +53,13 @@ def rounded(pool: Callable[[Node, bool], Function], node: Node) -> Function:
         if not any(0 < more < stride for more, stride in pairs):
             return plain(x)
         counts = [max(0, -more // stride) + 1 for more, stride in zip(beyond, strides, strict=True)]
-        places = (..., *(slice(count) for count in counts))
-        found = upwards(x)
-        return tuple(one[places] for one in found) if isinstance(found, tuple) else found[places]
+        kept_windows = (..., *(slice(count) for count in counts))
+        pooled = upwards(x)
+        return (
+            tuple(one[kept_windows] for one in pooled)
+            if isinstance(pooled, tuple)
+            else pooled[kept_windows]
+        )
 
     return function
 
@@ -73,8 +77,8 @@ def _max_pool(node: Node, ceil: bool) -> Function:
 
     def function(x: Tensor) -> Any:
         if not x.is_floating_point():
-            found = function(x.double())
-            return (found[0].to(x.dtype), found[1]) if placed else found.to(x.dtype)
+            pooled = function(x.double())
+            return (pooled[0].to(x.dtype), pooled[1]) if placed else pooled.to(x.dtype)
         pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
         inside, outside = split_pads(pads)
         halves = all(2 * pad <= size for pad, size in zip(inside, kernel, strict=True))
@@ -88,28 +92,28 @@ def _max_pool(node: Node, ceil: bool) -> Function:
             return values
         begins = pads[:spatial]
         order = bool(node.get("storage_order", 0))
-        return values[0], _places_in_all(values[1], around.shape, x.shape, begins, order)
+        return values[0], _flat_indices(values[1], around.shape, x.shape, begins, order)
 
     return function
 
 
-def _places_in_all(
-    places: Tensor, padded: Sequence[int], shape: Sequence[int], begins: list[int], by_column: bool
+def _flat_indices(
+    indices: Tensor, padded: Sequence[int], shape: Sequence[int], begins: list[int], by_column: bool
 ) -> Tensor:
-    """Turn places within one padded channel into places within the whole tensor."""
+    """Turn indices within one padded channel into indices within the whole tensor."""
     coordinates = []
     for size, begin in zip(reversed(padded[2:]), reversed(begins), strict=True):
-        coordinates.append(places % size - begin)
-        places = places // size
+        coordinates.append(indices % size - begin)
+        indices = indices // size
     sizes = list(shape[2:])
     if by_column:
         pairs = list(zip(sizes, reversed(coordinates), strict=True))[::-1]
     else:
         pairs = list(zip(sizes, reversed(coordinates), strict=True))
-    flat = torch.zeros_like(places)
-    for size, place in pairs:
-        flat = flat * size + place
-    channels = torch.arange(shape[0] * shape[1], device=places.device)
+    flat = torch.zeros_like(indices)
+    for size, coordinate in pairs:
+        flat = flat * size + coordinate
+    channels = torch.arange(shape[0] * shape[1], device=indices.device)
     return flat + channels.view(shape[0], shape[1], *[1] * len(sizes)) * math.prod(sizes)
 
 
@@ -119,13 +123,13 @@ def max_unpool(node: Node, mode: Mode) -> Function:
     strides = node.get("strides", [1] * len(kernel))
     pads = node.get("pads", [0] * (2 * len(kernel)))
 
-    def function(x: Tensor, places: Tensor, shape: Tensor | None = None) -> Tensor:
+    def function(x: Tensor, indices: Tensor, shape: Tensor | None = None) -> Tensor:
         spatial = [
             (n - 1) * s + k - pads[i] - pads[i + len(kernel)]
             for i, (n, s, k) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
         ]
         small = [*x.shape[:2], *spatial]
-        flat = x.new_zeros(math.prod(small)).scatter(0, places.flatten(), x.flatten()).view(small)
+        flat = x.new_zeros(math.prod(small)).scatter(0, indices.flatten(), x.flatten()).view(small)
         wanted = numbers(shape)
         if wanted is None:
             return flat
@@ -181,8 +185,8 @@ def _lp_pool(node: Node, ceil: bool) -> Function:
     def function(x: Tensor) -> Tensor:
         pads = explicit_pads(node, spatial) or same_pads(node, x.shape[2:], extents, strides)
         inside, outside = split_pads(pads)
-        found = windows(F.pad(x, outside or _around(inside)), kernel, strides, dilations, ceil)
-        norm: Tensor = torch.linalg.vector_norm(found.flatten(2 + spatial), p, dim=-1)
+        blocks = windows(F.pad(x, outside or _around(inside)), kernel, strides, dilations, ceil)
+        norm: Tensor = torch.linalg.vector_norm(blocks.flatten(2 + spatial), p, dim=-1)
         return norm
 
     return function
@@ -202,8 +206,8 @@ def windows(
         x = F.pad(x, [pad for gap in reversed(gaps) for pad in (0, gap)])
     for axis in range(spatial):
         x = x.unfold(2 + axis, extents[axis], strides[axis])
-    places: tuple[Any, ...] = (..., *(slice(None, None, dilation) for dilation in dilations))
-    return x[places]
+    dilated: tuple[Any, ...] = (..., *(slice(None, None, dilation) for dilation in dilations))
+    return x[dilated]
 
 
 def _padded_average(

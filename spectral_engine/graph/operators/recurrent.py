@@ -60,15 +60,15 @@ def recurrent(node: Node, mode: Mode) -> Function:
         states = [nothing if state is None else state for state in (h, c)]
         states = states if node.op_type == "LSTM" else states[:1]
         full = lengths is None or bool((lengths == x.shape[0]).all())
-        weights = [_direction(w, r, bias, peepholes, place) for place in range(directions)]
+        weights = [_direction(w, r, bias, peepholes, direction) for direction in range(directions)]
         if plain and full and peepholes is None:
             y, last = _fused(node, x, weights, states)
         else:
             y, last = _looped(node, x, weights, states, None if full else lengths)
         if batch_first:  # y [batch, seq, directions, hidden], states [batch, directions, hidden]
             y, last = y.permute(2, 0, 1, 3), [state.transpose(0, 1) for state in last]
-        found = (y, *last)
-        return found if len(node.outputs) > 1 else y
+        outputs = (y, *last)
+        return outputs if len(node.outputs) > 1 else y
 
     return function
 
@@ -91,11 +91,11 @@ def _is_plain(node: Node, directions: int) -> bool:
 
 
 def _direction(
-    w: Tensor, r: Tensor, bias: Tensor | None, peepholes: Tensor | None, place: int
+    w: Tensor, r: Tensor, bias: Tensor | None, peepholes: Tensor | None, direction: int
 ) -> Weights:
-    from_input, from_hidden = (None, None) if bias is None else bias[place].chunk(2)
-    look = None if peepholes is None else peepholes[place]
-    return Weights(w[place], r[place], from_input, from_hidden, look)
+    from_input, from_hidden = (None, None) if bias is None else bias[direction].chunk(2)
+    look = None if peepholes is None else peepholes[direction]
+    return Weights(w[direction], r[direction], from_input, from_hidden, look)
 
 
 def _fused(
@@ -114,10 +114,10 @@ def _fused(
     given = tuple(states) if node.op_type == "LSTM" else states[0]
     kernel, learns = _kernel(node), torch.is_grad_enabled()  # cuDNN keeps what a gradient needs
     with torch.autocast(x.device.type, enabled=False):
-        found = kernel(
+        kernel_outputs = kernel(
             x.flip(0) if turned else x, given, flat, biased, 1, 0.0, learns, len(weights) > 1, False
         )
-    y, last = found[0], list(found[1:])
+    y, last = kernel_outputs[0], list(kernel_outputs[1:])
     y = y.flip(0) if turned else y
     return y.view(*y.shape[:2], len(weights), -1).transpose(1, 2), last
 
@@ -154,17 +154,17 @@ def _reordered(node: Node, tensor: Tensor) -> Tensor:
         first, out, rest = torch.split(tensor, [size, size, 2 * size])
         return torch.cat([first, rest, out])
     gates = tensor.chunk(len(order))
-    return torch.cat([gates[place] for place in order])
+    return torch.cat([gates[gate] for gate in order])
 
 
 def _looped(
     node: Node, x: Tensor, weights: list[Weights], states: list[Tensor], lengths: Tensor | None
 ) -> tuple[Tensor, list[Tensor]]:
     outputs, lasts = [], []
-    for place, one in enumerate(weights):
-        backwards = place == 1 or node.get("direction", "forward") == "reverse"
-        step = _step(node, one, place)
-        start = tuple(state[place] for state in states)
+    for direction, one in enumerate(weights):
+        backwards = direction == 1 or node.get("direction", "forward") == "reverse"
+        step = _step(node, one, direction)
+        start = tuple(state[direction] for state in states)
         y, last = _run(step, _reversed(x, lengths) if backwards else x, start, lengths)
         outputs.append(_reversed(y, lengths) if backwards else y)
         lasts.append(last)
@@ -177,8 +177,8 @@ def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
         return x.flip(0)
     last = lengths.to(x.device).long()
     steps = torch.arange(x.shape[0], device=x.device)[:, None]
-    places = torch.where(steps < last, last - 1 - steps, steps)
-    return x[places, torch.arange(x.shape[1], device=x.device)]
+    source_steps = torch.where(steps < last, last - 1 - steps, steps)
+    return x[source_steps, torch.arange(x.shape[1], device=x.device)]
 
 
 def _run(
@@ -200,11 +200,11 @@ def _run(
     return (torch.stack(outputs) if outputs else empty), state
 
 
-def _step(node: Node, weights: Weights, place: int) -> Callable[[Tensor, State], State]:
+def _step(node: Node, weights: Weights, direction: int) -> Callable[[Tensor, State], State]:
     makers = {"LSTM": _lstm_step, "GRU": _gru_step, "RNN": _rnn_step}
     clip = node.get("clip", None)
     bound: Activation = (lambda z: z.clamp(-clip, clip)) if clip else (lambda z: z)
-    return makers[node.op_type](node, weights, _activations(node, place), bound)
+    return makers[node.op_type](node, weights, _activations(node, direction), bound)
 
 
 def _lstm_step(
@@ -260,7 +260,7 @@ def _rnn_step(
     return step
 
 
-def _activations(node: Node, place: int) -> list[Activation]:
+def _activations(node: Node, direction: int) -> list[Activation]:
     """Return this direction's activations; alphas and betas are listed for those that take them, in order."""
     count = len(DEFAULTS[node.op_type])
     names = node.get("activations", None) or [*DEFAULTS[node.op_type]] * 2
@@ -277,7 +277,7 @@ def _activations(node: Node, place: int) -> list[Activation]:
                 None if beta is None else next(betas, beta),
             )
         )
-    return built[place * count : (place + 1) * count]
+    return built[direction * count : (direction + 1) * count]
 
 
 Made = Callable[[Any, Any], Activation]
@@ -321,16 +321,16 @@ def recurrent_coupling(node: Node, book: CouplingRecorder) -> None:
     output = next(name for name in node.outputs if name)
     links = directions * book.positions(source, -1)
     for suffix, position, read in (("", 1, source), ("/recurrent", 2, output)):
-        found = book.constant(node.input(position))
-        if found is None:
+        constant = book.constant(node.input(position))
+        if constant is None:
             book.mix(
                 node, position, 2, "sum"
             )  # computed weights are no transfer: what goes is kept out of the sum
             continue
         book.add_inner_transfer(
             Transfer(
-                name=node.name + suffix, kind="recurrent", weight=found[0], out_axis=found[1][1],
-                in_axis=found[1][2], bias=None, source=read, output=output, macs_per_link=links,
+                name=node.name + suffix, kind="recurrent", weight=constant[0], out_axis=constant[1][1],
+                in_axis=constant[1][2], bias=None, source=read, output=output, macs_per_link=links,
             )
         )  # fmt: skip
 

@@ -76,11 +76,11 @@ def arg(node: Node, mode: Mode) -> Function:
 
     def function(x: Tensor) -> Tensor:
         if not last:
-            found: Tensor = find(x, dim=axis, keepdim=keep)
-            return found
+            first: Tensor = find(x, dim=axis, keepdim=keep)
+            return first
         flipped: Tensor = find(x.flip(axis), dim=axis, keepdim=keep)
-        place: Tensor = x.shape[axis] - 1 - flipped
-        return place.long()
+        index: Tensor = x.shape[axis] - 1 - flipped
+        return index.long()
 
     return function
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeAxes, NodeIds
-from spectral_engine.graph.operators.axes import held_ids
+from spectral_engine.graph.operators.axes import ids_or_fresh
 from spectral_engine.onnx_io.node import Node
 
 TAKES_APART = {"Gather", "Split", "Slice"}
@@ -30,7 +30,7 @@ def segments(before: Sequence[int], after: Sequence[int]) -> list[Segment]:
     >>> [(s.before, s.after) for s in segments((2, 12, 5), (2, 3, 4, 5))]
     [((0,), (0,)), ((1,), (1, 2)), ((2,), (3,))]
     """
-    found = []
+    parts = []
     i = j = 0
     while i < len(before) or j < len(after):
         first_i, first_j = i, j
@@ -44,8 +44,8 @@ def segments(before: Sequence[int], after: Sequence[int]) -> list[Segment]:
             else:
                 right *= after[j]
                 j += 1
-        found.append(Segment(tuple(range(first_i, i)), tuple(range(first_j, j))))
-    return found
+        parts.append(Segment(tuple(range(first_i, i)), tuple(range(first_j, j))))
+    return parts
 
 
 def regroup(node: Node, book: CouplingRecorder) -> None:
@@ -54,7 +54,7 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
     Where (heads × size) is taken apart, all entries of one head become one node.
     """
     source, target = node.input(0), node.outputs[0]
-    before, after, ids = book.shapes[source], book.shapes[target], held_ids(source, book)
+    before, after, ids = book.shapes[source], book.shapes[target], ids_or_fresh(source, book)
     if 0 in before:
         return
     axes: list[NodeIds | None] = [None] * len(after)
@@ -64,9 +64,9 @@ def regroup(node: Node, book: CouplingRecorder) -> None:
             if len(segment.before) > 1:
                 book.merged += [(source, axis) for axis in segment.before]
                 book.merged += [(target, axis) for axis in segment.after]
-            place, kept = _spread(flat, segment, node, book)
-            if place is not None:
-                axes[place] = kept
+            target_axis, kept = _spread(flat, segment, node, book)
+            if target_axis is not None:
+                axes[target_axis] = kept
     book.write(target, tuple(axes))
 
 
@@ -148,11 +148,11 @@ def _moved_axis(reader: Node, axis: int, rank: int) -> int | None:
     if stated is None:
         return None
     if reader.op_type == "Squeeze":
-        gone = {place % rank for place in stated}
-        return None if axis in gone else axis - sum(place < axis for place in gone)
+        gone = {dim % rank for dim in stated}
+        return None if axis in gone else axis - sum(dim < axis for dim in gone)
     whole = rank + len(stated)
-    new = {place % whole for place in stated}
-    return [place for place in range(whole) if place not in new][axis]
+    new = {dim % whole for dim in stated}
+    return [dim for dim in range(whole) if dim not in new][axis]
 
 
 def _indexed_axes(reader: Node, rank: int) -> list[int]:

@@ -77,10 +77,10 @@ def resize(node: Node, mode: Mode) -> Function:
         if sampling.coordinates == "tf_crop_and_resize":
             part = roi.tolist()
         if sizes is not None and sizes.numel():
-            found = _sized(x, axes, [int(n) for n in sizes], policy, part)
+            by_axis = _sized(x, axes, [int(n) for n in sizes], policy, part)
         else:
-            found = _scaled(x, axes, scales.tolist(), part)
-        return _resize(node, x, found, sampling)
+            by_axis = _scaled(x, axes, scales.tolist(), part)
+        return _resize(node, x, by_axis, sampling)
 
     return function
 
@@ -112,12 +112,12 @@ def _sampling(node: Node) -> Sampling:
 def _scaled(
     x: Tensor, axes: list[int], scales: list[float], roi: list[float] | None = None
 ) -> dict[int, Axis]:
-    found = {}
-    for place, (axis, scale) in enumerate(zip(axes, scales, strict=True)):
-        start, end = (0.0, 1.0) if roi is None else (roi[place], roi[place + len(axes)])
+    by_axis = {}
+    for position, (axis, scale) in enumerate(zip(axes, scales, strict=True)):
+        start, end = (0.0, 1.0) if roi is None else (roi[position], roi[position + len(axes)])
         out = math.floor(x.shape[axis] * (end - start) * scale)
-        found[axis] = Axis(x.shape[axis], out, scale, start, end)
-    return found
+        by_axis[axis] = Axis(x.shape[axis], out, scale, start, end)
+    return by_axis
 
 
 def _sized(
@@ -130,11 +130,11 @@ def _sized(
             axis: Axis(x.shape[axis], math.floor(scale * x.shape[axis] + 0.5), scale)
             for axis in axes
         }
-    found = {}
-    for place, (axis, out) in enumerate(zip(axes, sizes, strict=True)):
-        start, end = (0.0, 1.0) if roi is None else (roi[place], roi[place + len(axes)])
-        found[axis] = Axis(x.shape[axis], out, out / x.shape[axis], start, end)
-    return found
+    by_axis = {}
+    for position, (axis, out) in enumerate(zip(axes, sizes, strict=True)):
+        start, end = (0.0, 1.0) if roi is None else (roi[position], roi[position + len(axes)])
+        by_axis[axis] = Axis(x.shape[axis], out, out / x.shape[axis], start, end)
+    return by_axis
 
 
 def _resize(node: Node, x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
@@ -157,8 +157,8 @@ def _resize(node: Node, x: Tensor, axes: dict[int, Axis], sampling: Sampling) ->
         return fused
     dtype = x.dtype
     x = x if x.is_floating_point() or sampling.mode == "nearest" else x.double()
-    for place, axis in moved.items():
-        x = _along(x, place, axis, sampling)
+    for dim, axis in moved.items():
+        x = _along(x, dim, axis, sampling)
     x = _outside(x, moved, sampling)
     return x if x.dtype == dtype else x.round().to(dtype)
 
@@ -176,15 +176,15 @@ def _in_torch(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor | 
     return F.interpolate(x, sizes, mode="bilinear", align_corners=corners)
 
 
-def _along(x: Tensor, place: int, axis: Axis, sampling: Sampling) -> Tensor:
-    places, weights = _neighbours(axis, sampling)
+def _along(x: Tensor, dim: int, axis: Axis, sampling: Sampling) -> Tensor:
+    neighbours, weights = _neighbours(axis, sampling)
     if weights is None:
-        return x.index_select(place, torch.from_numpy(places[0]).to(x.device))
+        return x.index_select(dim, torch.from_numpy(neighbours[0]).to(x.device))
     shape = [1] * x.dim()
-    shape[place] = axis.out
+    shape[dim] = axis.out
     total: Any = 0
-    for index, weight in zip(places, weights, strict=True):
-        read = x.index_select(place, torch.from_numpy(index).to(x.device))
+    for index, weight in zip(neighbours, weights, strict=True):
+        read = x.index_select(dim, torch.from_numpy(index).to(x.device))
         total = total + read * torch.from_numpy(weight).to(read).view(shape)
     return total  # type: ignore[no-any-return]
 
@@ -192,16 +192,16 @@ def _along(x: Tensor, place: int, axis: Axis, sampling: Sampling) -> Tensor:
 @functools.lru_cache(maxsize=256)
 def _neighbours(axis: Axis, sampling: Sampling) -> tuple[NDArray[np.int64], Floats | None]:
     """Return which places each output place reads [neighbours, out], and with which weights."""
-    places = _coordinates(axis, sampling)
+    coordinates = _coordinates(axis, sampling)
     last = axis.size - 1
     if sampling.mode == "nearest":
-        found = ROUNDINGS[sampling.nearest](places, axis)
-        return np.clip(found, 0, last).astype(np.int64)[None], None
+        nearest = ROUNDINGS[sampling.nearest](coordinates, axis)
+        return np.clip(nearest, 0, last).astype(np.int64)[None], None
     reach = 1.0 if sampling.mode == "linear" else 2.0
     squeeze = min(axis.scale, 1.0) if sampling.antialias else 1.0
     span = math.floor(reach / squeeze)
-    around = np.floor(places)[None] + np.arange(-span, span + 2)[:, None]
-    weights = _kernel(sampling)(np.abs(around - places) * squeeze)
+    around = np.floor(coordinates)[None] + np.arange(-span, span + 2)[:, None]
+    weights = _kernel(sampling)(np.abs(around - coordinates) * squeeze)
     if sampling.exclude_outside:
         weights = np.where((around < 0) | (around > last), 0.0, weights)
     weights = weights / weights.sum(0)
@@ -265,11 +265,11 @@ def _outside(x: Tensor, axes: dict[int, Axis], sampling: Sampling) -> Tensor:
     """Fill what lies outside of the input, where a part of it is looked at."""
     if sampling.coordinates != "tf_crop_and_resize":
         return x
-    for place, axis in axes.items():
+    for dim, axis in axes.items():
         at = _coordinates(axis, sampling)
         beyond = torch.from_numpy((at < 0) | (at > axis.size - 1)).to(x.device)
         shape = [1] * x.dim()
-        shape[place] = axis.out
+        shape[dim] = axis.out
         x = x.masked_fill(beyond.view(shape), sampling.fill)
     return x
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
-from spectral_engine.graph.operators.axes import held_ids, normal
+from spectral_engine.graph.operators.axes import ids_or_fresh, normal
 from spectral_engine.onnx_io.node import Node
 
 LOOKED_UP = "is looked up by index"
@@ -13,42 +13,46 @@ WRITTEN = "is written to by index"
 
 def top_k_coupling(node: Node, book: CouplingRecorder) -> None:
     """What is ranked along an axis must stay; other axes keep their nodes, in values and places alike."""
-    ids = held_ids(node.input(0), book)
+    ids = ids_or_fresh(node.input(0), book)
     ranked = normal(node.get("axis", -1), len(ids))
     book.pin(ids[ranked], "is ranked by TopK")
     for output in node.outputs:
         if output:
-            book.write(output, tuple(None if n == ranked else own for n, own in enumerate(ids)))
+            book.write(
+                output, tuple(None if n == ranked else axis_ids for n, axis_ids in enumerate(ids))
+            )
 
 
 def compress_coupling(node: Node, book: CouplingRecorder) -> None:
     """What a condition chooses among must stay; without an axis, all of it."""
     source, axis = node.input(0), node.get("axis", None)
-    ids = held_ids(source, book)
+    ids = ids_or_fresh(source, book)
     if axis is None:
         book.pin_value(source, "is chosen from by Compress")
         return
     chosen = normal(axis, len(ids))
     book.pin(ids[chosen], "is chosen from by Compress")
-    book.write(node.outputs[0], tuple(None if n == chosen else own for n, own in enumerate(ids)))
+    book.write(
+        node.outputs[0], tuple(None if n == chosen else axis_ids for n, axis_ids in enumerate(ids))
+    )
 
 
 def gather_nd_coupling(node: Node, book: CouplingRecorder) -> None:
     """The first axes are looked up; those behind them keep their nodes."""
     source, indices = node.input(0), node.input(1)
-    ids, batch = held_ids(source, book), node.get("batch_dims", 0)
+    ids, batch = ids_or_fresh(source, book), node.get("batch_dims", 0)
     depth = batch + book.shapes[indices][-1]
     for axis_ids in ids[:depth]:
         book.pin(axis_ids, LOOKED_UP)
-    places = book.ids(indices)
-    book.pin(places[-1], "holds indices")
-    book.write(node.outputs[0], (*places[:-1], *ids[depth:]))
+    index_ids = book.ids(indices)
+    book.pin(index_ids[-1], "holds indices")
+    book.write(node.outputs[0], (*index_ids[:-1], *ids[depth:]))
 
 
 def scatter_nd_coupling(node: Node, book: CouplingRecorder) -> None:
     """The first axes are written to by index; those behind them meet the updates'."""
     source, indices, updates = node.input(0), node.input(1), node.input(2)
-    ids, new = held_ids(source, book), held_ids(updates, book)
+    ids, new = ids_or_fresh(source, book), ids_or_fresh(updates, book)
     depth = book.shapes[indices][-1]
     first = len(new) - (len(ids) - depth)  # of the updates' axes that meet the source's
     book.pin_value(indices, "holds indices")
@@ -73,7 +77,7 @@ def scatter_elements_coupling(node: Node, book: CouplingRecorder) -> None:
     _meet_indices(source, indices, axis, WRITTEN, book)
     _meet_indices(source, updates, axis, WRITTEN, book)
     # Where indices reach only some of the entries, those were pinned; else what comes out is what went in.
-    book.write(node.outputs[0], held_ids(source, book))
+    book.write(node.outputs[0], ids_or_fresh(source, book))
 
 
 def _meet_indices(
@@ -82,7 +86,9 @@ def _meet_indices(
     """Make the axes of two values one row of nodes each, but for the one that indices speak of."""
     sizes = book.shapes[source], book.shapes[other]
     met: list[NodeIds | None] = []
-    for at, pair in enumerate(zip(held_ids(source, book), held_ids(other, book), strict=True)):
+    for at, pair in enumerate(
+        zip(ids_or_fresh(source, book), ids_or_fresh(other, book), strict=True)
+    ):
         if at == axis or sizes[0][at] != sizes[1][at]:
             for ids in pair:
                 book.pin(ids, reason)

@@ -28,14 +28,14 @@ def empty(node: Node, mode: Mode) -> Function:
 
 def at(node: Node, mode: Mode) -> Function:
     """One of a sequence, counted from either end."""
-    return lambda values, place: values[int(place)]
+    return lambda values, position: values[int(position)]
 
 
 def insert(node: Node, mode: Mode) -> Function:
     """One more, before a place or at the end."""
 
-    def function(values: Sequence, value: Tensor, place: Tensor | None = None) -> Sequence:
-        where = len(values) if place is None else int(place)
+    def function(values: Sequence, value: Tensor, position: Tensor | None = None) -> Sequence:
+        where = len(values) if position is None else int(position)
         where = where + len(values) if where < 0 else where
         return [*values[:where], value, *values[where:]]
 
@@ -45,8 +45,8 @@ def insert(node: Node, mode: Mode) -> Function:
 def erase(node: Node, mode: Mode) -> Function:
     """One less, at a place or at the end."""
 
-    def function(values: Sequence, place: Tensor | None = None) -> Sequence:
-        where = (-1 if place is None else int(place)) % len(values)
+    def function(values: Sequence, position: Tensor | None = None) -> Sequence:
+        where = (-1 if position is None else int(position)) % len(values)
         return [*values[:where], *values[where + 1 :]]
 
     return function

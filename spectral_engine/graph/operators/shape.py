@@ -15,7 +15,7 @@ from spectral_engine.graph.operator_spec import Mode, OperatorSpec, register
 from spectral_engine.graph.operators.axes import (
     follow,
     follow_origins,
-    held_ids,
+    ids_or_fresh,
     origins_of,
     state_width_at,
 )
@@ -137,7 +137,7 @@ def transpose(node: Node, mode: Mode) -> Function:
 def transpose_coupling(node: Node, book: CouplingRecorder) -> None:
     """The axes' ids, in the new order; a turned initializer is still that initializer."""
     source, target = node.input(0), node.outputs[0]
-    ids = held_ids(source, book)
+    ids = ids_or_fresh(source, book)
     order = node.get("perm", None) or list(reversed(range(len(ids))))
     book.write(target, tuple(ids[axis] for axis in order))
     constant = book.constant(source)

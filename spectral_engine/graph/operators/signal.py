@@ -30,20 +30,20 @@ def dft(node: Node, mode: Mode) -> Function:
     stated = node.get("axis", 1)
 
     def function(x: Tensor, length: Tensor | None = None, axis: Tensor | None = None) -> Tensor:
-        place = stated if by_attribute else (-2 if axis is None else int(axis))
-        place = place % x.dim()
-        count = x.shape[place] if length is None else int(length)
+        dim = stated if by_attribute else (-2 if axis is None else int(axis))
+        dim = dim % x.dim()
+        count = x.shape[dim] if length is None else int(length)
         if inverse and half:
             whole = torch.view_as_complex(x.contiguous())
-            size = 2 * (x.shape[place] - 1) if length is None else count
-            real: Tensor = torch.fft.irfft(whole, size, dim=place)
+            size = 2 * (x.shape[dim] - 1) if length is None else count
+            real: Tensor = torch.fft.irfft(whole, size, dim=dim)
             return real.unsqueeze(-1)
         whole = torch.complex(
             x[..., 0], x[..., 1] if x.shape[-1] == 2 else torch.zeros_like(x[..., 0])
         )
-        found = (torch.fft.ifft if inverse else torch.fft.fft)(whole, count, dim=place)
-        found = found.narrow(place, 0, count // 2 + 1) if half else found
-        return torch.view_as_real(found)
+        spectrum = (torch.fft.ifft if inverse else torch.fft.fft)(whole, count, dim=dim)
+        spectrum = spectrum.narrow(dim, 0, count // 2 + 1) if half else spectrum
+        return torch.view_as_real(spectrum)
 
     return function
 
@@ -62,8 +62,8 @@ def stft(node: Node, mode: Mode) -> Function:
         if window is not None:
             frames = frames * F.pad(window, (0, size - len(window)))[:, None].to(frames)
         imaginary = frames[..., 1] if frames.shape[-1] == 2 else torch.zeros_like(frames[..., 0])
-        found = torch.fft.fft(torch.complex(frames[..., 0], imaginary), dim=-1)
-        return torch.view_as_real(found[..., : size // 2 + 1] if half else found)
+        spectrum = torch.fft.fft(torch.complex(frames[..., 0], imaginary), dim=-1)
+        return torch.view_as_real(spectrum[..., : size // 2 + 1] if half else spectrum)
 
     return function
 
@@ -95,25 +95,25 @@ def mel_weights(node: Node, mode: Mode) -> Function:
         ends = [2595 * math.log10(1 + float(hertz) / 700) for hertz in (low, high)]
         step = (ends[1] - ends[0]) / (count + 2)
         mels = torch.arange(count + 2, dtype=torch.float64) * step + ends[0]
-        places = ((size + 1) * (700 * (10 ** (mels / 2595) - 1)) / int(rate)).floor().long()
-        return _triangles(places, spectrum, count).to(dtype)
+        edges = ((size + 1) * (700 * (10 ** (mels / 2595) - 1)) / int(rate)).floor().long()
+        return _triangles(edges, spectrum, count).to(dtype)
 
     return function
 
 
-def _triangles(places: Tensor, spectrum: int, count: int) -> Tensor:
-    found = torch.zeros(spectrum, count, dtype=torch.float64)
+def _triangles(edges: Tensor, spectrum: int, count: int) -> Tensor:
+    filters = torch.zeros(spectrum, count, dtype=torch.float64)
     for i in range(count):
-        start, peak, end = (int(place) for place in places[i : i + 3])
+        start, peak, end = (int(edge) for edge in edges[i : i + 3])
         rise = torch.arange(start, peak + 1, dtype=torch.float64)
         if peak == start:
-            found[peak, i] = 1
+            filters[peak, i] = 1
         else:
-            found[start : peak + 1, i] = (rise - start) / (peak - start)
+            filters[start : peak + 1, i] = (rise - start) / (peak - start)
         if end > peak:
             fall = torch.arange(peak, end, dtype=torch.float64)
-            found[peak:end, i] = (end - fall) / (end - peak)
-    return found
+            filters[peak:end, i] = (end - fall) / (end - peak)
+    return filters
 
 
 def affine_grid(node: Node, mode: Mode) -> Function:

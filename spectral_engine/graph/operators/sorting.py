@@ -23,9 +23,9 @@ def top_k(node: Node, mode: Mode) -> Function:
     def function(x: Tensor, count: Tensor | None = None) -> Any:
         k = int(stated if count is None else count)
         row = x.cpu() if x.dtype in WIDE else x  # CUDA sorts no such integers
-        values, places = row.sort(dim=axis, descending=largest, stable=True)
-        found = tuple(part.narrow(axis, 0, k).to(x.device) for part in (values, places))
-        return found if len(node.outputs) > 1 else found[0]
+        values, indices = row.sort(dim=axis, descending=largest, stable=True)
+        outputs = tuple(part.narrow(axis, 0, k).to(x.device) for part in (values, indices))
+        return outputs if len(node.outputs) > 1 else outputs[0]
 
     return function
 
@@ -50,11 +50,11 @@ def unique(node: Node, mode: Mode) -> Function:
             values = np.take(values, order, axis=axis or 0)
             first, counts = first[order], counts[order]
             inverse = np.argsort(order)[inverse]
-        found = [
+        outputs = [
             torch.from_numpy(np.array(a)).to(x.device)
             for a in (values, first, inverse.ravel(), counts)
         ]
-        return tuple(found) if len(node.outputs) > 1 else found[0]
+        return tuple(outputs) if len(node.outputs) > 1 else outputs[0]
 
     return function
 

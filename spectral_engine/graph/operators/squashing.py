@@ -22,8 +22,8 @@ def hardmax(node: Node, mode: Mode) -> Function:
     def function(x: Tensor) -> Tensor:
         flat = x if modern else x.flatten(axis_in(axis, x.dim()))
         dim = axis if modern else axis_in(axis, x.dim())
-        found = torch.zeros_like(flat).scatter(dim, flat.argmax(dim, keepdim=True), 1)
-        return found.view(x.shape)
+        one_hot = torch.zeros_like(flat).scatter(dim, flat.argmax(dim, keepdim=True), 1)
+        return one_hot.view(x.shape)
 
     return function
 
@@ -96,8 +96,8 @@ def cumulative(node: Node, mode: Mode) -> Function:
         if exclusive:
             first = torch.full_like(x.narrow(dim, 0, min(1, x.shape[dim])), neutral)
             x = torch.cat([first, x.narrow(dim, 0, max(0, x.shape[dim] - 1))], dim)
-        found: Tensor = run(x, dim, dtype=x.dtype)
-        return found.flip(dim) if reverse else found
+        running: Tensor = run(x, dim, dtype=x.dtype)
+        return running.flip(dim) if reverse else running
 
     return function
 

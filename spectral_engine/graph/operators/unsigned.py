@@ -26,5 +26,5 @@ def with_numpy(in_torch: Callable[..., Any], in_numpy: Callable[..., Any]) -> Ca
 def from_numpy(in_numpy: Callable[..., Any], *values: Tensor) -> Tensor:
     """Compute on the CPU, in numpy's arithmetic, and come back."""
     with np.errstate(all="ignore"):
-        found = in_numpy(*[value.detach().cpu().numpy() for value in values])
-    return torch.from_numpy(np.array(found)).to(values[0].device)
+        computed = in_numpy(*[value.detach().cpu().numpy() for value in values])
+    return torch.from_numpy(np.array(computed)).to(values[0].device)

@@ -51,7 +51,9 @@ class SparseTraining(Policy):
         """Lay the masks; raises TargetInfeasible where a transfer would be left without a link."""
         recipe = self.plan.recipe
         self.changes = Changes.planned(recipe, self.plan.schedule.trunk_steps)
-        self.topology = Topology(_held(trainer), recipe.sparse.links, recipe.sparse.distribution)
+        self.topology = Topology(
+            _sparse_model(trainer), recipe.sparse.links, recipe.sparse.distribution
+        )
         self._check_density()
         if self.changes.thin_until == 0:
             self.topology.thin(self.changes.density)
@@ -69,13 +71,13 @@ class SparseTraining(Policy):
 
     def before_step(self, trainer: Trainer, step: int) -> None:
         """Where links change, let this step's gradient say what those that are masked would do."""
-        _held(trainer).let_gradients_through(step in self.changes.steps)
+        _sparse_model(trainer).let_gradients_through(step in self.changes.steps)
 
     def after_backward(self, trainer: Trainer, state: RunState, step: int) -> None:
         """Change the topology where it is due."""
         if step not in self.changes.steps:
             return
-        gradients, density = _held(trainer).take_gradients(), self.changes.density_at(step)
+        gradients, density = _sparse_model(trainer).take_gradients(), self.changes.density_at(step)
         if step <= self.changes.thin_until:
             self.topology.thin(density)
         lost = self._dead(trainer) if step == self.changes.steps[-1] else None
@@ -87,11 +89,11 @@ class SparseTraining(Policy):
     ) -> NDArray[np.bool_]:
         """Mark the nodes without links [count]."""
         del state, scores, event
-        _held(trainer).let_gradients_through(False)
+        _sparse_model(trainer).let_gradients_through(False)
         return self._dead(trainer)
 
     def _dead(self, trainer: Trainer) -> NDArray[np.bool_]:
-        return dead_groups(_held(trainer), self.plan.recipe.sparse.links)
+        return dead_groups(_sparse_model(trainer), self.plan.recipe.sparse.links)
 
     def _note(self, state: RunState, step: int) -> None:
         topology, change = self.topology, self.topology.count_change()
@@ -125,7 +127,7 @@ class SparseTraining(Policy):
         self.topology.go_on(ever, state.topology[-1].reentered if state.topology else 0)
 
 
-def _held(trainer: Trainer) -> SparseModel:
+def _sparse_model(trainer: Trainer) -> SparseModel:
     """Return the model in training."""
     model = trainer.model
     assert isinstance(model, SparseModel)

@@ -103,9 +103,9 @@ def test_an_analysis_that_succeeded_carries_its_result(
     assert body["result"] == ANALYSIS
     assert body["error"] is None
     assert body["finished_at"] is not None
-    found = ModelAnalysis.model_validate(body).result
-    assert found is not None
-    assert found.model_dump(mode="json") == ANALYSIS
+    result = ModelAnalysis.model_validate(body).result
+    assert result is not None
+    assert result.model_dump(mode="json") == ANALYSIS
 
 
 def test_an_analysis_that_failed_carries_its_problem_and_the_node(
@@ -192,11 +192,11 @@ def test_analyses_are_listed_by_page_status_and_model(
     ids = [ask()["id"] for _ in range(3)]
     work(ids[0]).analysed(ANALYSIS)
 
-    def found(**query: object) -> list[str]:
+    def listed(**query: object) -> list[str]:
         return [one["id"] for one in api.get("/v1/analyses", params=query).json()["data"]]
 
-    assert found(limit=2) == ids[:0:-1]
-    assert found(limit=2, after=ids[1]) == [ids[0]]
-    assert found(status="succeeded") == [ids[0]]
-    assert found(model=inputs["model"], order="asc") == ids
+    assert listed(limit=2) == ids[:0:-1]
+    assert listed(limit=2, after=ids[1]) == [ids[0]]
+    assert listed(status="succeeded") == [ids[0]]
+    assert listed(model=inputs["model"], order="asc") == ids
     assert api.get("/v1/analyses", params={"status": "cancelled"}).status_code == 422

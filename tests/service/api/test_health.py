@@ -67,14 +67,14 @@ def test_metrics_count_jobs_and_requests_by_route(
     for _ in range(3):
         api.get(job["links"]["self"])
 
-    found = numbers(api)
+    samples = numbers(api)
 
-    assert found["eigenpress_jobs", (("status", "queued"),)] == 1
-    assert found["eigenpress_jobs", (("status", "running"),)] == 1
-    assert found["eigenpress_jobs", (("status", "failed"),)] == 0
-    assert found["eigenpress_oldest_queued_seconds", ()] >= 0
+    assert samples["eigenpress_jobs", (("status", "queued"),)] == 1
+    assert samples["eigenpress_jobs", (("status", "running"),)] == 1
+    assert samples["eigenpress_jobs", (("status", "failed"),)] == 0
+    assert samples["eigenpress_oldest_queued_seconds", ()] >= 0
     labels = (("method", "GET"), ("route", "/v1/jobs/{job_id}"), ("status", "200"))
-    assert found["eigenpress_http_request_seconds_count", labels] == 3
+    assert samples["eigenpress_http_request_seconds_count", labels] == 3
     assert job["id"] not in api.get("/metrics").text
 
 

@@ -244,13 +244,13 @@ def test_lists_are_filtered_by_status_model_and_metadata(
     plain, marked = submit(), submit(metadata={"team": "vision", "run": "1"})
     work(marked["id"])
 
-    def found(**query: str) -> list[str]:
+    def listed(**query: str) -> list[str]:
         return [job["id"] for job in api.get("/v1/jobs", params=query).json()["data"]]
 
-    assert found(status="running") == [marked["id"]]
-    assert found(status="queued") == [plain["id"]]
-    assert found(model=inputs["model"]) == [marked["id"], plain["id"]]
-    assert found(model="mdl_" + "0" * 32) == []
-    assert found(**{"metadata[team]": "vision"}) == [marked["id"]]
-    assert found(**{"metadata[team]": "vision", "metadata[run]": "2"}) == []
-    assert found(**{"metadata[te'am]": "x"}) == []
+    assert listed(status="running") == [marked["id"]]
+    assert listed(status="queued") == [plain["id"]]
+    assert listed(model=inputs["model"]) == [marked["id"], plain["id"]]
+    assert listed(model="mdl_" + "0" * 32) == []
+    assert listed(**{"metadata[team]": "vision"}) == [marked["id"]]
+    assert listed(**{"metadata[team]": "vision", "metadata[run]": "2"}) == []
+    assert listed(**{"metadata[te'am]": "x"}) == []

@@ -59,8 +59,8 @@ def test_uploads_are_documented_as_form_and_as_raw_bytes(document: dict[str, Any
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):
-            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-            return own + [ref for value in node.values() for ref in references(value)]
+            direct = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return direct + [ref for value in node.values() for ref in references(value)]
         if isinstance(node, list):
             return [ref for value in node for ref in references(value)]
         return []

@@ -182,8 +182,8 @@ def test_one_request_sent_many_times_at_once_is_one_job(
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
-    found = http.get("/v1/jobs", params={"metadata[race]": "1"}).json()["data"]
-    assert len(found) == 1
+    jobs = http.get("/v1/jobs", params={"metadata[race]": "1"}).json()["data"]
+    assert len(jobs) == 1
 
 
 def test_what_can_be_got_can_be_asked_about(http: httpx2.Client, job: dict[str, Any]) -> None:

@@ -12,18 +12,18 @@ from tests.support.digits import save_digits, save_model, splits
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("check")
-    save_model(place / "net.onnx")
-    save_digits(place / "digits.npz")
+    path = tmp_path_factory.mktemp("check")
+    save_model(path / "net.onnx")
+    save_digits(path / "digits.npz")
     words = np.array(
         ["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     )
     named = {f"y_{part}": words[splits()[f"y_{part}"]] for part in ("train", "val", "test")}
-    save_digits(place / "words.npz", **named)
-    np.savez(place / "whole.npz", x=splits()["x_train"], y=splits()["y_train"])
+    save_digits(path / "words.npz", **named)
+    np.savez(path / "whole.npz", x=splits()["x_train"], y=splits()["y_train"])
     turned = {f"y_{part}": (splits()[f"y_{part}"] + 3) % 10 for part in ("train", "val", "test")}
-    save_digits(place / "turned.npz", **turned)
-    return place
+    save_digits(path / "turned.npz", **turned)
+    return path
 
 
 def run(folder, data, *more):
@@ -39,10 +39,10 @@ def test_a_page_says_what_was_understood_and_what_the_model_knows(folder):
 
 
 def test_names_of_classes_are_matched_with_the_models_answers(folder):
-    found = json.loads(run(folder, "words.npz", "--json").stdout)
-    assert found["meaning"]["order"] == "matched"
-    assert found["meaning"]["classes"][:3] == ["nil", "one", "two"]
-    assert found["original"]["value"] > 0.9
+    checked = json.loads(run(folder, "words.npz", "--json").stdout)
+    assert checked["meaning"]["order"] == "matched"
+    assert checked["meaning"]["classes"][:3] == ["nil", "one", "two"]
+    assert checked["original"]["value"] > 0.9
 
 
 def test_labels_in_another_order_end_with_what_to_pass_and_passing_it_helps(folder):

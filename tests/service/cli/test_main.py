@@ -121,11 +121,11 @@ def test_analyze_tells_the_layers_that_can_be_narrowed(run, model):
 
 
 def test_analyze_with_data_says_what_they_mean(run, model, data):
-    found = json.loads(run("analyze", model, "--data", data, "--json").stdout)["data"]
-    assert found["meaning"]["task"] == "classification"
+    checked = json.loads(run("analyze", model, "--data", data, "--json").stdout)["data"]
+    assert checked["meaning"]["task"] == "classification"
     page = run("analyze", model, "--data", data, "--labels", '{"task": "classification"}').stdout
     assert "removable" in page
-    assert found["meaning"]["reading"] in page
+    assert checked["meaning"]["reading"] in page
 
 
 def test_analyze_says_that_a_target_is_feasible(run, model):
@@ -219,9 +219,9 @@ def test_analyze_offers_the_targets_that_narrowing_can_meet_and_no_other(run):
 
 
 def test_profile_prints_what_round_to_takes_and_a_program_for_other_devices(run):
-    found = json.loads(run("profile").stdout)
-    assert found["convolution"] >= 1
-    assert "onnxruntime" in found["measured_on"]
+    profile = json.loads(run("profile").stdout)
+    assert profile["convolution"] >= 1
+    assert "onnxruntime" in profile["measured_on"]
     program = run("profile", "--script").stdout
     compile(program, "profile_device.py", "exec")
     assert "spectral_engine" not in program

@@ -167,17 +167,17 @@ def played(remote: Remote, end: Callable[[Hand], None]) -> Iterator[None]:
     here = make_context(Settings(data_dir=remote.server.data_dir, broker_url=NO_BROKER))
 
     def play() -> None:
-        found: list[str] = []
+        queued: list[str] = []
 
         def asked() -> bool:
             with here.database.read() as session:
-                found[:] = [
+                queued[:] = [
                     row.id for row in JobRepository(session).list(kind="analysis", status="queued")
                 ]
-            return bool(found)
+            return bool(queued)
 
         wait_until(asked)
-        end(Hand(here, found[0]).claim())
+        end(Hand(here, queued[0]).claim())
 
     worker = Thread(target=play)
     worker.start()

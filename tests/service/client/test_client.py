@@ -190,9 +190,9 @@ def test_a_model_in_several_files_comes_with_all_of_them(
     job.download_model(tmp_path / "small.onnx")
     job.download_model(tmp_path / "wide.onnx", candidate=wide)
 
-    found = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    contents = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert (
-        found.items()
+        contents.items()
         >= {
             "small.onnx": SMALL,
             "n.data": b"narrow weights",

@@ -80,18 +80,18 @@ def test_only_who_reads_the_file_gets_in_and_only_from_this_machine(settings: Se
         stranger = redis.Redis(host="127.0.0.1", port=port)
         with stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
-        for address in own_addresses():
+        for address in external_addresses():
             with pytest.raises(OSError, match=r"refused|timed out|unreachable"):
                 socket.create_connection((address, port), timeout=2)
 
 
-def own_addresses() -> set[str]:
+def external_addresses() -> set[str]:
     """Return this machine's addresses that others may reach, as far as its name tells."""
     try:
-        found = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        resolved = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
     except OSError:
         return set()
-    return {str(one[4][0]) for one in found if not str(one[4][0]).startswith("127.")}
+    return {str(one[4][0]) for one in resolved if not str(one[4][0]).startswith("127.")}
 
 
 def test_a_second_process_uses_the_server_of_the_first(settings: Settings, owner):

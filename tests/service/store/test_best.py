@@ -26,8 +26,8 @@ def candidate(
 
 
 def chosen(recipe: dict[str, Any], *candidates: CandidateRecord) -> int | None:
-    found = best_so_far(candidates, recipe)
-    return None if found is None else found.index
+    best = best_so_far(candidates, recipe)
+    return None if best is None else best.index
 
 
 PATH = (candidate(0, 80, 0.0), candidate(1, 40, 0.005), candidate(2, 20, 0.05))
@@ -113,10 +113,10 @@ def announced(index: int, cost: Cost, drop: float, error: float, budget: Budget)
 
 @given(OPTIONS, BUDGETS, st.none() | DROPS.filter(lambda drop: drop >= 0), st.randoms())
 def test_a_cancelled_job_hands_out_what_the_engine_would_choose_of_the_same_candidates(
-    found, budget, max_drop, random
+    drawn, budget, max_drop, random
 ):
-    options = [Option(cost, drop, drop + error) for cost, drop, error in found]
-    records = [announced(index, *one, budget) for index, one in enumerate(found)]
+    options = [Option(cost, drop, drop + error) for cost, drop, error in drawn]
+    records = [announced(index, *one, budget) for index, one in enumerate(drawn)]
     random.shuffle(records)
     recipe = {"target": {"max_metric_drop": max_drop}}
     assert chosen(recipe, *records) == choose(options, budget, max_drop)

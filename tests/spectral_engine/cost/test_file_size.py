@@ -16,11 +16,11 @@ NAMES = 128  # bytes for each tensor: what a cut renames in one width and not in
 
 @pytest.mark.parametrize("name", NETS)
 def test_no_cut_takes_more_bytes_than_are_counted_for_it(name, tmp_path):
-    found = specimen(name, "torchscript")  # its files compute more numbers, which a cut writes down
-    narrowed = narrow_to(found)
+    net = specimen(name, "torchscript")  # its files compute more numbers, which a cut writes down
+    narrowed = narrow_to(net)
     coupling = narrowed.coupling
     more = growth(
-        OpenedModel(found.model).graph, coupling, all_that_can_go(coupling, 1), {}, tmp_path
+        OpenedModel(net.model).graph, coupling, all_that_can_go(coupling, 1), {}, tmp_path
     )
     counted = narrowed.counted_bytes + more
     assert len(narrowed.cut) <= counted <= len(narrowed.cut) + NAMES * len(coupling.sizes)
@@ -37,11 +37,11 @@ def test_weights_of_half_precision_count_half():
 
 
 def test_what_is_written_of_the_origin_is_counted(tmp_path):
-    found = specimen("encoder")
-    coupling = narrow_to(found).coupling
+    net = specimen("encoder")
+    coupling = narrow_to(net).coupling
     going = all_that_can_go(coupling, 1)
     bare, told = (
-        growth(OpenedModel(found.model).graph, coupling, going, texts, tmp_path)
+        growth(OpenedModel(net.model).graph, coupling, going, texts, tmp_path)
         for texts in ({}, {"from": "x" * 300})
     )
     assert bare + 300 < told < bare + 330

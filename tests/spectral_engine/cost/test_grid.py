@@ -69,12 +69,12 @@ def choose(coupling, grid, budget, seed=0, least=4):
 
 
 def widths(coupling, removed, kinds):
-    found = {}
+    by_layer = {}
     for transfer in coupling.transfers:
         ids = coupling.axes[transfer.weight][transfer.out_axis]
         if transfer.kind in kinds and ids is not None:
-            found[transfer.name] = (len(ids), int((~removed[ids]).sum()))
-    return found
+            by_layer[transfer.name] = (len(ids), int((~removed[ids]).sum()))
+    return by_layer
 
 
 @pytest.mark.parametrize("share", [0.8, 0.5, 0.25])
@@ -83,8 +83,8 @@ def test_convolutions_keep_whole_blocks_and_the_budget_is_used(tmp_path, share, 
     _, coupling = coupled(mobile(), tmp_path, 3, 12, 12)
     limit = share * coupling.macs()
     alone, removed = choose(coupling, grid_of(coupling, EIGHT), Budget({"macs": limit}), seed)
-    found = widths(coupling, removed, {"conv", "grouped"})
-    assert all(kept % 8 == 0 or kept == full or kept < 8 for full, kept in found.values())
+    by_layer = widths(coupling, removed, {"conv", "grouped"})
+    assert all(kept % 8 == 0 or kept == full or kept < 8 for full, kept in by_layer.values())
     assert coupling.macs(removed) <= limit
     assert coupling.macs(removed) > 0.75 * coupling.macs(alone)
     assert {kept for _, kept in widths(coupling, alone, {"conv"}).values()} - set(range(0, 99, 8))
@@ -143,14 +143,14 @@ def test_nothing_is_rounded_to_one(tmp_path):
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_every_net_is_cut_on_the_grid_as_it_is_masked(name, block):
     """Residual streams, splits, shuffles, heads: a rounded removal is one that surgery can do, within the budget."""
-    found = specimen(name)
-    module = load(found.model)
+    net = specimen(name)
+    module = load(net.model)
     coupling = couple(module)
     budget = Budget({"macs": 0.5 * coupling.macs()})
     alone, removed = choose(coupling, grid_of(coupling, block), budget, least=1)
     assert coupling.macs(removed) <= max(budget.limits["macs"], coupling.macs(alone))
     masked, narrower = (to_bytes(way(module.model, coupling, removed)) for way in (mask, cut))
-    inputs = found.sample(3)
+    inputs = net.sample(3)
     assert difference(in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)) <= 1e-4
 
 

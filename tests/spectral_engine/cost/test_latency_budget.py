@@ -22,14 +22,14 @@ from tests.support.task_nets import export
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("wide")
+    path = tmp_path_factory.mktemp("wide")
     torch.manual_seed(0)
     wide = nn.Sequential(
         nn.Linear(64, 800), nn.ReLU(), nn.Linear(800, 800), nn.ReLU(), nn.Linear(800, 10)
     )
-    export(wide, (torch.zeros(1, 64),), place / "wide.onnx", ["x"], ("logits",))
-    save_digits(place / "digits.npz")
-    return place
+    export(wide, (torch.zeros(1, 64),), path / "wide.onnx", ["x"], ("logits",))
+    save_digits(path / "digits.npz")
+    return path
 
 
 def compress(folder, limit):
@@ -43,14 +43,14 @@ def compress(folder, limit):
 
 
 def test_the_model_that_comes_back_answers_in_the_share_of_time_that_is_asked_for(folder):
-    found = compress(folder, 0.5)
-    entry = found.chosen.entry
-    (before, *_), (after, *_) = found.report.data.baseline.latency, entry.measurement.latency
+    result = compress(folder, 0.5)
+    entry = result.chosen.entry
+    (before, *_), (after, *_) = result.report.data.baseline.latency, entry.measurement.latency
     assert after.batch_size == before.batch_size == 1
-    assert (after.median_ms <= 0.5 * before.median_ms) == (found.outcome == "target_met")
-    assert found.outcome == "target_met"
-    assert entry.measurement.macs > 0.02 * found.report.data.baseline.macs
-    assert all(candidate.entry.measurement.latency for candidate in found.candidates)
+    assert (after.median_ms <= 0.5 * before.median_ms) == (result.outcome == "target_met")
+    assert result.outcome == "target_met"
+    assert entry.measurement.macs > 0.02 * result.report.data.baseline.macs
+    assert all(candidate.entry.measurement.latency for candidate in result.candidates)
 
 
 def test_a_time_that_no_cut_can_meet_is_refused_before_training(folder):
@@ -85,11 +85,11 @@ def test_a_time_under_a_millisecond_can_be_asked_for_and_the_report_repeats_it(f
     timed = measure_latency({"it": folder / "wide.onnx"}, rows, batch_sizes=(1,), seconds=1.0)
     half = timed["it"][0].median_ms / 2
     assert half < 1  # else it would be no such time
-    found = compress(folder, {"ms": half})
-    assert found.report.data.recipe["target"]["max_latency_ms"] == {"ms": half}
-    after = found.chosen.entry.measurement.latency[0].median_ms
-    assert (after <= half) == (found.outcome == "target_met")
-    assert found.chosen.entry.measurement.macs < found.report.data.baseline.macs
+    result = compress(folder, {"ms": half})
+    assert result.report.data.recipe["target"]["max_latency_ms"] == {"ms": half}
+    after = result.chosen.entry.measurement.latency[0].median_ms
+    assert (after <= half) == (result.outcome == "target_met")
+    assert result.chosen.entry.measurement.macs < result.report.data.baseline.macs
 
 
 def test_a_model_that_is_fast_enough_may_stay_as_wide_as_it_is(folder):
@@ -110,7 +110,7 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     coupling = couple(se.load(folder / "wide.onnx"))
     rows = Split({"x": np.zeros((1, 64), np.float32)}, None)
     kept = tmp_path / "in-time.json"
-    found = macs_in_time(
+    macs = macs_in_time(
         LatencyProbe(
             OpenedModel(folder / "wide.onnx"),
             coupling,
@@ -125,7 +125,7 @@ def test_what_was_found_is_kept_for_a_job_that_resumes(folder, tmp_path):
     gone = LatencyProbe(
         OpenedModel(folder / "gone.onnx"), coupling, grid_of(coupling, 1), 4, Limit(0.5), rows
     )
-    assert macs_in_time(gone, 1000, kept) == found
+    assert macs_in_time(gone, 1000, kept) == macs
 
 
 def test_a_candidate_that_is_too_slow_is_said_to_be():

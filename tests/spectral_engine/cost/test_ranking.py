@@ -62,8 +62,8 @@ def test_floors_rise_with_the_nodes_that_are_left(coupling):
 @pytest.mark.parametrize("name", ["shuffle", "c2f", "group_normed"])
 def test_a_part_that_goes_a_way_of_its_own_keeps_a_node(name):
     """Scores want all nodes of the part gone, and the layer that it belongs to has others to keep."""
-    found = specimen(name)
-    module = load(found.model)
+    net = specimen(name)
+    module = load(net.model)
     coupling = couple(module)
     assert coupling.parts
     for part in coupling.parts:
@@ -72,7 +72,7 @@ def test_a_part_that_goes_a_way_of_its_own_keeps_a_node(name):
         removed = choose_removal(coupling, scores, Budget({"nodes": 1}), floors(coupling, 1))
         assert (~removed[part]).sum() == 1
         masked, narrower = (to_bytes(way(module.model, coupling, removed)) for way in (mask, cut))
-        inputs = found.sample(3)
+        inputs = net.sample(3)
         assert difference(in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)) <= 1e-5
 
 

@@ -19,7 +19,7 @@ WORDS = np.array(["cat", "dog", "eel"])[np.arange(ROWS) % 3]
 
 
 def columns():
-    named = {f"f{place}": column for place, column in enumerate(X.T)}
+    named = {f"f{index}": column for index, column in enumerate(X.T)}
     named["f1"] = np.arange(ROWS)
     named["f2"] = X[:, 2] > 0
     named["f3"] = [f"1,{row:03}.5" for row in range(ROWS)]
@@ -105,7 +105,7 @@ def test_what_is_wrong_in_a_large_table_is_told_by_its_row(table, said, tmp_path
 
 
 def test_pandas_index_is_left_out_of_a_large_table(tmp_path, monkeypatch):
-    frame = pd.DataFrame(X, columns=[f"f{place}" for place in range(40)]).assign(label=WORDS)
+    frame = pd.DataFrame(X, columns=[f"f{index}" for index in range(40)]).assign(label=WORDS)
     frame.set_index(pd.Index(np.arange(ROWS) * 3 % 401, name="key")).to_parquet(tmp_path / "t")
     make_large(monkeypatch)
     splits = load_splits(tmp_path / "t", [SPEC], seed=0)

@@ -83,17 +83,17 @@ def test_every_relevant_gaussian_stands_above_every_irrelevant_one(correlation):
     x = gaussians(correlation)
     y = classes(x)
     module = imported(trained_on(x, y), x=torch.zeros(1, FEATURES))
-    found = relevance(module, CLASSES, feed(y, x=x))["x"]
-    assert found[:RELEVANT].min() > found[RELEVANT:].max()
+    scores = relevance(module, CLASSES, feed(y, x=x))["x"]
+    assert scores[:RELEVANT].min() > scores[RELEVANT:].max()
 
 
 def test_a_feature_that_never_changes_has_exactly_no_relevance():
     torch.manual_seed(0)
     x = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
     x[:, 2] = 0.1
-    found = relevance(imported(nn.Linear(4, 1), x=torch.zeros(1, 4)), REGRESSION, feed(x=x))["x"]
-    assert found[2] == 0.0
-    assert (np.delete(found, 2) > 0).all()
+    scores = relevance(imported(nn.Linear(4, 1), x=torch.zeros(1, 4)), REGRESSION, feed(x=x))["x"]
+    assert scores[2] == 0.0
+    assert (np.delete(scores, 2) > 0).all()
 
 
 def test_a_linear_model_ranks_its_features_by_weight_times_deviation():
@@ -101,9 +101,9 @@ def test_a_linear_model_ranks_its_features_by_weight_times_deviation():
     x = (np.random.default_rng(0).normal(size=(2000, 4)) * deviations).astype(np.float32)
     net = nn.Linear(4, 1)
     net.weight.data = torch.tensor(weights[None], dtype=torch.float32)
-    found = relevance(imported(net, x=torch.zeros(1, 4)), REGRESSION, feed(x=x))["x"]
+    scores = relevance(imported(net, x=torch.zeros(1, 4)), REGRESSION, feed(x=x))["x"]
     expected = np.argsort(-np.abs(weights) * deviations)
-    np.testing.assert_array_equal(np.argsort(-found), expected)
+    np.testing.assert_array_equal(np.argsort(-scores), expected)
 
 
 def test_units_and_zero_points_of_the_features_change_nothing():
@@ -121,8 +121,8 @@ def test_units_and_zero_points_of_the_features_change_nothing():
     example = torch.zeros(1, 5)
     expected = relevance(imported(plain, x=example), CLASSES, feed(x=x))["x"]
     moved = x * scale.numpy() + shift.numpy()
-    found = relevance(imported(in_other_units, x=example), CLASSES, feed(x=moved))["x"]
-    np.testing.assert_allclose(found, expected, rtol=1e-2)
+    scores = relevance(imported(in_other_units, x=example), CLASSES, feed(x=moved))["x"]
+    np.testing.assert_allclose(scores, expected, rtol=1e-2)
 
 
 class Mixed(nn.Module):
@@ -150,13 +150,13 @@ def test_every_float_input_has_its_own_entry_and_tokens_have_none():
     module = imported(
         Mixed(), **{name: torch.from_numpy(array[:1]) for name, array in rows.items()}
     )
-    found = relevance(module, CLASSES, feed(**rows))
-    assert "words" not in found
+    scores = relevance(module, CLASSES, feed(**rows))
+    assert "words" not in scores
     for name in ("image", "numbers"):
-        assert found[name].shape == rows[name].shape[1:]
-    assert found["numbers"][2] == 0.0
-    assert not found.get("idle", np.zeros(1)).any()
-    assert sum(values.sum() for values in found.values()) == pytest.approx(1, abs=1e-5)
+        assert scores[name].shape == rows[name].shape[1:]
+    assert scores["numbers"][2] == 0.0
+    assert not scores.get("idle", np.zeros(1)).any()
+    assert sum(values.sum() for values in scores.values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_model_of_tokens_alone_has_no_relevance_to_tell():
@@ -193,7 +193,7 @@ def path_and_file():
 
 def test_the_path_leads_from_one_towards_zero(path_and_file):
     moments = list(path_and_file[0].walk())
-    first, last = (moments[place].eigenvalues["x"] for place in (0, -1))
+    first, last = (moments[index].eigenvalues["x"] for index in (0, -1))
     assert (first == 1).all()
     assert (last < 0.2).all()
     assert all(((m.eigenvalues["x"] >= 0) & (m.eigenvalues["x"] <= 1)).all() for m in moments)
@@ -210,14 +210,14 @@ def test_gradients_are_finite_differences_of_the_distance_in_onnxruntime(path_an
 
     moment = list(path.walk())[60]
     at = moment.eigenvalues["x"].double().numpy()
-    found = moment.gradients["x"].mean(dim=0).numpy()
+    gradients = moment.gradients["x"].mean(dim=0).numpy()
     steps = 1e-2 * np.eye(5)
     expected = [(distance(at + step) - distance(at - step)) / 2e-2 for step in steps]
-    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-4)
+    np.testing.assert_allclose(gradients, expected, rtol=1e-2, atol=1e-4)
 
 
 def test_means_are_those_of_the_rows():
     x = np.random.default_rng(0).normal(size=(700, 3, 2)).astype(np.float16)
-    found = input_means(feed(x=x))["x"]
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), x.astype(np.float64).mean(axis=0), atol=1e-6)
+    means = input_means(feed(x=x))["x"]
+    assert means.dtype == torch.float32
+    np.testing.assert_allclose(means.numpy(), x.astype(np.float64).mean(axis=0), atol=1e-6)

@@ -37,21 +37,21 @@ def a_bite(coupling, random):
 @pytest.mark.parametrize(("name", "exporter"), [(n, e) for n in NETS for e in EXPORTERS])
 def test_six_bites_one_after_the_other_are_one_cut(name, exporter, seed):
     """After each bite the graph runs as a module; in the end it is what one cut makes, and computes what is masked."""
-    found = specimen(name, exporter)
+    exported = specimen(name, exporter)
     random = np.random.default_rng([seed, len(name)])
-    whole = couple(load(found.model))
-    model, coupling = load(found.model).model, whole
-    module, gone = load(found.model), np.zeros(whole.count, dtype=bool)
+    whole = couple(load(exported.model))
+    model, coupling = load(exported.model).model, whole
+    module, gone = load(exported.model), np.zeros(whole.count, dtype=bool)
     for _ in range(BITES):
         removed = a_bite(coupling, random)
         model = cut(model, coupling, removed)
         coupling, gone = coupling.without(removed), gone | removed
         module = module.over(model)
         with torch.no_grad():
-            module(**found.sample(3))
+            module(**exported.sample(3))
 
-    original = load(found.model).model
-    inputs = found.sample(3)
+    original = load(exported.model).model
+    inputs = exported.sample(3)
     bitten = in_onnxruntime(to_bytes(model), inputs)
     masked = in_onnxruntime(to_bytes(mask(original, whole, gone)), inputs)
     at_once = in_onnxruntime(to_bytes(cut(original, whole, gone)), inputs)

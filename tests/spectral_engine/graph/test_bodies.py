@@ -33,9 +33,9 @@ def two_nets(kind="plain", inside=True):
     body = BODY[kind]
     bodies = [body, body]
     if not inside:
-        for place, side in enumerate("ab"):
+        for index, side in enumerate("ab"):
             for name in SHAPES:
-                bodies[place] = re.sub(rf"\b{name}\b", f"{name}{side}", bodies[place])
+                bodies[index] = re.sub(rf"\b{name}\b", f"{name}{side}", bodies[index])
     last = ["b3a", "b3b"] if not inside else ["b3", "b3"]
     text = f"""g (float[N, 8] x, int64 rate) => (float[N, 3] y) {{
         high = Equal(rate, sixteen)
@@ -56,10 +56,10 @@ def _put_inside(model):
     """Give each body weights of its own, under the same names."""
     graph = model.graph
     node = next(n for n in graph.node if n.op_type == "If")
-    for place, attribute in enumerate(node.attribute):
+    for index, attribute in enumerate(node.attribute):
         for tensor in graph.initializer:
             if tensor.name in SHAPES:
-                array = onnx.numpy_helper.to_array(tensor) * (1 - 2 * place)
+                array = onnx.numpy_helper.to_array(tensor) * (1 - 2 * index)
                 attribute.g.initializer.append(onnx.numpy_helper.from_array(array, tensor.name))
     kept = [tensor for tensor in graph.initializer if tensor.name not in SHAPES]
     del graph.initializer[:]
@@ -94,8 +94,8 @@ def test_both_bodies_are_narrowed(kind, inside):
     x = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
     for rate in (16, 8):
         told = answers(model, x, rate)
-        own = module(x=torch.from_numpy(x), rate=torch.tensor(rate))["y"]
-        np.testing.assert_allclose(own.detach().numpy(), told, atol=1e-4)
+        computed = module(x=torch.from_numpy(x), rate=torch.tensor(rate))["y"]
+        np.testing.assert_allclose(computed.detach().numpy(), told, atol=1e-4)
         np.testing.assert_allclose(answers(narrow, x, rate), answers(wide, x, rate), atol=1e-5)
         assert np.abs(answers(narrow, x, rate) - told).max() > 1e-3
 
@@ -122,8 +122,8 @@ def test_a_body_that_no_row_takes_keeps_its_weights(tmp_path):
     result.chosen.save(tmp_path / "out.onnx")
     narrow = (tmp_path / "out.onnx").read_bytes()
     np.testing.assert_array_equal(answers(narrow, x, 8), answers(model, x, 8))
-    held = {t.name: t.dims for t in onnx.load_from_string(narrow).graph.initializer}
-    assert list(held["w1_1"]) == [8, 24]
-    assert held["w1"][1] < 24
+    dims = {t.name: t.dims for t in onnx.load_from_string(narrow).graph.initializer}
+    assert list(dims["w1_1"]) == [8, 24]
+    assert dims["w1"][1] < 24
     reasons = {layer.reason for layer in se.analyze(model, data=tmp_path / "data.npz").layers}
     assert "no row takes its body of an If" in reasons

@@ -117,9 +117,9 @@ CASES = {
 
 
 def model_of(op_type, inputs, attributes, outputs, domain="com.microsoft", shapes=None):
-    names = [f"i{place}" if value is not None else "" for place, value in enumerate(inputs)]
+    names = [f"i{position}" if value is not None else "" for position, value in enumerate(inputs)]
     wanted = range(outputs) if isinstance(outputs, int) else outputs
-    results = [f"o{place}" if place in wanted else "" for place in range(max(wanted) + 1)]
+    results = [f"o{position}" if position in wanted else "" for position in range(max(wanted) + 1)]
     node = helper.make_node(op_type, names, results, name="n", domain=domain, **attributes)
     graph = helper.make_graph(
         [node],
@@ -148,11 +148,11 @@ def model_of(op_type, inputs, attributes, outputs, domain="com.microsoft", shape
 def test_it_computes_what_onnxruntime_computes(name):
     op_type, inputs, attributes, outputs = CASES[name]
     model = model_of(op_type, inputs, attributes, outputs)
-    given = {f"i{place}": value for place, value in enumerate(inputs) if value is not None}
+    given = {f"i{position}": value for position, value in enumerate(inputs) if value is not None}
     expected = onnxruntime.InferenceSession(model).run(None, given)
     model = model_of(*CASES[name], shapes=[value.shape for value in expected])
-    found = load(model)(**{key: torch.from_numpy(value) for key, value in given.items()})
-    for value, wanted in zip(found.values(), expected, strict=True):
+    computed = load(model)(**{key: torch.from_numpy(value) for key, value in given.items()})
+    for value, wanted in zip(computed.values(), expected, strict=True):
         np.testing.assert_allclose(value.detach().numpy(), wanted, rtol=2e-4, atol=2e-5)
 
 
@@ -160,6 +160,6 @@ def test_the_norm_that_onnxruntime_puts_into_the_default_domain_is_taken():
     model = model_of("SimplifiedLayerNormalization", [X, VECTOR], {"axis": -1}, 1, domain="")
     (expected,) = onnxruntime.InferenceSession(model).run(None, {"i0": X, "i1": VECTOR})
     model = model_of("SimplifiedLayerNormalization", [X, VECTOR], {}, 1, "", [X.shape])
-    (found,) = load(model)(i0=torch.from_numpy(X), i1=torch.from_numpy(VECTOR)).values()
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    (computed,) = load(model)(i0=torch.from_numpy(X), i1=torch.from_numpy(VECTOR)).values()
+    np.testing.assert_allclose(computed.numpy(), expected, rtol=1e-4, atol=1e-5)
     assert onnx.load_from_string(model).opset_import[1].domain == "com.microsoft"

@@ -32,15 +32,15 @@ def widths(coupling):
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
 def test_the_stem_of_a_residual_net_goes_with_the_blocks_that_add_to_it(exporter):
-    found = coupled("residual", exporter)
-    rows = [set(layer.producers) for layer in found.layers if layer.prunable]
+    coupling = coupled("residual", exporter)
+    rows = [set(layer.producers) for layer in coupling.layers if layer.prunable]
     assert sorted(len(row) for row in rows) == [1, 2, 2]
-    assert sorted(len(layer.groups) for layer in found.layers) == [5, 8, 8, 12]
+    assert sorted(len(layer.groups) for layer in coupling.layers) == [5, 8, 8, 12]
 
 
 def test_branches_that_are_joined_stay_rows_of_their_own():
-    found = coupled("inception")
-    assert widths(found) == {
+    coupling = coupled("inception")
+    assert widths(coupling) == {
         ("one.weight",): 6,
         ("three.weight",): 7,
         ("five.weight",): 4,
@@ -49,8 +49,8 @@ def test_branches_that_are_joined_stay_rows_of_their_own():
 
 
 def test_a_depthwise_filter_goes_with_the_channel_that_it_filters():
-    found = coupled("depthwise")
-    assert widths(found) == {
+    coupling = coupled("depthwise")
+    assert widths(coupling) == {
         ("expand.weight", "filter.weight"): 24,
         ("project.weight", "stem.weight"): 8,
     }
@@ -64,17 +64,17 @@ def test_what_weighs_channels_is_coupled_with_the_channels():
 
 
 def test_a_flattened_channel_takes_all_its_positions_along():
-    found = coupled("plain_elu")
-    (dense,) = [t for t in found.transfers if found.sizes[t.weight] == (16, 24)]
-    ids = found.axes[dense.weight][dense.in_axis]
+    coupling = coupled("plain_elu")
+    (dense,) = [t for t in coupling.transfers if coupling.sizes[t.weight] == (16, 24)]
+    ids = coupling.axes[dense.weight][dense.in_axis]
     assert [len(set(ids[i : i + 4])) for i in range(0, 24, 4)] == [1] * 6
     assert len(set(ids)) == 6
 
 
 @pytest.mark.parametrize("name", ["residual", "lstm", "encoder", "llama", "vision", "c2f"])
 def test_outputs_stay_and_say_so(name):
-    found = coupled(name)
-    (last,) = [layer for layer in found.layers if not layer.prunable]
+    coupling = coupled(name)
+    (last,) = [layer for layer in coupling.layers if not layer.prunable]
     assert last.reason == "graph output"
 
 
@@ -87,9 +87,9 @@ def test_inputs_that_are_added_to_keep_their_width():
         def forward(self, x):
             return self.head(x + self.back(torch.relu(self.inner(x))))
 
-    found = couple(load(export(Around().eval(), (ROW,), ("x",), "torchscript")))
-    assert widths(found) == {("inner.weight",): 9}
-    kept = next(layer for layer in found.layers if layer.groups.size == 12)
+    coupling = couple(load(export(Around().eval(), (ROW,), ("x",), "torchscript")))
+    assert widths(coupling) == {("inner.weight",): 9}
+    kept = next(layer for layer in coupling.layers if layer.groups.size == 12)
     assert kept.reason is not None
 
 
@@ -100,9 +100,9 @@ def test_around_an_operator_whose_coupling_is_unknown_nodes_stay_and_the_reason_
         <float[4, 6] a = {{{zeros}}}, float[6, 2] b = {{{zeros[:23]}}}, int64[6] order = {{5, 4, 3, 2, 1, 0}}>
         {{ h = MatMul(x, a)  s = Gather<axis = 1>(h, order)  y = MatMul(s, b) }}"""
     )
-    found = couple(load(model.SerializeToString()))
-    assert widths(found) == {}
-    assert found.layers[0].reason == "is looked up by index"
+    coupling = couple(load(model.SerializeToString()))
+    assert widths(coupling) == {}
+    assert coupling.layers[0].reason == "is looked up by index"
 
 
 PLAIN = [
@@ -113,9 +113,9 @@ PLAIN = [
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("exporter", EXPORTERS)
 def test_cost_is_that_of_the_torch_module(name, exporter):
-    found, net = specimen(name, exporter), specimen(name, exporter).net
-    coupling = couple(load(found.model))
-    assert coupling.macs() == macs_by_hooks(net, found.sample(1))
+    exported, net = specimen(name, exporter), specimen(name, exporter).net
+    coupling = couple(load(exported.model))
+    assert coupling.macs() == macs_by_hooks(net, exported.sample(1))
 
 
 def macs_by_hooks(net, inputs):
@@ -185,7 +185,7 @@ def test_nodes_that_must_stay_and_whole_layers_are_not_given_up():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
+    ("before", "after", "parts"),
     [
         ((2, 8, 4, 4), (2, 128), [((0,), (0,)), ((1, 2, 3), (1,))]),
         ((2, 12, 5), (2, 3, 4, 5), [((0,), (0,)), ((1,), (1, 2)), ((2,), (3,))]),
@@ -194,43 +194,43 @@ def test_nodes_that_must_stay_and_whole_layers_are_not_given_up():
         ((2, 6, 4), (12, 4), [((0, 1), (0,)), ((2,), (1,))]),
     ],
 )
-def test_a_reshape_falls_into_its_smallest_parts(before, after, found):
-    assert [(s.before, s.after) for s in segments(before, after)] == found
+def test_a_reshape_falls_into_its_smallest_parts(before, after, parts):
+    assert [(s.before, s.after) for s in segments(before, after)] == parts
 
 
 def test_heads_go_whole_with_what_shares_their_keys():
-    found = coupled("llama")
-    rows = widths(found)
+    coupling = coupled("llama")
+    rows = widths(coupling)
     attention = next(
         row for row in rows if any("query" in name or "onnx::MatMul" in name for name in row)
     )
-    groups = next(layer for layer in found.layers if len(np.unique(layer.groups)) == 2)
+    groups = next(layer for layer in coupling.layers if len(np.unique(layer.groups)) == 2)
     assert len(groups.producers) == 3, (
         attention
     )  # queries, keys and values: two heads of keys, four of queries
 
 
 def test_a_hidden_node_of_an_lstm_is_a_row_of_every_gate():
-    found = coupled("lstm")
-    recurrent = [t for t in found.transfers if t.kind == "recurrent"]
-    ids = found.axes[recurrent[0].weight][recurrent[0].out_axis]
+    coupling = coupled("lstm")
+    recurrent = [t for t in coupling.transfers if t.kind == "recurrent"]
+    ids = coupling.axes[recurrent[0].weight][recurrent[0].out_axis]
     assert ids.tolist() == np.tile(ids[:10], 4).tolist()
-    assert found.axes[recurrent[1].weight][recurrent[1].in_axis].tolist() == ids[:10].tolist()
+    assert coupling.axes[recurrent[1].weight][recurrent[1].in_axis].tolist() == ids[:10].tolist()
 
 
 def test_the_residual_stream_of_a_transformer_goes_with_its_embedding_and_its_norms():
-    found = coupled("encoder", "dynamo")
-    embedding = found.axes["embed.weight"]
-    norms = [name for name in found.axes if name.endswith("norm.weight")]
+    coupling = coupled("encoder", "dynamo")
+    embedding = coupling.axes["embed.weight"]
+    norms = [name for name in coupling.axes if name.endswith("norm.weight")]
     assert norms
-    assert all(found.axes[name][0].tolist() == embedding[1].tolist() for name in norms)
-    assert found.pinned[embedding[0]].all()
-    assert not found.pinned[embedding[1]].any()
+    assert all(coupling.axes[name][0].tolist() == embedding[1].tolist() for name in norms)
+    assert coupling.pinned[embedding[0]].all()
+    assert not coupling.pinned[embedding[1]].any()
 
 
 def test_shuffled_channels_go_in_pairs():
     """The shuffle lays channel j of the one half beside channel j of the other: a rectangle must stay one."""
-    found = coupled("shuffle")
-    stem, two = (found.axes[name][0] for name in ("stem.weight", "two.weight"))
+    coupling = coupled("shuffle")
+    stem, two = (coupling.axes[name][0] for name in ("stem.weight", "two.weight"))
     assert stem[:8].tolist() == two.tolist()
     assert len({*stem[8:]} | {*two}) == 16

@@ -66,12 +66,12 @@ def rounding(stride):
 @pytest.mark.parametrize("length", [32, 224, 640])
 @pytest.mark.parametrize("stride", [8, 32])
 def test_a_length_that_strides_round_stays_open_in_the_file(length, stride, tmp_path):
-    found = narrowed(tmp_path, rounding(stride), floats(ROWS, 1, length))
+    candidate = narrowed(tmp_path, rounding(stride), floats(ROWS, 1, length))
     for other in (32, 64, 224, 320, 608):
         for rows in (1, 3):
-            answer = found.session.run(None, {"x": np.ones((rows, 1, other), np.float32)})[0]
+            answer = candidate.session.run(None, {"x": np.ones((rows, 1, other), np.float32)})[0]
             assert answer.shape == (rows, 4)
-    assert found.exactness.shapes >= 1 + 2 + 5
+    assert candidate.exactness.shapes >= 1 + 2 + 5
 
 
 def sound(kernel):
@@ -103,9 +103,9 @@ def test_the_length_of_the_data_is_tried_first(tmp_path):
     with pytest.raises(ModelInvalid, match="data beside it would say how long"):
         se.analyze(model)
     narrowed(tmp_path, model, floats(ROWS, 8, 47))
-    found = se.analyze(model, data=tmp_path / "data.npz")
-    assert found.floor.params < found.now.params
-    assert found.data is not None
+    analysis = se.analyze(model, data=tmp_path / "data.npz")
+    assert analysis.floor.params < analysis.now.params
+    assert analysis.data is not None
 
 
 def test_one_axis_that_must_differ_from_the_rest_is_found_without_data():
@@ -141,11 +141,11 @@ def frames(kernel, hop):
 def test_a_count_that_lengths_tried_first_round_alike_stays_open_in_the_file(kernel, hop, tmp_path):
     length = kernel + 8 * hop - 100
     model = frames(kernel, hop)
-    found = narrowed(tmp_path, model, floats(ROWS, length))
+    candidate = narrowed(tmp_path, model, floats(ROWS, length))
     whole = onnxruntime.InferenceSession(model)
     for samples in (length, length + 32, length + 64, 2 * length, kernel + 3):
         x = floats(2, samples)
-        assert found.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
+        assert candidate.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
 
 
 def test_shapes_that_a_file_states_for_values_in_between_are_not_believed(tmp_path):
@@ -153,9 +153,9 @@ def test_shapes_that_a_file_states_for_values_in_between_are_not_believed(tmp_pa
     model = onnx.load_from_string(rounding(8))
     stated = onnx.helper.make_tensor_value_info("t", onnx.TensorProto.FLOAT, [2, 4, 16])
     model.graph.value_info.append(stated)
-    found = narrowed(tmp_path, model.SerializeToString(), floats(ROWS, 1, 32))
+    candidate = narrowed(tmp_path, model.SerializeToString(), floats(ROWS, 1, 32))
     for other in (32, 64, 224):
-        found.session.run(None, {"x": np.ones((2, 1, other), np.float32)})
+        candidate.session.run(None, {"x": np.ones((2, 1, other), np.float32)})
 
 
 def test_a_width_that_is_read_behind_an_operator_of_others_and_computed_with_stays(tmp_path):
@@ -168,17 +168,17 @@ def test_a_width_that_is_read_behind_an_operator_of_others_and_computed_with_sta
             y = MatMul(r, w3)
         }"""
     )
-    for name, held in {
+    for name, array in {
         "w1": floats(8, 16),
         "b1": floats(16),
         "w2": floats(16, 16),
         "w3": floats(16, 4),
     }.items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(held, name))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "two"))
     narrowed(tmp_path, model.SerializeToString(), floats(ROWS, 5, 8))
     (kept,) = (
-        found for found in se.analyze(model.SerializeToString()).untouched if found.nodes == 16
+        layer for layer in se.analyze(model.SerializeToString()).untouched if layer.nodes == 16
     )
     assert kept.reason == "its width is read, and Sqrt computes with it"
 
@@ -249,14 +249,14 @@ def test_sizes_that_are_read_from_shapes_follow_the_nodes_and_the_lengths(way, t
         Legacy(way).eval(), (torch.zeros(2, 4, 12),), str(file), dynamo=False, input_names=["x"],
         output_names=["y"], dynamic_axes={"x": {0: "batch", 2: "steps"}, "y": {0: "batch"}},
     )  # fmt: skip
-    found = narrowed(tmp_path, file, floats(ROWS, 4, 12))
+    candidate = narrowed(tmp_path, file, floats(ROWS, 4, 12))
     whole = onnxruntime.InferenceSession(str(file))
     # The exporter bakes the length of its example into this one's attention: other lengths do not run before either.
     lengths = (12,) if way is masked_encoder else (12, 7, 40)
     for rows, steps in ((rows, steps) for rows in (1, 3) for steps in lengths):
         x = floats(rows, 4, steps)
-        assert found.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
-    assert found.exactness.shapes >= 1 + 2 + (0 if way is masked_encoder else 5)
+        assert candidate.session.run(None, {"x": x})[0].shape == whole.run(None, {"x": x})[0].shape
+    assert candidate.exactness.shapes >= 1 + 2 + (0 if way is masked_encoder else 5)
 
 
 def test_a_cut_file_that_fails_at_another_length_is_not_handed_out():

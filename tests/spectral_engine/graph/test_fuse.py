@@ -33,10 +33,13 @@ INTS = {"first": 1, "zero": 0, "two": 2, "end": 2**40, "last": 2}
 def module_of(body):
     model = onnx.parser.parse_model(HEAD + body)
     random = np.random.default_rng(0)
-    held = {name: np.float32(value) for name, value in FLOATS.items()}
-    held |= {name: np.array([value]) for name, value in INTS.items()}
-    held |= {"w": random.standard_normal((6, 5)).astype("f"), "bias": np.arange(5, dtype="f")}
-    for name, value in held.items():
+    initializers = {name: np.float32(value) for name, value in FLOATS.items()}
+    initializers |= {name: np.array([value]) for name, value in INTS.items()}
+    initializers |= {
+        "w": random.standard_normal((6, 5)).astype("f"),
+        "bias": np.arange(5, dtype="f"),
+    }
+    for name, value in initializers.items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return load(model.SerializeToString())
 
@@ -70,8 +73,8 @@ def gradient_by_hand(module, x, inner):
 
 def test_a_value_that_is_watched_keeps_its_step():
     module = module_of(GELU)
-    found = module.run({"x": torch.ones(1, 4, 6)}, watch=["b"])
-    torch.testing.assert_close(found["b"], torch.erf(torch.full((1, 4, 6), 0.5**0.5)))
+    values = module.run({"x": torch.ones(1, 4, 6)}, watch=["b"])
+    torch.testing.assert_close(values["b"], torch.erf(torch.full((1, 4, 6), 0.5**0.5)))
 
 
 def test_a_constant_that_is_replaced_counts():

@@ -40,33 +40,33 @@ WITHOUT = {
 
 def floats(case):
     given = [as_value(value) for value in case.data[0][0]]
-    places = [
-        place
-        for place, value in enumerate(given)
+    positions = [
+        position
+        for position, value in enumerate(given)
         if isinstance(value, torch.Tensor) and value.dtype == torch.float32 and value.numel()
     ]
-    return given, [p for p in places if p in TRAINED.get(case.operator, places)]
+    return given, [p for p in positions if p in TRAINED.get(case.operator, positions)]
 
 
 @functools.cache
 def chosen():
     """Return one small case of every operator that has floats to be trained through."""
-    found = {}
+    by_operator = {}
     for outcome in outcomes():
         case = outcome.case
         alone = len(case.model.graph.node) == 1 and outcome.verdict == "passed" and case.data
-        if not alone or case.operator in found or case.operator in WITHOUT:
+        if not alone or case.operator in by_operator or case.operator in WITHOUT:
             continue
         if any(map(is_outside, load(case.model.SerializeToString()).nodes)):
             continue  # onnxruntime computes it, and no gradient passes
-        given, places = floats(case)
+        given, positions = floats(case)
         if (
-            places
-            and sum(given[p].numel() for p in places) <= MOST_ELEMENTS
+            positions
+            and sum(given[p].numel() for p in positions) <= MOST_ELEMENTS
             and differentiable(case)
         ):
-            found[case.operator] = case
-    return found
+            by_operator[case.operator] = case
+    return by_operator
 
 
 def differentiable(case):
@@ -75,7 +75,7 @@ def differentiable(case):
 
 
 def in_double(case):
-    given, places = floats(case)
+    given, positions = floats(case)
     names = [value.name for value in case.model.graph.input]
     module = load(case.model.SerializeToString())
     wide = [
@@ -84,10 +84,10 @@ def in_double(case):
 
     def function(*values):
         inputs = dict(zip(names, wide, strict=False))
-        inputs.update((names[p], v) for p, v in zip(places, values, strict=True))
+        inputs.update((names[p], v) for p, v in zip(positions, values, strict=True))
         return tuple(v for v in module(**inputs).values() if v.requires_grad)
 
-    return function, [(wide[p] + ASIDE).requires_grad_() for p in places]
+    return function, [(wide[p] + ASIDE).requires_grad_() for p in positions]
 
 
 @pytest.mark.slow

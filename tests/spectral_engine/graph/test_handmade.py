@@ -34,12 +34,17 @@ def test_a_graph_of_this_form_is_narrowed_to_half_its_cost(name):
         x = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
         x = x.half() if name == "half" else x
         with torch.no_grad():
-            own = module(x=x)
+            computed = module(x=x)
         names = [value.name for value in module.model.graph.outputs]
         told = dict(zip(names, in_onnxruntime(model, {"x": x}), strict=True))
         # A label that is made of the scores is not computed here, and stays in the file.
-        assert {value.name for value in module.model.graph.outputs if is_float(value)} <= set(own)
-        left, right = [told[each] for each in own], [value.numpy() for value in own.values()]
+        assert {value.name for value in module.model.graph.outputs if is_float(value)} <= set(
+            computed
+        )
+        left, right = (
+            [told[each] for each in computed],
+            [value.numpy() for value in computed.values()],
+        )
         assert difference(left, right) <= TOLERANCE.get(name, 1e-4)
         pair = in_onnxruntime(masked, {"x": x}), in_onnxruntime(narrower, {"x": x})
         assert difference(*pair) <= TOLERANCE.get(name, 1e-5)

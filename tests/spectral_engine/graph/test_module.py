@@ -28,14 +28,14 @@ def relative(left, right):
 
 @ALL
 def test_the_module_computes_what_onnxruntime_computes(name, exporter):
-    found = specimen(name, exporter)
-    module = load(found.model)
+    exported = specimen(name, exporter)
+    module = load(exported.model)
     for batch in (1, 5):
-        inputs = found.sample(batch)
+        inputs = exported.sample(batch)
         with torch.no_grad():
             outputs = module(**inputs)
         for output, wanted in zip(
-            outputs.values(), in_onnxruntime(found.model, inputs), strict=True
+            outputs.values(), in_onnxruntime(exported.model, inputs), strict=True
         ):
             assert relative(output.numpy(), wanted) <= 1e-4
 
@@ -43,33 +43,34 @@ def test_the_module_computes_what_onnxruntime_computes(name, exporter):
 @ALL
 def test_gradients_are_those_of_the_module_that_was_exported(name, exporter):
     """Exporters rename, turn, stack and fold weights; each that kept its values must have kept its gradient."""
-    found = specimen(name, exporter)
-    module, inputs = load(found.model), found.sample(6)
-    found.net.zero_grad()
-    loss_of(found.net(*inputs.values())).backward()
+    exported = specimen(name, exporter)
+    module, inputs = load(exported.model), exported.sample(6)
+    exported.net.zero_grad()
+    loss_of(exported.net(*inputs.values())).backward()
     loss_of(tuple(module(**inputs).values())).backward()
-    originals, gradients = twins(found.net), {}
+    originals, gradients = twins(exported.net), {}
     for key in module.trainable:
         parameter = module.initializer(key)
         twin = next((one for one in originals if one.equals(parameter)), None)
         if twin is not None:
-            own = parameter.grad.view(twin.gradient.shape)
-            gradients.setdefault(twin, []).append(own)
+            gradient = parameter.grad.view(twin.gradient.shape)
+            gradients.setdefault(twin, []).append(gradient)
     whole = collections.defaultdict(int)
     for (
         twin,
         copies,
     ) in gradients.items():  # a tied weight may be written twice: its copies share its gradient
         whole[twin.plain] = whole[twin.plain] + twin.back(sum(copies))
-    for twin, own in whole.items():
+    for twin, gradient in whole.items():
         scale = float(twin.gradient.abs().max())
-        torch.testing.assert_close(own, twin.gradient, rtol=1e-3, atol=1e-5 * (1 + scale))
+        torch.testing.assert_close(gradient, twin.gradient, rtol=1e-3, atol=1e-5 * (1 + scale))
     seen = {name for twin in whole for name in twin.names}
     folded = sum(
-        isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in found.net.modules()
+        isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+        for m in exported.net.modules()
     )
     reached = [
-        p for p in found.net.parameters() if p.grad is not None and p.grad.abs().max() > 1e-7
+        p for p in exported.net.parameters() if p.grad is not None and p.grad.abs().max() > 1e-7
     ]
     assert len(seen) >= len(reached) - 4 * folded
 
@@ -104,53 +105,53 @@ def loss_of(outputs):
 
 def twins(net):
     """Return every parameter as it is, turned, and as ONNX stacks recurrent ones."""
-    found = []
+    forms = []
     for name, parameter in net.named_parameters():
         plain = Twin((name,), parameter.detach(), parameter.grad)
-        found.append(plain)
+        forms.append(plain)
         if parameter.dim() == 2 and parameter.grad is not None:
             turned = parameter.detach().T.contiguous(), parameter.grad.T.contiguous()
-            found.append(Twin((name,), *turned, of=plain))
+            forms.append(Twin((name,), *turned, of=plain))
     for prefix, module in net.named_modules():
         if isinstance(module, nn.LSTM | nn.GRU | nn.RNN):
-            found += stacked(prefix, module)
-    return found
+            forms += stacked(prefix, module)
+    return forms
 
 
 def stacked(prefix, module):
     order = {nn.LSTM: [0, 3, 1, 2], nn.GRU: [1, 0, 2], nn.RNN: [0]}[type(module)]
     directions = ["", "_reverse"] if module.bidirectional else [""]
-    found = []
+    stacks = []
     for layer in range(module.num_layers):
         ends = [f"_l{layer}{direction}" for direction in directions]
         for kinds in (["weight_ih"], ["weight_hh"], ["bias_ih", "bias_hh"]):
             names = [kind + end for end in ends for kind in kinds]
             parameters = [getattr(module, name) for name in names]
-            held = tuple(f"{prefix}.{name}" for name in names)
+            full_names = tuple(f"{prefix}.{name}" for name in names)
             values = [reorder(p.detach(), order) for p in parameters]
             gradients = [reorder(p.grad, order) for p in parameters]
-            found.append(Twin(held, torch.cat(values), torch.cat(gradients)))
-    return found
+            stacks.append(Twin(full_names, torch.cat(values), torch.cat(gradients)))
+    return stacks
 
 
 def reorder(rows, order):
-    return torch.cat([rows.chunk(len(order))[place] for place in order])
+    return torch.cat([rows.chunk(len(order))[gate] for gate in order])
 
 
 @ALL
 def test_parameters_bear_the_initializers_names(name, exporter):
-    found = specimen(name, exporter)
-    names = {n for n, _ in load(found.model).named_parameters()}
+    exported = specimen(name, exporter)
+    names = {n for n, _ in load(exported.model).named_parameters()}
     floats = {
-        t.name for t in onnx.load_from_string(found.model).graph.initializer if t.data_type == 1
+        t.name for t in onnx.load_from_string(exported.model).graph.initializer if t.data_type == 1
     }
     assert floats <= names
 
 
 @pytest.mark.parametrize("name", ["residual", "without_bias", "depthwise"])
 def test_what_is_trained_is_written_back_into_the_graph_that_came_in(name):
-    found = specimen(name)
-    module, inputs = load(found.model), found.sample(4)
+    exported = specimen(name)
+    module, inputs = load(exported.model), exported.sample(4)
     with torch.no_grad():
         for key in module.trainable:
             module.initializer(key).mul_(1.1).add_(0.01)
@@ -158,13 +159,16 @@ def test_what_is_trained_is_written_back_into_the_graph_that_came_in(name):
     module.write_back()
     written = to_bytes(module.model)
     assert relative(in_onnxruntime(written, inputs)[0], expected.numpy()) <= 1e-4
-    before, after = onnx.load_from_string(found.model).graph, onnx.load_from_string(written).graph
+    before, after = (
+        onnx.load_from_string(exported.model).graph,
+        onnx.load_from_string(written).graph,
+    )
     assert (after.input, after.output) == (before.input, before.output)
 
 
 def test_weights_can_be_replaced_for_one_call_and_gradients_flow_to_them():
-    found = specimen("perceptron_relu")
-    module, inputs = load(found.model), found.sample(3)
+    exported = specimen("perceptron_relu")
+    module, inputs = load(exported.model), exported.sample(3)
     name = module.trainable[0]
     weight = torch.zeros_like(module.initializer(name)).requires_grad_()
     replaced = module.compute(inputs, {name: weight})
@@ -225,8 +229,8 @@ def test_numbers_too_small_to_be_normal_are_written_as_zero():
 
 
 def test_shapes_of_all_values_are_known_from_one_run():
-    found = specimen("inception")
-    module = load(found.model)
+    exported = specimen("inception")
+    module = load(exported.model)
     inputs = traced_inputs(module, batch=3)
     shapes = {name: tuple(value.shape) for name, value in (inputs | module.run(inputs)).items()}
     assert shapes[module.output_names[0]] == (3, 5)

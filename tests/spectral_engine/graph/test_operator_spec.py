@@ -118,8 +118,8 @@ def removal(coupling):
 
 
 def test_a_model_with_it_computes(module, weights, x):
-    found = module(x=torch.from_numpy(x))["y"].detach().numpy()
-    np.testing.assert_allclose(found, by_formula(weights, x), rtol=1e-5, atol=1e-6)
+    computed = module(x=torch.from_numpy(x))["y"].detach().numpy()
+    np.testing.assert_allclose(computed, by_formula(weights, x), rtol=1e-5, atol=1e-6)
 
 
 def test_its_weights_are_trained_and_start_where_it_says(module):

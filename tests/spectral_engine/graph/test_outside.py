@@ -114,10 +114,10 @@ def test_nodes_behind_it_are_ranked_by_their_weights_and_not_taken_for_worthless
 
 
 def test_an_analysis_names_what_stays_and_why():
-    found = se.analyze(BETWEEN)
-    reasons = [layer.reason or "" for layer in found.untouched]
+    analysis = se.analyze(BETWEEN)
+    reasons = [layer.reason or "" for layer in analysis.untouched]
     assert any("LinearRegressor has no coupling rule" in reason for reason in reasons)
-    assert found.floor.params < found.now.params
+    assert analysis.floor.params < analysis.now.params
 
 
 def test_an_operator_that_answers_at_random_is_refused_by_name():

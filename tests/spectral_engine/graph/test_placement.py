@@ -12,10 +12,10 @@ from tests.support.backend_suite import cases, judge, outcomes
 from tests.support.pretended_device import Pretended, pretended_cuda
 
 
-def learn(found, device):
+def learn(exported, device):
     """Return a net's answers and the gradients of their squares."""
-    module = load(found.model).to(device)
-    answers = module(**{name: value.to(device) for name, value in found.sample(5).items()})
+    module = load(exported.model).to(device)
+    answers = module(**{name: value.to(device) for name, value in exported.sample(5).items()})
     sum(a.square().sum() for a in answers.values() if a.is_floating_point()).backward()
     gradients = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
     return {name: a.detach() for name, a in answers.items()} | gradients
@@ -23,12 +23,12 @@ def learn(found, device):
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_net_answers_and_learns_on_one_device(name):
-    found = specimen(name)
+    exported = specimen(name)
     with pretended_cuda() as cuda:
-        there = learn(found, cuda)
+        there = learn(exported, cuda)
         assert all(isinstance(value, Pretended) for value in there.values())
         brought = {name: value.cpu() for name, value in there.items()}
-    here = learn(found, torch.device("cpu"))
+    here = learn(exported, torch.device("cpu"))
     assert brought.keys() == here.keys()
     for key, value in here.items():
         torch.testing.assert_close(brought[key], value, rtol=1e-4, atol=1e-5, equal_nan=True)
@@ -36,10 +36,10 @@ def test_a_net_answers_and_learns_on_one_device(name):
 
 def test_onnx_cases_pass_on_one_device_where_they_pass_on_the_cpu():
     with pretended_cuda() as cuda:
-        found = [judge(case, cuda) for case in cases()]
+        judged = [judge(case, cuda) for case in cases()]
     cpu = {one.case.name: one.verdict for one in outcomes()}
-    assert not [(o.case.name, o.reason) for o in found if o.verdict != cpu[o.case.name]]
-    assert collections.Counter(one.verdict for one in found)["passed"] > 1_543
+    assert not [(o.case.name, o.reason) for o in judged if o.verdict != cpu[o.case.name]]
+    assert collections.Counter(one.verdict for one in judged)["passed"] > 1_543
 
 
 def parsed(text):
@@ -61,10 +61,10 @@ def test_numbers_of_shapes_stay_on_the_host_and_what_meets_values_is_brought_ove
     )
     with pretended_cuda() as cuda:
         x = torch.arange(8.0).view(2, 4)
-        found = module(x=x.to(cuda))
-        assert isinstance(found["y"], Pretended)
-        assert not isinstance(found["s"], Pretended)
-        torch.testing.assert_close(found["y"].cpu(), (x + 1) / 4)
+        computed = module(x=x.to(cuda))
+        assert isinstance(computed["y"], Pretended)
+        assert not isinstance(computed["s"], Pretended)
+        torch.testing.assert_close(computed["y"].cpu(), (x + 1) / 4)
 
 
 def test_a_mask_that_is_a_constant_is_brought_over_once(monkeypatch):
@@ -78,10 +78,10 @@ def test_a_mask_that_is_a_constant_is_brought_over_once(monkeypatch):
         moves = []
         whole = torch.Tensor.to
         monkeypatch.setattr(torch.Tensor, "to", lambda *a, **k: moves.append(a) or whole(*a, **k))
-        found = module(x=x)["y"]
+        computed = module(x=x)["y"]
         monkeypatch.undo()
         assert not moves
-        assert found.tolist() == [[1.0, 0.0, 1.0]] * 2
+        assert computed.tolist() == [[1.0, 0.0, 1.0]] * 2
 
 
 def test_a_body_brings_over_what_it_reads_from_around():
@@ -94,5 +94,5 @@ def test_a_body_brings_over_what_it_reads_from_around():
         }"""
     )
     with pretended_cuda() as cuda:
-        found = module(x=torch.zeros(2, 3).to(cuda), n=torch.tensor(4).to(cuda))["y"]
-        assert found.tolist() == [[8.0] * 3] * 2
+        computed = module(x=torch.zeros(2, 3).to(cuda), n=torch.tensor(4).to(cuda))["y"]
+        assert computed.tolist() == [[8.0] * 3] * 2

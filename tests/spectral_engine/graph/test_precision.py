@@ -16,10 +16,10 @@ def test_no_operator_fails_on_values_in_half_precision():
 
 @pytest.mark.parametrize("name", ["lstm", "gru_both_ways", "llama", "vision"])
 def test_a_net_learns_in_half_precision(name):
-    found = specimen(name)
-    module = load(found.model).train()
+    exported = specimen(name)
+    module = load(exported.model).train()
     with torch.autocast("cpu", torch.bfloat16):
-        answers = module(**found.sample(5))
+        answers = module(**exported.sample(5))
     (answer,) = (a.float() for a in answers.values())
     answer.square().sum().backward()
     assert bool(answer.isfinite().all())
@@ -29,11 +29,11 @@ def test_a_net_learns_in_half_precision(name):
 
 def test_recurrence_is_computed_in_single_precision_whatever_comes_before():
     assert set(NETS) >= {"lstm"}
-    found = specimen("lstm")
-    inputs = found.sample(5)
+    exported = specimen("lstm")
+    inputs = exported.sample(5)
     with torch.no_grad():
-        wanted = load(found.model)(**inputs)
+        wanted = load(exported.model)(**inputs)
         with torch.autocast("cpu", torch.bfloat16):
-            half = load(found.model)(**inputs)
+            half = load(exported.model)(**inputs)
     for name, value in wanted.items():
         torch.testing.assert_close(half[name].float(), value, rtol=0.05, atol=0.05)

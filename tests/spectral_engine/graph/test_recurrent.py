@@ -89,8 +89,8 @@ def build(kind, option, direction, extra):
 def test_it_computes_what_onnxruntime_computes(kind, option, direction, extra):
     model, given = build(kind, option, direction, extra)
     expected = onnxruntime.InferenceSession(model).run(None, given)
-    found = load(model)(**{name: torch.from_numpy(value) for name, value in given.items()})
-    for value, wanted in zip(found.values(), expected, strict=True):
+    computed = load(model)(**{name: torch.from_numpy(value) for name, value in given.items()})
+    for value, wanted in zip(computed.values(), expected, strict=True):
         np.testing.assert_allclose(value.numpy(), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -115,8 +115,8 @@ def test_gradients_flow_to_data_and_weights(kind, extra):
     tensors = {name: torch.from_numpy(value) for name, value in given.items()}
 
     def function(*values):
-        found = module(**{**tensors, **dict(zip(names, values, strict=True))})
-        return tuple(found.values())
+        outputs = module(**{**tensors, **dict(zip(names, values, strict=True))})
+        return tuple(outputs.values())
 
     doubles = [tensors[name].double().requires_grad_() for name in names]
     assert torch.autograd.gradcheck(function, doubles, fast_mode=True, atol=1e-4)

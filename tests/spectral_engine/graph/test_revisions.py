@@ -38,12 +38,12 @@ MOVED |= {f"Reduce{name}": {1: "axes"} for name in REDUCTIONS}
 
 def revisions(op_type):
     """Return the opsets at which an operator changed."""
-    found = {
+    versions = {
         s.since_version
         for s in onnx.defs.get_all_schemas_with_history()
         if s.name == op_type and not s.domain
     }
-    return sorted({max(OLDEST, version) for version in found})
+    return sorted({max(OLDEST, version) for version in versions})
 
 
 def older(case, version):
@@ -57,17 +57,17 @@ def older(case, version):
     model = with_opset(case.model, version)
     node = model.graph.node[0]
     values = dict(zip(names, given, strict=False))
-    for place in sorted(moved, reverse=True):
-        if place < len(node.input):
-            name = node.input[place]
+    for position in sorted(moved, reverse=True):
+        if position < len(node.input):
+            name = node.input[position]
             if name:
                 value = values.pop(name)
                 plain = value.tolist() if value.dim() else value.item()
-                plain = plain[0] if moved[place] == "k" and isinstance(plain, list) else plain
+                plain = plain[0] if moved[position] == "k" and isinstance(plain, list) else plain
                 if plain == []:
                     return
-                node.attribute.append(helper.make_attribute(moved[place], plain))
-            del node.input[place]
+                node.attribute.append(helper.make_attribute(moved[position], plain))
+            del node.input[position]
     kept = [value for value in model.graph.input if value.name in values]
     del model.graph.input[:]
     model.graph.input.extend(kept)
@@ -89,11 +89,11 @@ def in_onnxruntime(model, inputs):
     return session.run(None, {name: value.numpy() for name, value in inputs.items()})
 
 
-def close(found, wanted):
-    found, exact = found.astype("f8"), wanted.astype("f8")
+def close(computed, wanted):
+    computed, exact = computed.astype("f8"), wanted.astype("f8")
     share = 2e-3 if wanted.dtype == np.float16 else 1e-5
     size = np.abs(exact[np.isfinite(exact)]).max(initial=1.0)
-    return np.isclose(found, exact, 1e-3, share * size, equal_nan=True)
+    return np.isclose(computed, exact, 1e-3, share * size, equal_nan=True)
 
 
 def agreed(model, inputs):
@@ -105,10 +105,10 @@ def agreed(model, inputs):
         return None
     try:
         with torch.no_grad():
-            found = load(model.SerializeToString())(**inputs)
+            computed = load(model.SerializeToString())(**inputs)
     except EngineError as error:
         return f"refused: {error.detail}"
-    for value, wanted in zip(found.values(), expected, strict=True):
+    for value, wanted in zip(computed.values(), expected, strict=True):
         if tuple(value.shape) != wanted.shape:
             return f"shape {tuple(value.shape)} for {wanted.shape}"
         near = close(value.numpy(), wanted)

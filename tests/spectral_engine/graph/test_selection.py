@@ -15,13 +15,13 @@ FLOATS = {"w4": (6, 4), "w3": (6, 3), "w6": (4, 6)}
 INTS = {"five": [5], "one": [1], "two": [2], "flat": [8, 4], "last": [-1]}
 
 
-def found(body, *outputs):
+def before_choice(body, *outputs):
     kinds = ", ".join(f"float {name}" for name in outputs)
     model = onnx.parser.parse_model(HEAD.format(outputs=kinds) + body + "}")
     random = np.random.default_rng(0)
-    held = {name: random.normal(size=shape).astype("f") for name, shape in FLOATS.items()}
-    held |= {name: np.array(value, np.int64) for name, value in INTS.items()}
-    for name, value in held.items():
+    initializers = {name: random.normal(size=shape).astype("f") for name, shape in FLOATS.items()}
+    initializers |= {name: np.array(value, np.int64) for name, value in INTS.items()}
+    for name, value in initializers.items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     return set(before_selection(load(model.SerializeToString()).nodes, outputs))
 
@@ -50,16 +50,16 @@ TWICE = f"""{SUPPRESSED.replace(" y =", " kept =")} sum = ReduceSum(kept, one) f
     ids=["suppressed", "sorted", "labelled", "suppressed and sorted"],
 )
 def test_the_values_before_the_choice_are_found(body, values):
-    assert found(body, "y") == values
+    assert before_choice(body, "y") == values
 
 
 def test_a_choice_with_weights_behind_it_is_the_networks_own():
     """As between the encoder and the decoder of a DETR: what the decoder answers is no list that was chosen."""
     decoder = SORTED.replace(" y =", " queries =") + " y = MatMul(queries, w6)"
-    assert found(decoder, "y") == set()
+    assert before_choice(decoder, "y") == set()
     again = f"{decoder} peak, at = TopK<axis = 1>(y, one)"
-    assert found(again, "peak") == {"y"}
+    assert before_choice(again, "peak") == {"y"}
 
 
 def test_outputs_that_nothing_chooses_have_nothing_before_them():
-    assert found(NET, "boxes", "scores") == set()
+    assert before_choice(NET, "boxes", "scores") == set()

@@ -59,8 +59,8 @@ def test_a_window_beyond_all_there_is_takes_what_there_is(kind, more):
         expected = expected_of(model, x)
         if expected is None:
             continue
-        found = load(model)(x=torch.from_numpy(x))
-        for value, wanted in zip(found.values(), expected, strict=False):
+        computed = load(model)(x=torch.from_numpy(x))
+        for value, wanted in zip(computed.values(), expected, strict=False):
             np.testing.assert_allclose(value.numpy(), wanted, atol=1e-5)
         seen += 1
     assert seen > 20

@@ -28,36 +28,36 @@ from tests.support.feeding import feed_of
 @settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 1), seed=st.integers(0, 999), name=st.sampled_from(list(NETS)))
 def test_masked_and_cut_agree_whatever_goes(share, seed, name):
-    found = specimen(name)
-    module = load(found.model)
+    exported = specimen(name)
+    module = load(exported.model)
     coupling = couple(module)
     removed = random_removal(coupling, share, seed)
     masked = to_bytes(mask(module.model, coupling, removed))
     narrower = to_bytes(cut(module.model, coupling, removed))
-    inputs = found.sample(3)
+    inputs = exported.sample(3)
     assert difference(in_onnxruntime(masked, inputs), in_onnxruntime(narrower, inputs)) <= 1e-5
 
 
 def test_a_masked_node_is_one_that_its_readers_do_not_read():
     """The mask itself, against torch: the columns of the next layer are zero, and nothing else changes."""
-    found = specimen("perceptron_tanh")
-    module = load(found.model)
+    exported = specimen("perceptron_tanh")
+    module = load(exported.model)
     coupling = couple(module)
     first = coupling.layers[0]
     removed = np.zeros(coupling.count, dtype=bool)
     removed[first.groups[[2, 5, 11]]] = True
-    silenced = copy.deepcopy(found.net)
+    silenced = copy.deepcopy(exported.net)
     with torch.no_grad():
         silenced[2].weight[:, [2, 5, 11]] = 0
-        inputs = found.sample(4)
+        inputs = exported.sample(4)
         expected = silenced(*inputs.values()).numpy()
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(in_onnxruntime(narrower, inputs)[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_cut_model_can_be_cut_again():
-    found = specimen("residual")
-    module = load(found.model)
+    exported = specimen("residual")
+    module = load(exported.model)
     coupling = couple(module)
     first, both = random_removal(coupling, 0.3, 1), random_removal(coupling, 0.3, 1)
     row = next(layer for layer in coupling.layers if layer.prunable)
@@ -65,7 +65,7 @@ def test_a_cut_model_can_be_cut_again():
     once = cut(module.model, coupling, first)
     twice = cut(once, coupling.without(first), both & ~first)
     at_once = cut(module.model, coupling, both)
-    inputs = found.sample(3)
+    inputs = exported.sample(3)
     left, right = (in_onnxruntime(to_bytes(model), inputs) for model in (twice, at_once))
     np.testing.assert_array_equal(left[0], right[0])
 
@@ -83,20 +83,20 @@ ACTIVATIONS = ["perceptron_relu", "perceptron_sigmoid", "perceptron_tanh", "plai
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_a_constant_node_goes_without_a_trace(name):
     """A node that reads nothing says act(b) for ever: that goes into the next bias, and nothing else changes."""
-    found = specimen(name)
-    module = load(found.model)
+    exported = specimen(name)
+    module = load(exported.model)
     coupling = couple(module)
     first = next(layer for layer in coupling.layers if layer.prunable)
     transfer = next(t for t in coupling.transfers if t.name == first.producers[0])
     dead = [1, 3]
     with torch.no_grad():
         module.initializer(transfer.weight).index_fill_(transfer.out_axis, torch.tensor(dead), 0.0)
-        inputs = found.sample(5)
+        inputs = exported.sample(5)
         (expected,) = module(**inputs).values()
     removed = np.zeros(coupling.count, dtype=bool)
     removed[first.groups[dead]] = True
     model = SpectralModel(module, coupling, Spectral())
-    fold_means(model, removed, feed_of(found.sample(64, seed=3)))
+    fold_means(model, removed, feed_of(exported.sample(64, seed=3)))
     module.write_back(model.weights())
     narrower = to_bytes(cut(module.model, coupling, removed))
     np.testing.assert_allclose(
@@ -137,20 +137,20 @@ def test_before_a_normalisation_the_running_mean_takes_what_a_constant_node_said
 
 def test_a_node_that_is_not_constant_leaves_its_mean():
     """Of all constants the mean is the closest in squared error: the compensated cut is nearer to the original."""
-    found = specimen("perceptron_sigmoid")
+    exported = specimen("perceptron_sigmoid")
     errors = {}
     for compensated in (False, True):
-        module = load(found.model)
+        module = load(exported.model)
         coupling = couple(module)
         removed = random_removal(coupling, 0.3)
         model = SpectralModel(module, coupling, Spectral())
         if compensated:
-            fold_means(model, removed, feed_of(found.sample(256, seed=3)))
+            fold_means(model, removed, feed_of(exported.sample(256, seed=3)))
         module.write_back(model.weights())
         narrower = to_bytes(cut(module.model, coupling, removed))
-        inputs = found.sample(256, seed=4)
+        inputs = exported.sample(256, seed=4)
         original, after = (
-            in_onnxruntime(found.model, inputs)[0],
+            in_onnxruntime(exported.model, inputs)[0],
             in_onnxruntime(narrower, inputs)[0],
         )
         errors[compensated] = float(((original - after) ** 2).mean())

@@ -118,9 +118,9 @@ def test_what_lacks_an_axis_is_refused_at_its_node(node):
             {"one": np.array([1]), "two": np.array([2]), "axis": np.array([7])},
         )
     )
-    place = next(i for i, one in enumerate(model.graph.node) if "c" in one.output)
+    index = next(i for i, one in enumerate(model.graph.node) if "c" in one.output)
     node.name = "odd"
-    model.graph.node[place].CopyFrom(node)
+    model.graph.node[index].CopyFrom(node)
     module = load(model.SerializeToString())
     with pytest.raises(ModelInvalid, match="'odd'"):
         module(x=torch.ones(2, 8))

@@ -18,21 +18,23 @@ def test_the_zoo_holds_what_users_bring():
 def test_a_net_is_narrowed_to_half_its_cost_and_computes_what_the_masked_one_computes(
     name, exporter
 ):
-    found = specimen(name, exporter)
-    narrowed = narrow_to(found)
+    exported = specimen(name, exporter)
+    narrowed = narrow_to(exported)
     assert narrowed.macs <= 0.5 * narrowed.coupling.macs()
     assert narrowed.import_error <= 1e-4
     assert narrowed.surgery_error <= 1e-5
-    inputs = found.sample(7)
-    changed = difference(in_onnxruntime(found.model, inputs), in_onnxruntime(narrowed.cut, inputs))
+    inputs = exported.sample(7)
+    changed = difference(
+        in_onnxruntime(exported.model, inputs), in_onnxruntime(narrowed.cut, inputs)
+    )
     assert changed > 1e-3  # it did remove something
 
 
 @ALL
 def test_what_callers_see_stays_as_it_was(name, exporter):
-    found = specimen(name, exporter)
+    exported = specimen(name, exporter)
     before, after = (
-        onnx.load_from_string(model) for model in (found.model, narrow_to(found, seed=1).cut)
+        onnx.load_from_string(model) for model in (exported.model, narrow_to(exported, seed=1).cut)
     )
     assert after.graph.input == before.graph.input
     assert after.graph.output == before.graph.output

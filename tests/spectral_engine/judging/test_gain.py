@@ -19,7 +19,7 @@ def times(**by_batch):
             Latency(
                 batch_size=batch,
                 median_ms=ms,
-                samples_ms=[ms * (1 + 0.001 * (place % 7)) for place in range(60)],
+                samples_ms=[ms * (1 + 0.001 * (sample % 7)) for sample in range(60)],
                 threads=1,
                 provider="CPUExecutionProvider",
             )
@@ -32,18 +32,18 @@ def times(**by_batch):
 class Clock:
     """Gives the times that it was made with, and keeps what it was asked for."""
 
-    def __init__(self, found):
-        self.found, self.asked = found, []
+    def __init__(self, timings):
+        self.timings, self.asked = timings, []
 
     def __call__(self, names):
         self.asked.append(list(names))
-        return {name: self.found[name] for name in ("baseline", *names)}
+        return {name: self.timings[name] for name in ("baseline", *names)}
 
 
 def judged(chosen, wider=None, verdict=MET, budget=MACS, again=None):
-    found = times(narrow=chosen, **{name: ms for name, (ms, _) in (wider or {}).items()})
-    clock = Clock(found if again is None else times(narrow=again))
-    timed = Timed("narrow", verdict, {name: found[name] for name in ("baseline", "narrow")})
+    timings = times(narrow=chosen, **{name: ms for name, (ms, _) in (wider or {}).items()})
+    clock = Clock(timings if again is None else times(narrow=again))
+    timed = Timed("narrow", verdict, {name: timings[name] for name in ("baseline", "narrow")})
     verdicts = {name: told for name, (_, told) in (wider or {}).items()}
     return with_time(timed, budget, verdicts, clock), clock
 

@@ -13,12 +13,12 @@ from tests.support.seen import net_by_heart, rows, save_parts, save_rows
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("seen")
-    (place / "net.onnx").write_bytes(net_by_heart())
+    path = tmp_path_factory.mktemp("seen")
+    (path / "net.onnx").write_bytes(net_by_heart())
     for kind in ("seen", "new"):
-        save_rows(place / f"{kind}.npz", kind)
-    save_parts(place / "parts.npz")
-    return place
+        save_rows(path / f"{kind}.npz", kind)
+    save_parts(path / "parts.npz")
+    return path
 
 
 def right_on_new_rows(model: bytes) -> float:

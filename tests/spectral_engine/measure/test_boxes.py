@@ -30,9 +30,9 @@ def answers(seed=0):
     corners[:, 4:, :2] = rng.uniform(0, 30, (IMAGES, BOXES - 4, 2))
     corners[:, 4:, 2:] = corners[:, 4:, :2] + rng.uniform(3, 9, (IMAGES, BOXES - 4, 2))
     shares = rng.uniform(0.01, 0.05, (IMAGES, BOXES, CLASSES))
-    for place in range(4):
-        kind = labels[:, place, 4].astype(int)
-        shares[np.arange(IMAGES), place, kind] = rng.uniform(0.7, 0.9, IMAGES)
+    for box in range(4):
+        kind = labels[:, box, 4].astype(int)
+        shares[np.arange(IMAGES), box, kind] = rng.uniform(0.7, 0.9, IMAGES)
     order = rng.permutation(BOXES)
     return corners[:, order], shares[:, order]
 
@@ -83,7 +83,7 @@ def readings(outputs):
     """All layouts that outputs may have, with their answers, joined where they come apart."""
     if isinstance(outputs, np.ndarray):
         return [(outputs, layout) for layout in box_layouts(outputs.shape)]
-    named = {f"out {place}": output for place, output in enumerate(outputs)}
+    named = {f"out {number}": output for number, output in enumerate(outputs)}
     whole = {name for name, output in named.items() if output.dtype.kind == "i"}
     joins = possible_joins({name: output.shape for name, output in named.items()}, whole)
     joined = [(join, join.of(named, np.concatenate)) for join in joins]
@@ -103,12 +103,12 @@ def test_the_layout_that_knows_most_of_the_labels_is_the_one_that_was_written(na
         if fits(answers, layout):
             boxes = decode(answers, layout, (HEIGHT, WIDTH))
             scored.append((rule.value(rule.rows(boxes, labels, "values")), boxes))
-    score, found = max(scored, key=lambda pair: pair[0])
+    score, best_boxes = max(scored, key=lambda pair: pair[0])
     assert score == pytest.approx(1.0)
-    sure = found[..., 4] > 0.5
+    sure = best_boxes[..., 4] > 0.5
     assert (sure.sum(axis=1) == 4).all()
     for image in range(IMAGES):
-        ours, theirs = found[image, sure[image]], labels[image]
+        ours, theirs = best_boxes[image, sure[image]], labels[image]
         order = np.lexsort(ours[:, :2].round(3).T), np.lexsort(theirs[:, :2].round(3).T)
         np.testing.assert_allclose(ours[order[0]][:, [0, 1, 2, 3, 5]], theirs[order[1]], atol=1e-6)
 
@@ -149,6 +149,6 @@ def test_places_behind_the_count_are_no_boxes(together):
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     join = next(join for join in possible_joins(shapes, {"num", "labels"}) if join.finished)
     assert join.names == ("boxes", "scores", "labels", "num")
-    found = decode(np.asarray(join.of(arrays, together)), joined_layouts(join, 6)[0], (8, 8))
-    assert (found[..., 4] > 0).sum(axis=1).tolist() == [1, 3]
-    assert found[1, :3, 4:].round(3).tolist() == [[0.9, 1.0], [0.8, 0.0], [0.7, 2.0]]
+    decoded = decode(np.asarray(join.of(arrays, together)), joined_layouts(join, 6)[0], (8, 8))
+    assert (decoded[..., 4] > 0).sum(axis=1).tolist() == [1, 3]
+    assert decoded[1, :3, 4:].round(3).tolist() == [[0.9, 1.0], [0.8, 0.0], [0.7, 2.0]]

@@ -71,19 +71,19 @@ def test_every_answer_lost_more_speaks_against_a_candidate_and_every_one_gained_
 
 def test_without_gains_the_p_value_is_at_least_the_binomial_one_and_close_to_it():
     for rows, lost, floor in ((100, 0, 0.05), (400, 1, 0.02), (1000, 5, 0.01)):
-        found = paired_answers.p_value(Counts(rows, lost, 0), floor, LEVEL)
-        assert binom.cdf(lost, rows, floor) <= found <= 2 * binom.cdf(lost, rows, floor)
+        p_value = paired_answers.p_value(Counts(rows, lost, 0), floor, LEVEL)
+        assert binom.cdf(lost, rows, floor) <= p_value <= 2 * binom.cdf(lost, rows, floor)
 
 
 def test_agreement_is_tested_by_the_binomial_law():
     original = np.eye(3)[np.zeros(300, int)]
     candidate = original.copy()
     candidate[:2] = candidate[:2, ::-1]
-    found = weigh(
+    evidence = weigh(
         pair("agreement", original, candidate, original), floor=0.02, confidence=0.95, seed=0
     )
-    assert found.p_value == pytest.approx(binom.cdf(2, 300, 0.02))
-    assert binom.cdf(2, 300, found.upper_bound) == pytest.approx(LEVEL, abs=1e-3)
+    assert evidence.p_value == pytest.approx(binom.cdf(2, 300, 0.02))
+    assert binom.cdf(2, 300, evidence.upper_bound) == pytest.approx(LEVEL, abs=1e-3)
 
 
 @pytest.mark.parametrize(("spread", "rows"), [(4, 100), (10, 400)])
@@ -131,9 +131,9 @@ def test_many_rows_with_several_labels_each_show_what_is_true():
     labels = rng.integers(0, 2, (2000, 6))
     before = np.where(rng.random(labels.shape) < 0.05, 1 - labels, labels).astype(float)
     after = np.where(rng.random(labels.shape) < 0.01, 1 - before, before)
-    found = weigh(pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
-    assert found.p_value <= LEVEL
-    assert found.upper_bound < 0.03
+    evidence = weigh(pair("accuracy", before, after, labels), floor=0.03, confidence=0.95, seed=0)
+    assert evidence.p_value <= LEVEL
+    assert evidence.upper_bound < 0.03
 
 
 def answers(rows, lost, gained):
@@ -148,9 +148,9 @@ def answers(rows, lost, gained):
     st.integers(20, 400), st.integers(0, 8), st.integers(0, 8), st.sampled_from([0.0, 0.01, 0.05])
 )
 def test_the_bound_and_the_p_value_say_the_same(rows, lost, gained, floor):
-    found = weigh(answers(rows, lost, gained), floor=floor, confidence=0.95, seed=0)
-    assert (found.p_value <= LEVEL) == (found.upper_bound <= floor)
-    assert found.upper_bound >= (lost - gained) / rows
+    evidence = weigh(answers(rows, lost, gained), floor=floor, confidence=0.95, seed=0)
+    assert (evidence.p_value <= LEVEL) == (evidence.upper_bound <= floor)
+    assert evidence.upper_bound >= (lost - gained) / rows
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "agreement"])
@@ -176,9 +176,9 @@ def test_rows_on_which_both_models_agree_prove_nothing_by_being_few():
     outputs = np.eye(3)[labels] + 0.1 * rng.random((30, 3))
     for metric in ("accuracy", "balanced_accuracy", "f1_macro", "agreement"):
         truth = outputs if metric == "agreement" else labels
-        found = weigh(pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
-        assert found.p_value > LEVEL, metric
-        assert found.upper_bound > 0.01, metric
+        evidence = weigh(pair(metric, outputs, outputs, truth), floor=0.01, confidence=0.95, seed=0)
+        assert evidence.p_value > LEVEL, metric
+        assert evidence.upper_bound > 0.01, metric
 
 
 @pytest.mark.slow
@@ -210,8 +210,8 @@ def test_floors_of_pooled_figures_hold_about_as_often_as_they_say(metric, monkey
     floor, passed = population.drop(), 0
     for seed in range(300):
         drawn = np.random.default_rng(seed).integers(0, population.rows, 120)
-        found = bootstrap.resample(population.take(drawn), seed)
-        passed += found.p_value(floor) <= LEVEL
+        resamples = bootstrap.resample(population.take(drawn), seed)
+        passed += resamples.p_value(floor) <= LEVEL
     assert passed / 300 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 300) ** 0.5
 
 
@@ -243,16 +243,16 @@ def test_the_bound_of_a_loss_holds_also_where_few_rows_carry_it(spread, monkeypa
     rule, passed, floor = metric_rule("mae"), 0, np.exp(spread**2 / 2)
     for seed in range(400):
         lost = np.random.default_rng(seed).lognormal(0, spread, 100)
-        found = Pair(rule, ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
-        passed += bootstrap.resample(found, seed).p_value(floor) <= LEVEL
+        paired_rows = Pair(rule, ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
+        passed += bootstrap.resample(paired_rows, seed).p_value(floor) <= LEVEL
     assert passed / 400 <= LEVEL + 2 * (LEVEL * (1 - LEVEL) / 400) ** 0.5
 
 
 def test_a_row_that_carries_the_difference_is_told():
     lost = np.full(100, 0.001)
     lost[7] = 1.0
-    found = Pair(metric_rule("mae"), ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
-    said = weigh(found, floor=0.02, confidence=0.95, seed=0)
+    paired_rows = Pair(metric_rule("mae"), ratio_rows(np.ones(100), 1.0), ratio_rows(1 + lost, 1.0))
+    said = weigh(paired_rows, floor=0.02, confidence=0.95, seed=0)
     assert said.asymptotic
     assert "one row carries 91% of the difference" in said.method
 
@@ -260,9 +260,9 @@ def test_a_row_that_carries_the_difference_is_told():
 @pytest.mark.parametrize(("rows", "lost", "gained"), [(400, 3, 3), (500, 5, 4), (200, 0, 0)])
 def test_with_as_many_rows_as_are_said_to_be_needed_the_floor_is_mostly_shown(rows, lost, gained):
     floor, drop = 0.01, (lost - gained) / rows
-    found = weigh(answers(rows, lost, gained), floor=floor, confidence=0.95, seed=0)
-    assert found.upper_bound > floor
-    needed = rows_needed(rows, drop, found.upper_bound, floor, 0.95)
+    evidence = weigh(answers(rows, lost, gained), floor=floor, confidence=0.95, seed=0)
+    assert evidence.upper_bound > floor
+    needed = rows_needed(rows, drop, evidence.upper_bound, floor, 0.95)
     rng = np.random.default_rng(0)
     shares = [lost / rows, gained / rows, 1 - (lost + gained) / rows]
     tables = rng.multinomial(needed, shares, size=200)

@@ -97,9 +97,9 @@ def test_answers_that_are_no_number_in_both_are_the_same(weights):
     x = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
     x[0] = 0
     rows = Split({"x": x}, None)
-    found = compare(overflowing(weights), overflowing(weights), rows)
-    assert found.max_abs_difference == 0
-    assert np.isfinite(found.max_abs_output)
+    proof = compare(overflowing(weights), overflowing(weights), rows)
+    assert proof.max_abs_difference == 0
+    assert np.isfinite(proof.max_abs_output)
     turned = weights | {"second": -weights["second"]}
     with pytest.raises(NumericMismatch):
         compare(overflowing(weights), overflowing(turned), rows)

@@ -73,8 +73,8 @@ def test_agreement_compares_answers_with_the_originals():
 
 def test_classes_are_named():
     y, answers = np.array([0, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1]]
-    found = per_class(metric_rule("accuracy"), answers, y, "logits", ["cat", "dog"])
-    assert found == {"cat": 0.5, "dog": 1.0}
+    accuracies = per_class(metric_rule("accuracy"), answers, y, "logits", ["cat", "dog"])
+    assert accuracies == {"cat": 0.5, "dog": 1.0}
 
 
 @pytest.mark.parametrize(("rows", "wrong", "flips"), [(100, 0.05, 0.03), (400, 0.1, 0.02)])
@@ -85,8 +85,8 @@ def test_the_paired_interval_covers_the_true_drop_as_often_as_it_says(rows, wron
     for _ in range(2000):
         before = (rng.random(rows) > wrong).astype(float)
         lost = before * (rng.random(rows) < flips)
-        found = (1 - before) * (rng.random(rows) < 0.1)
-        low, high = paired_proportions(before, before - lost + found, 0.95)
+        gained = (1 - before) * (rng.random(rows) < 0.1)
+        low, high = paired_proportions(before, before - lost + gained, 0.95)
         truth = (1 - wrong) * flips - wrong * 0.1
         covered += low <= truth <= high
     assert covered / 2000 >= 0.935
@@ -134,13 +134,13 @@ def test_latencies_are_paired_and_judged_by_their_interval():
 
 
 def test_a_wider_model_is_measured_slower_in_the_same_loop():
-    found = measure_latency(
+    times = measure_latency(
         {"dense": trained(), "convolutional": trained("convolutional")},
         Split({"x": splits()["x_test"][:8]}, None),
         batch_sizes=(64,),
         seconds=1.0,
     )
-    assert speedup(found["convolutional"][0], found["dense"][0]).verdict == "faster"
+    assert speedup(times["convolutional"][0], times["dense"][0]).verdict == "faster"
 
 
 def test_a_runner_answers_every_row_whatever_the_batches():

@@ -18,15 +18,15 @@ def about(mean: float, rows: int = 400) -> np.ndarray:
 
 
 def test_what_had_nothing_left_to_learn_and_is_forgotten_was_seen():
-    place = place_between(about(0.0), about(0.2))
-    assert place.value == pytest.approx(0.0, abs=0.1)
-    assert place.remembers
+    standing = place_between(about(0.0), about(0.2))
+    assert standing.value == pytest.approx(0.0, abs=0.1)
+    assert standing.remembers
 
 
 def test_what_is_learned_and_not_forgotten_was_never_seen():
-    place = place_between(about(0.2), about(0.0))
-    assert place.value == pytest.approx(1.0, abs=0.1)
-    assert not place.remembers
+    standing = place_between(about(0.2), about(0.0))
+    assert standing.value == pytest.approx(1.0, abs=0.1)
+    assert not standing.remembers
 
 
 @pytest.mark.parametrize("forgotten", [0.0, -0.01])

@@ -251,8 +251,8 @@ def coco(answers, labels):
     def data(images, score, kind):
         rows = [(image, box) for image, boxes in enumerate(images) for box in boxes]
         rows = [(image, box) for image, box in rows if box[4] != -1]
-        found = COCO()
-        found.dataset = {
+        annotated = COCO()
+        annotated.dataset = {
             "images": [{"id": image} for image in range(len(images))],
             "categories": [{"id": k} for k in range(10)],
             "annotations": [
@@ -268,8 +268,8 @@ def coco(answers, labels):
                 for number, (image, box) in enumerate(rows)
             ],
         }
-        found.createIndex()
-        return found
+        annotated.createIndex()
+        return annotated
 
     with redirect_stdout(io.StringIO()):
         judge = COCOeval(data(labels, 4, 4), data(answers, 4, 5), "bbox")
@@ -282,20 +282,20 @@ def coco(answers, labels):
 @settings(deadline=None, max_examples=8)
 @seeds
 def test_average_precision_is_cocos_also_of_images_that_are_drawn_twice(seed):
-    found = case("map", seed)
+    example = case("map", seed)
     again = np.random.default_rng(seed).integers(0, 60, 60)
-    expected = coco(found.good, found.labels), coco(found.good[again], found.labels[again])
-    for place, name in enumerate(("map", "map50")):
+    expected = coco(example.good, example.labels), coco(example.good[again], example.labels[again])
+    for figure, name in enumerate(("map", "map50")):
         rule = metric_rule(name)
-        rows = rule.rows(found.good, found.labels, "values")
-        assert rule.value(rows) == pytest.approx(expected[0][place])
-        assert rule.value(rows.take(again)) == pytest.approx(expected[1][place])
+        rows = rule.rows(example.good, example.labels, "values")
+        assert rule.value(rows) == pytest.approx(expected[0][figure])
+        assert rule.value(rows.take(again)) == pytest.approx(expected[1][figure])
 
 
-def with_crowds(found, seed):
+def with_crowds(example, seed):
     """The labels, of which about a third has become crowds, with one large crowd in each fourth image."""
     rng = np.random.default_rng(seed)
-    labels = np.concatenate([found.labels, np.full((60, 1, 5), -1.0)], axis=1)
+    labels = np.concatenate([example.labels, np.full((60, 1, 5), -1.0)], axis=1)
     there = (labels[..., 4] >= 0) & (rng.random(labels.shape[:2]) < 0.3)
     labels[there, 4] = -2 - labels[there, 4]
     low, high = labels[labels[..., 4] != -1][:, :4].min(), labels[..., :4].max()
@@ -306,20 +306,20 @@ def with_crowds(found, seed):
 @settings(deadline=None, max_examples=8)
 @seeds
 def test_average_precision_ignores_crowds_as_coco_does(seed):
-    found = case("map", seed)
-    labels, again = with_crowds(found, seed), np.random.default_rng(seed).integers(0, 60, 60)
-    expected = coco(found.good, labels), coco(found.good[again], labels[again])
-    for place, name in enumerate(("map", "map50")):
+    example = case("map", seed)
+    labels, again = with_crowds(example, seed), np.random.default_rng(seed).integers(0, 60, 60)
+    expected = coco(example.good, labels), coco(example.good[again], labels[again])
+    for figure, name in enumerate(("map", "map50")):
         rule = metric_rule(name)
-        rows = rule.rows(found.good, labels, "values")
+        rows = rule.rows(example.good, labels, "values")
         assert rows["ignored"].any()
-        assert rule.value(rows) == pytest.approx(expected[0][place])
-        assert rule.value(rows.take(again)) == pytest.approx(expected[1][place])
+        assert rule.value(rows) == pytest.approx(expected[0][figure])
+        assert rule.value(rows.take(again)) == pytest.approx(expected[1][figure])
 
 
 def test_a_perfect_detector_finds_what_another_model_is_sure_of():
-    found = case("map")
-    assert value("map", found.good, found.good, "values") == pytest.approx(1.0)
+    example = case("map")
+    assert value("map", example.good, example.good, "values") == pytest.approx(1.0)
 
 
 def test_classes_have_their_recall_or_the_metrics_own_figure():
@@ -330,8 +330,8 @@ def test_classes_have_their_recall_or_the_metrics_own_figure():
     recall = reference.recall_score(truth, decided, average=None)
     overlap = reference.jaccard_score(truth, decided, average=None)
     for name, expected in (("accuracy", recall), ("miou", overlap)):
-        found = per_class(metric_rule(name), answers, labels, "logits", names)
-        assert found == pytest.approx(dict(zip(names, expected, strict=True)))
+        by_class = per_class(metric_rule(name), answers, labels, "logits", names)
+        assert by_class == pytest.approx(dict(zip(names, expected, strict=True)))
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "top5", "miou", "auc", "log_loss"])

@@ -18,10 +18,10 @@ def reason(name, answers, labels, form="logits", task=None, **options):
 
 @pytest.mark.parametrize("name", sorted(HIGHER_IS_BETTER))
 def test_a_model_that_knows_its_data_can_be_measured(name):
-    found = case(name, rows=200)
-    against = "original" if found.rule.against_original else "labels"
+    example = case(name, rows=200)
+    against = "original" if example.rule.against_original else "labels"
     options = {"against": against, "floor": 0.01}
-    assert cannot_move(found.rule, found.good, found.labels, found.form, **options) is None
+    assert cannot_move(example.rule, example.good, example.labels, example.form, **options) is None
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_a_model_that_knows_its_data_can_be_measured(name):
     ],
 )
 def test_what_is_the_same_whatever_is_answered_is_named(name, answers, labels, form, words):
-    found = reason(name, answers, labels, form)
+    obstacle = reason(name, answers, labels, form)
     if words is None:
-        assert found is None
+        assert obstacle is None
     else:
-        assert words in found
+        assert words in obstacle
 
 
 def test_agreement_over_one_channel_is_always_whole():

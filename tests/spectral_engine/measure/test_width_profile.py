@@ -37,10 +37,10 @@ def test_odd_widths_that_take_longer_are_off_the_block():
 
 
 def test_the_models_that_are_timed_are_small_files_that_compute_something():
-    found = width_profile.models()
-    assert set(found) == {"3×3", "1×1"}
+    by_kernel = width_profile.models()
+    assert set(by_kernel) == {"3×3", "1×1"}
     x = np.random.default_rng(0).normal(size=block_timing.SHAPE).astype(np.float32)
-    for by_width in found.values():
+    for by_width in by_kernel.values():
         assert sum(map(len, by_width.values())) < 20_000
         for width, model in by_width.items():
             answers = onnxruntime.InferenceSession(model).run(None, {"x": x})[0]
@@ -58,11 +58,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_what_was_measured_is_kept_for_the_next_process(cache):
-    found = width_profile.blocks_here()
-    assert found.convolution in {1, *block_timing.BLOCKS}
-    assert found.measured_on == block_timing.machine()
+    blocks = width_profile.blocks_here()
+    assert blocks.convolution in {1, *block_timing.BLOCKS}
+    assert blocks.measured_on == block_timing.machine()
     (path,) = cache.rglob("*.json")
-    path.write_text(json.dumps({"convolution": 64, "measured_on": found.measured_on}))
+    path.write_text(json.dumps({"convolution": 64, "measured_on": blocks.measured_on}))
     width_profile.blocks_here.cache_clear()
     assert width_profile.blocks_here().convolution == 64
 
@@ -119,6 +119,6 @@ def test_the_script_for_elsewhere_needs_numpy_and_onnxruntime_alone(tmp_path):
         cwd=tmp_path,
     )
     assert told.returncode == 0, told.stderr
-    found = Blocks.model_validate_json(told.stdout)
-    assert found.measured_on == block_timing.machine()
-    assert found.convolution >= 1
+    blocks = Blocks.model_validate_json(told.stdout)
+    assert blocks.measured_on == block_timing.machine()
+    assert blocks.convolution >= 1

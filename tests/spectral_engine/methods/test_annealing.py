@@ -21,8 +21,10 @@ def retrain(folder, data="digits.npz", on_progress=lambda progress: None, **trai
 
 
 def weights(result) -> np.ndarray:
-    held = onnx.load_from_string(result.chosen.model_bytes).graph.initializer
-    return np.concatenate([onnx.numpy_helper.to_array(w).ravel() for w in held if w.data_type == 1])
+    initializers = onnx.load_from_string(result.chosen.model_bytes).graph.initializer
+    return np.concatenate(
+        [onnx.numpy_helper.to_array(w).ravel() for w in initializers if w.data_type == 1]
+    )
 
 
 def test_averaged_weights_lie_near_the_last_ones_and_are_not_them(folder):

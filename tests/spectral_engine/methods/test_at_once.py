@@ -70,8 +70,8 @@ def test_before_the_cut_only_eigenvalues_train(folder):
     model = prune(folder, when="pre", fine_tune=False, compensate="none").chosen.model_bytes
     weights = {}
     for name, content in (("before", (folder / "perceptron.onnx").read_bytes()), ("after", model)):
-        held = onnx.load_from_string(content).graph.initializer
-        first = next(w for w in held if w.name.endswith("weight"))
+        initializers = onnx.load_from_string(content).graph.initializer
+        first = next(w for w in initializers if w.name.endswith("weight"))
         weights[name] = onnx.numpy_helper.to_array(first)
     before, after = (
         rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in weights.values()
@@ -122,6 +122,6 @@ def test_convolutions_of_candidates_have_whole_blocks_of_channels(folder, when):
         for width in candidate.widths:
             if width.layer in convolutions and width.after != width.before:
                 assert width.after % 4 == 0
-    found = report.recipe["prune"]["round_to"]
-    assert found["convolution"] in {1, *BLOCKS}
-    assert "onnxruntime" in found["measured_on"]
+    round_to = report.recipe["prune"]["round_to"]
+    assert round_to["convolution"] in {1, *BLOCKS}
+    assert "onnxruntime" in round_to["measured_on"]

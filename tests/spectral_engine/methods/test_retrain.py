@@ -27,8 +27,8 @@ def retrain(folder, kind="perceptron", epochs=8, rate=1e-2, **spectral):
 
 
 def floats(model: bytes) -> dict[str, np.ndarray]:
-    held = onnx.load_from_string(model).graph.initializer
-    return {w.name: onnx.numpy_helper.to_array(w) for w in held if w.data_type == 1}
+    initializers = onnx.load_from_string(model).graph.initializer
+    return {w.name: onnx.numpy_helper.to_array(w) for w in initializers if w.data_type == 1}
 
 
 def accuracy(model: bytes) -> float:

@@ -35,16 +35,20 @@ ODD = {np.dtype(np.float32): (1e-40, -1e-44, -0.0), np.dtype(np.float64): (1e-31
 
 def arrays_of(model: bytes) -> dict[str, NDArray[np.generic]]:
     graph = onnx.load_from_string(model).graph
-    return {held.name: numpy_helper.to_array(held) for held in graph.initializer}
+    return {
+        initializer.name: numpy_helper.to_array(initializer) for initializer in graph.initializer
+    }
 
 
 def changed(model: bytes, change) -> bytes:
     """Return the file with `change(name, array)` made on every float initializer."""
     proto = onnx.load_from_string(model)
-    for held in proto.graph.initializer:
-        array = numpy_helper.to_array(held).copy()
+    for initializer in proto.graph.initializer:
+        array = numpy_helper.to_array(initializer).copy()
         if array.dtype.kind == "f":
-            held.CopyFrom(numpy_helper.from_array(change(held.name, array), held.name))
+            initializer.CopyFrom(
+                numpy_helper.from_array(change(initializer.name, array), initializer.name)
+            )
     return proto.SerializeToString()
 
 
@@ -55,7 +59,7 @@ def with_odd_numbers(name, array):
     return array
 
 
-def run_over(model: bytes, rows, place, form="one_sided") -> CompressionRun:
+def run_over(model: bytes, rows, folder, form="one_sided") -> CompressionRun:
     """Return the run of a job that has not begun."""
     asked = {
         "target": {"keep_nodes": 0.5},
@@ -65,9 +69,9 @@ def run_over(model: bytes, rows, place, form="one_sided") -> CompressionRun:
     }
     if asked.get("method") == "retrain":
         del asked["target"]
-    (place / "in.onnx").write_bytes(model)
-    job = prepare(place / "in.onnx", rows, se.Recipe.parse(asked), label=None, preprocessing=None)
-    return start_run(job, plan(job, place, ignore))
+    (folder / "in.onnx").write_bytes(model)
+    job = prepare(folder / "in.onnx", rows, se.Recipe.parse(asked), label=None, preprocessing=None)
+    return start_run(job, plan(job, folder, ignore))
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,11 @@ class Made:
     cut: Cut
 
 
-def make(run: CompressionRun, removed, place, trainer=None) -> Made:
+def make(run: CompressionRun, removed, folder, trainer=None) -> Made:
     twin = (trainer or run.trainer).fork()
     cut = Cut(run.plan.original, run.plan.coupling, removed)
-    export(twin.model, cut, {}, place / "cut.onnx")
-    return Made((place / "cut.onnx").read_bytes(), cut)
+    export(twin.model, cut, {}, folder / "cut.onnx")
+    return Made((folder / "cut.onnx").read_bytes(), cut)
 
 
 def what_stays(made: Made, name: str, array):
@@ -106,9 +110,9 @@ def differing(original: bytes, made: Made) -> list[str]:
     ]
 
 
-def case(found: Specimen, place, form="one_sided"):
-    model = changed(found.model, with_odd_numbers)
-    run = run_over(model, save_rows(found, place / "rows.npz"), place, form)
+def case(net: Specimen, folder, form="one_sided"):
+    model = changed(net.model, with_odd_numbers)
+    run = run_over(model, save_rows(net, folder / "rows.npz"), folder, form)
     can_go = form not in {"svd", "qr"}
     removed = random_removal(run.plan.coupling, 0.5 if can_go else 0.0, seed=3)
     return model, run, removed
@@ -149,17 +153,17 @@ def start_run_again(run: CompressionRun) -> CompressionRun:
 
 @pytest.mark.parametrize("name", DOUBLES)
 def test_a_net_in_float64_trains_in_float64_and_is_written_as_it_trained(name, tmp_path):
-    found = specimen(name)
-    _, run, removed = case(found, tmp_path)
+    net = specimen(name)
+    _, run, removed = case(net, tmp_path)
     run.trainer.narrow(removed)
     for step in range(4):
         run.trainer.step(run.plan.feed.at_step(step, 0), 1e-2)
     assert {tensor.dtype for tensor in run.trainer.tensors().values()} == {torch.float64}
-    made, inputs = make(run, removed, tmp_path), found.sample(7)
+    made, inputs = make(run, removed, tmp_path), net.sample(7)
     run.trainer.model.module.eval()
     with torch.no_grad():
-        own = [value.numpy() for value in run.trainer.model(inputs).values()]
-    assert difference(in_onnxruntime(made.model, inputs), own) < 1e-13
+        trained_answers = [value.numpy() for value in run.trainer.model(inputs).values()]
+    assert difference(in_onnxruntime(made.model, inputs), trained_answers) < 1e-13
     trained = {n: a for n, a in arrays_of(made.model).items() if a.dtype == np.float64}
     rounded = [n for n, a in trained.items() if a.size > 4 and (a == a.astype(np.float32)).all()]
     assert rounded == []
@@ -199,15 +203,15 @@ def test_the_proof_refuses_a_weight_of_another_type(tmp_path):
 
 
 def test_a_job_leaves_what_it_does_not_train_as_it_came(tmp_path):
-    found = specimen("double_words")
+    net = specimen("double_words")
     asked = {
         "method": "retrain",
         "spectral": {"train": "eigenvalues"},
         "allow_poor_original": True,
         "training": {"epochs": 2, "batch_size": 64},
     }
-    done = se.compress(found.model, save_rows(found, tmp_path / "rows.npz"), asked)
-    before, after = arrays_of(found.model), arrays_of(done.chosen.model_bytes)
+    done = se.compress(net.model, save_rows(net, tmp_path / "rows.npz"), asked)
+    before, after = arrays_of(net.model), arrays_of(done.chosen.model_bytes)
     assert after["embed.weight"].tobytes() == before["embed.weight"].tobytes()
     assert after["inner.weight"].tobytes() != before["inner.weight"].tobytes()
     assert all(after[name].dtype == array.dtype for name, array in before.items())

@@ -41,10 +41,10 @@ def change(path: Path, **entries: str) -> str:
 def test_the_module_answers_as_onnxruntime_does(model: Path) -> None:
     rows = splits()["x_test"][:5]
 
-    (found,) = se.load(model)(x=torch.from_numpy(rows)).values()
+    (computed,) = se.load(model)(x=torch.from_numpy(rows)).values()
 
     (expected,) = open_session(model).run(None, {"x": rows})
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(computed.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_weights_are_mapped_and_not_read_until_they_are_used(model: Path) -> Non
 
     proto = onnx.load(model)
     for tensor in proto.graph.initializer:
-        held = loaded.graph.initializers[tensor.name].const_value
-        assert held is not None
-        np.testing.assert_array_equal(held.numpy(), onnx.numpy_helper.to_array(tensor))
+        weight = loaded.graph.initializers[tensor.name].const_value
+        assert weight is not None
+        np.testing.assert_array_equal(weight.numpy(), onnx.numpy_helper.to_array(tensor))
         if tensor.ByteSize() > 1000:
-            assert not held.numpy().flags.writeable
+            assert not weight.numpy().flags.writeable
 
 
 def test_a_graph_that_is_not_sound_is_refused_wherever_its_weights_lie(model: Path) -> None:

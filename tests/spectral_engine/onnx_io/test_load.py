@@ -34,8 +34,8 @@ def test_a_truncated_file_is_refused(keep):
 def test_garbage_is_refused_and_never_crashes(seed):
     rng = np.random.default_rng(seed)
     content = bytearray(trained())
-    for place in rng.integers(0, 600, 12):
-        content[place] = rng.integers(256)
+    for offset in rng.integers(0, 600, 12):
+        content[offset] = rng.integers(256)
     with contextlib.suppress(ModelInvalid):  # anything else that is raised fails the test
         assert load_model(bytes(content)).graph.outputs
 
@@ -99,8 +99,8 @@ def test_external_data_beside_the_model_are_read(tmp_path):
     (tmp_path / "weights").write_bytes(np.arange(4, dtype=np.float32).tobytes())
     path = tmp_path / "model.onnx"
     path.write_bytes(external_model("weights").SerializeToString())
-    found = load_model(path).graph.initializers["w"].const_value.numpy()
-    np.testing.assert_array_equal(found, np.arange(4))
+    weight = load_model(path).graph.initializers["w"].const_value.numpy()
+    np.testing.assert_array_equal(weight, np.arange(4))
 
 
 def test_external_data_of_bytes_are_refused_by_initializer():

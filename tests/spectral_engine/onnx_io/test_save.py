@@ -135,20 +135,20 @@ class TestBeside:
 
     def test_no_more_than_one_worked_out_weight_is_held(self, tmp_path: Path) -> None:
         model = load_model(trained())
-        held: list[str] = []
+        worked_out: list[str] = []
         for value in model.graph.initializers.values():
             assert value.const_value is not None
 
             def note(array: np.ndarray, name: str = value.name or "") -> None:
-                held.append(name)
+                worked_out.append(name)
                 array += 1
 
             value.const_value = derived(value.const_value, note)
-        assert held == []
+        assert worked_out == []
 
         save_model(model, tmp_path / "m.onnx")
 
-        assert sorted(held) == sorted(model.graph.initializers)
+        assert sorted(worked_out) == sorted(model.graph.initializers)
 
 
 @pytest.mark.parametrize("name", [*NETS])

@@ -23,16 +23,16 @@ def test_a_factored_layer_is_the_folded_one(rows, turned, with_bias):
     bias = torch.randn(7, dtype=torch.float64, requires_grad=True) if with_bias else None
     matrix = phi if turned else phi.t()
     tensors = [x, phi, scale] + ([] if bias is None else [bias])
-    found = Factored(matrix, scale, turned).linear(x, bias)
+    factored = Factored(matrix, scale, turned).linear(x, bias)
     wanted = x @ (scale[:, None] * phi).t() + (0 if bias is None else bias)
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(factored, wanted)
     weight = torch.randn_like(wanted)
-    for own, folded in zip(
-        torch.autograd.grad((found * weight).sum(), tensors),
+    for gradient, wanted_gradient in zip(
+        torch.autograd.grad((factored * weight).sum(), tensors),
         torch.autograd.grad((wanted * weight).sum(), tensors),
         strict=True,
     ):
-        torch.testing.assert_close(own, folded)
+        torch.testing.assert_close(gradient, wanted_gradient)
 
 
 @pytest.mark.parametrize("two_sided", [True, False])
@@ -41,21 +41,21 @@ def test_a_factored_layer_is_the_folded_one(rows, turned, with_bias):
 )
 @pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
 def test_a_spectral_model_computes_what_its_folded_weights_compute(name, exporter, two_sided):
-    found = specimen(name, exporter)
-    module = load(found.model)
+    net = specimen(name, exporter)
+    module = load(net.model)
     model = SpectralModel(module, couple(module), Spectral(two_sided=two_sided))
     with torch.no_grad():
         for item in model.tracked():
             item.tensor.mul_(1.1).add_(0.01)
-        own = model(found.sample(3))
-        folded = module.compute(found.sample(3), model.weights())
+        spectral = model(net.sample(3))
+        folded = module.compute(net.sample(3), model.weights())
     for name_of_output, value in folded.items():
-        torch.testing.assert_close(own[name_of_output], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(spectral[name_of_output], value, rtol=1e-4, atol=1e-5)
     assert bool(model.unfolded) != two_sided
 
 
 def test_a_weight_that_is_also_looked_up_is_folded():
-    found = specimen("decoder", "dynamo")
-    module = load(found.model)
+    net = specimen("decoder", "dynamo")
+    module = load(net.model)
     model = SpectralModel(module, couple(module), Spectral())
     assert "embed.weight" not in model.unfolded

@@ -24,7 +24,7 @@ def model(tmp_path):
 
 
 def weights(model):
-    return [held.weight().detach().numpy() for held in model.spectral.values()]
+    return [transfer.weight().detach().numpy() for transfer in model.spectral.values()]
 
 
 def hidden(model, scores):
@@ -39,13 +39,13 @@ def step(model):
 
 def first_order(model):
     """|λ ∂L/∂λ + b ∂L/∂b| = |Σ_j w_ij ∂L/∂w_ij + b_i ∂L/∂b_i|, here from λ and b themselves."""
-    found = []
+    changes = []
     for transfer in model.coupling.transfers[:-1]:
         eigenvalues = model.spectral[transfer.weight].eigenvalues_out
         bias = model.module.initializer(transfer.bias)
         change = eigenvalues * eigenvalues.grad + bias * bias.grad
-        found.append(change.detach().abs().numpy())
-    return found
+        changes.append(change.detach().abs().numpy())
+    return changes
 
 
 def test_sizes_are_norms_in_times_norms_out(model):
@@ -54,8 +54,8 @@ def test_sizes_are_norms_in_times_norms_out(model):
         np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=0),
         np.linalg.norm(second, axis=1) * np.linalg.norm(third, axis=0),
     ]
-    found = hidden(model, Relevance(model, "eigenvalue_outgoing").scores())
-    for a, b in zip(found, expected, strict=True):
+    sizes = hidden(model, Relevance(model, "eigenvalue_outgoing").scores())
+    for a, b in zip(sizes, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
@@ -65,18 +65,18 @@ def test_the_default_is_the_geometric_mean_of_change_and_sizes(model):
     np.testing.assert_array_equal(sizes, Relevance(model, "eigenvalue_outgoing").scores())
     step(model)
     relevance.observe()
-    for found, change, size in zip(
+    for score, change, size in zip(
         hidden(model, relevance.scores()), first_order(model), hidden(model, sizes), strict=True
     ):
-        np.testing.assert_allclose(found, np.sqrt(change * size), rtol=1e-5)
+        np.testing.assert_allclose(score, np.sqrt(change * size), rtol=1e-5)
 
 
 def test_the_change_alone_stays_a_score_of_its_own(model):
     relevance = Relevance(model, "eigenvalue_taylor")
     step(model)
     relevance.observe()
-    for found, change in zip(hidden(model, relevance.scores()), first_order(model), strict=True):
-        np.testing.assert_allclose(found, change, rtol=1e-5)
+    for score, change in zip(hidden(model, relevance.scores()), first_order(model), strict=True):
+        np.testing.assert_allclose(score, change, rtol=1e-5)
 
 
 def test_a_node_that_no_transfer_reads_counts_as_the_rest(model):

@@ -21,19 +21,19 @@ def test_every_class_weighs_the_same_and_the_mean_row_weighs_one():
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory):
     """Two overlapping clouds, nine rows of the one for each of the other, and a model that knows nothing."""
-    place = tmp_path_factory.mktemp("rare")
+    folder = tmp_path_factory.mktemp("rare")
     rng = np.random.default_rng(0)
     y = (rng.random(3000) < 0.1).astype(np.int64)
     x = (rng.normal(size=(3000, 6)) + y[:, None] * 0.8).astype(np.float32)
-    np.savez(place / "data.npz", x=x, y=y)
+    np.savez(folder / "data.npz", x=x, y=y)
     for outputs in (1, 2):
         torch.manual_seed(0)
         net = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, outputs))
         torch.onnx.export(
-            net, (torch.zeros(1, 6),), str(place / f"{outputs}.onnx"), input_names=["x"],
+            net, (torch.zeros(1, 6),), str(folder / f"{outputs}.onnx"), input_names=["x"],
             dynamo=False, dynamic_axes={"x": {0: "batch"}},
         )  # fmt: skip
-    return place
+    return folder
 
 
 def recall_of_the_rare(rare, outputs, **asked) -> float:

@@ -39,12 +39,12 @@ def test_a_training_that_diverges_once_gives_what_the_lower_rate_gives_from_the_
 
     monkeypatch.setattr(Trainer, "step", step)
     told = []
-    found = compress(folder, RATE, told)
-    assert [c.model_bytes for c in found.candidates] == [c.model_bytes for c in calm.candidates]
-    assert found.report.data.recipe["training"]["learning_rate"] == pytest.approx(RATE / 3)
+    result = compress(folder, RATE, told)
+    assert [c.model_bytes for c in result.candidates] == [c.model_bytes for c in calm.candidates]
+    assert result.report.data.recipe["training"]["learning_rate"] == pytest.approx(RATE / 3)
     warning = "the loss became nan at step 20; training began again at a third of the rate"
     assert [progress.warning for progress in told if progress.warning] == [warning]
-    assert warning in found.report.data.warnings
+    assert warning in result.report.data.warnings
 
 
 def test_a_training_that_diverges_at_the_lower_rate_too_fails(folder):
@@ -139,13 +139,13 @@ def test_a_second_walk_that_was_stopped_ends_as_one_that_was_not_whether_it_dive
 
     walks = {"second": False}
 
-    def run(place=None, moment=lambda progress: False):
+    def run(work_dir=None, moment=lambda progress: False):
         def hear(progress):
             walks["second"] |= progress.warning is not None
             if moment(progress):
                 raise Stopped
 
-        return se.compress(folder / "perceptron.onnx", few, asked, hear, place)
+        return se.compress(folder / "perceptron.onnx", few, asked, hear, work_dir)
 
     monkeypatch.setattr(Trainer, "step", step)
     whole = run()

@@ -53,31 +53,31 @@ def feed():
 
 def test_every_convolution_whose_nodes_can_go_gets_one_and_the_model_answers_as_before(original):
     assert "BatchNormalization" not in [node.op_type for node in original.model.graph]
-    found = normalize(original, couple(original), feed())
-    kinds = [node.op_type for node in found.model.graph]
+    normalized = normalize(original, couple(original), feed())
+    kinds = [node.op_type for node in normalized.model.graph]
     assert kinds.count("BatchNormalization") == 2
-    np.testing.assert_allclose(answers(found.model), answers(original.model), atol=1e-4)
+    np.testing.assert_allclose(answers(normalized.model), answers(original.model), atol=1e-4)
 
 
 def test_node_groups_keep_their_numbers_and_the_scale_is_the_eigenvalue(original):
     coupling = couple(original)
-    found = normalize(original, coupling, feed())
-    assert found.coupling.count == coupling.count
+    normalized = normalize(original, coupling, feed())
+    assert normalized.coupling.count == coupling.count
     for name in original.model.graph.initializers:
         for before, after in zip(
-            coupling.axes.get(name, ()), found.coupling.axes.get(name, ()), strict=True
+            coupling.axes.get(name, ()), normalized.coupling.axes.get(name, ()), strict=True
         ):
             assert (before is None) == (after is None)
             assert before is None or (before == after).all()
-    model = SpectralModel(OnnxModule(found.model), found.coupling, Spectral())
+    model = SpectralModel(OnnxModule(normalized.model), normalized.coupling, Spectral())
     assert len(model.gates) == 2
     assert all(gate.startswith(PREFIX) for gate in model.gates.values())
 
 
 def test_folding_gives_the_graph_back_with_the_trained_function(original):
-    found = normalize(original, couple(original), feed())
+    normalized = normalize(original, couple(original), feed())
     rng = np.random.default_rng(1)
-    module = OnnxModule(found.model)
+    module = OnnxModule(normalized.model)
     for name, parameter in module.named_parameters():
         with torch.no_grad():
             parameter.mul_(torch.tensor(rng.uniform(0.5, 1.5, parameter.shape)).float())

@@ -32,9 +32,9 @@ METHODS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = save_all(tmp_path_factory.mktemp("digits"))
-    save_digits(place / "unlabelled.npz", y_train=None, y_val=None, y_test=None)
-    return place
+    path = save_all(tmp_path_factory.mktemp("digits"))
+    save_digits(path / "unlabelled.npz", y_train=None, y_val=None, y_test=None)
+    return path
 
 
 @pytest.fixture
@@ -58,23 +58,23 @@ def path_over(folder, work, asked, kind="perceptron"):
 
 def tensors_of(run):
     """Return all tensors of a path by where they were found."""
-    trainer, found = run.trainer, {}
-    found |= trainer.tensors()
-    found |= {f"module|{name}": p for name, p in trainer.model.module.named_parameters()}
-    found |= {f"model|{name}": p for name, p in trainer.model.named_parameters()}
-    found |= {f"buffer of model|{name}": b for name, b in trainer.model.named_buffers()}
-    found |= {f"gradient|{key}": item.tensor.grad for key, item in trainer.held.items()}
-    for key, item in trainer.held.items():
+    trainer, tensors = run.trainer, {}
+    tensors |= trainer.tensors()
+    tensors |= {f"module|{name}": p for name, p in trainer.model.module.named_parameters()}
+    tensors |= {f"model|{name}": p for name, p in trainer.model.named_parameters()}
+    tensors |= {f"buffer of model|{name}": b for name, b in trainer.model.named_buffers()}
+    tensors |= {f"gradient|{key}": item.tensor.grad for key, item in trainer.trained.items()}
+    for key, item in trainer.trained.items():
         for name, value in trainer.optimizer.state.get(item.tensor, {}).items():
-            found[f"optimizer|{key}|{name}"] = value
-    found |= {f"relevance|{n}": v for n, v in vars(run.relevance).items() if _is_tensor(v)}
-    found |= {f"place|{n}": v for n, v in enumerate(run.relevance.nodes._places)}
+            tensors[f"optimizer|{key}|{name}"] = value
+    tensors |= {f"relevance|{n}": v for n, v in vars(run.relevance).items() if _is_tensor(v)}
+    tensors |= {f"place|{n}": v for n, v in enumerate(run.relevance.nodes._places)}
     if isinstance(trainer.model, SparseModel):
-        found |= {f"mask|{name}": mask for name, mask in trainer.model.masks.items()}
+        tensors |= {f"mask|{name}": mask for name, mask in trainer.model.masks.items()}
         for part in ("first", "last", "ever"):
-            held = getattr(run.policy.topology, part)
-            found |= {f"{part}|{name}": value for name, value in held.items()}
-    return {name: value for name, value in found.items() if value is not None}
+            masks = getattr(run.policy.topology, part)
+            tensors |= {f"{part}|{name}": value for name, value in masks.items()}
+    return {name: value for name, value in tensors.items() if value is not None}
 
 
 def _is_tensor(value):
@@ -82,9 +82,9 @@ def _is_tensor(value):
 
 
 def check_all_there(run):
-    found = tensors_of(run)
-    assert found
-    elsewhere = {name for name, value in found.items() if not isinstance(value, Pretended)}
+    tensors = tensors_of(run)
+    assert tensors
+    elsewhere = {name for name, value in tensors.items() if not isinstance(value, Pretended)}
     assert not elsewhere
 
 

@@ -51,8 +51,8 @@ class Rows:
 @pytest.mark.parametrize("cliff", [1e-3, 1e-2, 4e-2])
 def test_the_rate_is_about_half_of_where_the_loss_rises(cliff):
     training = Cliff(cliff)
-    found = find_rate(training, Rows(), seed=0, steps=steps_of_test(1000))
-    assert 0.5 * cliff <= found <= 1.2 * cliff
+    rate = find_rate(training, Rows(), seed=0, steps=steps_of_test(1000))
+    assert 0.5 * cliff <= rate <= 1.2 * cliff
     assert training.rates == sorted(training.rates)
 
 
@@ -61,6 +61,6 @@ def test_a_loss_that_never_rises_gets_the_largest_rate():
 
 
 def test_a_training_too_short_for_a_test_takes_the_usual_rate(tmp_path, folder):
-    with np.load(folder / "digits.npz") as held:
-        np.savez(tmp_path / "few.npz", **{name: array[:128] for name, array in held.items()})
+    with np.load(folder / "digits.npz") as digits:
+        np.savez(tmp_path / "few.npz", **{name: array[:128] for name, array in digits.items()})
     assert rate_of(executed(folder / "perceptron.onnx", tmp_path / "few.npz", epochs=1)) == 3e-3

@@ -29,9 +29,9 @@ def trainer(tmp_path, net):
     export(net, (torch.zeros(1, 3, 6, 6),), tmp_path / "net.onnx", ["x"], ("logits",))
     module = OnnxModule(load_model(tmp_path / "net.onnx"))
     coupling = couple(module)
-    found = normalize(module, coupling, feed())
-    if found is not None:
-        module, coupling = OnnxModule(found.model), found.coupling
+    normalized = normalize(module, coupling, feed())
+    if normalized is not None:
+        module, coupling = OnnxModule(normalized.model), normalized.coupling
     model = SpectralModel(module, coupling, Spectral())
     return Trainer(model, OBJECTIVE, None, Training(), torch.device("cpu"))
 

@@ -108,8 +108,8 @@ def test_the_report_says_what_share_was_found_and_what_was_asked_for_is_kept_to(
     np.savez(tmp_path / "data.npz", x=often, y=labels)
     model = export(tmp_path, np.ones(COPIES))
     recipe = {"method": "retrain", "training": {"epochs": 1}, "target": {"max_metric_drop": 0.99}}
-    found = se.compress(model, tmp_path / "data.npz", recipe).report.data.recipe["training"]
-    assert found["swap_noise"] > 0
+    executed = se.compress(model, tmp_path / "data.npz", recipe).report.data.recipe["training"]
+    assert executed["swap_noise"] > 0
     recipe["training"]["swap_noise"] = 0.125
     asked = se.compress(model, tmp_path / "data.npz", recipe).report.data.recipe["training"]
     assert asked["swap_noise"] == 0.125

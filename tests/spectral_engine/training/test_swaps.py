@@ -16,8 +16,8 @@ X = np.random.default_rng(0).normal(size=(64, 2, 5)).astype(np.float32)
 def test_every_value_is_one_that_stands_in_its_place_in_some_row(share, seed):
     noisy = swap({"x": X}, share, np.random.default_rng(seed))["x"]
     assert (noisy.shape, noisy.dtype) == (X.shape, X.dtype)
-    for place in np.ndindex(X.shape[1:]):
-        column = (slice(None), *place)
+    for position in np.ndindex(X.shape[1:]):
+        column = (slice(None), *position)
         assert np.isin(noisy[column], X[column]).all()
     assert (noisy != X).sum() <= round(share * X.size)
 

@@ -40,10 +40,12 @@ def test_what_would_pass_1_is_dense_and_the_rest_shares_what_is_left():
 
 
 @given(shapes, st.floats(0.001, 1.0), st.sampled_from(["erk", "uniform"]))
-def test_the_budget_is_met_to_the_link_and_no_transfer_is_cut_off(found, density, distribution):
-    counts = link_counts(found, density, distribution)
-    sizes = [prod(shape) for shape in found]
-    assert sum(counts) == max(len(found), round(density * sum(sizes)))
+def test_the_budget_is_met_to_the_link_and_no_transfer_is_cut_off(
+    weight_shapes, density, distribution
+):
+    counts = link_counts(weight_shapes, density, distribution)
+    sizes = [prod(shape) for shape in weight_shapes]
+    assert sum(counts) == max(len(weight_shapes), round(density * sum(sizes)))
     assert all(1 <= count <= size for count, size in zip(counts, sizes, strict=True))
 
 

@@ -20,15 +20,15 @@ def layout(pattern, kind):
     return Layout(parse_pattern(pattern), *SHAPES[kind])
 
 
-def drawn(found, seed=0):
-    return torch.rand(found.shape, generator=torch.Generator().manual_seed(seed))
+def drawn(weight, seed=0):
+    return torch.rand(weight.shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("kind", SHAPES)
 def test_unstructured_keeps_the_highest_scores_and_exactly_as_many_as_asked(kind):
-    found, scores = layout("unstructured", kind), drawn(layout("unstructured", kind))
-    mask = found.spread(found.keep(found.units(scores), 17))
-    assert mask.shape == found.shape
+    weight, scores = layout("unstructured", kind), drawn(layout("unstructured", kind))
+    mask = weight.spread(weight.keep(weight.units(scores), 17))
+    assert mask.shape == weight.shape
     assert mask.sum() == 17
     assert scores[mask > 0].min() > scores[mask == 0].max()
 
@@ -36,12 +36,12 @@ def test_unstructured_keeps_the_highest_scores_and_exactly_as_many_as_asked(kind
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("pattern", ["2:4", "1:3", "4:4"])
 def test_no_run_of_m_inputs_has_more_than_n_links_and_whole_runs_have_n(kind, pattern):
-    found = layout(pattern, kind)
+    weight = layout(pattern, kind)
     kept, group = map(int, pattern.split(":"))
-    share = round(found.links * kept / group)
-    mask = found.spread(found.keep(found.units(drawn(found)), share))
-    rows = mask.movedim((found.out_axis, found.in_axis), (0, 1)).reshape(*found.sides[:2], -1)
-    for start in range(0, found.sides[1], group):
+    share = round(weight.links * kept / group)
+    mask = weight.spread(weight.keep(weight.units(drawn(weight)), share))
+    rows = mask.movedim((weight.out_axis, weight.in_axis), (0, 1)).reshape(*weight.sides[:2], -1)
+    for start in range(0, weight.sides[1], group):
         links = rows[:, start : start + group].sum(dim=1)
         assert (links == min(kept, rows[:, start : start + group].shape[1])).all()
 
@@ -49,30 +49,30 @@ def test_no_run_of_m_inputs_has_more_than_n_links_and_whole_runs_have_n(kind, pa
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("pattern", ["block:4x4", "block:1x5", "block:3x2"])
 def test_links_stand_in_whole_blocks_within_the_budget(kind, pattern):
-    found = layout(pattern, kind)
+    weight = layout(pattern, kind)
     height, width = map(int, pattern.removeprefix("block:").split("x"))
-    mask = found.spread(found.keep(found.units(drawn(found)), found.links // 3))
-    rows = mask.movedim((found.out_axis, found.in_axis), (0, 1)).reshape(*found.sides[:2], -1)
-    for top in range(0, found.sides[0], height):
-        for left in range(0, found.sides[1], width):
+    mask = weight.spread(weight.keep(weight.units(drawn(weight)), weight.links // 3))
+    rows = mask.movedim((weight.out_axis, weight.in_axis), (0, 1)).reshape(*weight.sides[:2], -1)
+    for top in range(0, weight.sides[0], height):
+        for left in range(0, weight.sides[1], width):
             block = rows[top : top + height, left : left + width]
             assert ((block == block[:1, :1]).all(dim=(0, 1))).all()
-    assert found.links // 3 - height * width < mask.sum() <= found.links // 3
+    assert weight.links // 3 - height * width < mask.sum() <= weight.links // 3
 
 
 def test_an_nm_pattern_is_reached_by_way_of_fuller_groups():
-    found = Layout(parse_pattern("2:8"), (4, 16), 0, 1)
-    scores = found.units(drawn(found))
-    kept = [int(found.keep(scores, count).sum()) for count in (64, 50, 30, 16)]
+    weight = Layout(parse_pattern("2:8"), (4, 16), 0, 1)
+    scores = weight.units(drawn(weight))
+    kept = [int(weight.keep(scores, count).sum()) for count in (64, 50, 30, 16)]
     assert kept == [64, 56, 32, 16]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
 def test_units_of_blocks_add_up_their_links(rows, columns, seed):
-    found = Layout(parse_pattern("block:2x3"), (rows, columns), 0, 1)
-    values = drawn(found, seed)
-    torch.testing.assert_close(found.units(values).sum(), values.sum())
+    weight = Layout(parse_pattern("block:2x3"), (rows, columns), 0, 1)
+    values = drawn(weight, seed)
+    torch.testing.assert_close(weight.units(values).sum(), values.sum())
 
 
 @pytest.mark.parametrize("text", ["3:2", "0:4", "2:", "block:4", "block:0x4", "diagonal", ""])

@@ -43,11 +43,11 @@ def recipe(pattern="unstructured", schedule="dense_to_sparse", density=DENSITY, 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("digits")
-    save_digits(place / "digits.npz")
+    path = tmp_path_factory.mktemp("digits")
+    save_digits(path / "digits.npz")
     for kind in KINDS:
-        save_model(place / f"{kind}.onnx", kind)
-    return place
+        save_model(path / f"{kind}.onnx", kind)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +65,13 @@ def compressed(folder):
     return run
 
 
-def run_over(folder, asked, kind="perceptron", work="work", held_as=None):
+def run_over(folder, asked, kind="perceptron", work="work", form=None):
     """Return the run of a job that has not begun, to look into while it trains."""
     setup = prepare(
         folder / f"{kind}.onnx", folder / "digits.npz", asked, label=None, preprocessing=None
     )
     (folder / work).mkdir(exist_ok=True)
-    return start_run(setup, plan(setup, folder / work, ignore), held_as)
+    return start_run(setup, plan(setup, folder / work, ignore), form)
 
 
 def accuracy(model: bytes) -> float:
@@ -82,13 +82,13 @@ def accuracy(model: bytes) -> float:
 def transfers_of(model: bytes) -> dict[str, np.ndarray]:
     """Return the weights that link nodes as [out, in, kernel], by the node that reads them."""
     graph = onnx.load_from_string(model).graph
-    held = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
-    found = {}
+    initializers = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
+    weights = {}
     for node in graph.node:
         if node.op_type in {"Gemm", "Conv"}:
-            weight = held[node.input[1]]
-            found[node.name] = weight.reshape(*weight.shape[:2], -1)
-    return found
+            weight = initializers[node.input[1]]
+            weights[node.name] = weight.reshape(*weight.shape[:2], -1)
+    return weights
 
 
 # What comes out
@@ -214,7 +214,7 @@ def test_in_the_plain_dense_form_no_masked_link_moves(folder, tmp_path):
         def _hold(self, transfer):
             """Hold nothing in spectral form."""
 
-    run = run_over(folder, recipe(), work=tmp_path / "work", held_as=PlainModel)
+    run = run_over(folder, recipe(), work=tmp_path / "work", form=PlainModel)
     run.policy.topology.thin(DENSITY)
     before = {name: run.trainer.model.unmasked(name).clone() for name in run.trainer.model.masks}
     run.trainer.step(run.plan.feed.at_step(0, 0), 1e-2)
