@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+import spectral_engine as se
 from spectral_engine.data import InputSpec, Split, load_splits, row_source
 from spectral_engine.data import split as split_module
 from spectral_engine.data.reading import npz
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.order import shuffled_blocks
+from tests.support.digits import save_model
+from tests.support.digits import splits as digits
 
 IMAGES = InputSpec("x", np.dtype(np.float32), (None, 3, 4, 4))
 RNG = np.random.default_rng(0)
@@ -133,3 +136,20 @@ def test_a_feed_of_blocks_goes_on_where_it_stood(monkeypatch):
     first, second = (np.concatenate([b.rows for b in seen[at : at + 11]]) for at in (0, 11))
     assert len(set(first)) == len(set(second)) == 88
     assert not np.array_equal(first, second)
+
+
+def test_a_job_on_rows_read_by_index_gives_the_same_bytes(tmp_path, monkeypatch):
+    model, data = save_model(tmp_path / "model.onnx"), tmp_path / "digits.npz"
+    pixels = {name: array * 2 if name[0] == "x" else array for name, array in digits().items()}
+    np.savez(data, **pixels)
+    once = {"epochs": 1, "batch_size": 256}
+    recipe = {"method": "retrain", "training": once}
+
+    def job():
+        made = se.compress(model, data, recipe, preprocessing={"scale": 0.5})
+        return [one.model_bytes for one in made.candidates], made.report.data.baseline.metric
+
+    small = job()
+    monkeypatch.setattr(row_source, "BY_INDEX_BYTES", 100)
+    monkeypatch.setattr(npz, "IN_MEMORY_BYTES", 100)
+    assert job() == small
