@@ -19,6 +19,8 @@ COLUMNS_AT_ONCE = 32  # of a Parquet file: a page of each is unpacked at the sam
 BATCH_BYTES = 2**24
 BYTES_PER_VALUE = 8
 MAX_TABLE_BYTES = 64 * 2**30
+# A file of a few bytes may declare any number of values: any file may hold the first, and more only a hundredfold.
+ANY_FILE_BYTES, MOST_TIMES_ITS_SIZE = 8 * 2**30, 100
 BUFFER_BYTES = 2**16
 # Turns a batch of rows, of which the first has this number, into columns without structs and lists.
 Flat = Callable[[Any, int], Any]
@@ -27,12 +29,10 @@ Flat = Callable[[Any, int], Any]
 def mapped_parquet(path: Path, flat: Flat) -> Any:
     """Return a Parquet file as a mapped table, some columns after the others, row group after row group."""
     with pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-        schema, row_bytes = (
-            file.schema_arrow,
-            declared_bytes(file.metadata) // file.metadata.num_rows,
-        )
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        at_once = max(1, BATCH_BYTES * rows // declared_bytes(file.metadata, path))
         parts = [
-            mapped(file.iter_batches(max(1, BATCH_BYTES // row_bytes), columns=names), flat)
+            mapped(file.iter_batches(at_once, columns=names), flat, most_bytes(path))
             for names in _some_at_once(schema)
         ]
     table = pa.table(
@@ -50,19 +50,24 @@ def _some_at_once(schema: Any) -> Iterator[Sequence[str]]:
         yield schema.names[start : start + step]
 
 
-def declared_bytes(metadata: Any) -> int:
+def declared_bytes(metadata: Any, path: Path) -> int:
     """Return what the values of a Parquet file take; raises DatasetMismatch where that is more than is allowed."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     stored = sum(one.column(index).num_values for one in groups for index in range(one.num_columns))
-    return refuse_large(max(stored, metadata.num_rows * metadata.num_columns))
+    return refuse_large(max(stored, metadata.num_rows * metadata.num_columns), most_bytes(path))
 
 
-def refuse_large(values: int) -> int:
-    """Return what so many values take; raises DatasetMismatch where that is more than is allowed."""
+def most_bytes(path: Path) -> int:
+    """Return what the values of a table file may take."""
+    return min(MAX_TABLE_BYTES, max(ANY_FILE_BYTES, MOST_TIMES_ITS_SIZE * path.stat().st_size))
+
+
+def refuse_large(values: int, most: int) -> int:
+    """Return what so many values take; raises DatasetMismatch where that is more than `most`."""
     declared = values * BYTES_PER_VALUE
-    if declared > MAX_TABLE_BYTES:
+    if declared > most:
         raise DatasetMismatch(
-            f"the table would take {declared:,} bytes; at most {MAX_TABLE_BYTES:,} are allowed",
+            f"the table would take {declared:,} bytes; at most {most:,} are allowed for a file of its size",
             pointer="#/file",
         )
     return declared
@@ -79,23 +84,28 @@ def mapped_arrow(path: Path, flat: Flat) -> Any:
     """Return an Arrow file as a mapped table, also where it is compressed."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
         batches = (file.get_batch(number) for number in range(file.num_record_batches))
-        return mapped(_checked(batches), flat).replace_schema_metadata(file.schema.metadata)
+        return mapped(_checked(batches), flat, most_bytes(path)).replace_schema_metadata(
+            file.schema.metadata
+        )
 
 
 def mapped_stream(path: Path, flat: Flat) -> Any:
     """Return an Arrow stream as a mapped table, also where it is compressed."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as stream:
-        return mapped(_checked(stream), flat).replace_schema_metadata(stream.schema.metadata)
+        return mapped(_checked(stream), flat, most_bytes(path)).replace_schema_metadata(
+            stream.schema.metadata
+        )
 
 
-def mapped(batches: Iterable[Any], flat: Flat) -> Any:
+def mapped(batches: Iterable[Any], flat: Flat, most: int) -> Any:
     """Write batches of rows to a file without a name and return it as a mapped table.
 
-    Raises DatasetMismatch where the disk is full, or where the columns of a batch are others than before.
+    Raises DatasetMismatch where they take more than `most` bytes, the disk is full, or the columns of a batch are other
+    ones than before.
     """
     with tempfile.NamedTemporaryFile(prefix="table-") as file:
         try:
-            _write(Path(file.name), batches, flat)
+            _write(Path(file.name), batches, flat, most)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -105,7 +115,7 @@ def mapped(batches: Iterable[Any], flat: Flat) -> Any:
         return pyarrow.ipc.open_stream(pa.memory_map(file.name)).read_all()
 
 
-def _write(path: Path, batches: Iterable[Any], flat: Flat) -> None:
+def _write(path: Path, batches: Iterable[Any], flat: Flat, most: int) -> None:
     rows = 0
     with ExitStack() as stack:
         writer = schema = None
@@ -121,7 +131,7 @@ def _write(path: Path, batches: Iterable[Any], flat: Flat) -> None:
                 )
             writer.write_table(table)
             rows += len(table)
-            refuse_large(rows * table.num_columns)
+            refuse_large(rows * table.num_columns, most)
     if not rows:
         raise DatasetMismatch("the table has no rows", pointer="#/file")
 

@@ -30,6 +30,7 @@ from spectral_engine.data.reading.mapped_table import (
     mapped_arrow,
     mapped_parquet,
     mapped_stream,
+    most_bytes,
     refuse_large,
     refuse_twice,
 )
@@ -141,7 +142,7 @@ def _read(path: Path, notes: list[str], flat: Flat) -> Any:
 
 def _read_parquet(path: Path, flat: Flat) -> Any:
     with pyarrow.parquet.ParquetFile(path) as file:
-        if not is_large(declared_bytes(file.metadata)):
+        if not is_large(declared_bytes(file.metadata, path)):
             return file.read()
         refuse_twice(file.schema_arrow.names)
     return mapped_parquet(path, flat)
@@ -154,7 +155,7 @@ def _read_arrow(path: Path, notes: list[str], flat: Flat) -> Any:
         table = pyarrow.feather.read_table(path, memory_map=True)
     if outdated:
         notes.append("the file is a Feather V1 table, which pyarrow is about to stop reading")
-    refuse_large(table.num_rows * table.num_columns)
+    refuse_large(table.num_rows * table.num_columns, most_bytes(path))
     table.validate(full=True)
     return table
 
@@ -164,7 +165,7 @@ def _read_stream(path: Path, flat: Flat) -> Any:
         return mapped_stream(path, flat)
     with pa.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
         table = stream.read_all()
-    refuse_large(table.num_rows * table.num_columns)
+    refuse_large(table.num_rows * table.num_columns, most_bytes(path))
     table.validate(full=True)
     return table
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from spectral_engine.data.reading.mapped_table import mapped
+from spectral_engine.data.reading.mapped_table import mapped, most_bytes
 
 COLUMN = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64()}  # of all others: texts
@@ -31,7 +31,7 @@ def mapped_text(
         with pyarrow.csv.open_csv(path, reading, parsing, conversion) as batches:
             types = dict(zip(batches.schema.names, batches.schema.types, strict=True))
             try:
-                return mapped(batches, lambda table, _: table)
+                return mapped(batches, lambda table, _: table, most_bytes(path))
             except pa.ArrowInvalid as error:
                 conversion.column_types = _widened(types, error)
 

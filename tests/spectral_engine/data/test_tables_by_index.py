@@ -110,3 +110,14 @@ def test_pandas_index_is_left_out_of_a_large_table(tmp_path, monkeypatch):
     make_large(monkeypatch)
     splits = load_splits(tmp_path / "t", [SPEC], seed=0)
     assert "column 'key' is an index of pandas, and is left out" in splits.summary.notes
+
+
+def test_a_small_file_may_not_declare_what_fills_a_disk(tmp_path, monkeypatch):
+    path = tmp_path / "zeros.parquet"
+    values = np.zeros(1_000_000)
+    pyarrow.parquet.write_table(pa.table({"a": values, "label": values}), path)
+    assert path.stat().st_size * mapped_table.MOST_TIMES_ITS_SIZE < 2 * values.nbytes
+    load_splits(path, [InputSpec("x", np.dtype(np.float32), (None, 1))], seed=0)
+    monkeypatch.setattr(mapped_table, "ANY_FILE_BYTES", 2**20)
+    with pytest.raises(DatasetMismatch, match=r"16,000,000 bytes; at most .* of its size"):
+        load_splits(path, [InputSpec("x", np.dtype(np.float32), (None, 1))], seed=0)
