@@ -12,7 +12,7 @@ from spectral_engine.graph.module import OnnxModule
 from spectral_engine.methods.policy import policy_of
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
-from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.preparation.provenance import provenance_of
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.progress import OnProgress
@@ -47,7 +47,7 @@ def plan(
         feed=feed,
         validation=Feed(job.splits.validation, recipe.training.batch_size, job.device),
         score=job.evaluation.validation_score,
-        samples=first_rows(job.splits.validation, EXACTNESS_ROWS),
+        samples=job.splits.validation.first(EXACTNESS_ROWS),
         metric_name=job.evaluation.metric,
         measure=job.evaluation.validation_metric,
         drop_of=job.evaluation.validation_drop,
@@ -85,7 +85,7 @@ def reach_of(job: PreparedJob, recipe: Recipe) -> Reach:
         target=recipe.target,
         grid=grid_of(coupling, prune.round_to if removes else 1),
         min_nodes=prune.min_nodes,
-        row=lambda: first_rows(job.splits.validation, 1),
+        row=lambda: job.splits.validation.first(1),
         provenance=provenance_of(job),
     )
 

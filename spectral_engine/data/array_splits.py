@@ -38,6 +38,7 @@ from spectral_engine.data.reading.pairs import (
     join_pairs,
     one_by_one,
 )
+from spectral_engine.data.row_source import RowSource, by_index
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.data.summary import summed_up
@@ -63,36 +64,88 @@ class Asked:
     in_each: bool = False
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """Arrays by part as the file has them, the parts that are used, and what they feed.
+
+    `read` gathers the names of the arrays that somebody reads.
+    """
+
+    named: dict[str, Named]
+    used: list[str]
+    inputs: list[InputSpec]
+    ragged: dict[str, Ragged]
+    read: set[str]
+
+    @property
+    def are_given(self) -> bool:
+        """Whether the file itself says which rows are for what."""
+        return "train" in self.named
+
+
 def splits_of_arrays(
     arrays: dict[str, Array], digest: str, inputs: Sequence[InputSpec], asked: Asked
 ) -> Splits:
     """Return the parts that arrays hold or that are cut from them; raises DatasetMismatch that names an array."""
     notes: list[str] = []
+    parts = _parts(arrays, inputs, asked, notes)
+    rows, labels = _rows_and_labels(parts, asked, notes)
+    if parts.used == [""] and labels[""] is None:
+        labels[""], read_beside = _beside(asked.beside, rows[""], notes)
+        digest = joined_digest(digest, read_beside)
+    notes += _unread(parts, rows, labels)
+    splits = _as_splits(parts, rows, _labels(labels))
+    paired = all(are_pairs(split.inputs, parts.inputs) for split in splits.values())
+    if paired:
+        notes.append("rows come in pairs: each label is of two rows that follow each other")
+    for part, split in splits.items():
+        _check_rows(split, part)
+    cut = divided(splits, asked.seed, asked.claim, notes)
+    if paired:
+        cut = [one_by_one(split) for split in cut]
+    made = summed_up(digest, cut, "given" if parts.are_given else "random", notes, None, None)
+    given = tuple(parts.used) if parts.are_given else ()
+    return replace(made, given=given, written=Written(paired=paired))
+
+
+def _parts(
+    arrays: dict[str, Array], inputs: Sequence[InputSpec], asked: Asked, notes: list[str]
+) -> _Parts:
+    """Take names apart, and lay samples of different lengths as rows."""
     arrays = join_pairs(arrays, inputs)
     feeding = [spec.name for spec in inputs]
-    parts = by_part(arrays, [*feeding, *asked.outputs], feeding)
-    used = (
-        [part for part in ("train", "val", "test") if part in parts] if "train" in parts else [""]
-    )
+    named = by_part(arrays, [*feeding, *asked.outputs], feeding)
+    given = ("train", "val", "test") if "train" in named else ("",)
+    used = [part for part in given if part in named]
     read: set[str] = set()
     ragged: dict[str, Ragged] = {}
-    if are_ragged((parts[part].arrays for part in used), inputs):
-        labels_ = _raw_labels(parts[used[0]], asked.outputs, asked.array, inputs)[1]
-        arrays_by_part = {part: parts[part].arrays for part in used}
-        ragged = into_rows(arrays_by_part, inputs, labels_, in_each=asked.in_each)
-        for part, ragged_part in ragged.items():
-            read |= {parts[part].written[name] for name in ragged_part.used}
-            parts[part] = replace(parts[part], arrays=ragged_part.arrays)
+    if are_ragged((named[part].arrays for part in used), inputs):
+        labels = _raw_labels(named[used[0]], asked.outputs, asked.array, inputs)[1]
+        ragged = into_rows(
+            {part: named[part].arrays for part in used}, inputs, labels, in_each=asked.in_each
+        )
+        for part, laid in ragged.items():
+            read |= {named[part].written[name] for name in laid.used}
+            named[part] = replace(named[part], arrays=laid.arrays)
         first = ragged[used[0]]
         inputs = lay_inputs(inputs, first.arrays, first.axes)
-        notes.append(f"{', '.join(map(repr, first.axes))}: samples of different lengths")
-    inputs = _placed(parts[used[0]], inputs)
-    fitted, raw = {}, {}
-    for part in used:
-        named = parts[part]
-        raw[part], label = _raw_labels(named, asked.outputs, asked.array, inputs)
-        fitted[part], names = _inputs(named, inputs, raw[part], part, asked.preprocessing, notes)
-        read |= {named.written[name] for name in (*names, *([label] if label else []))}
+        names = ", ".join(map(repr, first.axes))
+        notes.append(f"{names}: samples of different lengths")
+    return _Parts(named, used, _placed(named[used[0]], inputs), ragged, read)
+
+
+def _rows_and_labels(
+    parts: _Parts, asked: Asked, notes: list[str]
+) -> tuple[dict[str, dict[str, RowSource]], dict[str, Array | None]]:
+    """Return the inputs of every used part by name, fitted, and its labels as they were written."""
+    rows, labels = {}, {}
+    for part in parts.used:
+        named = parts.named[part]
+        labels[part], label = _raw_labels(named, asked.outputs, asked.array, parts.inputs)
+        rows[part], names = _inputs(
+            named, parts.inputs, labels[part], part, asked.preprocessing, notes
+        )
+        parts.read.update(named.written[name] for name in (*names, *([label] if label else [])))
         unusual = [
             named.written[name]
             for name in names
@@ -101,37 +154,22 @@ def splits_of_arrays(
         notes += [f"array {name!r} is read as the rows of {part!r}" for name in unusual]
         if label not in {None, "y", asked.array}:
             notes.append(f"labels are read from array {named.written[str(label)]!r}")
-    if used == [""] and raw[""] is None:
-        raw[""], read_beside = _beside(asked.beside, fitted[""], notes)
-        digest = joined_digest(digest, read_beside)
-    rows = {part: len(next(iter(fitted[part].values()))) for part in used}
-    bare = all(labels is None for labels in raw.values())
-    for part, named in parts.items():
-        count = rows.get(part) if bare else None
-        notes += [
-            _unread(named, name, count) for name in named.arrays if named.written[name] not in read
-        ]
-    labels = _labels(raw)
-    axes = {spec.name: spec.rows_axis for spec in inputs if spec.said}
-    splits = {part: Split(fitted[part], labels[part], axes) for part in used}
-    for part, one in ragged.items():
-        fed = {**splits[part].inputs, **one.lengths}
-        splits[part] = replace(splits[part], inputs=fed, ragged=one.axes)
-    paired = all(are_pairs(split.inputs, inputs) for split in splits.values())
-    if paired:
-        notes.append("rows come in pairs: each label is of two rows that follow each other")
-    for part, split in splits.items():
-        _check_rows(split, part)
-    given = "train" in parts
-    cut = divided(splits, asked.seed, asked.claim, notes)
-    if paired:
-        cut = [one_by_one(split) for split in cut]
-    made = summed_up(digest, cut, "given" if given else "random", notes, None, None)
-    return replace(made, given=tuple(used) if given else (), written=Written(paired=paired))
+    return rows, labels
+
+
+def _as_splits(
+    parts: _Parts, rows: Mapping[str, dict[str, RowSource]], labels: Mapping[str, Array | None]
+) -> dict[str, Split]:
+    axes = {spec.name: spec.rows_axis for spec in parts.inputs if spec.said}
+    splits = {part: Split(rows[part], labels[part], axes) for part in parts.used}
+    for part, laid in parts.ragged.items():
+        fed = {**splits[part].inputs, **laid.lengths}
+        splits[part] = replace(splits[part], inputs=fed, ragged=laid.axes)
+    return splits
 
 
 def _beside(
-    path: Path | None, inputs: Mapping[str, Array], notes: list[str]
+    path: Path | None, inputs: Mapping[str, RowSource], notes: list[str]
 ) -> tuple[Array | None, list[Path]]:
     """Return the labels in a file beside that of the inputs, where it has as many rows, and which files were read."""
     if path is None:
@@ -145,7 +183,21 @@ def _beside(
     return labels, [path]
 
 
-def _unread(named: Named, name: str, rows: int | None) -> str:
+def _unread(
+    parts: _Parts, rows: Mapping[str, dict[str, RowSource]], labels: Mapping[str, Array | None]
+) -> list[str]:
+    """Say which arrays nobody reads."""
+    counts = {part: len(next(iter(rows[part].values()))) for part in parts.used}
+    bare = all(one is None for one in labels.values())
+    return [
+        _not_read(named, name, counts.get(part) if bare else None)
+        for part, named in parts.named.items()
+        for name in named.arrays
+        if named.written[name] not in parts.read
+    ]
+
+
+def _not_read(named: Named, name: str, rows: int | None) -> str:
     """Say that nobody read an array; in a job without labels of `rows`, also how it would be the labels."""
     array = named.arrays[name]
     said = f"array {named.written[name]!r} was not read"
@@ -179,10 +231,11 @@ def _inputs(
     part: str,
     prepare: Preprocessing | None,
     notes: list[str],
-) -> tuple[dict[str, Array], list[str]]:
-    """Return the arrays of all inputs of a part, fitted, and the names under which they were found."""
+) -> tuple[dict[str, RowSource], list[str]]:
+    """Return the rows of all inputs of a part, fitted, and the names of their arrays."""
     suffix = f"_{part}" if part else ""
-    fitted, read = {}, []
+    fitted: dict[str, RowSource] = {}
+    read: list[str] = []
     array_names = {spec.name: _array_of(named, spec, inputs) for spec in inputs}
     arrays = {name: named.arrays[array] for name, array in array_names.items() if array is not None}
     rows = count_rows(arrays, inputs, labels)
@@ -191,7 +244,7 @@ def _inputs(
         if name is None:
             zeros = resting_state(spec, rows, notes)
             if zeros is not None:
-                fitted[spec.name] = zeros
+                fitted[spec.name] = by_index(zeros)
                 continue
             usual = dict.fromkeys(
                 [f"{spec.name}{suffix}", *([f"x{suffix}"] if len(inputs) == 1 else [])]
@@ -203,10 +256,9 @@ def _inputs(
             )
         array = rows_first(named.arrays[name], spec, rows, named.written[name], notes)
         if is_paired(array, spec):
-            array = fit_pairs(array, spec, named.written[name], prepare, notes)
+            fitted[spec.name] = fit_pairs(array, spec, named.written[name], prepare, notes)
         else:
-            array = fit(array, spec, named.written[name], prepare, notes)
-        fitted[spec.name] = array
+            fitted[spec.name] = fit(array, spec, named.written[name], prepare, notes)
         read.append(name)
     return fitted, read
 

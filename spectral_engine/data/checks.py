@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.row_source import MappedRows, RowSource, in_chunks, is_large
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
 
@@ -17,8 +19,11 @@ CHECKED_ROWS = 65_536  # looked at together when searching for NaN
 
 def fit(
     array: Array, spec: InputSpec, field: str, preprocessing: Preprocessing | None, notes: list[str]
-) -> Array:
-    """Return an array in the model's type and shape; raises DatasetMismatch at `#/field`."""
+) -> RowSource:
+    """Return an array in the model's type and shape; raises DatasetMismatch at `#/field`.
+
+    A large one is fitted when its rows are read.
+    """
     if array.ndim == 0:
         raise DatasetMismatch(
             f"{field!r} is one number, and input {spec.name!r} takes {spec.describe()}",
@@ -30,28 +35,43 @@ def fit(
         raise DatasetMismatch(
             f"{field!r} holds {array.dtype}, and the model takes numbers", pointer=f"#/{field}"
         )
+    fitted = _by_index(array, spec, field, preprocessing, notes)
+    check_finite(fitted, field, may_lack=spec.fills_in)
+    return fitted
+
+
+def _by_index(
+    array: Array, spec: InputSpec, field: str, preprocessing: Preprocessing | None, notes: list[str]
+) -> RowSource:
+    if not is_large(array.size * max(array.itemsize, spec.dtype.itemsize)):
+        return _fitted(array, spec, field, preprocessing, notes)
+    first = _fitted(array[:1], spec, field, preprocessing, notes)
+    fitted = partial(_fitted, spec=spec, field=field, preprocessing=preprocessing, notes=[])
+    return MappedRows(array, fitted, (len(array), *first.shape[1:]), first.dtype)
+
+
+def _fitted(
+    array: Array, spec: InputSpec, field: str, preprocessing: Preprocessing | None, notes: list[str]
+) -> Array:
     if preprocessing is not None and spec.dtype.kind == "f":
         array = preprocessing.apply(array, spec)
     array = _retyped(array, spec, field, notes)
-    array = _reshaped(array, spec, field, notes)
-    check_finite(array, field, may_lack=spec.fills_in)
-    return array
+    return _reshaped(array, spec, field, notes)
 
 
 def check_finite(
-    array: Array, field: str, columns: list[str] | None = None, *, may_lack: bool = False
+    source: RowSource, field: str, columns: list[str] | None = None, *, may_lack: bool = False
 ) -> None:
     """Refuse infinity, and NaN unless entries `may_lack`, by row and column."""
-    if array.dtype.kind != "f":
+    if source.dtype.kind != "f":
         return
-    for start in range(0, len(array), CHECKED_ROWS):
-        some = array[start : start + CHECKED_ROWS]
-        bad = np.isinf(some) if may_lack else ~np.isfinite(some)
+    for start, rows in in_chunks(source, CHECKED_ROWS):
+        bad = np.isinf(rows) if may_lack else ~np.isfinite(rows)
         if not bad.any():
             continue
         index = np.argwhere(bad)[0]
         row = start + int(index[0])
-        what = "NaN" if np.isnan(array[(row, *index[1:])]) else "an infinite value"
+        what = "NaN" if np.isnan(rows[tuple(index)]) else "an infinite value"
         column = ", ".join(str(int(i)) for i in index[1:])
         if columns is not None and len(index) == 2:
             column = repr(columns[int(index[1])])

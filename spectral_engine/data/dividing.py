@@ -29,8 +29,7 @@ def divided(
         return _cut(train, seed, claim, notes)
     if validation is not None and test is not None:
         return [train, validation, test]
-    rows = random_parts(train.rows, _spread(train.labels), (1 - VALIDATION_SHARE,), seed)
-    kept, cut = train.take(rows[0]), train.take(rows[1])
+    kept, cut = _taken(train, (1 - VALIDATION_SHARE,), seed)
     return [kept, cut, test] if test is not None else [kept, validation or cut, cut]
 
 
@@ -42,8 +41,13 @@ def _cut(whole: Split, seed: int, claim: Claim | None, notes: list[str]) -> list
             f"{claim.floor:g} can be shown at {claim.confidence:.0%} confidence"
         )
     shares = (1 - VALIDATION_SHARE - held_out, VALIDATION_SHARE)
+    return _taken(whole, shares, seed)
+
+
+def _taken(whole: Split, shares: tuple[float, ...], seed: int) -> list[Split]:
+    """Return random parts of these shares and what is left; those that are read in blocks keep the file's order."""
     parts = random_parts(whole.rows, _spread(whole.labels), shares, seed)
-    return [whole.take(rows) for rows in parts]
+    return [whole.take(np.sort(rows) if whole.is_read_in_blocks else rows) for rows in parts]
 
 
 def _held_out_share(whole: Split, claim: Claim | None) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.row_source import IN_BLOCKS_BYTES, RowSource, bytes_of, chosen
 from spectral_engine.data.written import UNKNOWN, Written
 from spectral_engine.errors import DatasetMismatch
 from spectral_engine.records.report import DataSummary
@@ -53,13 +54,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs by name and labels, row by row; arrays may lie on disk.
+    """Inputs by name and labels, row by row; large inputs lie on disk and are read by the numbers of their rows.
 
     `row_axes` says where the model takes the rows of an input, for those that lie elsewhere than the model declares;
     `ragged` along which axis of a row those of an input differ in length (`data/ragged.py`).
     """
 
-    inputs: dict[str, Array]
+    inputs: Mapping[str, RowSource]
     labels: Array | None
     row_axes: Mapping[str, int | None] = field(default_factory=dict)
     ragged: Mapping[str, int] = field(default_factory=dict)
@@ -72,13 +73,36 @@ class Split:
     @property
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of one row of each input."""
-        return {name: array.shape[1:] for name, array in self.inputs.items()}
+        return {name: source.shape[1:] for name, source in self.inputs.items()}
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The inputs in memory: for splits of few rows."""
+        return self.read(slice(None))
+
+    @property
+    def is_read_in_blocks(self) -> bool:
+        """Whether the rows are so many bytes on disk that neighbours are to be read together."""
+        on_disk = [one for one in self.inputs.values() if not isinstance(one, np.ndarray)]
+        return sum(map(bytes_of, on_disk)) > IN_BLOCKS_BYTES
+
+    def read(self, rows: slice | NDArray[np.int64]) -> dict[str, Array]:
+        """Return the inputs of these rows, in memory."""
+        return {name: source[rows] for name, source in self.inputs.items()}
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """Return these rows."""
-        inputs = {name: array[indices] for name, array in self.inputs.items()}
+        """Return these rows; what lies on disk stays there."""
+        inputs = {name: chosen(source, indices) for name, source in self.inputs.items()}
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, inputs=inputs, labels=labels)
+
+    def first(self, most: int) -> Split:
+        """Return the first rows, in memory."""
+        return self.take(np.arange(min(most, self.rows))).in_memory()
+
+    def in_memory(self) -> Split:
+        """Return the same rows with their inputs read: for splits of few rows."""
+        return replace(self, inputs=self.arrays)
 
 
 @dataclass(frozen=True)

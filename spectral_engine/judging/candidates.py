@@ -21,7 +21,7 @@ from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.run import CompressionRun
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.onnx_io.source import Source
-from spectral_engine.preparation.prepare import PreparedJob, first_rows
+from spectral_engine.preparation.prepare import PreparedJob
 from spectral_engine.records.limit import Limit
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.report import (
@@ -210,7 +210,7 @@ def _names(finished: Finished) -> list[str]:
 
 
 def _latency(finished: Finished, positions: Iterable[int]) -> dict[str, list[Latency]]:
-    rows = first_rows(finished.job.splits.validation, max(LATENCY_BATCHES))
+    rows = finished.job.splits.validation.first(max(LATENCY_BATCHES))
     models: dict[str, Source] = {"baseline": finished.job.original.source}
     models |= {_name(position): finished.built[position].path for position in positions}
     return measure_latency(models, rows, batch_sizes=LATENCY_BATCHES)

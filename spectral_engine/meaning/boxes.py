@@ -145,9 +145,9 @@ def _is_possible(
 
 def image_size(rows: Split) -> tuple[int, int] | None:
     """Return height and width of the images that the model takes; None where no input holds images."""
-    for array in rows.inputs.values():
-        if array.ndim == 4:
-            _, first, second, third = array.shape
+    for source in rows.inputs.values():
+        if len(source.shape) == 4:
+            _, first, second, third = source.shape
             if first in CHANNELS or third not in CHANNELS:
                 return second, third
             return first, second

@@ -233,13 +233,13 @@ def _lines(targets: Array, answers: Array) -> tuple[Array, Array]:
 
 def _other_inputs(meaning: Meaning, probe: Probe) -> Iterator[Hypothesis]:
     most = FEW_ROWS if meaning.kind in {"boxes", "texts"} else ROWS
-    rows = probe.rows.take(np.arange(min(most, probe.rows.rows)))
+    rows = probe.rows.first(most)
     labels = meaning.labels(_raw(rows))
-    for name, array in probe.rows.inputs.items():
+    for name, array in probe.rows.arrays.items():
         if array.dtype.kind != "f":
             continue
         for reason, option, change in _changes(array):
-            inputs = {**rows.inputs, name: change(rows.inputs[name]).astype(array.dtype)}
+            inputs = {**rows.inputs, name: change(rows.arrays[name]).astype(array.dtype)}
             answers = probe.ask(replace(rows, inputs=inputs))
             if all(output in answers for output in meaning.outputs):
                 skill = skill_under(meaning, meaning.raw(answers), labels)

@@ -55,8 +55,9 @@ class Probe:
 
 
 def spread_rows(split: Split, most: int = ROWS, *, together: int = 1) -> Split:
-    """Return rows spread evenly over a split, so many neighbours together: files are often sorted."""
+    """Return rows spread evenly over a split, in memory, so many neighbours together: files are often sorted."""
     if split.rows <= most:
-        return split
+        return split.in_memory()
     groups = np.linspace(0, split.rows // together - 1, most // together).round().astype(np.int64)
-    return split.take((groups[:, None] * together + np.arange(together)).reshape(-1))
+    rows = (groups[:, None] * together + np.arange(together)).reshape(-1)
+    return split.take(rows).in_memory()

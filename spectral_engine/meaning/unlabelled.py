@@ -51,7 +51,7 @@ def without_labels(
             "the model wants them?)",
             pointer="#/x",
         )
-    inputs = probe.rows.inputs
+    inputs = probe.rows.arrays
     if task in {None, "distillation"} and metric is not None:
         task = OF_METRIC.get(metric)
     said = as_said(output, inputs, task)

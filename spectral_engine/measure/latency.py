@@ -119,4 +119,4 @@ def _prepare(session: onnxruntime.InferenceSession, feeds: dict[str, NDArray[Any
 
 
 def _repeated(rows: Split, batch: int) -> dict[str, NDArray[Any]]:
-    return {name: np.resize(one, (batch, *one.shape[1:])) for name, one in rows.inputs.items()}
+    return {name: np.resize(one, (batch, *one.shape[1:])) for name, one in rows.arrays.items()}

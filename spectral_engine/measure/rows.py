@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.row_source import RowSource
 from spectral_engine.errors import ModelInvalid
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.records.rows import lengths_of
@@ -38,7 +39,7 @@ def sample_of(rows: Mapping[str, Array], axes: RowAxes) -> dict[str, Array]:
 
 
 def as_long_as_longest(
-    answer: Array, follows: Mapping[int, str], rows: Mapping[str, Array], axes: RowAxes
+    answer: Array, follows: Mapping[int, str], rows: Mapping[str, RowSource], axes: RowAxes
 ) -> Array:
     """Return a row's answer [1, …] with zeros behind its end, up to the longest sample of the data set."""
     for axis, name in follows.items():

@@ -244,7 +244,7 @@ class Runner:
         for name in each[0]:
             answers = [by_row(run[name], row_axes.outputs.get(name), 1, 1) for run in each]
             known = [answer for answer in answers if answer is not None]
-            if len(known) == len(answers) and (axes_ := following(known, tried.inputs, row_axes)):
+            if len(known) == len(answers) and (axes_ := following(known, tried.arrays, row_axes)):
                 follow[name] = axes_
         return replace(row_axes, follow=follow)
 
@@ -270,7 +270,7 @@ class Runner:
         self, split: Split, axes: RowAxes, rows: slice, outputs: Sequence[str] | None = None
     ) -> dict[str, Any]:
         names = list(self.output_names if outputs is None else outputs)
-        feeds = feeds_of({name: array[rows] for name, array in split.inputs.items()}, axes)
+        feeds = feeds_of(split.read(rows), axes)
         try:
             return dict(zip(names, self.session.run(names, feeds), strict=True))
         except failures() as error:
@@ -289,7 +289,7 @@ def _of_each_length(split: Split) -> NDArray[np.int64]:
     """Return the first rows, and the shortest and the longest of each input."""
     rows = {*range(min(TRIED_ROWS, split.rows))}
     for name in split.ragged:
-        lengths = split.inputs[lengths_of(name)]
+        lengths = split.inputs[lengths_of(name)][:]
         rows |= {int(lengths.argmin()), int(lengths.argmax())}
     return np.array(sorted(rows))
 

@@ -32,7 +32,7 @@ def sweep(runner: Runner, rows: Split) -> list[tuple[Feeds, Answers]]:
     def runs(batch: int, other: Lengths) -> bool:
         feeds = {
             name: np.resize(array, free.sizes(name, other, batch))
-            for name, array in rows.inputs.items()
+            for name, array in rows.arrays.items()
             if name in declared  # not the lengths of ragged samples
         }
         try:

@@ -26,7 +26,7 @@ def in_rows(module: OnnxModule, original: OpenedModel, split: Split) -> OnnxModu
     module.lay_rows(replace(row_axes, at_once=None))
     if row_axes.at_once is None:
         return module
-    rows = split.take(np.arange(min(TRIED_ROWS, split.rows)))
+    rows = split.first(TRIED_ROWS)
     together = None
     if rows.rows > 1 and any(row_axes.of_input(name) is not None for name in rows.inputs):
         together = _together(module, rows)
@@ -52,7 +52,7 @@ def in_declared_rows(original: OpenedModel) -> OnnxModule:
 def _together(module: OnnxModule, rows: Split) -> RowAxes | None:
     """Return the axes of the rows where the module answers them together as it does one by one, else None."""
     axes = module.rows
-    inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.inputs.items()}
+    inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.arrays.items()}
     try:
         with torch.no_grad():
             joint = module.run(taken(inputs, axes))

@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 
 from spectral_engine.cost.budget import check_target
-from spectral_engine.data import Claim, Split, Splits, load_splits
+from spectral_engine.data import Claim, Splits, load_splits
 from spectral_engine.data.doubt import in_doubt
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
 from spectral_engine.evaluation.evaluation import Evaluation
@@ -83,8 +82,44 @@ def prepare(
     with unforeseen(lambda: "importing the model"):
         original = opened(model)
         module = original.module()
-        inputs = told_what_is_filled_in(original.runner.inputs, graph_nodes(module.model))
     option = labels_option(recipe, facts.get("labels"), facts.get("label"))
+    splits, recipe = _read(module, original, data, recipe, option, facts)
+    refuse_ragged_answers_alone(module, splits)
+    with unforeseen(lambda: "finding out what may be cut"):
+        coupling = couple(module, splits.train.row_shapes)
+    with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
+        understood = understand_data(module, original, splits, recipe, option)
+        evaluation = in_a_metric_that_moves(
+            Evaluation(understood.meaning, original, understood.splits, recipe)
+        )
+    objective, rows = _objective(module, evaluation, understood.probe, recipe)
+    check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
+    refuse_still_metric(recipe, evaluation)
+    return PreparedJob(
+        recipe,
+        original,
+        coupling,
+        evaluation.splits,
+        evaluation.meaning,
+        objective,
+        evaluation,
+        device,
+        rows,
+        module.untaken,
+    )
+
+
+def _read(
+    module: OnnxModule,
+    original: OpenedModel,
+    data: str | Path,
+    recipe: Recipe,
+    option: LabelsOption,
+    facts: DataFacts,
+) -> tuple[Splits, Recipe]:
+    """Return the parts of the data with their label, the module's rows laid as they are, and what is said of them."""
+    with unforeseen(lambda: "importing the model"):
+        inputs = told_what_is_filled_in(original.runner.inputs, graph_nodes(module.model))
     load = partial(
         load_splits,
         data,
@@ -103,42 +138,28 @@ def prepare(
         in_rows(module, original, splits.train).leave(untaken(module, splits.train))
     with unforeseen(lambda: "finding out which column is the label"):
         splits = with_label_column(module, original, splits, recipe, option, load)
-    refuse_ragged_answers_alone(module, splits)
-    with unforeseen(lambda: "finding out what may be cut"):
-        coupling = couple(module, splits.train.row_shapes)
-    with unforeseen(lambda: "finding out what the data mean"), in_doubt(splits.doubt):
-        understood = understand_data(module, original, splits, recipe, option)
-        evaluation = in_a_metric_that_moves(
-            Evaluation(understood.meaning, original, understood.splits, recipe)
-        )
-    meaning, splits = evaluation.meaning, evaluation.splits
-    answers = meaning.raw(understood.probe.answers)
+    return splits, recipe
+
+
+def _objective(
+    module: OnnxModule, evaluation: Evaluation, probe: Probe, recipe: Recipe
+) -> tuple[Objective, RowAxes]:
+    """Return what is trained for, and where the rows lie in what answers it."""
+    meaning = evaluation.meaning
+    answers = meaning.raw(probe.answers)
     nodes = graph_nodes(module.model)
     objective = build_objective(
         recipe,
         meaning,
         nodes,
-        splits.train.labels,
+        evaluation.splits.train.labels,
         answers,
-        other_outputs(nodes, understood.probe, meaning.outputs),
+        other_outputs(nodes, probe, meaning.outputs),
     )
-    behind = behind_boxes(module, meaning, understood.probe.rows)
+    behind = behind_boxes(module, meaning, probe.rows)
     objective = trained_behind(objective, behind)
     refuse_patience(objective, recipe)
-    check_target(recipe.target, is_share=HIGHER_IS_BETTER[evaluation.metric])
-    refuse_still_metric(recipe, evaluation)
-    return PreparedJob(
-        recipe,
-        original,
-        coupling,
-        splits,
-        meaning,
-        objective,
-        evaluation,
-        device,
-        module.rows if behind is None else behind.rows,
-        module.untaken,
-    )
+    return objective, module.rows if behind is None else behind.rows
 
 
 def refuse_ragged_answers_alone(module: OnnxModule, splits: Splits) -> None:
@@ -221,11 +242,6 @@ def other_outputs(nodes: list[Node], probe: Probe, answering: Collection[str]) -
             for name in answering
         )
     )
-
-
-def first_rows(split: Split, limit: int) -> Split:
-    """Return the first rows of a split."""
-    return split.take(np.arange(min(limit, split.rows)))
 
 
 def choose_device(asked: str) -> torch.device:

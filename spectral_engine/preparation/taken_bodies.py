@@ -22,6 +22,6 @@ def untaken(module: OnnxModule, rows: Split) -> frozenset[BodyKey]:
         for start in range(0, min(rows.rows, MOST_ROWS), AT_ONCE):
             some = rows.take(np.arange(start, min(start + AT_ONCE, rows.rows)))
             module.compute(
-                {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.inputs.items()}
+                {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in some.arrays.items()}
             )
     return frozenset(keys - taken)

@@ -43,7 +43,7 @@ def behind_boxes(module: OnnxModule, meaning: Meaning, rows: Split) -> BehindBox
         return None
     names = before_selection(module.nodes, meaning.outputs)
     names = tuple(name for name in names if name in module.plan.slots)
-    few = rows.take(np.arange(min(FEW_ROWS, rows.rows)))
+    few = rows.first(FEW_ROWS)
     values = _values(module, few, names)
     if not values:
         return None
@@ -113,7 +113,7 @@ def _values(module: OnnxModule, rows: Split, names: tuple[str, ...]) -> dict[str
     """Return those values that hold floats for each row; none where they cannot be computed by themselves."""
     if not names:
         return {}
-    inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.inputs.items()}
+    inputs = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in rows.arrays.items()}
     try:
         computed = module.compute(inputs, watch=names)
     except EngineError:

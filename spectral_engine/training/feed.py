@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_engine.data import Split
+from spectral_engine.training.order import shuffled
 from spectral_engine.training.swaps import Inputs, swap
 
 Rows = NDArray[np.int64]
@@ -69,12 +70,12 @@ class Feed:
 
     def _order(self, epoch: int, seed: int) -> Rows:
         if self._cached is None or self._cached[0] != (epoch, seed):
-            order = np.random.default_rng([seed, epoch]).permutation(self.split.rows)
-            self._cached = ((epoch, seed), order)
+            random = np.random.default_rng([seed, epoch])
+            self._cached = ((epoch, seed), shuffled(self.split, random))
         return self._cached[1]
 
     def _inputs(self, rows: Rows) -> Inputs:
-        return {name: array[rows] for name, array in self.split.inputs.items()}
+        return self.split.read(rows)
 
     def _batch(self, inputs: Inputs, rows: Rows) -> Batch:
         labels = self.split.labels

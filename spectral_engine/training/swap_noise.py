@@ -31,10 +31,10 @@ def calibrate_swap_noise(
     Wrong answers are counted on validation rows, changed ones on training rows: on those that will be swapped. An
     answer is wrong, or changed, by its class; in a regression by its squared distance over the variance.
     """
-    seen, unseen = _first(splits.train), _first(splits.validation)
+    seen, unseen = splits.train.first(ROWS), splits.validation.first(ROWS)
     if seen.labels is None or unseen.labels is None or meaning.kind == "texts":
         return 0.0
-    if not can_swap(seen.inputs):
+    if not can_swap(seen.arrays):
         return 0.0
     runner = original.runner
 
@@ -45,7 +45,7 @@ def calibrate_swap_noise(
     now = answers(seen)
 
     def bears(share: float) -> bool:
-        noisy = replace(seen, inputs=swap(seen.inputs, share, np.random.default_rng(seed)))
+        noisy = replace(seen, inputs=swap(seen.arrays, share, np.random.default_rng(seed)))
         return distance(meaning, answers(noisy), now) <= most
 
     low, high = 0, len(SHARES)  # what is below `low` can be borne, what is from `high` on cannot
@@ -56,10 +56,6 @@ def calibrate_swap_noise(
         else:
             high = middle
     return SHARES[low - 1] if low else 0.0
-
-
-def _first(rows: Split) -> Split:
-    return rows.take(np.arange(min(ROWS, rows.rows)))
 
 
 def distance(meaning: Meaning, answers: NDArray[Any], truth: NDArray[Any]) -> float:

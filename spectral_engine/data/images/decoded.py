@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import SHOWN, pointer_to
 from spectral_engine.data.images.plan import Plan, plan_for
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.scratch import mapped_array, refuse_full_disk
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
 
@@ -151,24 +150,16 @@ def _on_disk(plan: Plan, rows: int) -> bool:
             f"{rows:,} images of {list(plan.row_shape)} take {size:,} bytes; at most {MOST_ARRAY_BYTES:,} are allowed",
             pointer="#/file",
         )
-    temporary_folder = tempfile.gettempdir()
     if size <= IN_MEMORY_BYTES:
         return False
-    if size > (free := shutil.disk_usage(temporary_folder).free):
-        raise DatasetMismatch(
-            f"{rows:,} images of {list(plan.row_shape)} take {size:,} bytes, and {temporary_folder} has {free:,} left: "
-            "set TMPDIR to a larger disk",
-            pointer="#/file",
-        )
+    refuse_full_disk(size, f"{rows:,} images of {list(plan.row_shape)}")
     return True
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, mapped: bool) -> Array:
     if not mapped or 0 in shape:
         return np.zeros(shape, dtype)
-    # The file has no name any more once it is mapped, and goes with the array.
-    with tempfile.NamedTemporaryFile(prefix="images-") as file:
-        return np.memmap(file.name, dtype, "w+", shape=shape)
+    return mapped_array(shape, dtype)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from spectral_engine.data.images.arrangement import arrange
 from spectral_engine.data.images.container import opened
 from spectral_engine.data.images.decoded import decoded
 from spectral_engine.data.preprocessing import Preprocessing
+from spectral_engine.data.row_source import by_index
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
@@ -58,10 +59,11 @@ def read_images(
             }
         )
         notes = [*arrangement.notes]
-        row_numbers = [part.inputs[ROW] for part in cut]
+        row_numbers = [part.arrays[ROW] for part in cut]
         done = preprocessing or Preprocessing()
         arrays = decoded(container, arrangement.names, row_numbers, inputs[0], done, notes)
     parts = [
-        Split({inputs[0].name: array}, part.labels) for array, part in zip(arrays, cut, strict=True)
+        Split({inputs[0].name: by_index(array)}, part.labels)
+        for array, part in zip(arrays, cut, strict=True)
     ]
     return Images(parts, "train" in rows, arrangement.column, notes, done.for_pixels())

@@ -30,18 +30,20 @@ def is_list(column: Any) -> bool:
     )
 
 
-def spread_lists(table: Any, name: str | None, count: int | None, notes: list[str]) -> Any:
+def spread_lists(
+    table: Any, name: str | None, count: int | None, notes: list[str], first_row: int = 0
+) -> Any:
     """Return a table in which the lists that are the features are columns, as many as the model takes.
 
     That is the only column of lists, or that which is called as the input, `name`, is. Raises DatasetMismatch for
-    lists of several lengths.
+    lists of several lengths, by rows counted from `first_row`.
     """
     lists = [str(one) for one in table.column_names if is_list(table.column(one))]
     if not lists:
         return table
     chosen = next((one for one in lists if one == name), None)
     for one in lists if chosen is None else [chosen]:
-        values = list_values(table.column(one), one)
+        values = list_values(table.column(one), one, first_row)
         width = values.shape[1]
         if (len(lists) == 1 or one == chosen or width == count) and width == (count or width):
             notes.append(f"column {one!r} holds lists of {width} numbers, read as the features")
@@ -49,16 +51,16 @@ def spread_lists(table: Any, name: str | None, count: int | None, notes: list[st
     return table
 
 
-def list_values(column: Any, name: str) -> Array:
+def list_values(column: Any, name: str, first_row: int = 0) -> Array:
     """Return the numbers in lists of one length [rows, length]; lists of lists are flattened.
 
-    Raises DatasetMismatch, by column and row, for what is no such list.
+    Raises DatasetMismatch, by column and row counted from `first_row`, for what is no such list.
     """
     rows, values = len(column), column.combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # as some versions return
         values = pa.concat_arrays(values.chunks)
     while is_list(values):
-        values = _inner(values, name)
+        values = _inner(values, name, first_row)
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DatasetMismatch(
@@ -87,18 +89,19 @@ def refuse_lists(table: Any, features: Collection[str], count: int | None) -> No
             )
 
 
-def _inner(lists: Any, name: str) -> Any:
+def _inner(lists: Any, name: str, first_row: int) -> Any:
     """Return the values of one level of lists, all of one length."""
     if lists.null_count:
-        row = int(np.flatnonzero(np.asarray(lists.is_null()))[0])
+        row = first_row + int(np.flatnonzero(np.asarray(lists.is_null()))[0])
         raise DatasetMismatch(f"column {name!r} has no value in row {row}", pointer=f"#/{name}")
     if not pa.types.is_fixed_size_list(lists.type):
         lengths = np.diff(np.asarray(lists.offsets))
         if len(np.unique(lengths)) > 1:
-            row = int(np.flatnonzero(lengths != lengths[0])[0])
+            other = int(np.flatnonzero(lengths != lengths[0])[0])
+            row = first_row + other
             raise DatasetMismatch(
-                f"column {name!r} holds lists of several lengths, {lengths[0]} in row 0 and {lengths[row]} in row "
-                f"{row}: pad them to one",
+                f"column {name!r} holds lists of several lengths, {lengths[0]} in row {first_row} and "
+                f"{lengths[other]} in row {row}: pad them to one",
                 pointer=f"#/{name}/{row}",
             )
     return lists.flatten()

@@ -13,6 +13,7 @@ from spectral_engine.data.checks import fit
 from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.reading.arrays import INPUT_NAMES
+from spectral_engine.data.row_source import RowSource
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch
@@ -56,7 +57,7 @@ def _stacked(arrays: Mapping[str, Array], both: Sequence[str]) -> Array:
     return np.stack([left, right], axis=1)
 
 
-def is_paired(array: Array, spec: InputSpec) -> bool:
+def is_paired(array: RowSource, spec: InputSpec) -> bool:
     """Say whether an array holds two rows of this input in each of its own [n, 2, …]."""
     row = array.shape[1:]
     if len(row) != len(spec.row_shape) + 1 or row[0] != 2:
@@ -71,12 +72,12 @@ def fit_pairs(
     preprocessing: Preprocessing | None,
     notes: list[str],
 ) -> Array:
-    """Return pairs [n, 2, …] in the model's type and shape; raises DatasetMismatch at `#/field`."""
-    rows = fit(array.reshape(-1, *array.shape[2:]), spec, field, preprocessing, notes)
+    """Return pairs [n, 2, …] in the model's type and shape, in memory; raises DatasetMismatch at `#/field`."""
+    rows = fit(array.reshape(-1, *array.shape[2:]), spec, field, preprocessing, notes)[:]
     return rows.reshape(len(array), 2, *rows.shape[1:])
 
 
-def are_pairs(inputs: Mapping[str, Array], specs: Sequence[InputSpec]) -> bool:
+def are_pairs(inputs: Mapping[str, RowSource], specs: Sequence[InputSpec]) -> bool:
     """Say whether all inputs hold pairs; raises DatasetMismatch where only some do."""
     paired = [is_paired(inputs[spec.name], spec) for spec in specs]
     if any(paired) and not all(paired):
@@ -90,6 +91,6 @@ def are_pairs(inputs: Mapping[str, Array], specs: Sequence[InputSpec]) -> bool:
 
 def one_by_one(split: Split) -> Split:
     """Return both rows of each pair as rows of their own, each with the label of the pair."""
-    inputs = {name: array.reshape(-1, *array.shape[2:]) for name, array in split.inputs.items()}
+    inputs = {name: array.reshape(-1, *array.shape[2:]) for name, array in split.arrays.items()}
     labels = None if split.labels is None else np.repeat(split.labels, 2, axis=0)
     return replace(split, inputs=inputs, labels=labels)

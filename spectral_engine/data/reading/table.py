@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.reading import columns
+from spectral_engine.data.reading.feature_matrix import feature_matrix
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.data.reading.lists import (
     is_list,
@@ -24,14 +24,23 @@ from spectral_engine.data.reading.lists import (
     refuse_lists,
     spread_lists,
 )
+from spectral_engine.data.reading.mapped_table import (
+    Flat,
+    declared_bytes,
+    mapped_arrow,
+    mapped_parquet,
+    mapped_stream,
+    most_bytes,
+    refuse_large,
+    refuse_twice,
+)
 from spectral_engine.data.reading.part_column import part_column
 from spectral_engine.data.reading.roles import roles_of
 from spectral_engine.data.reading.text import read_text_table
+from spectral_engine.data.row_source import is_large
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
-MAX_TABLE_BYTES = 8 * 2**30
-BYTES_PER_VALUE = 8
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,18 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
     columns are features of the model, there is none. Raises DatasetMismatch by column and row.
     """
     notes: list[str] = []
-    table = _read(path, notes)
+
+    def flat(rows: Any, first_row: int) -> Any:
+        said = notes if first_row == 0 else []
+        return spread_lists(opened_structs(rows, said), name, feature_count, said, first_row)
+
+    table = _read(path, notes, flat)
     if table.num_rows == 0 or table.num_columns == 0:
         raise DatasetMismatch("the table has no rows", pointer="#/file")
     index = _index(table)
-    _refuse_twice(table)
-    table = spread_lists(opened_structs(table, notes), name, feature_count, notes)
-    _refuse_twice(table)
+    refuse_twice(table.column_names)
+    table = flat(table, 0)
+    refuse_twice(table.column_names)
     parts = None
     if (told := part_column(table, label)) is not None:
         column, parts = told
@@ -74,17 +88,17 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
         notes.append(f"column {column!r} says which rows are train, val and test")
     roles = roles_of(table, label, feature_count, index)
     notes += roles.notes
-    with in_doubt(roles.doubt):
-        refuse_lists(table, roles.features, feature_count)
-        feature_columns = [columns.numbers(table.column(one), one, notes) for one in roles.features]
-        labels = None if roles.label is None else _labels(table, roles.label, notes)
-    if not feature_columns:
+    if not roles.features:
         raise DatasetMismatch(
             f"the table has no column beside {roles.label!r}: the model takes numbers",
             pointer="#/file",
         )
+    with in_doubt(roles.doubt):
+        refuse_lists(table, roles.features, feature_count)
+        features = feature_matrix(table, roles.features, notes)
+        labels = None if roles.label is None else _labels(table, roles.label, notes)
     return Table(
-        np.stack(feature_columns, axis=1),
+        features,
         roles.features,
         labels,
         roles.label,
@@ -93,13 +107,6 @@ def read_table(path: Path, label: str | None, feature_count: int | None, name: s
         parts,
         roles.choices,
     )
-
-
-def _refuse_twice(table: Any) -> None:
-    names = [str(name) for name in table.column_names]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetMismatch(f"column {twice!r} stands twice", pointer=f"#/{twice}")
 
 
 def _labels(table: Any, name: str, notes: list[str]) -> Array:
@@ -116,14 +123,16 @@ def _index(table: Any) -> set[str]:
         return set()
 
 
-def _read(path: Path, notes: list[str]) -> Any:
+def _read(path: Path, notes: list[str], flat: Flat) -> Any:
     kind = kind_of(path)
     if kind == "text":
         return read_text_table(path, notes)
     try:
         if kind == "parquet":
-            return _read_parquet(path)
-        return _read_stream(path) if kind == "arrow stream" else _read_arrow(path, notes)
+            return _read_parquet(path, flat)
+        return (
+            _read_stream(path, flat) if kind == "arrow stream" else _read_arrow(path, notes, flat)
+        )
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DatasetMismatch(
@@ -131,36 +140,36 @@ def _read(path: Path, notes: list[str]) -> Any:
         ) from error
 
 
-def _read_parquet(path: Path) -> Any:
-    file = pyarrow.parquet.ParquetFile(path)
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    stored = sum(one.column(index).num_values for one in groups for index in range(one.num_columns))
-    _refuse_large(max(stored, file.metadata.num_rows * file.metadata.num_columns))
-    return file.read()
+def _read_parquet(path: Path, flat: Flat) -> Any:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        if not is_large(declared_bytes(file.metadata, path)):
+            return file.read()
+        refuse_twice(file.schema_arrow.names)
+    return mapped_parquet(path, flat)
 
 
-def _read_arrow(path: Path, notes: list[str]) -> Any:
+def _read_arrow(path: Path, notes: list[str], flat: Flat) -> Any:
+    if is_large(path.stat().st_size) and not _is_feather_v1(path):
+        return mapped_arrow(path, flat)
     with warnings.catch_warnings(record=True, action="always") as outdated:
         table = pyarrow.feather.read_table(path, memory_map=True)
     if outdated:
         notes.append("the file is a Feather V1 table, which pyarrow is about to stop reading")
-    _refuse_large(table.num_rows * table.num_columns)
+    refuse_large(table.num_rows * table.num_columns, most_bytes(path))
     table.validate(full=True)
     return table
 
 
-def _read_stream(path: Path) -> Any:
+def _read_stream(path: Path, flat: Flat) -> Any:
+    if is_large(path.stat().st_size):
+        return mapped_stream(path, flat)
     with pa.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
         table = stream.read_all()
-    _refuse_large(table.num_rows * table.num_columns)
+    refuse_large(table.num_rows * table.num_columns, most_bytes(path))
     table.validate(full=True)
     return table
 
 
-def _refuse_large(values: int) -> None:
-    declared = values * BYTES_PER_VALUE
-    if declared > MAX_TABLE_BYTES:
-        raise DatasetMismatch(
-            f"the table would take {declared:,} bytes; at most {MAX_TABLE_BYTES:,} are allowed",
-            pointer="#/file",
-        )
+def _is_feather_v1(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"FEA1"

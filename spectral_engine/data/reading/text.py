@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from spectral_engine.data.reading.text_batches import mapped_text
+from spectral_engine.data.row_source import is_large
 from spectral_engine.data.text_tables.cleaning import cleaned
 from spectral_engine.data.text_tables.dialect import SEPARATORS, Dialect, dialect_of
 from spectral_engine.errors import DatasetMismatch
@@ -44,20 +46,17 @@ def read_text_table(path: Path, notes: list[str]) -> Any:
 
 def _read(path: Path, dialect: Dialect) -> Any:
     named = dialect.names is not None
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(
-            encoding=dialect.encoding,
-            skip_rows=dialect.above + (named and dialect.header),
-            column_names=dialect.names,
-        ),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=dialect.separator, newlines_in_values=True
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            decimal_point=dialect.decimal, null_values=MISSING, strings_can_be_null=True
-        ),
+    reading = pyarrow.csv.ReadOptions(
+        encoding=dialect.encoding,
+        skip_rows=dialect.above + (named and dialect.header),
+        column_names=dialect.names,
     )
+    parsing = pyarrow.csv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True)
+    conversion = pyarrow.csv.ConvertOptions(
+        decimal_point=dialect.decimal, null_values=MISSING, strings_can_be_null=True
+    )
+    read = mapped_text if is_large(path.stat().st_size) else pyarrow.csv.read_csv
+    return read(path, reading, parsing, conversion)
 
 
 def _why(error: Exception, dialect: Dialect) -> str:
