@@ -12,7 +12,7 @@ from pathlib import Path
 from examples.specimens.zoo import (
     EXPORTERS,
     NETS,
-    OF_ANY_LENGTH,
+    WITH_OPEN_LENGTHS,
     Specimen,
     lengthened,
     specimen,
@@ -46,7 +46,10 @@ def row(exported: Specimen, exporter: str) -> str:
 def every() -> Iterator[tuple[Specimen, str]]:
     """Yield all nets by both exporters, and those of any length with it left open."""
     yield from ((specimen(name, exporter), exporter) for name in NETS for exporter in EXPORTERS)
-    yield from ((lengthened(name), f"{EXPORTERS[0]}, any length") for name in OF_ANY_LENGTH)
+    yield from (
+        (lengthened(name, exporter), f"{exporter}, any length")
+        for name, exporter in WITH_OPEN_LENGTHS
+    )
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Small nets of every shape that is supported, written in torch and exported by both of its exporters."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from examples.specimens.zoo.convolutional import CONVOLUTIONAL
 from examples.specimens.zoo.doubles import DOUBLES
 from examples.specimens.zoo.exporting import EXPORTERS, Input, export, settle
-from examples.specimens.zoo.keeping import kept
+from examples.specimens.zoo.keeping import kept, kept_name
 from examples.specimens.zoo.language import LANGUAGE
 from examples.specimens.zoo.lookups import LOOKUPS
 from examples.specimens.zoo.perceptrons import PERCEPTRONS
@@ -24,9 +24,10 @@ __all__ = [
     "DOUBLES",
     "EXPORTERS",
     "NETS",
-    "OF_ANY_LENGTH",
+    "WITH_OPEN_LENGTHS",
     "Input",
     "Specimen",
+    "every",
     "export",
     "lengthened",
     "settle",
@@ -53,6 +54,17 @@ OF_ANY_LENGTH = (
     "gru", "gru_both_ways", "rnn", "reader", "decoder", "translator", "bag_of_words", "gru_by_hand",
     "gru_by_hand_repeated", "strongest_steps", "neighbours", "double_words", "windows",
 )  # fmt: skip
+NOT_BY_DYNAMO = {
+    "lstm_stacked",
+    "gru_both_ways",
+    "rnn",
+}  # it does not export these with open lengths
+WITH_OPEN_LENGTHS = tuple(
+    (name, exporter)
+    for name in OF_ANY_LENGTH
+    for exporter in EXPORTERS
+    if exporter != "dynamo" or name not in NOT_BY_DYNAMO
+)
 
 
 @dataclass(frozen=True)
@@ -78,21 +90,37 @@ class Specimen:
 @functools.cache
 def specimen(name: str, exporter: str = "torchscript") -> Specimen:
     """Build, settle its statistics on random data, and export; exported once for every state of the code of the zoo."""
-    make, inputs = NETS[name]
+    return _exported(name, exporter, NETS[name][1], "")
+
+
+def lengthened(name: str, exporter: str) -> Specimen:
+    """Return a net of any length from an exporter that leaves its lengths open."""
+    inputs = tuple(_lengthened(spec) for spec in NETS[name][1])
+    return _exported(name, exporter, inputs, "-any_length")
+
+
+def every() -> Iterator[tuple[str, Callable[[], Specimen]]]:
+    """Yield what every file of the zoo is called, and how to come by it."""
+    for name in NETS:
+        for exporter in EXPORTERS:
+            yield file_name(name, exporter), functools.partial(specimen, name, exporter)
+    for name, exporter in WITH_OPEN_LENGTHS:
+        yield (
+            file_name(name, exporter, "-any_length"),
+            functools.partial(lengthened, name, exporter),
+        )
+
+
+def file_name(name: str, exporter: str, kind: str = "") -> str:
+    """Return what the file of a net is called in this state of its code."""
+    return kept_name(f"{name}-{exporter}{kind}", NETS[name][0].__module__)
+
+
+def _exported(name: str, exporter: str, inputs: tuple[Input, ...], kind: str) -> Specimen:
     net, names, outputs = _settled(name, inputs)
     model = kept(
-        f"{name}-{exporter}",
-        make.__module__,
-        lambda: export(net, inputs, names, exporter, outputs),
+        file_name(name, exporter, kind), lambda: export(net, inputs, names, exporter, outputs)
     )
-    return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
-
-
-def lengthened(name: str) -> Specimen:
-    """Return a net of any length from the first exporter, which leaves its lengths open."""
-    inputs = tuple(_lengthened(spec) for spec in NETS[name][1])
-    net, names, outputs = _settled(name, inputs)
-    model = export(net, inputs, names, EXPORTERS[0], outputs)
     return Specimen(name, net, model, dict(zip(names, inputs, strict=True)))
 
 

@@ -4,22 +4,20 @@ from pathlib import Path
 
 import onnx
 
-from examples.specimens.zoo import EXPORTERS, NETS, specimen
-from examples.specimens.zoo.keeping import EXPORTED, kept_name
+from examples.specimens.zoo import every
+from examples.specimens.zoo.keeping import EXPORTED
 
 ROOT = Path(__file__).parents[3]
 
 
 def main() -> None:
     EXPORTED.mkdir(exist_ok=True)
-    current = set()
-    for name, (make, _) in NETS.items():
-        for exporter in EXPORTERS:
-            path = EXPORTED / kept_name(f"{name}-{exporter}", make.__module__)
-            current.add(path)
-            path.write_bytes(without_paths(specimen(name, exporter).model))
-    for path in set(EXPORTED.iterdir()) - current:
-        path.unlink()
+    files = dict(every())
+    for name, come_by in files.items():
+        (EXPORTED / name).write_bytes(without_paths(come_by().model))
+    for path in EXPORTED.iterdir():
+        if path.name not in files:
+            path.unlink()
 
 
 def without_paths(model: bytes) -> bytes:

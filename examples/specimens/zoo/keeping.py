@@ -19,12 +19,8 @@ EXPORTED_BY = ("torch", "onnx", "onnxscript")
 OF_THE_ZOO = re.compile(rf"^from {__package__}\.(\w+) import", re.MULTILINE)
 
 
-def kept(name: str, family: str, make: Callable[[], bytes]) -> bytes:
-    """Return a file that was made by the same code and the same exporters before, or make it.
-
-    `family` is the module of the zoo that holds the net.
-    """
-    file_name = kept_name(name, family)
+def kept(file_name: str, make: Callable[[], bytes]) -> bytes:
+    """Return a file that was made by the same code and the same exporters before, or make it."""
     for folder in (EXPORTED, CACHE):
         if (folder / file_name).exists():
             return (folder / file_name).read_bytes()
@@ -38,7 +34,10 @@ def kept(name: str, family: str, make: Callable[[], bytes]) -> bytes:
 
 
 def kept_name(name: str, family: str) -> str:
-    """Return what a net's file is called: other code or another exporter, another name."""
+    """Return what a net's file is called: other code or another exporter, another name.
+
+    `family` is the module of the zoo that holds the net.
+    """
     return f"{name}.{_digest(family.rsplit('.', 1)[-1])}.onnx"
 
 

@@ -3,7 +3,7 @@
 import onnx
 import pytest
 
-from examples.specimens.zoo import EXPORTERS, NETS, OF_ANY_LENGTH, lengthened, specimen
+from examples.specimens.zoo import EXPORTERS, NETS, WITH_OPEN_LENGTHS, lengthened, specimen
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.narrowing import narrow_to
 
@@ -30,9 +30,9 @@ def test_a_net_is_narrowed_to_half_its_cost_and_computes_what_the_masked_one_com
     assert changed > 1e-3  # it did remove something
 
 
-@pytest.mark.parametrize("name", OF_ANY_LENGTH)
-def test_a_net_of_any_length_is_narrowed_for_all_of_them(name):
-    narrowed = narrow_to(lengthened(name))
+@pytest.mark.parametrize(("name", "exporter"), WITH_OPEN_LENGTHS)
+def test_a_net_of_any_length_is_narrowed_for_all_of_them(name, exporter):
+    narrowed = narrow_to(lengthened(name, exporter))
     assert narrowed.macs <= 0.5 * narrowed.coupling.macs()
     assert narrowed.import_error <= 1e-4
     assert narrowed.surgery_error <= 1e-5

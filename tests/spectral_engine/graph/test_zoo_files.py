@@ -2,18 +2,13 @@
 
 import pytest
 
-from examples.specimens.zoo import EXPORTERS, NETS, export, specimen
-from examples.specimens.zoo.keeping import EXPORTED, kept_name
+from examples.specimens.zoo import EXPORTERS, every, export, specimen
+from examples.specimens.zoo.keeping import EXPORTED
 from tests.support.cutting import difference, in_onnxruntime
 
 
 def test_every_net_has_its_files_and_nothing_else_lies_there():
-    names = {
-        kept_name(f"{name}-{exporter}", make.__module__)
-        for name, (make, _) in NETS.items()
-        for exporter in EXPORTERS
-    }
-    assert {path.name for path in EXPORTED.iterdir()} == names, (
+    assert {path.name for path in EXPORTED.iterdir()} == {name for name, _ in every()}, (
         "nets or exporters have changed: write the files anew by `python -m examples.specimens.zoo`"
     )
 
