@@ -51,7 +51,8 @@ from spectral_engine.training.trainer import Trainer
 RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
-SMALL_BITE = 0.1  # of the nodes: the means of so few are told well enough by one batch
+# One batch tells the means of a small share of the nodes well enough where this many steps make up for it.
+SMALL_BITE, STEPS_ENOUGH = 0.1, 200
 SPILLED_BYTES = 2**28  # a trunk that is larger waits on disk while a branch trains
 
 
@@ -200,7 +201,9 @@ class CompressionRun:
     ) -> Iterable[Batch]:
         """Return the batch that is next where few nodes go, and many rows where errors of their means add up."""
         feed, seed = self.plan.feed, self.plan.recipe.seed
-        if going.sum() <= SMALL_BITE * alive.sum():
+        schedule = self.plan.schedule
+        many = schedule.trunk_steps + schedule.cooling_steps >= STEPS_ENOUGH
+        if many and going.sum() <= SMALL_BITE * alive.sum():
             return [feed.batch(feed.rows_at(self.state.step, seed))]
         return feed.in_order(CALIBRATION_ROWS)
 
