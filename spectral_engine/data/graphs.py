@@ -38,13 +38,19 @@ def takes_batch(inputs: Sequence[InputSpec]) -> bool:
     return taken and bool(edge_inputs(inputs))
 
 
+def grows_from_zero(numbers: Array, least: int) -> bool:
+    """Say whether an array is at least so many whole numbers in one row that begin with 0 and never fall."""
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(numbers) < least:
+        return False
+    return bool(numbers[0] == 0 and (np.diff(numbers.astype(np.int64)) >= 0).all())
+
+
 def pointer_of_batch(name: str, batch: Array) -> Pointer:
     """Return the row pointer that says the same as the number of a sample beside each entry.
 
     Raises DatasetMismatch where the numbers do not begin with 0, or fall.
     """
-    good = batch.ndim == 1 and batch.dtype.kind in "iu" and len(batch) > 0
-    if not good or batch[0] != 0 or (np.diff(batch.astype(np.int64)) < 0).any():
+    if not grows_from_zero(batch, least=1):
         raise DatasetMismatch(
             f"{name!r} does not say which sample each entry belongs to: give whole numbers [entries] that begin with 0 "
             "and never fall, or a row pointer",

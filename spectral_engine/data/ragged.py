@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.graphs import (
     BATCH,
     edge_inputs,
+    grows_from_zero,
     node_pointer,
     numbered_in_each,
     pointer_of_batch,
@@ -202,8 +203,7 @@ def _refuse_counts(pointers: Mapping[str, Array]) -> None:
 
 
 def _checked(name: str, pointer: Array) -> NDArray[np.int64]:
-    good = pointer.ndim == 1 and pointer.dtype.kind in "iu" and len(pointer) > 1
-    if not good or pointer[0] != 0 or (np.diff(pointer.astype(np.int64)) < 0).any():
+    if not grows_from_zero(pointer, least=2):
         raise DatasetMismatch(
             f"{name!r} is no row pointer: give whole numbers [samples + 1] that begin with 0 and never fall, where "
             "sample i has the entries from the i-th up to the next",

@@ -201,9 +201,8 @@ class CompressionRun:
     ) -> Iterable[Batch]:
         """Return the batch that is next where few nodes go, and many rows where errors of their means add up."""
         feed, seed = self.plan.feed, self.plan.recipe.seed
-        schedule = self.plan.schedule
-        many = schedule.trunk_steps + schedule.cooling_steps >= STEPS_ENOUGH
-        if many and going.sum() <= SMALL_BITE * alive.sum():
+        many_steps = self.plan.schedule.longest_training >= STEPS_ENOUGH
+        if many_steps and going.sum() <= SMALL_BITE * alive.sum():
             return [feed.batch(feed.rows_at(self.state.step, seed))]
         return feed.in_order(CALIBRATION_ROWS)
 
@@ -300,8 +299,7 @@ class CompressionRun:
         asked = self.plan.recipe.training.learning_rate
         if asked is not None:
             return asked
-        schedule = self.plan.schedule
-        steps = steps_of_test(schedule.trunk_steps + schedule.cooling_steps)
+        steps = steps_of_test(self.plan.schedule.longest_training)
         if steps == 0:
             return USUAL
         self._tell("finding the learning rate")

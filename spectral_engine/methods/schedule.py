@@ -41,6 +41,11 @@ class Schedule:
         """Steps of trunk and branches together, where every branch cools as long as the last one."""
         return self.trunk_steps + self.candidates * self.cooling_steps
 
+    @property
+    def longest_training(self) -> int:
+        """Steps of one candidate at most: the trunk, and a whole cooling."""
+        return self.trunk_steps + self.cooling_steps
+
     def cooling_of(self, event: Event, *, in_budget: bool) -> int:
         """Return how many steps a candidate cools; the last one is handed back where none is within the budget."""
         if self.short_cooling_steps is None or in_budget or event == self.events[-1]:

@@ -42,19 +42,21 @@ def _gone(
     least, now, gone = floors(whole, prune.min_nodes), whole, np.zeros(whole.count, dtype=bool)
     start = cost_of(whole, gone)
     for level in range(1, prune.candidates + 1):
-        scores = _scores(module, whole, gone, prune.score, seed)
+        scores = _scores(module, whole, now, gone, prune.score, seed)
         budget = end.along_path(start, level / prune.candidates)
         going = Narrowing(now, whole, gone, scores, grid).plan(budget, least).removed & ~gone
         gone, now = gone | going, now.without(going)
     return gone
 
 
-def _scores(module: OnnxModule, whole: Coupling, gone: Mark, score: str, seed: int) -> Scores:
-    """Return the relevance of what is left [count]."""
-    if not gone.any():
-        return relevance_of_weights(module, whole, score, seed)
-    narrow = module.over(cut(module.model, whole, gone), read_only=True)
-    return relevance_of_weights(narrow, whole.without(gone), score, seed)
+def _scores(
+    module: OnnxModule, whole: Coupling, now: Coupling, gone: Mark, score: str, seed: int
+) -> Scores:
+    """Return the relevance of what is left [count]: the nodes of `now`, those of `whole` that are not gone."""
+    narrow = module
+    if gone.any():
+        narrow = module.over(cut(module.model, whole, gone), read_only=True)
+    return relevance_of_weights(narrow, now, score, seed)
 
 
 def tell_untrained(plan: RemovalPlan, coupling: Coupling, prune: Prune, asked: Budget) -> Plan:

@@ -62,6 +62,17 @@ TOLD = {
 }
 
 
+def narrowed_at_random(model, rows):
+    """Return the coupling, what was removed, and how far the masked and the cut file are apart."""
+    module = load(model)
+    coupling = couple(module)
+    removed = random_removal(coupling)
+    x = {"x": torch.randn(rows, 4, 8, generator=torch.Generator().manual_seed(0))}
+    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
+    apart = difference(*(in_onnxruntime(to_bytes(file), x) for file in files))
+    return coupling, removed, apart
+
+
 def cut_and_masked(operator, width):
     """Sixteen nodes on the last axis go through an operator to which that axis is space."""
     model = net(
@@ -76,13 +87,7 @@ def cut_and_masked(operator, width):
             "scales": np.array([1, 1, 2], np.float32),
         },
     )  # fmt: skip
-    module = load(model)
-    coupling = couple(module)
-    removed = random_removal(coupling)
-    x = {"x": torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))}
-    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
-    apart = difference(*(in_onnxruntime(to_bytes(file), x) for file in files))
-    return coupling, removed, apart
+    return narrowed_at_random(model, rows=3)
 
 
 @pytest.mark.parametrize("name", MIXING)
@@ -121,12 +126,7 @@ def images_cut_and_masked(operator, width):
         },
         opset=18,
     )
-    module = load(model)
-    coupling = couple(module)
-    removed = random_removal(coupling)
-    x = {"x": torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))}
-    files = mask(module.model, coupling, removed), cut(module.model, coupling, removed)
-    apart = difference(*(in_onnxruntime(to_bytes(file), x) for file in files))
+    coupling, removed, apart = narrowed_at_random(model, rows=1)
     return coupling, removed[coupling.layers[0].groups].sum(), apart
 
 
