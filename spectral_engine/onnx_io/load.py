@@ -19,6 +19,7 @@ from spectral_engine.onnx_io.external import (
     map_external,
     refuse_external,
 )
+from spectral_engine.onnx_io.free_sizes import free_negative_sizes
 from spectral_engine.onnx_io.hidden_answers import keep_hidden
 from spectral_engine.onnx_io.map_types import keep_types, map_types_apart, refuse_map_inputs
 from spectral_engine.onnx_io.nodes import keep_names
@@ -121,6 +122,7 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
         with map_types_apart(proto) as types:
             model = ir.from_proto(proto)
         keep_types(model, types)
+        free_negative_sizes(model)
         keep_hidden(model, proto.graph)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         RemoveInitializersFromInputsPass()(model)

@@ -8,6 +8,7 @@ import onnx.parser
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import spectral_engine as se
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
 from spectral_engine.onnx_io.load import Limits, load_model
 from spectral_engine.onnx_io.save import to_bytes
@@ -144,6 +145,29 @@ def test_an_output_may_declare_no_shape():
     assert loaded.graph.outputs[0].shape is None
     written = onnx.load_from_string(to_bytes(loaded))
     assert not written.graph.output[0].type.tensor_type.HasField("shape")
+
+
+def test_a_negative_size_is_an_axis_of_any_length():
+    """As older converters of PaddlePaddle write it, and as onnxruntime reads it."""
+    weights = f"<float[8, 3, 1, 1] wide = {{{_numbers(24)}}}, float[5, 8, 1, 1] last = {{{_numbers(40)}}}>"
+    nodes = "{ a = Conv(x, wide) b = Relu(a) y = Conv(b, last) }"
+    model = parse(f"g (float[N, 3, H, W] x) => (float[N, 5, H, W] y) {weights} {nodes}")
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in (0, 2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_value = -1
+
+    assert list(load_model(model.SerializeToString()).graph.inputs[0].shape) == [
+        None,
+        3,
+        None,
+        None,
+    ]
+    (layer, _) = se.analyze(model.SerializeToString()).layers
+    assert (layer.nodes, layer.removable) == (8, 8)
+
+
+def _numbers(count):
+    return ", ".join(f"{np.sin(number):.3f}" for number in range(count))
 
 
 def test_an_input_without_a_shape_is_refused_by_name():
