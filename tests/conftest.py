@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def brief_measurements(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Time models with fewer samples and explain inputs in fewer steps; `measured_in_full` leaves both as users have them."""
+    """Time models and explain inputs in few steps; `measured_in_full` leaves both as users have them."""
     if request.node.get_closest_marker("measured_in_full"):
         yield
         return

@@ -23,6 +23,7 @@ def prune(folder, kind="perceptron", *, work_dir=None, on_progress=None, epochs=
         "training": {"epochs": epochs},
         "prune": {"candidates": 2, **prune},
         "seed": 2,
+        "seen_by_original": False,
     }
     told = {} if on_progress is None else {"on_progress": on_progress}
     model, data = folder / f"{kind}.onnx", folder / "digits.npz"
