@@ -8,16 +8,20 @@ import pytest
 HERE = Path(__file__).parent
 # Each file runs as a whole, so that one of these that came last would keep one process busy and the others idle.
 LONGEST = (
+    "service/api/test_contract.py",
     "data_meaning/test_wrecks.py",
+    "worker/test_deaths.py",
     "spectral_engine/graph/test_bites.py",
+    "spectral_engine/graph/test_placement.py",
     "spectral_engine/graph/test_free_axes.py",
+    "spectral_engine/methods/sparse/test_policy.py",
     "spectral_engine/methods/test_at_once.py",
     "spectral_engine/graph/test_zoo.py",
-    "spectral_engine/methods/sparse/test_policy.py",
-    "spectral_engine/graph/test_placement.py",
     "spectral_engine/judging/test_seen_rows.py",
+    "tasks/test_detection.py",
     "service/cli/test_main.py",
-    "system/test_whole.py",
+    "system/test_imports.py",
+    "system/test_deaths.py",
 )
 FEW_SAMPLES, SHORT_SAMPLE, FEW_STEPS = 60, 3e-4, 20
 

@@ -24,6 +24,7 @@ RECIPE = {
     "training": {"epochs": 2},
     "prune": {"candidates": 1},
     "seed": 0,
+    "seen_by_original": False,
 }
 Ends = Callable[[Tensor], tuple[Tensor, ...]]
 

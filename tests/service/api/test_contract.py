@@ -48,6 +48,8 @@ RAW = {"Content-Type": "application/octet-stream"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 SEED = int(os.environ.get("CONTRACT_SEED") or secrets.randbelow(10**6))
 
+pytestmark = pytest.mark.timeout(900)  # each test goes through all operations
+
 # Of fixtures, so that only the process that runs these tests thinks up the requests.
 schema = schemathesis.pytest.from_fixture("document")
 schema_anew = schemathesis.pytest.from_fixture("document_anew")
