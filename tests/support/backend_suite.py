@@ -180,10 +180,10 @@ def fails_in_half(case: Case, device: torch.device = CPU) -> str:
     value = inputs.get(name)
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float32 or value.dim() < 2:
         return ""
+    module = load(case.model.SerializeToString()).to(device)
+    values = {**module.plan.known, **dict(module.named_parameters()), **inputs}
+    values[name] = value.to(torch.bfloat16)
     try:
-        module = load(case.model.SerializeToString()).to(device)
-        values = {**module.plan.known, **dict(module.named_parameters()), **inputs}
-        values[name] = value.to(torch.bfloat16)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             module.plan.run(values, module.output_names, device=value.device)
     except EngineError as error:

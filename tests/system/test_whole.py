@@ -18,12 +18,7 @@ from tests.support.digits import splits
 from tests.support.raw_http import get_job, stream, submit, upload
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
-QUICK = {
-    "target": {"max_metric_drop": 0.3},
-    "training": {"epochs": 2},
-    "prune": {"candidates": 3},
-    "seed": 3,
-}
+QUICK = {"target": {"max_metric_drop": 0.3}, "training": {"epochs": 2}, "seed": 3}
 
 
 @pytest.fixture(scope="module")

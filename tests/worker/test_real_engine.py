@@ -16,12 +16,7 @@ from tests.support.digits import save_digits, save_model, splits
 from tests.support.working import Shop, running_worker
 
 REAL_ENGINE = "spectral_engine:compress"
-RECIPE = {
-    "target": {"max_metric_drop": 0.3},
-    "training": {"epochs": 8},
-    "prune": {"candidates": 3},
-    "seed": 5,
-}
+RECIPE = {"target": {"max_metric_drop": 0.3}, "training": {"epochs": 8}, "seed": 5}
 
 
 @pytest.fixture

@@ -16,14 +16,6 @@ from tests.support.digits import splits
 EASY = ("--max-metric-drop", "0.5", "--epochs", "1", "--seed", "1")
 
 
-@pytest.fixture
-def easy(tmp_path: Path) -> tuple[object, ...]:
-    """What is soon done: few candidates, and a drop that they keep within."""
-    recipe = tmp_path / "few.json"
-    recipe.write_text('{"prune": {"candidates": 3}}')
-    return ("--recipe", recipe, *EASY)
-
-
 def accuracy(model: Path) -> float:
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"x": splits()["x_test"]})
@@ -31,10 +23,10 @@ def accuracy(model: Path) -> float:
 
 
 def test_a_met_target_ends_with_0_and_one_json_object_tells_what_came_out(
-    run, model, data, tmp_path, easy
+    run, model, data, tmp_path
 ):
     out, report = tmp_path / "out.onnx", tmp_path / "report.html"
-    ended = run("compress", model, data, *easy, "-o", out, "--report", report, "--json")
+    ended = run("compress", model, data, *EASY, "-o", out, "--report", report, "--json")
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
     assert told["outcome"] == "target_met"
@@ -58,18 +50,18 @@ def test_a_missed_target_ends_with_3_and_the_best_candidate_is_written(run, mode
 
 
 def test_without_json_a_table_shows_before_and_after_and_progress_goes_to_stderr(
-    run, model, data, tmp_path, easy
+    run, model, data, tmp_path
 ):
-    ended = run("compress", model, data, *easy, "-o", tmp_path / "out.onnx")
+    ended = run("compress", model, data, *EASY, "-o", tmp_path / "out.onnx")
     for word in ("before", "after", "accuracy", "nodes", "parameters", "multiply-adds", "latency"):
         assert word in ended.stdout
     assert "training" in ended.stderr
     assert "training" not in ended.stdout
 
 
-def test_in_a_terminal_a_bar_moves_on_stderr(model, data, tmp_path, easy):
+def test_in_a_terminal_a_bar_moves_on_stderr(model, data, tmp_path):
     main, side = pty.openpty()
-    command = [sys.executable, "-m", "service.cli", "compress", model, data, *easy]
+    command = [sys.executable, "-m", "service.cli", "compress", model, data, *EASY]
     process = subprocess.Popen(
         [*map(str, command), "-o", str(tmp_path / "out.onnx"), "--json"],
         stderr=side,
