@@ -30,7 +30,7 @@ demo: $(VENV)/.has-demo
 test: check unit
 
 unit: $(VENV)/.has-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.has-test
 	$(BIN)/python -m pytest tests/gpu -rs $(PYTEST_ARGS)

@@ -16,6 +16,8 @@ from benchmarks.input_relevance.start import Case
 from benchmarks.quality.data import Data
 from spectral_engine.graph.loading import load
 
+pytestmark = pytest.mark.measured_in_full
+
 WEIGHTS = np.array([2.0, -1.0, 0.5, 0.0], np.float32)
 
 

@@ -131,13 +131,19 @@ def test_a_run_that_was_stopped_resumes_and_gives_the_same_bits(folder, tmp_path
     assert min(trained_again) > 0.25 * max(p.total_steps for p in told)
 
 
+SEVERAL_CUTS = {"target": {"keep_nodes": 0.2}, "training": {"epochs": 4}, "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    return se.compress(folder / "perceptron.onnx", folder / "digits.npz", SEVERAL_CUTS)
+
+
 @pytest.mark.parametrize("candidate", [0, 2, 5])
 def test_a_run_that_was_stopped_where_several_cuts_fall_on_one_step_gives_the_same_bits(
-    folder, tmp_path, candidate
+    folder, tmp_path, candidate, whole
 ):
-    asked = {"target": {"keep_nodes": 0.2}, "training": {"epochs": 4}, "seed": 5}
     model, data = folder / "perceptron.onnx", folder / "digits.npz"
-    whole = se.compress(model, data, asked)
     steps: list[int] = []
 
     def stop(progress):
@@ -147,8 +153,8 @@ def test_a_run_that_was_stopped_where_several_cuts_fall_on_one_step_gives_the_sa
             raise Stopped
 
     with pytest.raises(Stopped):
-        se.compress(model, data, asked, stop, tmp_path / "work")
-    resumed = se.compress(model, data, asked, work_dir=tmp_path / "work")
+        se.compress(model, data, SEVERAL_CUTS, stop, tmp_path / "work")
+    resumed = se.compress(model, data, SEVERAL_CUTS, work_dir=tmp_path / "work")
     assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
 
 

@@ -32,6 +32,7 @@ def test_a_net_of_this_kind_is_compressed_from_file_to_file(name, tmp_path):
         "allow_poor_original": True,  # nobody has trained these nets
         "training": {"epochs": 2, "batch_size": 64},
         "prune": {"candidates": 2},
+        "seen_by_original": False,
     }
     result = se.compress(net.model, tmp_path / "rows.npz", recipe)
     assert result.outcome == "target_met"

@@ -19,7 +19,13 @@ from spectral_engine.measure.exactness import compare
 from spectral_engine.measure.runtime import Runner
 
 FEATURES, CLASSES, ROWS = 6, 3, 500
-RECIPE = {"target": {"keep_nodes": 0.5}, "training": {"epochs": 2}, "seed": 0}
+RECIPE = {
+    "target": {"keep_nodes": 0.5},
+    "training": {"epochs": 6},
+    "prune": {"candidates": 1},
+    "seed": 0,
+    "seen_by_original": False,
+}
 Ends = Callable[[Tensor], tuple[Tensor, ...]]
 
 # What stands behind the scores z [n, classes]; the name of the answer that is judged, None for one inside the graph.

@@ -15,7 +15,13 @@ from spectral_engine.errors import DatasetMismatch, ModelInvalid
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 
-RECIPE = {"target": {"keep_nodes": 0.5}, "training": {"epochs": 2}, "seed": 0}
+RECIPE = {
+    "target": {"keep_nodes": 0.5},
+    "training": {"epochs": 2},
+    "prune": {"candidates": 1},
+    "seed": 0,
+    "seen_by_original": False,
+}
 
 
 def classical(model: onnx.ModelProto) -> list[bytes]:

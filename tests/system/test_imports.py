@@ -26,7 +26,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lint(folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [LINTER, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+        [LINTER, "--cache-dir", folder / "cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

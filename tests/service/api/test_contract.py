@@ -20,6 +20,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -47,10 +48,31 @@ RAW = {"Content-Type": "application/octet-stream"}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 SEED = int(os.environ.get("CONTRACT_SEED") or secrets.randbelow(10**6))
 
-schema = schemathesis.openapi.from_path(DOCUMENT)
-schema_anew = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config(seed=SEED))
-schema_anew.config.phases.examples.enabled = False
-schema_anew.config.phases.coverage.enabled = False  # which is the same in each run
+pytestmark = pytest.mark.timeout(900)  # each test goes through all operations
+
+# Of fixtures, so that only the process that runs these tests thinks up the requests.
+schema = schemathesis.pytest.from_fixture("document")
+schema_anew = schemathesis.pytest.from_fixture("document_anew")
+
+
+@pytest.fixture(autouse=True)
+def _named(request: pytest.FixtureRequest) -> None:
+    """Schemathesis 4.32 writes to a name that nodes of pytest 9.2 do not have any more."""
+    request.node._nodeid = request.node.nodeid
+
+
+@pytest.fixture(scope="module")
+def document() -> BaseSchema:
+    return schemathesis.openapi.from_path(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def document_anew() -> BaseSchema:
+    """Draw by another seed in each run, and leave out what is the same in each."""
+    read = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config(seed=SEED))
+    read.config.phases.examples.enabled = False
+    read.config.phases.coverage.enabled = False
+    return read
 
 
 @dataclass(frozen=True)

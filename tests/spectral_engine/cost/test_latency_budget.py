@@ -19,6 +19,8 @@ from spectral_engine.records.target import Limit
 from tests.support.digits import save_digits
 from tests.support.task_nets import export
 
+pytestmark = pytest.mark.measured_in_full
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

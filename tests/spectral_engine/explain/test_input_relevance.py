@@ -17,6 +17,8 @@ from spectral_engine.measure.runtime import Runner
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.objective import Objective
 
+pytestmark = pytest.mark.measured_in_full
+
 FEATURES, RELEVANT = 20, 11  # as in arXiv:2406.01183
 HEAD = Head("y", "y", None)
 REGRESSION = Objective("regression", HEAD, 0.0, 1.0, 1.0)

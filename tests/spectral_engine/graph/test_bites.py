@@ -1,18 +1,28 @@
 """Every net of the zoo is cut in random bites, one after the other: what was patched once is patched again."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 
 from examples.specimens.zoo import EXPORTERS, NETS, specimen
-from spectral_engine.graph.coupling import couple
+from spectral_engine.graph.coupling import Coupling, couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
+from spectral_engine.graph.module import OnnxModule
 from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.save import to_bytes
 from tests.support.cutting import difference, in_onnxruntime
 
 BITES = 6
+
+
+@functools.lru_cache(maxsize=2)
+def imported(name: str, exporter: str) -> tuple[OnnxModule, Coupling]:
+    """Return a net as a module, and what of it goes together; nothing that cuts changes either."""
+    module = load(specimen(name, exporter).model)
+    return module, couple(module)
 
 
 def a_bite(coupling, random):
@@ -39,9 +49,9 @@ def test_six_bites_one_after_the_other_are_one_cut(name, exporter, seed):
     """After each bite the graph runs as a module; in the end it is what one cut makes, and computes what is masked."""
     exported = specimen(name, exporter)
     random = np.random.default_rng([seed, len(name)])
-    whole = couple(load(exported.model))
-    model, coupling = load(exported.model).model, whole
-    module, gone = load(exported.model), np.zeros(whole.count, dtype=bool)
+    module, whole = imported(name, exporter)
+    original, coupling, gone = module.model, whole, np.zeros(whole.count, dtype=bool)
+    model = original
     for _ in range(BITES):
         removed = a_bite(coupling, random)
         model = cut(model, coupling, removed)
@@ -50,7 +60,6 @@ def test_six_bites_one_after_the_other_are_one_cut(name, exporter, seed):
         with torch.no_grad():
             module(**exported.sample(3))
 
-    original = load(exported.model).model
     inputs = exported.sample(3)
     bitten = in_onnxruntime(to_bytes(model), inputs)
     masked = in_onnxruntime(to_bytes(mask(original, whole, gone)), inputs)

@@ -8,7 +8,7 @@ import torch
 
 from examples.specimens.zoo import NETS, specimen
 from spectral_engine.graph.loading import load
-from tests.support.backend_suite import cases, judge, outcomes
+from tests.support.backend_suite import cases, judge, outcome_of
 from tests.support.pretended_device import Pretended, pretended_cuda
 
 
@@ -37,8 +37,8 @@ def test_a_net_answers_and_learns_on_one_device(name):
 def test_onnx_cases_pass_on_one_device_where_they_pass_on_the_cpu():
     with pretended_cuda() as cuda:
         judged = [judge(case, cuda) for case in cases()]
-    cpu = {one.case.name: one.verdict for one in outcomes()}
-    assert not [(o.case.name, o.reason) for o in judged if o.verdict != cpu[o.case.name]]
+    failed = [one for one in judged if one.verdict != "passed"]
+    assert not [(o.case.name, o.reason) for o in failed if o.verdict != outcome_of(o.case).verdict]
     assert collections.Counter(one.verdict for one in judged)["passed"] > 1_543
 
 

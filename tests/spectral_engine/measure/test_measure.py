@@ -16,6 +16,8 @@ from spectral_engine.measure.statistics import metric_interval, paired_drop, pai
 from spectral_engine.records.report import Latency
 from tests.support.digits import splits, trained
 
+pytestmark = pytest.mark.measured_in_full
+
 
 def score(metric, answers, labels, form="logits", **options):
     rule = metric_rule(metric, **options)

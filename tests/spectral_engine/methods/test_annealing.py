@@ -16,7 +16,12 @@ def folder(tmp_path_factory):
 
 def retrain(folder, data="digits.npz", on_progress=lambda progress: None, **training):
     training = {"epochs": 6, "learning_rate": 3e-3, **training}
-    recipe = {"method": "retrain", "training": training, "target": {"max_metric_drop": 0.99}}
+    recipe = {
+        "method": "retrain",
+        "training": training,
+        "target": {"max_metric_drop": 0.99},
+        "seen_by_original": False,
+    }
     return se.compress(folder / "perceptron.onnx", folder / data, recipe, on_progress)
 
 

@@ -23,6 +23,7 @@ def prune(folder, kind="perceptron", *, work_dir=None, on_progress=None, epochs=
         "training": {"epochs": epochs},
         "prune": {"candidates": 2, **prune},
         "seed": 2,
+        "seen_by_original": False,
     }
     told = {} if on_progress is None else {"on_progress": on_progress}
     model, data = folder / f"{kind}.onnx", folder / "digits.npz"
@@ -43,7 +44,8 @@ def test_the_cut_model_is_tuned_and_still_knows_the_digits(folder, kind, when):
     "score", ["eigenvalue", "eigenvalue_norm", "l1", "l2", "taylor", "bn", "random"]
 )
 def test_every_score_ranks_both_kinds_of_layers(folder, score):
-    report = prune(folder, "convolutional", when="post", score=score, epochs=4).report.data
+    once = {"when": "post", "candidates": 1}
+    report = prune(folder, "convolutional", score=score, epochs=1, **once).report.data
     assert {row.kept for row in report.relevance} == {True, False}
 
 
@@ -86,15 +88,15 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("when", ["post", "pre"])
 def test_a_run_that_was_stopped_between_two_cuts_gives_the_same_bits(folder, tmp_path, when):
-    whole = prune(folder, when=when)
+    whole = prune(folder, when=when, epochs=4)
 
     def stop(progress):
         if progress.candidate is not None and progress.candidate.index == 0:
             raise Stopped
 
     with pytest.raises(Stopped):
-        prune(folder, when=when, work_dir=tmp_path, on_progress=stop)
-    resumed = prune(folder, when=when, work_dir=tmp_path)
+        prune(folder, when=when, epochs=4, work_dir=tmp_path, on_progress=stop)
+    resumed = prune(folder, when=when, epochs=4, work_dir=tmp_path)
     assert [c.model_bytes for c in resumed.candidates] == [c.model_bytes for c in whole.candidates]
     assert [c.entry.widths for c in resumed.candidates] == [
         c.entry.widths for c in whole.candidates
@@ -111,7 +113,7 @@ def test_no_candidate_trains_longer_than_asked(when):
 @pytest.mark.parametrize("when", ["gradual", "post"])
 def test_convolutions_of_candidates_have_whole_blocks_of_channels(folder, when):
     """Of as many as this machine likes, or of half and a quarter of them where the net is too narrow for these."""
-    report = prune(folder, "convolutional", when=when, epochs=4).report.data
+    report = prune(folder, "convolutional", when=when, epochs=1).report.data
     convolutions = {
         width.layer: width.before
         for width in report.candidates[0].widths

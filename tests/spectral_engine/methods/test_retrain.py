@@ -22,6 +22,7 @@ def retrain(folder, kind="perceptron", epochs=8, rate=1e-2, **spectral):
         "training": {"epochs": epochs, "learning_rate": rate},
         "target": {"max_metric_drop": 0.5},
         "seed": 3,
+        "seen_by_original": False,
     }
     return se.compress(folder / f"{kind}.onnx", folder / "digits.npz", recipe)
 

@@ -15,6 +15,8 @@ from spectral_engine.report.html import render
 from tests.support.digits import save_digits, trained
 from tests.support.page import Page
 
+pytestmark = pytest.mark.measured_in_full
+
 NAMES = ["age", "income", "=shoe size", "<b>height</b>"]
 RECIPE = se.Recipe(
     target={"keep_nodes": 0.5},

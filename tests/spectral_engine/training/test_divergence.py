@@ -79,13 +79,17 @@ def diverge_once(monkeypatch):
     monkeypatch.setattr(Trainer, "step", step)
 
 
+@pytest.fixture(scope="module")
+def whole(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        diverge_once(patch)
+        return compress(folder, RATE)
+
+
 @pytest.mark.parametrize("moment", [at_the_warning, past_the_middle])
 def test_a_job_that_diverged_and_was_stopped_ends_as_one_that_was_not_stopped(
-    folder, tmp_path, monkeypatch, moment
+    folder, tmp_path, monkeypatch, moment, whole
 ):
-    with monkeypatch.context() as patch:
-        diverge_once(patch)
-        whole = compress(folder, RATE)
     diverge_once(monkeypatch)
 
     def stop(progress):

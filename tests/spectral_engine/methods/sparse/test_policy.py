@@ -37,6 +37,7 @@ def recipe(pattern="unstructured", schedule="dense_to_sparse", density=DENSITY, 
         sparse=sparse,
         training={"epochs": 6, "batch_size": 32},
         seed=1,
+        seen_by_original=False,
         **parts,
     )
 
