@@ -39,7 +39,7 @@ def badness(row: Row) -> float:
 
 
 def in_words(rows: list[Row]) -> str:
-    """Count the cells of each run, and give the mean ratio of errors where the time is equal or less."""
+    """Count the cells of each run, and give the mean ratio of errors where our file takes no longer."""
     return "; ".join(_of_run(run, rows) for run in dict.fromkeys(row["run"] for row in rows))
 
 
@@ -56,7 +56,7 @@ def _of_run(run: str, rows: list[Row]) -> str:
     ]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
     said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    equal = f"; errors {mean:.2f} times Torch-Pruning's where time is equal" if ratios else ""
+    equal = f"; errors {mean:.2f} times Torch-Pruning's where ours takes no longer" if ratios else ""
     return f"{run}: {len(cells)} cells, {said}{equal}"
 
 
