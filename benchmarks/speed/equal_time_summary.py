@@ -56,7 +56,9 @@ def _of_run(run: str, rows: list[Row]) -> str:
     ]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
     said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    equal = f"; errors {mean:.2f} times Torch-Pruning's where ours takes no longer" if ratios else ""
+    equal = (
+        f"; errors {mean:.2f} times Torch-Pruning's where ours takes no longer" if ratios else ""
+    )
     return f"{run}: {len(cells)} cells, {said}{equal}"
 
 
