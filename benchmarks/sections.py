@@ -14,6 +14,7 @@ from benchmarks.real_files import summary as real_files
 from benchmarks.seen_rows import convolutions_summary as seen_convolutions
 from benchmarks.seen_rows import summary as seen
 from benchmarks.sparcs import summary as sparcs
+from benchmarks.speed import equal_time_summary as equal_time
 
 Row = dict[str, Any]
 Show = Callable[[Row], str]
@@ -402,6 +403,33 @@ SECTIONS = [
             "nodes once optimised": lambda row: ", ".join(
                 f"{who} {count}" for who, count in row["optimised_nodes"].items()
             ),
+        },
+    ),
+    Section(
+        name="equal_time",
+        title="Quality at equal time: beside Torch-Pruning's files, tuned alike",
+        command="python -m benchmarks.speed.equal_time",
+        goal="an error of at most Torch-Pruning's, from a file that answers in its time: one that takes more than "
+        "1.03 times as long does not count, nor does a limit that was refused. Torch-Pruning cuts to a share of the "
+        "multiply-adds with `round_to=8`, or less where a net is too narrow for 8; its time in onnxruntime, as a share "
+        "of the original's, is our `max_latency_ms`, which is of one row. Both train for as many steps. In a pair: "
+        "ours · theirs. Processor time, one thread.",
+        badness=equal_time.badness,
+        summary=equal_time.in_words,
+        columns={
+            "measured": measured_at,
+            "run": lambda row: str(row["run"]),
+            "setting": lambda row: str(row["setting"]),
+            "share asked of Torch-Pruning": lambda row: f"{row['share']:.0%}",
+            "its multiples": lambda row: str(row["round_to"]),
+            "seed": lambda row: str(row["seed"]),
+            "steps": lambda row: f"{row['steps']:,}",
+            "outcome": equal_time.verdict,
+            "time ours ÷ theirs, 1 row": equal_time.times_shown("1"),
+            "32 rows": equal_time.times_shown("32"),
+            "test error %": equal_time.beside("test"),
+            "multiply-adds left %": equal_time.beside("macs", 0.0),
+            "widths": equal_time.widths,
         },
     ),
     Section(

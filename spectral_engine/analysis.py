@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 from pydantic import ValidationError
 
-from spectral_engine.cost.blocks import grid_of
+from spectral_engine.cost.blocks import grid_for
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.ranking import floor_cost
 from spectral_engine.cost.reach import Reach
@@ -102,9 +102,9 @@ def _analyze(
         taken = {name: value.numpy() for name, value in traced_inputs(module, 1, known).items()}
         return Split(rows_of(taken, module.rows), None)
 
-    grid = grid_of(coupling, prune.round_to)
     verdict = plan = None
     if target is not None:
+        grid = grid_for(coupling, prune.round_to, target)
         reach = Reach(original, coupling, target, grid, prune.min_nodes, row, provenance={})
         verdict, plan = _planned(module, reach, prune, seed)
     layers = [_layer(layer, coupling) for layer in coupling.layers]
@@ -201,7 +201,9 @@ def _planned(
     )
     if not reach.target.narrowing:
         return verdict, None  # where a drop ends the path, training alone shows
-    plan = plan_untrained(module, reach.coupling, prune, end, seed)
+    plan = plan_untrained(
+        module, reach.coupling, prune, end, seed, grid=reach.grid, in_time=reach.in_time
+    )
     asked = reach.asked
     if reach.target.max_latency_ms is not None:
         asked = asked.also("macs", end.limits["macs"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from spectral_engine.cost.blocks import grid_of, settle
+from spectral_engine.cost.blocks import grid_for, settle
 from spectral_engine.cost.reach import Reach
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.graph.module import OnnxModule
@@ -54,6 +54,7 @@ def plan(
         provenance=provenance_of(job),
         work_dir=folder,
         on_progress=on_progress,
+        in_time=reach.in_time,
         resumable=resumable,
     )
 
@@ -83,7 +84,7 @@ def reach_of(job: PreparedJob, recipe: Recipe) -> Reach:
         original=job.original,
         coupling=coupling,
         target=recipe.target,
-        grid=grid_of(coupling, prune.round_to if removes else 1),
+        grid=grid_for(coupling, prune.round_to if removes else 1, recipe.target),
         min_nodes=prune.min_nodes,
         row=lambda: job.splits.validation.first(1),
         provenance=provenance_of(job),

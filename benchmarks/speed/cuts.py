@@ -26,23 +26,33 @@ RATIOS = np.linspace(0.02, 0.98, 49).tolist()
 
 
 def theirs(net: nn.Module, spec: Net, share: float, path: Path) -> Path | None:
-    """Export what Torch-Pruning leaves at the first of its ratios that keeps the share; None where it fails."""
-    example = torch.zeros(1, *spec.row)
+    """Export what Torch-Pruning leaves of the share; None where it fails."""
+    pruned = pruned_by_them(net, spec.row, share)
+    if pruned is None:
+        return None
+    export(pruned, torch.zeros(1, *spec.row), path)
+    return path
+
+
+def pruned_by_them(
+    net: nn.Module, row: tuple[int, ...], share: float, round_to: int = ROUND_TO
+) -> nn.Module | None:
+    """Return what Torch-Pruning leaves at the first of its ratios that keeps the share; None where it fails."""
+    example = torch.zeros(1, *row)
     most = share * tp.utils.count_ops_and_params(net, example)[0]
     for ratio in RATIOS:
         try:
-            pruned = _pruned(net, spec, ratio)
+            pruned = _pruned(net, row, ratio, round_to)
             macs = tp.utils.count_ops_and_params(pruned, example)[0]
         except Exception as error:  # whatever it is, there is no file to time
             print(f"Torch-Pruning: {type(error).__name__}: {error}")
             return None
         if macs <= most:
-            export(pruned, example, path)
-            return path
+            return pruned
     return None
 
 
-def _pruned(net: nn.Module, spec: Net, ratio: float) -> nn.Module:
+def _pruned(net: nn.Module, row: tuple[int, ...], ratio: float, round_to: int) -> nn.Module:
     """Cut each layer by the same ratio, as Torch-Pruning does by default, by the norms of the weights."""
     pruned = copy.deepcopy(net)
     heads = {
@@ -54,11 +64,11 @@ def _pruned(net: nn.Module, spec: Net, ratio: float) -> nn.Module:
     last = [m for m in pruned.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
     tp.pruner.BasePruner(
         pruned,
-        torch.zeros(1, *spec.row),
+        torch.zeros(1, *row),
         tp.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=ratio,
         ignored_layers=[last],
-        round_to=ROUND_TO,
+        round_to=round_to,
         num_heads=heads,
     ).step()
     return pruned.eval()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from spectral_engine.cost.grid import CONVOLUTIONS, Grid, on_blocks
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.records.blocks import Blocks
+from spectral_engine.records.target import Target
 
 RoundTo = int | Literal["auto"] | Blocks
 
@@ -21,6 +23,12 @@ def grid_of(coupling: Coupling, round_to: RoundTo) -> Grid:
     if isinstance(settled, int):
         return on_blocks(coupling, Blocks(convolution=settled, dense=settled), strict=True)
     return on_blocks(coupling, settled if isinstance(settled, Blocks) else Blocks())
+
+
+def grid_for(coupling: Coupling, round_to: RoundTo, target: Target) -> Grid:
+    """Return the grid of a whole model for a target: where time is limited, no blocks are taken that save none."""
+    grid = grid_of(coupling, round_to)
+    return grid if target.max_latency_ms is None else replace(grid, strict=True)
 
 
 def settle(coupling: Coupling, round_to: RoundTo, kept: Path | None = None) -> RoundTo:

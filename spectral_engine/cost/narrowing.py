@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,10 @@ from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.graph.coupling import Coupling, Mark
 
 EVEN_SHARE = 0.5  # of a layer's even part of the nodes that are left: what a score cannot take
+STEP = 0.97  # of the multiply-adds, from one width that is timed to the next
+MOST_STEPS = 16
 Floors = Mapping[str, int]  # layer -> nodes that stay
+InTime = Callable[[Mark], bool]  # whether the whole model without these groups is fast enough
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class Narrowing:
                 return removal
             within = within or removal
         return within or removal
+
+    def plan_in_time(self, budget: Budget, least: Floors, in_time: InTime | None) -> RemovalPlan:
+        """Plan as `plan` does, with fewer multiply-adds until what is left is in time; None sets no limit."""
+        plan = self.plan(budget, least)
+        if in_time is None or in_time(plan.removed):
+            return plan
+        for step in range(1, MOST_STEPS + 1):
+            macs = budget.limits["macs"] * STEP**step
+            narrower = self.plan(budget.also("macs", macs), least)
+            if (narrower.removed == plan.removed).all():
+                continue
+            plan = narrower
+            if in_time(plan.removed):
+                break
+        return plan
 
     def bite(self, budget: Budget, candidate: Budget, least: Floors) -> RemovalPlan:
         """Come under a budget on the way to a candidate's, and take no group that the candidate will keep."""

@@ -18,6 +18,7 @@ from spectral_engine.cost.budget import (
 from spectral_engine.cost.file_size import growth
 from spectral_engine.cost.grid import Grid
 from spectral_engine.cost.latency_budget import LatencyProbe, check_in_time, macs_in_time
+from spectral_engine.cost.narrowing import InTime
 from spectral_engine.cost.ranking import all_that_can_go
 from spectral_engine.data.split import Split
 from spectral_engine.graph.coupling import Coupling
@@ -52,9 +53,9 @@ class Reach:
 
     def check(self, folder: Path) -> None:
         """Raise TargetInfeasible where no cut can meet the target; a file is measured in `folder`."""
-        floor, _ = self._narrowest(folder)
+        self._narrowest(folder)
         if self.target.max_latency_ms is not None:
-            check_in_time(self._probe, floor.macs)
+            check_in_time(self._probe)
 
     def end(self, folder: Path, kept: Path | None = None) -> Budget:
         """Return where the path ends, so that files are small and answers fast enough. Raises TargetInfeasible.
@@ -64,8 +65,13 @@ class Reach:
         floor, added = self._narrowest(folder)
         asked = self.asked
         if self.target.max_latency_ms is not None:
-            asked = asked.also("macs", macs_in_time(self._probe, floor.macs, kept))
+            asked = asked.also("macs", macs_in_time(self._probe, kept))
         return path_end(asked, self.start, floor, added)
+
+    @property
+    def in_time(self) -> InTime | None:
+        """What says whether the model is fast enough without these groups; None where time is not limited."""
+        return None if self.target.max_latency_ms is None else self._probe.keeps_time
 
     def _narrowest(self, folder: Path) -> tuple[Cost, int]:
         """Return what stays at least, and the bytes that its file has besides. Raises TargetInfeasible."""
@@ -77,7 +83,7 @@ class Reach:
         check_feasible(self.asked, replace(floor, bytes=floor.bytes + added))
         return floor, added
 
-    @property
+    @cached_property
     def _probe(self) -> LatencyProbe:
         """What times narrower copies of the original."""
         limit = self.target.max_latency_ms

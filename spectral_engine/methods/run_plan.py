@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from spectral_engine.cost.budget import Budget, Cost
+from spectral_engine.cost.narrowing import InTime
 from spectral_engine.data.split import Split
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.measure.opened_model import OpenedModel
@@ -41,4 +42,5 @@ class RunPlan:
     provenance: dict[str, str]
     work_dir: Path
     on_progress: OnProgress
+    in_time: InTime | None = None  # of what is left without these groups; None where time is free
     resumable: bool = True  # whether a later run finds what this one leaves in the folder

@@ -45,7 +45,10 @@ class MetricValue(Section):
 
 
 class Latency(Section):
-    """Wall time of one call in onnxruntime, interleaved with the baseline's; samples in milliseconds."""
+    """Time of one call in onnxruntime, interleaved with the baseline's; samples in milliseconds.
+
+    Processor time where one thread does the work, which is what a call takes on a machine at rest; else wall time.
+    """
 
     batch_size: int
     median_ms: float

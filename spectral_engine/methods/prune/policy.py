@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.cost.blocks import grid_of
+from spectral_engine.cost.blocks import grid_for
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import floors
@@ -35,7 +35,7 @@ class Pruning(Policy):
     def __init__(self, plan: RunPlan) -> None:
         super().__init__(plan)
         self.least = floors(plan.coupling, plan.recipe.prune.min_nodes)
-        self.grid = grid_of(plan.coupling, plan.recipe.prune.round_to)
+        self.grid = grid_for(plan.coupling, plan.recipe.prune.round_to, plan.recipe.target)
 
     @staticmethod
     def schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:
@@ -52,10 +52,15 @@ class Pruning(Policy):
     def plan_removal(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
     ) -> RemovalPlan:
-        """Plan what is gone after this event: under its budget, and on the grid where a candidate branches off."""
+        """Plan what is gone after this event: under its budget, and on the grid where a candidate branches off.
+
+        At the end of the path the very widths are timed, where time is limited.
+        """
         whole, coupling = self.plan.coupling, trainer.model.coupling
         narrowing = Narrowing(coupling, whole, state.removed, scores, self.grid)
         budget = self._budget(state, event)
+        if event is self.plan.schedule.events[-1]:
+            return narrowing.plan_in_time(budget, self.least, self.plan.in_time)
         if event.level is not None:
             return narrowing.plan(budget, self.least)
         return narrowing.bite(budget, self._budget(state, self._next_level(event)), self.least)

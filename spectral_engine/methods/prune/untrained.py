@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from spectral_engine.cost.blocks import grid_of
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Grid
-from spectral_engine.cost.narrowing import Narrowing
+from spectral_engine.cost.narrowing import InTime, Narrowing
 from spectral_engine.cost.ranking import floors
 from spectral_engine.cost.removal import RemovalPlan, amounts, explain
 from spectral_engine.graph.coupling import Coupling, Mark
@@ -22,18 +22,34 @@ Scores = NDArray[np.float64]
 
 
 def plan_untrained(
-    module: OnnxModule, coupling: Coupling, prune: Prune, end: Budget, seed: int = 0
+    module: OnnxModule,
+    coupling: Coupling,
+    prune: Prune,
+    end: Budget,
+    seed: int = 0,
+    *,
+    grid: Grid | None = None,
+    in_time: InTime | None = None,
 ) -> RemovalPlan:
-    """Plan the way to `end`, candidate by candidate, as a job goes it; also without the grid, to tell what it moves."""
-    grid = grid_of(coupling, prune.round_to)
-    removed = _gone(module, coupling, prune, end, grid, seed)
+    """Plan the way to `end`, candidate by candidate, as a job goes it; also without the grid, to tell what it moves.
+
+    The grid is that of `prune` where none is given; `in_time` judges the last widths where time is limited.
+    """
+    grid = grid or grid_of(coupling, prune.round_to)
+    removed = _gone(module, coupling, prune, end, grid, seed, in_time)
     if not grid.axes:
         return RemovalPlan.of(removed)
     return RemovalPlan(removed, _gone(module, coupling, prune, end, grid_of(coupling, 1), seed))
 
 
 def _gone(
-    module: OnnxModule, whole: Coupling, prune: Prune, end: Budget, grid: Grid, seed: int
+    module: OnnxModule,
+    whole: Coupling,
+    prune: Prune,
+    end: Budget,
+    grid: Grid,
+    seed: int,
+    in_time: InTime | None = None,
 ) -> Mark:
     """Mark what is gone at the end of the way [count]; what is left is ranked anew after each cut.
 
@@ -44,7 +60,9 @@ def _gone(
     for level in range(1, prune.candidates + 1):
         scores = _scores(module, whole, now, gone, prune.score, seed)
         budget = end.along_path(start, level / prune.candidates)
-        going = Narrowing(now, whole, gone, scores, grid).plan(budget, least).removed & ~gone
+        narrowing = Narrowing(now, whole, gone, scores, grid)
+        last = in_time if level == prune.candidates else None
+        going = narrowing.plan_in_time(budget, least, last).removed & ~gone
         gone, now = gone | going, now.without(going)
     return gone
 

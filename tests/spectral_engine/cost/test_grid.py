@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from examples.specimens.zoo import NETS, specimen
-from spectral_engine.cost.blocks import grid_of
+from spectral_engine.cost.blocks import grid_for, grid_of
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.grid import Choice
 from spectral_engine.cost.narrowing import Narrowing
@@ -19,6 +19,7 @@ from spectral_engine.graph.surgery import cut
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.blocks import Blocks
+from spectral_engine.records.target import Limit, Target
 from tests.support.cutting import difference, in_onnxruntime
 from tests.support.task_nets import export
 
@@ -212,3 +213,33 @@ def test_a_plan_leaves_no_convolution_between_two_blocks(tmp_path, block, share)
         assert coupling.macs(removed) <= budget.limits["macs"]
         assert all(width % 4 == 0 for _, width in kept)
         assert min(width for full, width in kept if full > 3) >= 8
+
+
+def test_where_time_is_limited_no_smaller_blocks_are_taken(tmp_path):
+    _, coupling = coupled(mobile(), tmp_path, 3, 16, 16)
+    grid = grid_for(coupling, EIGHT, Target(max_latency_ms=Limit(0.5)))
+    _, removed = choose(coupling, grid, Budget({"macs": 0.55 * coupling.macs()}), least=8)
+    assert removed.any()
+    assert grid.holds(removed)
+    assert not list(grid.finer())
+    assert list(grid_for(coupling, EIGHT, Target(max_macs=Limit(0.5))).finer())
+
+
+@pytest.mark.parametrize("within", [0.6, 0.3])
+def test_nodes_go_until_what_is_left_is_in_time_and_hardly_more(tmp_path, within):
+    _, coupling = coupled(mobile(), tmp_path, 3, 16, 16)
+    asked = []
+
+    def in_time(removed):  # a clock for which a multiply-add is a tick
+        asked.append(coupling.macs(removed))
+        return asked[-1] <= within * coupling.macs()
+
+    scores = np.random.default_rng(0).random(coupling.count)
+    gone = np.zeros(coupling.count, dtype=bool)
+    narrowing = Narrowing(coupling, coupling, gone, scores, grid_of(coupling, 1))
+    budget, low = Budget({"macs": 1.2 * within * coupling.macs()}), floors(coupling, 4)
+    left = coupling.macs(narrowing.plan_in_time(budget, low, in_time).removed)
+    assert 0.95 * within * coupling.macs() < left <= within * coupling.macs()
+    assert asked == sorted(set(asked), reverse=True)  # none is timed twice
+    free = narrowing.plan_in_time(budget, low, None)
+    assert (free.removed == narrowing.plan(budget, low).removed).all()
