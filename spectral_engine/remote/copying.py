@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from spectral_engine.remote.answer import Answer, RemoteFile, Unavailable
 
 TRIES = 5
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 
 
-def copy(
-    file: RemoteFile, target: Path, most: int, pause: Callable[[float], None] = time.sleep
-) -> int:
+def copy(file: RemoteFile, target: Path, most: int) -> int:
     """Write a file of at most so many bytes to `target`, unless it is there; return how many they are.
 
     What arrived of it lies in `….part` until all did, and is gone on with where the file is still the same. Raises
@@ -32,7 +29,7 @@ def copy(
         except Unavailable as error:
             if not error.passing or tried == TRIES:
                 raise
-            pause(PAUSE_SECONDS * 2**tried)
+            time.sleep(PAUSE_SECONDS * 2**tried)
     part.replace(target)
     _tag_of(part).unlink(missing_ok=True)
     return target.stat().st_size

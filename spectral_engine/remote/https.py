@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ TIMEOUT_SECONDS = 60
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 OUT_OF_RANGE = 416
+LASTING = (PermissionError, ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
 
 
 class HttpsFile:
@@ -78,11 +81,10 @@ def _chunks(response: IO[bytes]) -> Iterator[bytes]:
 
 
 def _broken(error: Exception) -> Unavailable:
-    """Return why there is no connection: one that is not allowed, or not trusted, is not tried again."""
+    """Return why nothing comes: a server that is not there, not trusted or not allowed is not asked again."""
     reason = getattr(error, "reason", error)
     words = " ".join(str(reason).split()) or type(reason).__name__
-    trusted = not isinstance(reason, PermissionError) and "CERTIFICATE" not in words
-    return Unavailable(f"cannot be read: {words}", passing=trusted)
+    return Unavailable(f"cannot be read: {words}", passing=not isinstance(reason, LASTING))
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

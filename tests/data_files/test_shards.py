@@ -96,7 +96,11 @@ class TestImages:
         np.testing.assert_array_equal(labels, LABELS)
 
     def test_names_of_shards_give_the_parts(self, tmp_path):
-        given = {"a-train-0.tar": range(40), "a-val-0.tar": range(40, 50), "test.tar": range(50, 60)}
+        given = {
+            "a-train-0.tar": range(40),
+            "a-val-0.tar": range(40, 50),
+            "test.tar": range(50, 60),
+        }
         splits = load_splits(shards(tmp_path / "d", given), [SPEC], seed=0)
         assert splits.summary.split == "given"
         for part, rows in zip(splits.parts, given.values(), strict=True):
