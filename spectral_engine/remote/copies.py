@@ -12,10 +12,10 @@ from typing import Any, Literal
 from spectral_engine.errors import DatasetMismatch, EngineError, ModelInvalid
 from spectral_engine.remote.addresses import check_plain, each_of, file_name, is_remote, shown
 from spectral_engine.remote.allowed import Allowed
-from spectral_engine.remote.answer import RemoteFile, Unavailable
+from spectral_engine.remote.answer import Unavailable
 from spectral_engine.remote.copying import copy
 from spectral_engine.remote.https import HttpsFile
-from spectral_engine.remote.s3 import S3File, keys_below
+from spectral_engine.remote.s3 import keys_below, s3_file
 
 MOST_BYTES = 64 * 2**30  # of all that one URL names
 MOST_OBJECTS = 1_000_000
@@ -70,7 +70,7 @@ def _folder_copied(url: str, folder: Path, field: Field) -> Path:
                 raise Unavailable(
                     f"holds more than {MOST_BYTES:,} bytes or {MOST_OBJECTS:,} files", passing=False
                 )
-            left -= _object(url, name, folder, left)
+            left -= _object(url, name, folder, left, field)
     except Unavailable as error:
         raise _failed(url, error, field) from error
     if not count:
@@ -78,20 +78,19 @@ def _folder_copied(url: str, folder: Path, field: Field) -> Path:
     return folder
 
 
-def _object(url: str, name: str, folder: Path, most: int) -> int:
+def _object(url: str, name: str, folder: Path, most: int, field: Field) -> int:
     path = PurePosixPath(name)
     if not name or path.is_absolute() or {"..", "\\"} & {*path.parts, *name}:
         raise Unavailable(f"holds {name!r}, which leads out of it", passing=False)
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    return copy(S3File(url + name), target, most)
+    return copy(s3_file(url + name, field), target, most)
 
 
 def _one(url: str, target: Path, most: int, field: Field, allowed: Allowed) -> int:
-    file: RemoteFile = (
-        S3File(url) if url.lower().startswith("s3:") else HttpsFile(url, allowed, field)
-    )
+    in_bucket = url.lower().startswith("s3:")
     try:
+        file = s3_file(url, field) if in_bucket else HttpsFile(url, allowed, field)
         return copy(file, target, most)
     except Unavailable as error:
         raise _failed(url, error, field) from error

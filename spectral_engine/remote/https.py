@@ -47,7 +47,11 @@ class HttpsFile:
                 ) from error
         except (OSError, http.client.HTTPException) as error:
             raise _broken(error) from error
-        return _answer(response)
+        answer = _answer(response)
+        if answer.start and answer.tag != tag:  # as of a server that does not heed If-Range
+            response.close()
+            return self.open(0, None)
+        return answer
 
 
 def _answer(response: Any) -> Answer:

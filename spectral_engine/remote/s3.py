@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from spectral_engine.remote.answer import CHUNK_BYTES, Answer, Unavailable
+from spectral_engine.errors import InvalidRequest
+from spectral_engine.remote.addresses import shown
+from spectral_engine.remote.allowed import Allowed
+from spectral_engine.remote.answer import Unavailable
+from spectral_engine.remote.https import HttpsFile
+
+EXPIRES = timedelta(hours=12)
+ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
-class S3File:
-    """One object of a bucket."""
+@dataclass(frozen=True)
+class _Endpoint(Allowed):
+    """The server of a bucket, which lies where the variables say, and leads to no other."""
 
-    def __init__(self, url: str) -> None:
-        self._store, self._key = _opened(url)
+    origin: tuple[str, str] = ("", "")
 
-    def open(self, start: int, tag: str | None) -> Answer:
-        """Ask for the bytes from `start` on, if the object still has this tag; else for all."""
-        import obstore
-        from obstore.exceptions import PreconditionError
+    def check(self, url: str, field: str) -> None:
+        """Raise InvalidRequest for any other server."""
+        if urlsplit(url)[:2] != self.origin:
+            raise InvalidRequest(
+                f"{field}: the endpoint of the bucket leads to {shown(url)}, another server: name the right one in "
+                "AWS_ENDPOINT_URL and AWS_REGION",
+                pointer=f"#/{field}",
+            )
 
-        try:
-            size = obstore.head(self._store, self._key)["size"]
-            if not start or tag is None or start >= size:
-                return _answer(obstore.get(self._store, self._key), 0)
-            options: Any = {"if_match": tag, "range": {"offset": start}}
-            try:
-                return _answer(obstore.get(self._store, self._key, options=options), start)
-            except PreconditionError:  # it was written again since
-                return _answer(obstore.get(self._store, self._key), 0)
-        except Exception as error:
-            raise _unavailable(error) from error
+
+def s3_file(url: str, field: str) -> HttpsFile:
+    """Return one object of a bucket, by the URL that obstore signs for it. Raises Unavailable."""
+    import obstore
+
+    unsigned = os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}
+    store, key = _opened(url, unsigned=unsigned)
+    try:
+        signed = urlsplit(obstore.sign(store, "GET", key, EXPIRES))
+    except Exception as error:
+        raise _unavailable(error) from error
+    asked = urlunsplit(signed._replace(query="")) if unsigned else signed.geturl()
+    return HttpsFile(asked, _Endpoint((), ANYWHERE, (signed.scheme, signed.netloc)), field)
 
 
 def keys_below(url: str) -> Iterator[tuple[str, int]]:
@@ -40,7 +57,7 @@ def keys_below(url: str) -> Iterator[tuple[str, int]]:
     """
     import obstore
 
-    store, folder = _opened(url)
+    store, folder = _opened(url, unsigned=False)
     try:
         for several in obstore.list(store, prefix=folder or None):
             for one in several:
@@ -49,32 +66,17 @@ def keys_below(url: str) -> Iterator[tuple[str, int]]:
         raise _unavailable(error) from error
 
 
-def _opened(url: str) -> tuple[Any, str]:
-    """Return a bucket, and what lies behind it in the URL."""
+def _opened(url: str, *, unsigned: bool) -> tuple[Any, str]:
+    """Return a bucket, and what lies behind it in the URL; one that is only to name its server needs no key."""
     from obstore.store import S3Store
 
     parts = urlsplit(url)
-    return S3Store(parts.netloc), unquote(parts.path).lstrip("/")
-
-
-def _answer(result: Any, start: int) -> Answer:
-    meta = result.meta
-    return Answer(start, meta["size"], meta["e_tag"], _chunks(result))
-
-
-def _chunks(result: Any) -> Iterator[bytes]:
-    try:
-        for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
-            yield bytes(chunk)
-    except Exception as error:
-        raise _unavailable(error) from error
+    keyless: Any = {"access_key_id": "none", "secret_access_key": "none", "skip_signature": False}
+    store = S3Store(parts.netloc, **(keyless if unsigned else {}))
+    return store, unquote(parts.path).lstrip("/")
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    """Return why an object cannot be had: obstore has tried again by itself where that may help."""
-    from obstore.exceptions import GenericError
-
-    if isinstance(error, FileNotFoundError):
-        return Unavailable("does not exist", passing=False)
+    """Return why a bucket cannot be read: obstore has tried again by itself where that may help."""
     words = " ".join(str(error).split("\n\n")[0].split())[:300]
-    return Unavailable(f"cannot be read: {words}", passing=isinstance(error, GenericError))
+    return Unavailable(f"cannot be read: {words}", passing=False)

@@ -207,10 +207,24 @@ class TestS3:
         assert held == {"a/1.png", "b/2.png"}
 
     def test_what_is_not_there_is_told(self, bucket):
-        with pytest.raises(DatasetMismatch, match="s3://bucket/sets/none does not exist"):
+        with pytest.raises(DatasetMismatch, match="s3://bucket/sets/none is answered by 404"):
             copied("s3://bucket/sets/none")
         with pytest.raises(DatasetMismatch, match="holds no files"):
             copied("s3://bucket/sets/none/")
+
+    def test_a_bucket_leads_to_no_other_server(self, bucket):
+        with serving() as other:
+            bucket.redirects["/bucket/sets/x"] = f"{other.url}/x"
+            with pytest.raises(InvalidRequest, match="the endpoint of the bucket leads to"):
+                copied("s3://bucket/sets/x")
+            assert other.asked == []
+
+    def test_a_bucket_that_is_open_to_all_needs_no_key(self, bucket, monkeypatch):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+        bucket.files["/bucket/sets/x"] = b"1"
+        assert copied("s3://bucket/sets/x") == b"1"
 
     def test_other_buckets_are_refused(self, bucket):
         with pytest.raises(InvalidRequest, match="may not be read"):
