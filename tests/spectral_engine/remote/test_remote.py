@@ -2,6 +2,7 @@
 
 import io
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -242,21 +243,22 @@ class TestS3:
 
 
 class TestJobs:
-    def test_a_job_by_url_is_the_job_on_the_files(self, server, files, tmp_path):
+    def test_a_job_by_url_is_one_on_the_very_files(self, server, files, tmp_path):
         server.files |= dict(zip(("/m.onnx", "/d.npz"), files, strict=True))
-        (tmp_path / "m.onnx").write_bytes(files[0])
-        (tmp_path / "d.npz").write_bytes(files[1])
-        here = se.compress(tmp_path / "m.onnx", tmp_path / "d.npz", QUICK)
-        there = se.compress(f"{server.url}/m.onnx", f"{server.url}/d.npz", QUICK)
-        assert there.chosen.onnx == here.chosen.onnx
-        assert there.report.data.data == here.report.data.data
+        result = se.compress(f"{server.url}/m.onnx", f"{server.url}/d.npz", QUICK)
+        told = result.report.data.provenance
+        digests = [sha256(one).hexdigest() for one in files]
+        assert [told.model_sha256, told.dataset_sha256] == digests
+        result.chosen.save(tmp_path / "small.onnx")
+        assert 0 < (tmp_path / "small.onnx").stat().st_size < len(files[0])
+        assert len(server.asked) == 2
 
     def test_the_command_takes_urls(self, server, files):
         server.files |= dict(zip(("/m.onnx", "/d.npz"), files, strict=True))
         asked = ["check", f"{server.url}/m.onnx", f"{server.url}/d.npz", "--json"]
         done = CliRunner().invoke(app, asked)
         assert done.exit_code == 0, done.output
-        assert json.loads(done.stdout)["data"]["rows"]
+        assert json.loads(done.stdout)["data"]["sha256"] == sha256(files[1]).hexdigest()
 
     def test_a_model_is_loaded_by_its_url(self, server, files):
         server.files["/m.onnx"] = files[0]
