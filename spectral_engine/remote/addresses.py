@@ -26,17 +26,17 @@ def each_of(url: str, field: str) -> list[str]:
 
     Raises InvalidRequest where these are none, or too many.
     """
-    found = SEVERAL.search(url)
-    if found is None:
+    match = SEVERAL.search(url)
+    if match is None:
         return [url]
-    first, last = int(found[1]), int(found[2])
-    if not 0 <= last - first < MOST_FILES or SEVERAL.search(url, found.end()):
+    first, last = int(match[1]), int(match[2])
+    if not 0 <= last - first < MOST_FILES or SEVERAL.search(url, match.end()):
         raise InvalidRequest(
-            f"{field}: {found[0]} in {shown(url)} is to count up, stand once, and name at most {MOST_FILES:,} files",
+            f"{field}: {match[0]} in {shown(url)} is to count up, stand once, and name at most {MOST_FILES:,} files",
             pointer=f"#/{field}",
         )
-    before, after = url[: found.start()], url[found.end() :]
-    return [f"{before}{number:0{len(found[1])}}{after}" for number in range(first, last + 1)]
+    before, after = url[: match.start()], url[match.end() :]
+    return [f"{before}{number:0{len(match[1])}}{after}" for number in range(first, last + 1)]
 
 
 def check_plain(url: str, field: str) -> None:

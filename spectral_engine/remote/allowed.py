@@ -21,12 +21,12 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class Allowed:
-    """What may be read by URL: `places` are beginnings of URLs, `networks` addresses that are not public.
+    """What may be read by URL: `prefixes` are beginnings of URLs, `networks` addresses that are not public.
 
-    Where there is no list, `places` is None: any server may be asked over TLS.
+    Where there is no list, `prefixes` is None: any server may be asked over TLS.
     """
 
-    places: tuple[SplitResult, ...] | None = None
+    prefixes: tuple[SplitResult, ...] | None = None
     networks: tuple[Network, ...] = ()
 
     @classmethod
@@ -38,12 +38,12 @@ class Allowed:
     @classmethod
     def of(cls, said: str) -> Allowed:
         """Return the list in a text; raises InvalidRequest for an entry that is neither a URL nor a network."""
-        places, networks = [], []
+        prefixes, networks = [], []
         for entry in said.replace(",", " ").split():
             if is_remote(entry):
                 check_plain(entry, VARIABLE)
-                places.append(place := urlsplit(entry))
-                networks += _as_network(place.hostname or "")
+                prefixes.append(prefix := urlsplit(entry))
+                networks += _as_network(prefix.hostname or "")
             elif network := _as_network(entry):
                 networks += network
             else:
@@ -51,19 +51,19 @@ class Allowed:
                     f"{VARIABLE}: {entry!r} is neither the beginning of a URL, as https://data.example.org/sets/, nor "
                     "a network, as 10.1.0.0/16"
                 )
-        return cls(tuple(places), tuple(networks))
+        return cls(tuple(prefixes), tuple(networks))
 
     def check(self, url: str, field: str) -> None:
         """Raise InvalidRequest, by `field`, where this URL may not be read, and say how it may."""
         check_plain(url, field)
         asked = urlsplit(url)
-        if self.places is None:
+        if self.prefixes is None:
             if asked.scheme.lower() not in {"https", "s3"}:
                 raise InvalidRequest(
                     f"{field}: {shown(url)} may be changed on its way: give it by https://, or list it in {VARIABLE}",
                     pointer=f"#/{field}",
                 )
-        elif not any(_lies_in(asked, place) for place in self.places):
+        elif not any(_lies_in(asked, prefix) for prefix in self.prefixes):
             raise InvalidRequest(
                 f"{field}: {shown(url)} may not be read: whoever runs this may list the beginning of its URL in "
                 f"{VARIABLE}; or give the file itself",
@@ -77,20 +77,20 @@ class Allowed:
 
         The address is looked up once, so that what was looked at is what is asked. Raises PermissionError.
         """
-        if self.places is None:
+        if self.prefixes is None:
             return socket.create_connection(address, timeout, source)
         host, port = address
         looked_up = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        places = list(dict.fromkeys(str(one[4][0]) for one in looked_up))
-        for place in places:
-            if not self._may_connect(ip_address(place.partition("%")[0])):
+        numerics = list(dict.fromkeys(str(one[4][0]) for one in looked_up))
+        for numeric in numerics:
+            if not self._may_connect(ip_address(numeric.partition("%")[0])):
                 raise PermissionError(
-                    f"{host} lies at {place}, which is no public address: list its network in {VARIABLE}"
+                    f"{host} lies at {numeric}, which is no public address: list its network in {VARIABLE}"
                 )
-        for place in places[:-1]:
+        for numeric in numerics[:-1]:
             with suppress(OSError):
-                return socket.create_connection((place, port), timeout, source)
-        return socket.create_connection((places[-1], port), timeout, source)
+                return socket.create_connection((numeric, port), timeout, source)
+        return socket.create_connection((numerics[-1], port), timeout, source)
 
     def _may_connect(self, address: Address) -> bool:
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -106,13 +106,13 @@ def _as_network(text: str) -> list[Network]:
         return []
 
 
-def _lies_in(asked: SplitResult, place: SplitResult) -> bool:
+def _lies_in(asked: SplitResult, prefix: SplitResult) -> bool:
     """Say whether a URL begins as a listed one does, folder by folder."""
-    if (asked.scheme.lower(), asked.hostname) != (place.scheme.lower(), place.hostname):
+    if (asked.scheme.lower(), asked.hostname) != (prefix.scheme.lower(), prefix.hostname):
         return False
-    usual = PORTS.get(place.scheme.lower())
-    if (asked.port or usual) != (place.port or usual):
+    usual = PORTS.get(prefix.scheme.lower())
+    if (asked.port or usual) != (prefix.port or usual):
         return False
-    folder = unquote(place.path).rstrip("/")
+    folder = unquote(prefix.path).rstrip("/")
     path = unquote(asked.path)
     return path == folder or path.startswith(f"{folder}/")

@@ -109,8 +109,8 @@ class TestImages:
     def test_samples_may_share_a_key_across_shards(self, tmp_path):
         for number in range(3):
             files = {}
-            for place in range(20):
-                files |= sample(20 * number + place, key=f"{place:03}")
+            for at in range(20):
+                files |= sample(20 * number + at, key=f"{at:03}")
             write(tmp_path / "d" / f"{number}.tar", files)
         images, labels = rows_of(load_splits(tmp_path / "d", [SPEC], seed=0))
         np.testing.assert_allclose(images, WANTED, rtol=1e-6)

@@ -37,8 +37,8 @@ class DecodedOnDemand:
         chosen = self.numbers[rows]
         out = np.empty((len(chosen), *self.row_shape), self.dtype)
 
-        def one(place: int) -> None:
-            out[place] = self.decode(int(chosen[place]))
+        def one(row: int) -> None:
+            out[row] = self.decode(int(chosen[row]))
 
         with ThreadPoolExecutor(self.threads) as pool:
             for _ in pool.map(one, range(len(chosen))):

@@ -23,11 +23,11 @@ from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.sample_names import key_and_kind
 from spectral_engine.errors import DatasetMismatch
 
-MOST_SAMPLES = 20_000_000  # of all shards together: the place of one takes some hundred bytes
+MOST_SAMPLES = 20_000_000  # of all shards together: one takes some hundred bytes
 
 
 @dataclass
-class _Places:
+class _FilesOfKind:
     """Of the files of one kind: the number of the sample, the offset in its shard, and the size, each [files]."""
 
     samples: array[int] = field(default_factory=lambda: array("q"))
@@ -42,7 +42,7 @@ class Samples:
     shards: list[Path]
     names: list[str] = field(default_factory=list)  # SHARD/KEY
     shard_of: array[int] = field(default_factory=lambda: array("l"))
-    _kinds: dict[str, _Places] = field(default_factory=dict)
+    _kinds: dict[str, _FilesOfKind] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,9 +58,9 @@ class Samples:
 
     def read(self, sample: int, kind: str) -> bytes:
         """Return what a file holds, from any thread; raises DatasetMismatch for one that is too large or cut short."""
-        places = self._kinds[kind]
-        place = int(np.searchsorted(self.having(kind), sample))
-        size, name = places.sizes[place], f"{self.names[sample]}.{kind}"
+        files = self._kinds[kind]
+        at = int(np.searchsorted(self.having(kind), sample))
+        size, name = files.sizes[at], f"{self.names[sample]}.{kind}"
         if size > MOST_MEMBER_BYTES:
             raise DatasetMismatch(
                 f"{name!r} holds {size:,} bytes; at most {MOST_MEMBER_BYTES:,} are allowed",
@@ -68,7 +68,7 @@ class Samples:
             )
         try:
             with self.shards[self.shard_of[sample]].open("rb") as shard:
-                content = os.pread(shard.fileno(), size, places.offsets[place])
+                content = os.pread(shard.fileno(), size, files.offsets[at])
         except OSError as error:
             raise DatasetMismatch(
                 f"{name!r} cannot be read: {error}", pointer=pointer_to(name)
@@ -96,18 +96,18 @@ class Samples:
 
     def add(self, number: int, kind: str, offset: int, size: int) -> None:
         """Note where a file of a sample lies."""
-        places = self._kinds.setdefault(kind, _Places())
-        places.samples.append(number)
-        places.offsets.append(offset)
-        places.sizes.append(size)
+        files = self._kinds.setdefault(kind, _FilesOfKind())
+        files.samples.append(number)
+        files.offsets.append(offset)
+        files.sizes.append(size)
 
     def sort(self) -> None:
         """Put the files of each kind into the order of their samples."""
-        for places in self._kinds.values():
-            order = np.argsort(np.frombuffer(places.samples, np.int64), kind="stable")
+        for files in self._kinds.values():
+            order = np.argsort(np.frombuffer(files.samples, np.int64), kind="stable")
             for name in ("samples", "offsets", "sizes"):
-                values = np.frombuffer(getattr(places, name), np.int64)[order]
-                setattr(places, name, array("q", values.tobytes()))
+                values = np.frombuffer(getattr(files, name), np.int64)[order]
+                setattr(files, name, array("q", values.tobytes()))
 
 
 def samples_in(path: Path) -> Samples:

@@ -96,8 +96,8 @@ class TestHttps:
     def test_numbered_files_are_a_folder(self, server):
         server.files |= {f"/s/a-{n:03}.tar": b"%d" % n for n in (9, 10, 11)}
         with on_this_machine(server.url + "/s/a-{009..011}.tar", "data") as folder:
-            held = {one.name: one.read_bytes() for one in folder.iterdir()}
-        assert held == {"a-009.tar": b"9", "a-010.tar": b"10", "a-011.tar": b"11"}
+            names = {one.name: one.read_bytes() for one in folder.iterdir()}
+        assert names == {"a-009.tar": b"9", "a-010.tar": b"10", "a-011.tar": b"11"}
 
     def test_what_does_not_exist_is_told_by_its_url_without_its_query(self, server):
         with pytest.raises(DatasetMismatch, match=r"/none is answered by 404") as error:
@@ -204,8 +204,8 @@ class TestS3:
         bucket.files |= {"/bucket/sets/a/1.png": b"1", "/bucket/sets/b/2.png": b"2"}
         bucket.files["/bucket/other/3.png"] = b"3"
         with on_this_machine("s3://bucket/sets/", "data") as folder:
-            held = {one.relative_to(folder).as_posix() for one in folder.rglob("*.png")}
-        assert held == {"a/1.png", "b/2.png"}
+            names = {one.relative_to(folder).as_posix() for one in folder.rglob("*.png")}
+        assert names == {"a/1.png", "b/2.png"}
 
     def test_what_is_not_there_is_told(self, bucket):
         with pytest.raises(DatasetMismatch, match="s3://bucket/sets/none is answered by 404"):
