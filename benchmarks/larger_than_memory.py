@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 from numpy.lib import format as npy
 from onnx import TensorProto, helper, numpy_helper, save
 
@@ -156,6 +154,10 @@ def _write_npz(path: Path, rows: int) -> None:
 
 
 def _write_parquet(path: Path, rows: int) -> None:
+    # Here alone: the process of the job is to import it as any job does.
+    import pyarrow as pa
+    import pyarrow.parquet
+
     names = [f"f{place}" for place in range(FEATURES)]
     schema = pa.schema([*((name, pa.float32()) for name in names), ("label", pa.int64())])
     with pyarrow.parquet.ParquetWriter(path, schema) as file:

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     artifacts_url: str = Field(
         "", description="`file://` or `s3://bucket/prefix`; default `file://{data_dir}/artifacts`"
     )
+    data_sources: str | None = Field(
+        None,
+        description="what library and command line may read by URL: its beginnings, and networks; without it any "
+        "server over TLS; the service reads none",
+    )
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="size limit of one upload")
     lease_seconds: float = Field(
         30, gt=0, description="how long a job stays with a worker that is silent"

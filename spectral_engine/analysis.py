@@ -38,6 +38,7 @@ from spectral_engine.records.plan import Plan
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
 from spectral_engine.records.training import Training
+from spectral_engine.remote import on_this_machine
 from spectral_engine.unforeseen import unforeseen
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -67,6 +68,19 @@ def analyze(
     `data`, what these mean beside the model, as `check` does; with a `recipe` too, what they mean to a job of this
     recipe, as `dry_run` does. Raises ModelInvalid or UnsupportedOperator, and what `check` or `dry_run` raises.
     """
+    with on_this_machine(model, "model") as model_here, on_this_machine(data, "data") as data_here:
+        return _looked_at(model_here, target, batch_size, min_nodes, data_here, recipe, facts)
+
+
+def _looked_at(
+    model: str | Path | bytes,
+    target: Target | dict[str, Any] | None,
+    batch_size: int | None,
+    min_nodes: int | None,
+    data: str | Path | None,
+    recipe: Recipe | dict[str, Any] | str | None,
+    facts: DataFacts,
+) -> Analysis:
     original = opened(model)
     asked = None if recipe is None else Recipe.parse(recipe)
     if asked is not None:

@@ -20,6 +20,7 @@ from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.progress import OnProgress, ignore
 from spectral_engine.records.recipe import Recipe
+from spectral_engine.remote import on_this_machine
 from spectral_engine.result import Candidate, ReportFile, Result
 from spectral_engine.unforeseen import unforeseen
 from spectral_engine.work_dir import WorkDir
@@ -38,6 +39,7 @@ def compress(
     """Retrain a model in spectral space, remove the nodes that do not matter, and report what it cost.
 
     `model` is an ONNX file or its bytes, `data` an .npz, .csv or .parquet file, or images: a folder, .zip or .tar.
+    Both may be `https://…` or `s3://…`: these are copied first, into the `work_dir` where there is one.
     With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
     gives the same result. `facts` are what is known of the data (`DataFacts`); what the recipe says wins over it.
     Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
@@ -45,9 +47,13 @@ def compress(
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
-        job = prepare(model, data, asked, **facts)
-        job.objective.refuse_untrainable()
-        return _compress(job, tell, work_dir)
+        with (
+            on_this_machine(model, "model", work_dir) as model_here,
+            on_this_machine(data, "data", work_dir) as data_here,
+        ):
+            job = prepare(model_here, data_here, asked, **facts)
+            job.objective.refuse_untrainable()
+            return _compress(job, tell, work_dir)
 
 
 def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result:

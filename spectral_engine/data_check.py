@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,11 +16,14 @@ from spectral_engine.records.data_check import DataCheck
 from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.target import Target
+from spectral_engine.remote import on_this_machine
 from spectral_engine.unforeseen import unforeseen
+
+Model = str | Path | bytes | OpenedModel
 
 
 def check(
-    model: str | Path | bytes | OpenedModel,
+    model: Model,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     **facts: Unpack[DataFacts],
@@ -27,12 +32,12 @@ def check(
 
     Raises the EngineError with which `compress` would stop, but for its target, which is not looked at.
     """
-    with unforeseen(lambda: "checking the data"):
-        return told_of(checked_job(model, data, recipe, **facts))
+    with unforeseen(lambda: "checking the data"), _here(model, data) as (model_here, data_here):
+        return told_of(checked_job(model_here, data_here, recipe, **facts))
 
 
 def checked_job(
-    model: str | Path | bytes | OpenedModel,
+    model: Model,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     **facts: Unpack[DataFacts],
@@ -44,7 +49,7 @@ def checked_job(
 
 
 def dry_run(
-    model: str | Path | bytes | OpenedModel,
+    model: Model,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     **facts: Unpack[DataFacts],
@@ -53,12 +58,12 @@ def dry_run(
 
     Raises the EngineError with which `compress` would stop before it trains.
     """
-    with unforeseen(lambda: "checking the job"):
-        return told_of(startable_job(model, data, recipe, **facts))
+    with unforeseen(lambda: "checking the job"), _here(model, data) as (model_here, data_here):
+        return told_of(startable_job(model_here, data_here, recipe, **facts))
 
 
 def startable_job(
-    model: str | Path | bytes | OpenedModel,
+    model: Model,
     data: str | Path,
     recipe: Recipe | dict[str, Any] | str | None = None,
     **facts: Unpack[DataFacts],
@@ -68,6 +73,15 @@ def startable_job(
     job.objective.refuse_untrainable()
     refuse_infeasible(job)
     return job
+
+
+@contextmanager
+def _here(model: Model, data: str | Path) -> Iterator[tuple[Model, str | Path]]:
+    with (
+        on_this_machine(model, "model") as model_here,
+        on_this_machine(data, "data") as data_here,
+    ):
+        yield model_here, data_here
 
 
 def told_of(job: PreparedJob) -> DataCheck:

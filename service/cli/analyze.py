@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import recipe_options as options
-from service.cli.compress import AsJson, ModelFile
-from service.cli.output import Exit, client_errors, engine_errors
+from service.cli.compress import AsJson, ModelSource
+from service.cli.file_or_url import file_folder_or_url
+from service.cli.output import Exit, client_errors, engine_errors, fail
 from service.cli.progress import StageBar
 from service.cli.remote import External, connect, uploading
 from service.cli.target_options import given_target
@@ -21,16 +22,14 @@ Server = Annotated[
     str | None, typer.Option(metavar="URL", help="Upload MODEL, and let this service analyze it.")
 ]
 Data = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True, readable=True, metavar="DATA", help="What does it mean beside MODEL?"
-    ),
+    Any,
+    typer.Option(parser=file_folder_or_url, metavar="DATA", help="What does it mean beside MODEL?"),
 ]
 
 
 def analyze(
     context: typer.Context,
-    model: ModelFile,
+    model: ModelSource,
     data: Data = None,
     label: options.Label = None,
     labels: options.Labels = None,
@@ -53,6 +52,8 @@ def analyze(
         "rows_axis": None if rows_axis is None else options.read_rows_axis(rows_axis, as_json),
         "preprocessing": options.read_preprocessing(preprocessing, as_json),
     }
+    if server is not None:
+        _refuse_urls(model, data, as_json)
     analysis = (
         _here(model, target, data, said, as_json)
         if server is None
@@ -63,10 +64,21 @@ def analyze(
         raise typer.Exit(Exit.TARGET_NOT_MET)
 
 
+def _refuse_urls(model: Path | str, data: Path | str | None, as_json: bool) -> None:
+    """End with WRONG_USE where a file is to be uploaded, and a URL is given: a service reads none."""
+    for given in (model, data):
+        if isinstance(given, str):
+            fail(
+                f"a service reads no URL, as {given}: download the file, and give its path",
+                code=Exit.WRONG_USE,
+                as_json=as_json,
+            )
+
+
 def _here(
-    model: Path,
+    model: Path | str,
     target: dict[str, Any] | None,
-    data: Path | None,
+    data: Path | str | None,
     said: dict[str, Any],
     as_json: bool,
 ) -> Analysis:

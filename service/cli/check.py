@@ -5,13 +5,13 @@ from __future__ import annotations
 import typer
 
 from service.cli import recipe_options as options
-from service.cli.compress import AsJson, DataFile, ModelFile
+from service.cli.compress import AsJson, DataSource, ModelSource
 from service.cli.output import engine_errors
 
 
 def check(
-    model: ModelFile,
-    data: DataFile,
+    model: ModelSource,
+    data: DataSource,
     recipe: options.RecipeFile = None,
     label: options.Label = None,
     labels: options.Labels = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import recipe_options as options
+from service.cli.file_or_url import as_path, file_folder_or_url, file_or_url
 from service.cli.output import Exit, engine_errors, exit_of, fail, print_json
 from service.cli.places import check_places
 from service.cli.progress import StageBar
@@ -30,6 +31,18 @@ DataFile = Annotated[
         help=".npz, .csv or .parquet; or images: a folder, .zip or .tar",
     ),
 ]
+ModelSource = Annotated[
+    Any,
+    typer.Argument(parser=file_or_url, metavar="MODEL", help=".onnx, or its URL"),
+]
+DataSource = Annotated[
+    Any,
+    typer.Argument(
+        parser=file_folder_or_url,
+        metavar="DATA",
+        help=".npz, .csv or .parquet; or images: a folder, .zip or .tar; also https:// and s3://",
+    ),
+]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the model goes.")
 ]
@@ -41,8 +54,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for
 
 def compress(
     context: typer.Context,
-    model: ModelFile,
-    data: DataFile,
+    model: ModelSource,
+    data: DataSource,
     output: Output,
     method: options.Method = None,
     epochs: options.Epochs = None,
@@ -75,7 +88,7 @@ def compress(
         rows_axis=rows_axis,
     )
     pixels = options.read_preprocessing(preprocessing, as_json)
-    check_places(output, report, as_json, keep=model)
+    check_places(output, report, as_json, keep=as_path(model))
     with engine_errors(as_json):
         _keep_apart(model, output, as_json)
         result = _run(model, data, asked, label, pixels)
@@ -84,18 +97,24 @@ def compress(
     raise typer.Exit(exit_of(result.outcome))
 
 
-def _keep_apart(model: Path, output: Path, as_json: bool) -> None:
+def _keep_apart(model: Path | str, output: Path, as_json: bool) -> None:
     """End with WRONG_USE where weights that do not fit in OUTPUT would replace those of MODEL."""
+    if (file := as_path(model)) is None:
+        return
     from spectral_engine.onnx_io.save import data_path
     from spectral_engine.onnx_io.source import source_files
 
     data = data_path(output)
-    if data.exists() and data.resolve() in {file.resolve() for file in source_files(model)}:
+    if data.exists() and data.resolve() in {one.resolve() for one in source_files(file)}:
         fail(f"--output would replace {data}", code=Exit.WRONG_USE, as_json=as_json)
 
 
 def _run(
-    model: Path, data: Path, recipe: Recipe, label: str | None, preprocessing: dict[str, Any] | None
+    model: Path | str,
+    data: Path | str,
+    recipe: Recipe,
+    label: str | None,
+    preprocessing: dict[str, Any] | None,
 ) -> Result:
     with StageBar() as bar:
         bar.show("loading", 0.0)

@@ -18,7 +18,7 @@ from spectral_engine.data.checks import check_finite, fit
 from spectral_engine.data.digest import digest_of, joined_digest
 from spectral_engine.data.dividing import divided
 from spectral_engine.data.doubt import in_doubt
-from spectral_engine.data.images.read import read_images
+from spectral_engine.data.images.read import Images, read_arranged, read_images
 from spectral_engine.data.labels import check_labels
 from spectral_engine.data.placing import as_said
 from spectral_engine.data.preprocessing import Preprocessing
@@ -29,6 +29,10 @@ from spectral_engine.data.reading.box_images import BoxedImages, read_boxed_imag
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.data.reading.samples import read_samples
 from spectral_engine.data.reading.unpack import unpacked
+from spectral_engine.data.sample_names import is_picture
+from spectral_engine.data.shards.arrays import arrays_of
+from spectral_engine.data.shards.index import samples_in
+from spectral_engine.data.shards.pictures import ShardImages, arrange_samples
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Claim, Split, Splits
 from spectral_engine.data.summary import summed_up
@@ -69,6 +73,9 @@ def load_splits(
         kind = kind_of(plain)
         if kind in {"folder", "zip", "tar"}:
             return _from_images(plain, kind, digest, inputs, seed, label, prepare, claim)
+        if kind == "shards":
+            asked = Asked(seed, prepare, array, outputs, claim)
+            return _from_shards(plain, digest, inputs, label, asked, stays=plain == path)
         if kind == "boxes":
             return _from_boxes(plain, digest, inputs, seed, prepare)
         if prepare is not None:
@@ -110,6 +117,31 @@ def _from_images(
     notes: list[str] = []
     cut = partial(divided, seed=seed, claim=claim, notes=notes)
     images = read_images(path, kind, inputs, label, prepare, cut)
+    return _of_images(images, digest, notes)
+
+
+def _from_shards(
+    path: Path,
+    digest: str,
+    inputs: Sequence[InputSpec],
+    label: str | None,
+    asked: Asked,
+    *,
+    stays: bool,
+) -> Splits:
+    samples, notes = samples_in(path), list[str]()
+    if any(map(is_picture, samples.kinds)):
+        cut = partial(divided, seed=asked.seed, claim=asked.claim, notes=notes)
+        files, arrangement = ShardImages(samples, stays=stays), arrange_samples(samples, label)
+        images = read_arranged(files, arrangement, inputs, asked.preprocessing, cut)
+        return _of_images(images, digest, notes)
+    arrays = arrays_of(samples, label, notes)
+    splits = splits_of_arrays(arrays, digest, inputs, asked)
+    summary = splits.summary.model_copy(update={"notes": [*notes, *splits.summary.notes]})
+    return replace(splits, summary=summary, preprocessing=asked.preprocessing)
+
+
+def _of_images(images: Images, digest: str, notes: list[str]) -> Splits:
     split: Literal["given", "random"] = "given" if images.given else "random"
     splits = summed_up(digest, images.parts, split, [*images.notes, *notes], images.column, None)
     return replace(splits, preprocessing=images.preprocessing)

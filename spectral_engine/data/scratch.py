@@ -20,11 +20,15 @@ def mapped_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.memmap(file.name, dtype, "w+", shape=shape)
 
 
+def free_bytes() -> int:
+    """Return how much goes into the folder for temporary files."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
+
+
 def refuse_full_disk(size: int, what: str) -> None:
     """Raise DatasetMismatch where so many bytes do not go into the folder for temporary files."""
-    folder = tempfile.gettempdir()
-    if size > (free := shutil.disk_usage(folder).free):
+    if size > (free := free_bytes()):
         raise DatasetMismatch(
-            f"{what} take {size:,} bytes, and {folder} has {free:,} left: set TMPDIR to a larger disk",
+            f"{what} take {size:,} bytes, and {tempfile.gettempdir()} has {free:,} left: set TMPDIR to a larger disk",
             pointer="#/file",
         )

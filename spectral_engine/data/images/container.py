@@ -38,6 +38,8 @@ class Member:
 class Container(ABC):
     """Files by name. `read` may be called by several threads."""
 
+    stays = False  # whether it can be read from after it was closed
+
     def __init__(self, members: Iterable[Member]) -> None:
         self.folders: list[str] = []
         self.sizes: dict[str, int] = {}
@@ -91,6 +93,8 @@ class Container(ABC):
 class FolderOfFiles(Container):
     """A folder on this machine. Links are followed: whoever names the folder may read what they lead to."""
 
+    stays = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         super().__init__(walked(path))
@@ -131,12 +135,7 @@ class TarOfFiles(Container):
         super().__init__(self._members())
 
     def _members(self) -> Iterator[Member]:
-        for info in self._archive:
-            name = plain_name(info.name)
-            if info.issym() or info.islnk():
-                raise _no_file(name, "a link")
-            if not (info.isreg() or info.isdir()):
-                raise _no_file(name, "no plain file")
+        for name, info in tar_members(self._archive):
             self._written[name] = info
             yield Member(name, info.size, info.isdir())
 
@@ -170,6 +169,25 @@ def opened(path: Path, kind: str) -> Iterator[Container]:
         except DAMAGE as error:
             raise _not_whole(kind, error) from error
         yield container
+
+
+def tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """Yield the files and folders of a `.tar` with their names.
+
+    Raises DatasetMismatch, by name, for paths that lead out of it, links and devices; ReadError where it is damaged.
+    """
+    for info in archive:
+        name = plain_name(info.name)
+        if info.issym() or info.islnk():
+            raise _no_file(name, "a link")
+        if not (info.isreg() or info.isdir()):
+            raise _no_file(name, "no plain file")
+        yield name, info
+    # tarfile takes a header that it cannot read for the end.
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"there is no header at byte {archive.offset:,}")
 
 
 def walked(path: Path) -> Iterator[Member]:

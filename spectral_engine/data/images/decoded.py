@@ -5,54 +5,73 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.decode import CannotDecode, decode, refused
 from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import SHOWN, pointer_to
+from spectral_engine.data.images.on_demand import DecodedOnDemand
 from spectral_engine.data.images.plan import Plan, plan_for
 from spectral_engine.data.preprocessing import Preprocessing
-from spectral_engine.data.scratch import mapped_array, refuse_full_disk
+from spectral_engine.data.row_source import RowSource, by_index
+from spectral_engine.data.scratch import free_bytes, mapped_array, refuse_full_disk
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
 IN_MEMORY_BYTES = 2**28  # of all parts together; more lies on disk
-MOST_ARRAY_BYTES = 64 * 2**30
+MOST_ARRAY_BYTES = 64 * 2**30  # that are decoded once; of more, each image whenever its row is read
 THREADS = min(4, os.cpu_count() or 1)
 AT_ONCE = 256
 
 
+class ImageFiles(Protocol):
+    """Image files by name."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether they can be read for as long as the job takes."""
+        ...
+
+    def read(self, name: str, /) -> bytes:
+        """Return what a file holds, to several threads; raises DatasetMismatch."""
+        ...
+
+
 def decoded(
-    container: Container,
+    container: ImageFiles,
     names: Sequence[str],
     parts: Sequence[NDArray[np.int64]],
     spec: InputSpec,
     preprocessing: Preprocessing,
     notes: list[str],
     placed: dict[int, Placement] | None = None,
-) -> list[Array]:
+) -> list[RowSource]:
     """Return the images of each part [n, …], of which `parts` says the rows of `names`.
 
+    They are decoded once, or, where that takes more room than there is, looked at once and decoded as they are read.
     In `placed` stands afterwards where the image of each row lies in what the model sees.
 
     Raises DatasetMismatch that names the images that cannot be used, and counts them.
     """
     with _quiet():
         plan = _plan(container, names, spec, preprocessing)
-        mapped = _on_disk(plan, sum(len(rows) for rows in parts))
+        size = _bytes_of(plan, sum(len(rows) for rows in parts))
         work = _Work(container, names, plan, {} if placed is None else placed)
-        arrays = [work.decode(rows, mapped=mapped) for rows in parts]
+        sources = (
+            [work.on_demand(rows) for rows in parts]
+            if container.stays and _is_too_large(size)
+            else _at_once(work, parts, size)
+        )
     work.refuse_bad()
     notes += [plan.describe(), *work.notes()]
-    return arrays
+    return sources
 
 
 class _Work:
@@ -60,7 +79,7 @@ class _Work:
 
     def __init__(
         self,
-        container: Container,
+        container: ImageFiles,
         names: Sequence[str],
         plan: Plan,
         placed: dict[int, Placement],
@@ -74,6 +93,23 @@ class _Work:
     def decode(self, rows: NDArray[np.int64], *, mapped: bool) -> Array:
         """Return these images [n, …]."""
         out = _empty((len(rows), *self._plan.row_shape), self._plan.spec.dtype, mapped=mapped)
+        self._look_at(rows, out)
+        return out
+
+    def on_demand(self, rows: NDArray[np.int64]) -> RowSource:
+        """Look at these images, and return what decodes them again when they are asked for [n, …]."""
+        self._look_at(rows, None)
+        plan, container, names = self._plan, self._container, self._names
+
+        def row_of(number: int) -> Array:
+            try:
+                return _decoded(container, names[number], plan, lambda _: None)[0]
+            except CannotDecode as why:
+                raise refused(names[number], str(why)) from why
+
+        return DecodedOnDemand(rows, row_of, plan.row_shape, plan.spec.dtype, THREADS)
+
+    def _look_at(self, rows: NDArray[np.int64], out: Array | None) -> None:
         self._total += len(rows)
         with ThreadPoolExecutor(THREADS) as pool:
             for start in range(0, len(rows), AT_ONCE):
@@ -81,22 +117,18 @@ class _Work:
                 indices = range(start, min(start + AT_ONCE, len(rows)))
                 for said in pool.map(lambda at: self._one(out, at, int(rows[at])), indices):
                     self._counts.update(said)
-        return out
 
-    def _one(self, out: Array, index: int, row: int) -> set[str]:
+    def _one(self, out: Array | None, index: int, row: int) -> set[str]:
         said: set[str] = set()
         name = self._names[row]
         try:
-            image = decode(_content(self._container, name), self._plan.channels, said.add)
-            fitted = self._plan.fitted(image)
-            self._placed[row] = self._plan.placed(image.size)
-            if self._plan.preprocessing.letterbox is not None:
-                said.add("resized with the aspect kept (bilinear), and borders around them")
-            elif fitted.size != image.size and self._plan.stretched:
-                said.add("resized to the model's height and width, whatever the aspect (bilinear)")
-            out[index] = self._plan.row(fitted)
+            decoded_row, size = _decoded(self._container, name, self._plan, said.add)
         except CannotDecode as why:
             self._bad.append((name, str(why)))
+            return said
+        self._placed[row] = self._plan.placed(size)
+        if out is not None:
+            out[index] = decoded_row
         return said
 
     def refuse_bad(self) -> None:
@@ -116,7 +148,20 @@ class _Work:
         ]
 
 
-def _content(container: Container, name: str) -> bytes:
+def _decoded(
+    container: ImageFiles, name: str, plan: Plan, say: Callable[[str], None]
+) -> tuple[Array, tuple[int, int]]:
+    """Return the row of an image, and the width and height that it had; raises CannotDecode."""
+    image = decode(_content(container, name), plan.channels, say)
+    fitted = plan.fitted(image)
+    if plan.preprocessing.letterbox is not None:
+        say("resized with the aspect kept (bilinear), and borders around them")
+    elif fitted.size != image.size and plan.stretched:
+        say("resized to the model's height and width, whatever the aspect (bilinear)")
+    return plan.row(fitted), image.size
+
+
+def _content(container: ImageFiles, name: str) -> bytes:
     try:
         return container.read(name)
     except DatasetMismatch as error:
@@ -124,7 +169,7 @@ def _content(container: Container, name: str) -> bytes:
 
 
 def _plan(
-    container: Container, names: Sequence[str], spec: InputSpec, preprocessing: Preprocessing
+    container: ImageFiles, names: Sequence[str], spec: InputSpec, preprocessing: Preprocessing
 ) -> Plan:
     """Lay out what becomes of all images by the first one that can be decoded."""
     first: DatasetMismatch | None = None
@@ -142,18 +187,28 @@ def _plan(
     )
 
 
-def _on_disk(plan: Plan, rows: int) -> bool:
-    """Say whether arrays go on disk; raises DatasetMismatch where they are too large for it."""
-    size = rows * int(np.prod(plan.row_shape, dtype=object)) * plan.spec.dtype.itemsize
+def _bytes_of(plan: Plan, rows: int) -> int:
+    return rows * int(np.prod(plan.row_shape, dtype=object)) * plan.spec.dtype.itemsize
+
+
+def _is_too_large(size: int) -> bool:
+    """Say whether so many bytes of decoded images are not to be written to disk."""
+    return size > MOST_ARRAY_BYTES or (size > IN_MEMORY_BYTES and size > free_bytes())
+
+
+def _at_once(work: _Work, parts: Sequence[NDArray[np.int64]], size: int) -> list[RowSource]:
+    """Decode all images into arrays; raises DatasetMismatch where these are too large for the disk."""
+    rows = sum(map(len, parts))
     if size > MOST_ARRAY_BYTES:
         raise DatasetMismatch(
-            f"{rows:,} images of {list(plan.row_shape)} take {size:,} bytes; at most {MOST_ARRAY_BYTES:,} are allowed",
+            f"{rows:,} images of an archive take {size:,} bytes; at most {MOST_ARRAY_BYTES:,} are allowed: unpack it, "
+            "and give the folder",
             pointer="#/file",
         )
-    if size <= IN_MEMORY_BYTES:
-        return False
-    refuse_full_disk(size, f"{rows:,} images of {list(plan.row_shape)}")
-    return True
+    if size > IN_MEMORY_BYTES:
+        refuse_full_disk(size, f"{rows:,} images")
+    mapped = size > IN_MEMORY_BYTES
+    return [by_index(work.decode(part, mapped=mapped)) for part in parts]
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, mapped: bool) -> Array:

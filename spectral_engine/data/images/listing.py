@@ -120,7 +120,7 @@ def _stem_part(table: str) -> str:
 
 
 def _joined(listings: list[Listing], parts: list[str]) -> Listing:
-    labels = _typed([str(label) for one in listings for label in one.labels])
+    labels = typed([str(label) for one in listings for label in one.labels])
     names = [name for one in listings for name in one.names]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DatasetMismatch(
@@ -315,7 +315,7 @@ def _wrong(table: _Table, number: int, what: str) -> DatasetMismatch:
     )
 
 
-def _typed(values: list[str]) -> NDArray[Any]:
+def typed(values: list[str]) -> NDArray[Any]:
     """Return labels as integers or numbers where all of them are, and as texts otherwise."""
     if all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in values):
         return np.asarray([int(value) for value in values])

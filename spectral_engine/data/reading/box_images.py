@@ -23,7 +23,6 @@ from spectral_engine.data.reading import coco
 from spectral_engine.data.reading.coco import read_coco
 from spectral_engine.data.reading.members import Members
 from spectral_engine.data.reading.yolo import Box, boxes_by_file
-from spectral_engine.data.row_source import by_index
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import DatasetMismatch, InvalidRequest
@@ -142,12 +141,10 @@ def read_boxed_images(
     with opened(path, kind) as container:
         row_numbers = [part.arrays[ROW] for part in cut]
         lies: dict[int, Placement] = {}
-        arrays = decoded(container, boxed.names, row_numbers, inputs[0], done, notes, lies)
+        sources = decoded(container, boxed.names, row_numbers, inputs[0], done, notes, lies)
     made = [
-        Split(
-            {inputs[0].name: by_index(array)}, _moved(part.labels, [lies[int(row)] for row in rows])
-        )
-        for array, part, rows in zip(arrays, cut, row_numbers, strict=True)
+        Split({inputs[0].name: source}, _moved(part.labels, [lies[int(row)] for row in rows]))
+        for source, part, rows in zip(sources, cut, row_numbers, strict=True)
     ]
     return Images(made, "train" in rows, None, notes, done.for_pixels())
 

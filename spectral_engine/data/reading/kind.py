@@ -12,6 +12,7 @@ from spectral_engine.data.images.names import is_image
 from spectral_engine.data.reading.box_archive import holds_boxes
 from spectral_engine.data.reading.other_kinds import other_kind
 from spectral_engine.data.reading.samples import holds_samples
+from spectral_engine.data.sample_names import are_samples, are_shards
 from spectral_engine.errors import DatasetMismatch
 
 Kind = Literal[
@@ -27,6 +28,7 @@ Kind = Literal[
     "folder",
     "boxes",
     "samples",
+    "shards",
     "text",
 ]
 BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
@@ -59,7 +61,10 @@ def kind_of(path: Path) -> Kind:
 
 
 def _of_folder(path: Path) -> Kind:
-    return _of_names([file.relative_to(path).as_posix() for file in path.rglob("*")]) or "folder"
+    names = [file.relative_to(path).as_posix() for file in path.rglob("*")]
+    if are_shards([name for name in names if (path / name).is_file()]):
+        return "shards"
+    return _of_names(names) or "folder"
 
 
 def _of_names(names: Sequence[str]) -> Kind | None:
@@ -72,7 +77,8 @@ def _of_names(names: Sequence[str]) -> Kind | None:
 def _of_tar(path: Path) -> Kind:
     try:
         with tarfile.TarFile(path) as archive:
-            return _of_names(archive.getnames()) or "tar"
+            names = archive.getnames()
+            return _of_names(names) or ("shards" if are_samples(names) else "tar")
     except (tarfile.TarError, OSError, EOFError, ValueError):
         return "tar"  # whoever reads it says what is wrong
 
