@@ -266,6 +266,21 @@ SECTIONS = [
         },
     ),
     Section(
+        name="short",
+        title="Short trainings: one bite a step, and means from one batch, or every bite by itself and many rows",
+        command="python -m benchmarks.quality.short",
+        goal="no error more: the error as it is over that with every bite by itself and means from 1,024 rows.",
+        badness=lambda row: row["test"]["now"] / row["test"]["before"],
+        columns={
+            "measured": measured_at,
+            "training": lambda row: str(row["cell"]),
+            "seed": lambda row: str(row["seed"]),
+            "test error ratio": lambda row: f"{row['test']['now'] / row['test']['before']:.3f}",
+            "now": lambda row: f"{row['test']['now']:.4f}",
+            "before": lambda row: f"{row['test']['before']:.4f}",
+        },
+    ),
+    Section(
         name="step_excess",
         title="A whole training step against plain PyTorch",
         command="python -m benchmarks.step_excess",
