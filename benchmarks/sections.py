@@ -85,6 +85,10 @@ def _points(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
+def _drops(levels: list[dict[str, Any]], cooled: str) -> str:
+    return ", ".join(f"{100 * level[cooled]['drop']:.1f}" for level in levels)
+
+
 def _change(pair: list[int]) -> str:
     return f"{pair[0]:,} → {pair[1]:,}"
 
@@ -264,6 +268,38 @@ SECTIONS = [
             ),
             "one batch": lambda row: f"{row['test']['one batch']:.4f}",
             "many rows": lambda row: f"{row['test']['many rows']:.4f}",
+        },
+    ),
+    Section(
+        name="short",
+        title="Short trainings: one bite a step, and means from one batch, or every bite by itself and many rows",
+        command="python -m benchmarks.quality.short",
+        goal="no error more: the error as it is over that with every bite by itself and means from 1,024 rows.",
+        badness=lambda row: row["test"]["now"] / row["test"]["before"],
+        columns={
+            "measured": measured_at,
+            "training": lambda row: str(row["cell"]),
+            "seed": lambda row: str(row["seed"]),
+            "test error ratio": lambda row: f"{row['test']['now'] / row['test']['before']:.3f}",
+            "now": lambda row: f"{row['test']['now']:.4f}",
+            "before": lambda row: f"{row['test']['before']:.4f}",
+        },
+    ),
+    Section(
+        name="bisection",
+        title="A floor and no budget: candidates cooled for a third of the steps, and for all",
+        command="python -m benchmarks.quality.bisection",
+        goal="short coolings that tell which candidates are near the floor; drops on validation rows, from wide to "
+        "narrow. The program prints what is handed back where some alone are finished.",
+        badness=lambda row: max(
+            abs(level["short"]["drop"] - level["full"]["drop"]) for level in row["levels"]
+        ),
+        columns={
+            "measured": measured_at,
+            "setting": lambda row: str(row["setting"]),
+            "seed": lambda row: str(row["seed"]),
+            "drop after a third, points": lambda row: _drops(row["levels"], "short"),
+            "drop after all": lambda row: _drops(row["levels"], "full"),
         },
     ),
     Section(

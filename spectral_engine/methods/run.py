@@ -52,7 +52,7 @@ RATE_AFTER_DIVERGENCE = 1 / 3
 GENTLE_RATE = 1 / 5  # of the rate of a first way on which nothing kept the floor
 LOSS_MEMORY = 0.98
 # One batch tells the means of a small share of the nodes well enough where this many steps make up for it.
-SMALL_BITE, STEPS_ENOUGH = 0.1, 200
+SMALL_BITE, STEPS_ENOUGH = 0.1, 50
 SPILLED_BYTES = 2**28  # a trunk that is larger waits on disk while a branch trains
 
 

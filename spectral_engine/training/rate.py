@@ -33,6 +33,8 @@ def find_rate(twin: Trainer, feed: Feed, seed: int, steps: int) -> float:
     rate = HIGHEST
     for step in range(steps):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+        if BACK_OFF * rate >= LARGEST:  # whatever the loss does from here, the answer is the same
+            break
         try:
             loss = twin.step(feed.at_step(step, seed + SEED), rate)
         except Diverged:

@@ -17,7 +17,7 @@ from spectral_engine.training.feed import Feed
 
 NORM = "BatchNormalization"
 BATCHES = 16  # as many as count in a running mean that keeps 0.9 of itself, about
-FEW_BATCHES = 8  # for what is only shown
+FEW_BATCHES = 4  # for what is only shown
 
 
 @torch.no_grad()

@@ -40,7 +40,17 @@ def _gradual(prune: Prune, total: int) -> Schedule:
         for index in range(1, count + 1)
     )
     short = None if prune.finish == "all" else max(1, round(cooling * SHORT_COOLING))
-    return Schedule(trunk, cooling, candidates, events, short)
+    return Schedule(trunk, cooling, candidates, one_bite_a_step(events), short)
+
+
+def one_bite_a_step(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Leave out a bite that another follows before the next step: nothing trains between them."""
+    following = (*events[1:], None)
+    return tuple(
+        event
+        for event, after in zip(events, following, strict=True)
+        if event.level is not None or after is None or after.step > event.step
+    )
 
 
 def _at_once(prune: Prune, total: int) -> Schedule:

@@ -1,5 +1,7 @@
 """The steps of the path from wide to narrow."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,13 @@ def test_every_candidate_gets_its_level_and_the_path_ends_at_the_budget(epochs, 
     assert schedule.events[-1].step <= schedule.trunk_steps
     moments = [event.step for event in schedule.events]
     assert moments == sorted(moments)
+
+
+def test_steps_are_trained_between_any_two_bites():
+    schedule = plan_pruning(Training(epochs=4), Prune(candidates=8), 15)
+    pairs = list(itertools.pairwise(schedule.events))
+    assert any(event.level is None for event, _ in pairs)
+    assert all(event.level is not None or event.step < after.step for event, after in pairs)
 
 
 def test_a_candidate_trains_no_longer_than_the_epochs_asked_for():

@@ -56,8 +56,10 @@ def test_the_rate_is_about_half_of_where_the_loss_rises(cliff):
     assert training.rates == sorted(training.rates)
 
 
-def test_a_loss_that_never_rises_gets_the_largest_rate():
-    assert find_rate(Cliff(10.0), Rows(), seed=0, steps=steps_of_test(1000)) == 3e-2
+def test_a_loss_that_never_rises_gets_the_largest_rate_without_a_step_beyond_what_tells():
+    training = Cliff(10.0)
+    assert find_rate(training, Rows(), seed=0, steps=steps_of_test(1000)) == 3e-2
+    assert max(training.rates) < 6e-2
 
 
 def test_a_training_too_short_for_a_test_takes_the_usual_rate(tmp_path, folder):
