@@ -18,6 +18,7 @@ from spectral_engine.records.progress import OnProgress
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Drop
 from spectral_engine.training.feed import Feed
+from spectral_engine.training.passes import ONE_DEVICE, Passes
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,4 @@ class RunPlan:
     work_dir: Path
     on_progress: OnProgress
     resumable: bool = True  # whether a later run finds what this one leaves in the folder
+    passes: Passes = ONE_DEVICE
