@@ -45,6 +45,3 @@ class PlaceholderTensor(ir.LazyTensor):
         super().__init__(
             lambda: ir.Tensor(nothing, dtype, name=name), dtype, ir.Shape(shape), name=name
         )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.name, self.dtype, self.shape.numpy())

@@ -15,13 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from spectral_engine.graph.module import OnnxModule
-from spectral_engine.graph.surgery import copy_model
-from spectral_engine.onnx_io.initializers import PlaceholderTensor
+from spectral_engine.onnx_io.skeleton import without_weights
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.held_tensors import held_tensors
 from spectral_engine.training.ranks.orders import Join, Layout, Step
@@ -101,8 +98,10 @@ class DataParallel:
             return
         refuse_bodies(model)
         module = model.module
+        # A single number may be a constant, which is read while the plan of a module is made.
+        weights = {name for name in module.names if module.initializer(name).numel() > 1}
         layout = Layout(
-            graph=without_weights(module),
+            graph=without_weights(module.model, weights),
             rows=module.rows,
             trainable=module.trainable,
             untaken=module.untaken,
@@ -147,17 +146,6 @@ class DataParallel:
         self.processes.__exit__(kind, error, at)
         shutil.rmtree(self.folder, ignore_errors=True)
         torch.set_num_threads(self._threads_before)
-
-
-def without_weights(module: OnnxModule) -> ir.Model:
-    """Return the graph of a module with placeholders for its float initializers, but for single numbers."""
-    graph = copy_model(module.model)
-    for name in module.names:
-        value = graph.graph.initializers[name]
-        tensor = value.const_value
-        if tensor is not None and tensor.size > 1 and not isinstance(tensor, PlaceholderTensor):
-            value.const_value = PlaceholderTensor(name, tensor.dtype, tensor.shape.numpy())
-    return graph
 
 
 def _first(inputs: Mapping[str, Tensor], rows: int) -> Tensors:

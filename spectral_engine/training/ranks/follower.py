@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from spectral_engine.graph.module import OnnxModule
+from spectral_engine.onnx_io.skeleton import with_placeholders
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.held_tensors import held_tensors, start_training
 from spectral_engine.training.ranks.orders import Join, Layout, Order, Step
@@ -80,7 +81,8 @@ class Follower:
 
     def lay_out(self, layout: Layout) -> None:
         """Build the model, with room for the tensors that are to come."""
-        module = OnnxModule(layout.graph, layout.rows, layout.trainable).leave(layout.untaken)
+        graph = with_placeholders(layout.graph)
+        module = OnnxModule(graph, layout.rows, layout.trainable).leave(layout.untaken)
         self.model = layout.form(module, layout.coupling, layout.options)
         start_training(self.model, self.device)
         for name, tensor in held_tensors(self.model).items():

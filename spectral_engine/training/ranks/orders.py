@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx_ir as ir
 import torch
 
 from spectral_engine.graph.bodies import BodyKey
 from spectral_engine.graph.coupling import Coupling
 from spectral_engine.onnx_io.row_axes import RowAxes
+from spectral_engine.onnx_io.skeleton import Skeleton
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel
 
@@ -31,7 +31,7 @@ class Join:
 class Layout:
     """The model of the steps that follow: a graph without its weights, and how they are held."""
 
-    graph: ir.Model
+    graph: Skeleton
     rows: RowAxes
     trainable: tuple[str, ...]
     untaken: frozenset[BodyKey]
