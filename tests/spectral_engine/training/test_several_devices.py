@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 import spectral_engine as se
+from examples.specimens import row_nets
 from examples.specimens.zoo import specimen
 from spectral_engine.errors import InvalidRequest, RankLost
 from spectral_engine.graph.coupling import couple
@@ -29,8 +32,12 @@ from spectral_engine.training.objective import Objective
 from spectral_engine.training.passes import ONE_DEVICE
 from spectral_engine.training.ranks import process_group
 from spectral_engine.training.ranks.data_parallel import DataParallel
-from spectral_engine.training.ranks.processes import RankProcesses
-from spectral_engine.training.ranks.splitting import devices_from
+from spectral_engine.training.ranks.splitting import (
+    devices_from,
+    refuse_bodies,
+    rows_of_value,
+    split_rows,
+)
 from spectral_engine.training.trainer import Trainer
 from tests.support.feeding import feed_of
 
@@ -219,7 +226,9 @@ def test_the_same_nodes_go_on_two_devices_as_on_one(runs):
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
-def test_a_job_goes_on_after_a_rank_was_killed_and_gives_the_same_files(files, runs, tmp_path):
+def test_a_job_goes_on_after_a_rank_was_killed_and_gives_the_same_files(
+    files, ranks, runs, tmp_path
+):
     followers = []
 
     def kill_one(progress):
@@ -233,12 +242,13 @@ def test_a_job_goes_on_after_a_rank_was_killed_and_gives_the_same_files(files, r
     assert caught.value.retryable
     assert caught.value.code == "internal"
     assert followers_of(os.getpid()) == before
-    result = se.compress(*files, recipe(2), work_dir=tmp_path)
-    built, _ = runs[2]
-    assert [c.model_bytes for c in result.candidates] == [b.path.read_bytes() for b in built]
-    assert followers_of(os.getpid()) == before
     assert torch.get_num_threads() == threads
     assert not (tmp_path / "ranks").exists()
+    job = prepare(*files, recipe(2))
+    resumed = start_run(job, replace(plan(job, tmp_path, ignore), passes=ranks[2])).run()
+    assert [item.path.read_bytes() for item in resumed] == [
+        item.path.read_bytes() for item in runs[2][0]
+    ]
 
 
 def followers_of(process: int) -> set[int]:
@@ -257,40 +267,46 @@ def followers_of(process: int) -> set[int]:
 # Ends of processes.
 
 
-def test_a_rank_that_dies_before_it_connects_is_told_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(process_group, "CONNECT_SECONDS", 1.0)
-    made = trainer("perceptron_relu", ONE_DEVICE)
-    with DataParallel([CPU] * 2, tmp_path / "ranks", half=False) as passes:
-        passes.processes.await_ready()
-        passes.processes.await_ready = lambda: os.kill(passes.processes.numbers[0], signal.SIGKILL)
-        made.passes = passes
-        started = time.monotonic()
-        with pytest.raises(RankLost, match="rank 1 was killed by signal 9"):
-            made.step(feed("perceptron_relu").at_step(0, 0), 1e-3)
-        assert time.monotonic() - started < 20
+def test_a_rank_that_never_connects_is_not_waited_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_group, "CONNECT_SECONDS", 0.5)
+    started = time.monotonic()
+    with pytest.raises(process_group.GroupBroken):
+        process_group.ProcessGroup(tmp_path / "rendezvous", 0, 2, CPU)
+    assert time.monotonic() - started < 20
 
 
-def test_ranks_end_with_a_parent_that_is_killed():
-    reading, writing = os.pipe()
-    parent = os.fork()
-    if parent == 0:
-        processes = RankProcesses(1, 1)
-        processes.await_ready()
-        os.write(writing, str(processes.numbers[0]).encode())
-        time.sleep(60)
-        os._exit(0)
-    os.close(writing)
-    rank = int(os.read(reading, 100))
-    os.close(reading)
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
-    until = time.monotonic() + 10
-    while (
-        Path(f"/proc/{rank}").exists()
-        and "Z" not in Path(f"/proc/{rank}/stat").read_text().rpartition(")")[2][:3]
-    ):
+CHILD = """
+import os, sys, time
+from spectral_engine.training.ranks.parent_death import die_with
+die_with(int(sys.argv[1]))
+print("ready", flush=True)
+time.sleep(60)
+"""
+PARENT = f"""
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}, str(os.getpid())], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_ends_with_a_parent_that_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+    until = time.monotonic() + 20
+    while is_running(child):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 # What cannot be split.
@@ -303,6 +319,31 @@ def test_a_batch_with_fewer_rows_than_devices_is_refused_before_training(files):
         se.compress(*files, asked, told.append)
     assert caught.value.pointer == "#/recipe/training/devices"
     assert all(progress.stage != "training" for progress in told)
+
+
+def test_what_runs_several_rows_at_once_is_split_between_runs():
+    assert split_rows(10, 3, None) == (0, 4, 7, 10)
+    assert split_rows(10, 2, 4) == (0, 8, 10)
+    with pytest.raises(InvalidRequest, match="the model runs 4 rows at a time"):
+        split_rows(8, 3, 4)
+
+
+def test_a_value_that_does_not_answer_each_row_is_refused():
+    assert rows_of_value("maps", 12, (0, 4, 7), 0) == (0, 12, 21)
+    with pytest.raises(InvalidRequest, match="'total' does not answer each row") as caught:
+        rows_of_value("total", 1, (0, 4, 7), 0)
+    assert caught.value.pointer == "#/recipe/training/devices"
+
+
+def test_a_model_that_decides_by_the_whole_batch_is_refused():
+    body = "{n} () => (float[N, 3] o) {{ g = MatMul(x, w) o = {op}(g) }}"
+    bodies = [body.format(n=name, op=op) for name, op in (("first", "Relu"), ("second", "Tanh"))]
+    text = f"""g (float[N, 8] x, bool high) => (float[N, 3] y) {{
+        y = If (high) <then_branch: graph = {bodies[0]}, else_branch: graph = {bodies[1]}>
+    }}"""
+    module = se.load(row_nets.net(text, {"w": (8, 3)}, {}))
+    with pytest.raises(InvalidRequest, match="If 'If_0' may decide by all rows of a batch"):
+        refuse_bodies(SpectralModel(module, couple(module), Spectral()))
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch):
