@@ -10,6 +10,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,9 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
         "lose-a-rank": _lose_a_rank,
         "lack-memory": _lack_memory,
         "take-memory": lambda: bytearray(MUCH),
+        "share-memory": lambda: subprocess.run(
+            [sys.executable, "-c", SHARE, str(SHARED)], check=True
+        ),
         "leave-a-process": lambda: tell(f"left {subprocess.Popen(['sleep', '600']).pid}"),
     }
     if act is not None:
@@ -100,6 +104,8 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
 
 
 MUCH = 4 << 30
+SHARED = 300 << 20
+SHARE = "import sys, time; taken = bytearray(int(sys.argv[1])); time.sleep(2.5)"
 
 
 def _hang() -> None:

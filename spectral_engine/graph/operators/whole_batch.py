@@ -47,7 +47,7 @@ class _WholeBatchNorm(torch.autograd.Function):
         own_count = x.numel() // x.shape[1]
         own_mean, own_variance = own_mean.double(), own_variance.double()
         totals = torch.stack([own_mean, own_variance + own_mean.square()]) * own_count
-        totals = torch.cat([totals.reshape(-1), totals.new_tensor([own_count])])
+        totals = torch.cat([totals.reshape(-1), totals.new_full((1,), own_count)])
         add_up(totals)
         count = totals[-1]
         mean, squares = (totals[:-1] / count).view(2, -1)

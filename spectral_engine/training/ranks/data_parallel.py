@@ -31,7 +31,9 @@ Tensors = dict[str, Tensor]
 
 
 class DataParallel:
-    """Computes the passes of a step on several devices; as a context, which ends the other ranks. Raises RankLost."""
+    """Computes the passes of a step on several devices, while its context lasts. Raises RankLost."""
+
+    processes: RankProcesses
 
     def __init__(self, devices: Sequence[torch.device], folder: Path, half: bool) -> None:
         self.devices, self.folder, self.half = devices, folder, half
@@ -40,7 +42,6 @@ class DataParallel:
         self._threads = self._threads_before
         if devices[0].type == "cpu":
             self._threads = max(1, self._threads_before // self.ranks)
-        self.processes = RankProcesses(self.ranks - 1, self._threads)
         self._group: ProcessGroup | None = None
         self._laid_out: weakref.ref[SpectralModel] | None = None
         self._rows: OwnRows | None = None
@@ -133,6 +134,7 @@ class DataParallel:
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)  # of a job that was killed
         self.folder.mkdir(mode=0o700, parents=True)
+        self.processes = RankProcesses(self.ranks - 1, self._threads)
         torch.set_num_threads(self._threads)
         return self
 

@@ -76,6 +76,8 @@ class Follower:
     def __init__(self, join: Join) -> None:
         torch.set_num_threads(join.threads)
         self.rank, self.device = join.rank, torch.device(join.device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=join.half)
         self.group = ProcessGroup(join.rendezvous, join.rank, join.ranks, self.device)
 
