@@ -15,13 +15,14 @@ from spectral_engine.judging.seen_rows.look import look, needs_rehearsal
 from spectral_engine.judging.seen_rows.rehearsal import rehearse, share_of_rehearsal
 from spectral_engine.methods.candidate import Built
 from spectral_engine.methods.policy import policy_of
-from spectral_engine.planning import plan, start_run
+from spectral_engine.planning import passes_of, plan, start_run
 from spectral_engine.preparation.prepare import PreparedJob, prepare
 from spectral_engine.records.data_facts import DataFacts
 from spectral_engine.records.progress import OnProgress, ignore
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.remote import on_this_machine
 from spectral_engine.result import Candidate, ReportFile, Result
+from spectral_engine.training.passes import Passes
 from spectral_engine.unforeseen import unforeseen
 from spectral_engine.work_dir import WorkDir
 
@@ -42,7 +43,8 @@ def compress(
     Both may be `https://…` or `s3://…`: these are copied first, into the `work_dir` where there is one.
     With a `work_dir`, checkpoints are written there, and a second call with the same arguments resumes from them and
     gives the same result. `facts` are what is known of the data (`DataFacts`); what the recipe says wins over it.
-    Raises an EngineError that names the field, the node or the row, before training starts where it can be known.
+    Raises an EngineError that names the field, the node or the row, before training starts where it can be known;
+    RankLost, which is worth a second call, where a process of one of several devices ends.
     """
     tell, asked = JobClock(on_progress), Recipe.parse(recipe)
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
@@ -53,13 +55,14 @@ def compress(
         ):
             job = prepare(model_here, data_here, asked, **facts)
             job.objective.refuse_untrainable()
-            return _compress(job, tell, work_dir)
+            folder = WorkDir(work_dir)
+            with passes_of(job, folder.path) as passes:
+                return _compress(job, tell, folder, passes)
 
 
-def _compress(job: PreparedJob, tell: JobClock, work_dir: Path | None) -> Result:
-    folder = WorkDir(work_dir)
+def _compress(job: PreparedJob, tell: JobClock, folder: WorkDir, passes: Passes) -> Result:
     started = time.time()
-    planned = plan(job, folder.path, ignore, resumable=folder.stays)
+    planned = replace(plan(job, folder.path, ignore, resumable=folder.stays), passes=passes)
     tell("measuring_baseline", TRAINING_BEGINS / 2)
     baseline = job.evaluation.validation_metric(job.original)
     memory = look(job, planned.work_dir if planned.resumable else None, tell.send)

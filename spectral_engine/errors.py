@@ -9,6 +9,7 @@ EngineError
 ├── TargetInfeasible      target-infeasible      a target that no cut of this model can meet
 ├── Internal              internal               an error that nobody foresaw
 ├── NumericMismatch       numeric-mismatch       cut and masked model disagree
+├── RankLost              internal               one of several devices' processes has ended; worth another attempt
 └── Diverged              diverged               training left the finite numbers
 """
 
@@ -114,6 +115,12 @@ class NumericMismatch(EngineError):
     """The cut model and the masked model disagree by more than the tolerance."""
 
     code = "numeric-mismatch"
+
+
+class RankLost(EngineError):
+    """A process that computes on one of several devices has ended, or did not answer."""
+
+    retryable = True
 
 
 class Diverged(EngineError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from spectral_engine.cost.blocks import grid_for, settle
@@ -21,9 +22,11 @@ from spectral_engine.spectral.fresh import draw_weights
 from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.feed import Feed
 from spectral_engine.training.normalization import normalize
+from spectral_engine.training.passes import ONE_DEVICE, Passes
+from spectral_engine.training.ranks.splitting import devices_from, split_rows
 from spectral_engine.training.swap_noise import calibrate_swap_noise
 from spectral_engine.training.teacher import Teacher
-from spectral_engine.training.trainer import Trainer
+from spectral_engine.training.trainer import Trainer, computes_in_half
 
 EXACTNESS_ROWS = 64
 
@@ -111,12 +114,17 @@ def start_run(
 ) -> CompressionRun:
     """Return the run of this plan, at its start; `form` puts another form of the model under it."""
     policy = policy_of(planned.recipe)
-    model_form, feed = form or policy.form, planned.feed
-    return CompressionRun(planned, policy(planned), lambda: start_trainer(job, feed, model_form))
+    model_form, feed, passes = form or policy.form, planned.feed, planned.passes
+    return CompressionRun(
+        planned, policy(planned), lambda: start_trainer(job, feed, model_form, passes)
+    )
 
 
 def start_trainer(
-    job: PreparedJob, feed: Feed, form: type[SpectralModel] = SpectralModel
+    job: PreparedJob,
+    feed: Feed,
+    form: type[SpectralModel] = SpectralModel,
+    passes: Passes = ONE_DEVICE,
 ) -> Trainer:
     """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
     teacher = None
@@ -127,7 +135,24 @@ def start_trainer(
     if job.recipe.spectral.init == "fresh":
         draw_weights(module, coupling, job.recipe.seed)
     model = form(module, coupling, policy_of(job.recipe).trunk_options(job.recipe))
-    return Trainer(model, job.objective, teacher, job.recipe.training, job.device)
+    return Trainer(model, job.objective, teacher, job.recipe.training, job.device, passes)
+
+
+def passes_of(job: PreparedJob, folder: Path) -> AbstractContextManager[Passes]:
+    """Return what computes the steps of a job's training: this process, or several while the context lasts.
+
+    Raises InvalidRequest where the batches cannot be split among so many devices.
+    """
+    training = job.recipe.training
+    if training.devices == 1:
+        return nullcontext(ONE_DEVICE)
+    from spectral_engine.training.ranks.data_parallel import DataParallel
+
+    batch_rows = min(training.batch_size, job.splits.train.rows)
+    at_once = job.rows.for_values(job.objective.watch).at_once
+    split_rows(batch_rows, training.devices, at_once)
+    half = computes_in_half(training.precision, job.device)
+    return DataParallel(devices_from(job.device, training.devices), folder / "ranks", half)
 
 
 def normalized(job: PreparedJob, feed: Feed) -> tuple[OnnxModule, Coupling]:

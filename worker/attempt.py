@@ -126,7 +126,8 @@ class Attempt:
         if exit_code == 0 and isinstance(self._last, Done):
             return Ending("done", done=self._last)
         if exit_code == 0 and isinstance(self._last, Failed):
-            return Ending("error", self._last.error)
+            error = self._last.error
+            return Ending("crash" if error.retryable else "error", error)
         if exit_code == KILLED:
             # Mostly the kernel kills so, when memory runs out. It may have been another's memory,
             # so that the job is worth another attempt.

@@ -23,6 +23,7 @@ from service.processes.parent_death import die_with_parent
 from worker.child import ANSWERS
 from worker.child import main as run_task
 from worker.messages import Ended, Message, Spent, Started
+from worker.started_memory import StartedMemory
 
 MOST_DESCRIPTORS = 16
 THREADS = Path("/proc/self/task")
@@ -129,12 +130,14 @@ def _run_afresh() -> int:
 
 def _stay_with(process: int, control: socket.socket) -> Spent:
     """Wait for the end of a process, tell it, and collect it when nobody signals it any more."""
+    started = StartedMemory(process)
+    started.watch()
     if hasattr(os, "waitid"):
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         _let_go(control)
         _end_group(process)
-        return _collect(process)
-    spent = _collect(process)  # a system that cannot wait without collecting
+        return _collect(process, started.peak_bytes)
+    spent = _collect(process, started.peak_bytes)  # a system that cannot wait without collecting
     _let_go(control)
     return spent
 
@@ -150,12 +153,12 @@ def _end_group(process: int) -> None:
         os.killpg(process, signal.SIGKILL)
 
 
-def _collect(process: int) -> Spent:
+def _collect(process: int, beside_bytes: int) -> Spent:
     _, status, spent = os.wait4(process, 0)
     return Spent(
         exit_code=os.waitstatus_to_exitcode(status),
         cpu_seconds=round(spent.ru_utime + spent.ru_stime, 3),
-        peak_memory_bytes=spent.ru_maxrss * 1024,
+        peak_memory_bytes=spent.ru_maxrss * 1024 + beside_bytes,
     )
 
 

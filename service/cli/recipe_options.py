@@ -22,6 +22,15 @@ Method = Annotated[
     typer.Option(rich_help_panel=PANEL, help="prune, retrain or sparse. [default: prune]"),
 ]
 Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=PANEL,
+        min=1,
+        metavar="N",
+        help="GPUs, or processes on a CPU, that share the rows of each batch. [default: 1]",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
 RecipeFile = Annotated[
     Path | None,
@@ -94,6 +103,7 @@ def build_recipe(
     target: Mapping[str, str],
     epochs: int | None,
     seed: int | None,
+    devices: int | None = None,
     labels: str | None = None,
     allow_poor_original: bool = False,
     seen_by_original: str | None = None,
@@ -116,7 +126,7 @@ def build_recipe(
     for part, given in (
         (None, {"method": method, "seed": seed}),
         ("target", target),
-        ("training", {"epochs": epochs}),
+        ("training", {"epochs": epochs, "devices": devices}),
     ):
         _merge(body, part, {name: value for name, value in given.items() if value is not None})
     try:

@@ -42,7 +42,8 @@ class Mode:
     """What differs between calls; one object shared by all functions of a module.
 
     `make_plan` turns the nodes of a body into a plan: given their sources, constants and this mode. Into `taken`, where
-    it is there, goes every body of an If that is taken: the If's name, and which of its bodies.
+    it is there, goes every body of an If that is taken: the If's name, and which of its bodies. `add_up`, where rows of
+    one batch lie on several devices, puts the sum over all of them in the place of a tensor.
     """
 
     make_plan: Callable[[list[Node], Iterable[str], Mapping[str, Tensor], Mode], BodyPlan]
@@ -51,6 +52,7 @@ class Mode:
     keeps_activations: bool = True  # for the backward pass; else most are computed again in it
     recomputing: bool = False  # while that is done
     taken: set[tuple[str, str]] | None = None
+    add_up: Callable[[Tensor], None] | None = None
 
 
 @dataclass(frozen=True)

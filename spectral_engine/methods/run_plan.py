@@ -19,6 +19,7 @@ from spectral_engine.records.progress import OnProgress
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Drop
 from spectral_engine.training.feed import Feed
+from spectral_engine.training.passes import ONE_DEVICE, Passes
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,4 @@ class RunPlan:
     on_progress: OnProgress
     in_time: InTime | None = None  # of what is left without these groups; None where time is free
     resumable: bool = True  # whether a later run finds what this one leaves in the folder
+    passes: Passes = ONE_DEVICE

@@ -143,7 +143,11 @@ def _table_of(value: str, graph: _Graph) -> str | None:
 
 def keep_hidden(model: ir.Model, graph: onnx.GraphProto) -> None:
     """Note at a graph which of its values are hidden answers of the file that it was read from."""
-    hidden = hidden_answers(graph)
+    note_hidden(model, hidden_answers(graph))
+
+
+def note_hidden(model: ir.Model, hidden: tuple[str, ...]) -> None:
+    """Note at a graph which of its values are hidden answers, where there are any."""
     if hidden:
         model.graph.meta[KEPT] = hidden
 

@@ -40,6 +40,7 @@ from spectral_engine.records.metrics import HIGHER_IS_BETTER
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.training.behind_boxes import behind_boxes, refuse_patience, trained_behind
 from spectral_engine.training.objective import Objective, build_objective
+from spectral_engine.training.ranks.splitting import devices_from
 from spectral_engine.unforeseen import unforeseen
 
 COUNT_NOTHING: set[Task | None] = {"regression", "detection", "ctc", "similarity"}
@@ -79,6 +80,7 @@ def prepare(
 ) -> PreparedJob:
     """Import model and data and check that they fit; raises an EngineError that names what does not."""
     device = choose_device(recipe.training.device)
+    devices_from(device, recipe.training.devices)  # raises where there are not as many
     with unforeseen(lambda: "importing the model"):
         original = opened(model)
         module = original.module()

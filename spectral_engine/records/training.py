@@ -60,6 +60,13 @@ class Training(Part):
         description="end a cooling after so many epochs without a better validation metric",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes that share the rows of each batch: on as many GPUs from `device` on, or on the cores of "
+        "a CPU. The gradients are those of one device, but for rounding",
+    )
 
 
 class Spectral(Part):

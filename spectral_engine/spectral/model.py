@@ -41,6 +41,7 @@ class SpectralModel(nn.Module):
     """
 
     holds: type[SpectralTransfer] = SpectralTransfer
+    dense_gradient = False  # whether what a form masks learns as if it were there
 
     def __init__(self, module: OnnxModule, coupling: Coupling, options: Spectral) -> None:
         super().__init__()
@@ -114,6 +115,9 @@ class SpectralModel(nn.Module):
         """Let go of the weights that are in spectral form, in module and graph, until they are written back."""
         for name in self.spectral:
             self.module.release(name)
+
+    def let_gradients_through(self, dense: bool) -> None:
+        """Say whether what is masked learns as if it were there; nothing is where a form has no masks."""
 
     def tracked(self) -> Iterator[Tracked]:
         """Yield every trained tensor under a stable key."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from spectral_engine.spectral.model import SpectralModel
-from spectral_engine.training.feed import Batch
 
 SHARE = 0.5  # of the memory that is free
 MEASURED_ROWS = 2
@@ -17,17 +16,22 @@ MEMORY, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def fit_in_memory(
-    model: SpectralModel, batch: Batch, watch: Collection[str], device: torch.device
+    model: SpectralModel,
+    inputs: Mapping[str, Tensor],
+    watch: Collection[str],
+    device: torch.device,
 ) -> bool:
-    """Say whether what a step on such a batch keeps takes less than half of what is free, or that is unknown."""
+    """Say whether what a step on these inputs keeps takes less than half of what is free, or that is unknown."""
     free = free_bytes(device)
-    return free is None or activation_bytes(model, batch, watch) < SHARE * free
+    return free is None or activation_bytes(model, inputs, watch) < SHARE * free
 
 
-def activation_bytes(model: SpectralModel, batch: Batch, watch: Collection[str]) -> int:
+def activation_bytes(
+    model: SpectralModel, inputs: Mapping[str, Tensor], watch: Collection[str]
+) -> int:
     """Return the bytes that a forward pass of the batch keeps, besides the model's own: from a pass of two rows."""
-    count = len(next(iter(batch.inputs.values())))
-    rows = {name: value[:MEASURED_ROWS] for name, value in batch.inputs.items()}
+    count = len(next(iter(inputs.values())))
+    rows = {name: value[:MEASURED_ROWS] for name, value in inputs.items()}
     of_model = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
     kept: dict[int, int] = {}
 

@@ -12,15 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectral_engine.errors import Diverged, ModelInvalid
+from spectral_engine.errors import Diverged
 from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.graph.surgery import copy_model, cut, narrow
 from spectral_engine.records.training import Precision, Training, Trains
-from spectral_engine.spectral.model import SpectralModel, Tracked
+from spectral_engine.spectral.model import SpectralModel
 from spectral_engine.training.activations import fit_in_memory
 from spectral_engine.training.checkpoint import load_checkpoint, save_checkpoint
 from spectral_engine.training.feed import Batch, Feed
+from spectral_engine.training.held_tensors import held_tensors, start_training
 from spectral_engine.training.objective import Objective
+from spectral_engine.training.passes import ONE_DEVICE, Passes
 from spectral_engine.training.statistics import BATCHES, settle
 from spectral_engine.training.teacher import Teacher
 
@@ -46,9 +48,10 @@ class Trainer:
         teacher: Teacher | None,
         training: Training,
         device: torch.device,
+        passes: Passes = ONE_DEVICE,
     ) -> None:
         self.objective, self.teacher, self.training = objective, teacher, training
-        self.device = device
+        self.device, self.passes = device, passes
         self.autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=computes_in_half(training.precision, device)
         )
@@ -57,17 +60,7 @@ class Trainer:
         self._use(model, {})
 
     def _use(self, model: SpectralModel, moments: Moments) -> None:
-        self.model = model.to(self.device)
-        self.model.release()
-        self.model.module.train()
-        self.trained: dict[str, Tracked] = model.trained()
-        if not self.trained:
-            raise ModelInvalid(
-                "nothing in the model can be trained or removed: no weights are held as tensors (a linear model of "
-                "ONNX-ML keeps them in its node, and has no hidden nodes)"
-            )
-        for tracked in model.tracked():
-            tracked.tensor.requires_grad_(tracked.key in self.trained)
+        self.model, self.trained = model, start_training(model, self.device)
         self.optimizer = torch.optim.AdamW(
             [item.tensor for item in self.trained.values()],
             lr=0.0,
@@ -93,12 +86,11 @@ class Trainer:
             self.keeps_activations = self._may_keep_activations(batch)
         self.model.module.mode.keeps_activations = self.keeps_activations
         with self.autocast:
-            values = self.model(batch.inputs, self.objective.watch)
+            values = self.passes.forward(self.model, batch.inputs, self.objective.watch)
         values = self.objective.joined({name: value.float() for name, value in values.items()})
         teacher = self.teacher(batch) if self.teacher is not None else {}
         loss: Tensor = self.objective.loss(values, batch.labels, teacher)
-        if loss.requires_grad:  # not where an operator without a gradient stands before all outputs
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.passes.backward(loss)
         if after_backward is not None:
             after_backward()
         self._clip()
@@ -115,7 +107,8 @@ class Trainer:
         if asked != "auto":
             return asked == "never"
         with self.autocast:
-            return fit_in_memory(self.model, batch, self.objective.watch, self.device)
+            inputs = self.passes.here(batch.inputs)
+            return fit_in_memory(self.model, inputs, self.objective.watch, self.device)
 
     def _clip(self) -> None:
         """Shorten the gradient where it is longer than the recipe allows; one that is not is not written again.
@@ -182,7 +175,12 @@ class Trainer:
     def _twin(self, trains: Trains | None, state: dict[str, Tensor]) -> Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         twin = Trainer(
-            self.copy_model(trains), self.objective, self.teacher, self.training, self.device
+            self.copy_model(trains),
+            self.objective,
+            self.teacher,
+            self.training,
+            self.device,
+            self.passes,
         )
         twin.keeps_activations = self.keeps_activations
         return twin.restore(state, self.steps)
@@ -238,11 +236,7 @@ class Trainer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor that training changes, under stable names: those that the next step changes."""
-        tensors = {f"tensor|{item.key}": item.tensor.detach() for item in self.model.tracked()}
-        tracked = set(tensors)
-        for name, parameter in self.model.module.named_parameters():
-            if f"tensor|plain:{name}" not in tracked and name not in self.model.spectral:
-                tensors[f"buffer|{name}"] = parameter.detach()
+        tensors = {name: tensor.detach() for name, tensor in held_tensors(self.model).items()}
         for key, (mean, square) in self.moments().items():
             tensors[f"mean|{key}"], tensors[f"square|{key}"] = mean, square
         return tensors

@@ -10,12 +10,13 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spectral_engine.errors import ModelInvalid
+from spectral_engine.errors import ModelInvalid, RankLost
 from spectral_engine.records.progress import CandidateFile, OnProgress, Progress
 from spectral_engine.records.report import (
     CandidateEntry,
@@ -90,8 +91,12 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
         "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
         "hang": _hang,
         "invalid": _refuse,
+        "lose-a-rank": _lose_a_rank,
         "lack-memory": _lack_memory,
         "take-memory": lambda: bytearray(MUCH),
+        "share-memory": lambda: subprocess.run(
+            [sys.executable, "-c", SHARE, str(SHARED)], check=True
+        ),
         "leave-a-process": lambda: tell(f"left {subprocess.Popen(['sleep', '600']).pid}"),
     }
     if act is not None:
@@ -99,6 +104,8 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
 
 
 MUCH = 4 << 30
+SHARED = 300 << 20
+SHARE = "import sys, time; taken = bytearray(int(sys.argv[1])); time.sleep(2.5)"
 
 
 def _hang() -> None:
@@ -108,6 +115,10 @@ def _hang() -> None:
 
 def _refuse() -> None:
     raise ModelInvalid("the model is made of cheese", pointer="#/model")
+
+
+def _lose_a_rank() -> None:
+    raise RankLost("rank 1 was killed by signal 9")
 
 
 def _lack_memory() -> None:

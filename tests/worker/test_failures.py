@@ -23,7 +23,7 @@ def test_a_crash_is_tried_again_and_then_fails_as_internal(staffed: Shop, act):
     assert ("ZeroDivisionError" if act == "bug" else "exit code 3") in job.error["detail"]
 
 
-@pytest.mark.parametrize("act", ["crash-once", "kill-once"])
+@pytest.mark.parametrize("act", ["crash-once", "kill-once", "lose-a-rank-once"])
 def test_an_engine_that_dies_once_costs_one_attempt_and_goes_on_from_its_checkpoint(
     staffed: Shop, act, tmp_path
 ):

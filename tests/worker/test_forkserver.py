@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.digits import save_digits, save_model
+from tests.support.fake_engine import SHARED
 from tests.support.running_service import command_line, descendants, is_alive
 from tests.support.working import Shop, running_worker
 
@@ -51,6 +52,13 @@ def test_what_a_job_has_cost_is_its_own(shop: Shop):
     spent = [job.usage["cpu_seconds"] for job in jobs]
     assert all(0 < seconds < 5 for seconds in spent)
     assert all(job.usage["peak_memory_bytes"] > 2**20 for job in jobs)
+
+
+def test_what_a_job_s_own_processes_take_is_added_to_its_memory(shop: Shop):
+    with running_worker(shop.settings):
+        alone = shop.ended(shop.submit()).usage["peak_memory_bytes"]
+        together = shop.ended(shop.submit(act="share-memory")).usage["peak_memory_bytes"]
+    assert together > alone + SHARED
 
 
 def test_a_forkserver_that_is_killed_while_nothing_runs_costs_no_attempt(shop: Shop):

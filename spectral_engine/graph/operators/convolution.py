@@ -41,9 +41,20 @@ def convolution(node: Node, mode: Mode) -> Function:
         inside, outside = split_pads(pads)
         if outside is not None:
             x = F.pad(x, outside)
+        if max(weight.shape[2:]) == 1 and not any(inside):
+            x, stride = _every(x, stride), [1] * spatial
         return CONVOLUTIONS[spatial](x, weight, bias, stride, inside, dilation, group)
 
     return function
+
+
+def _every(x: Tensor, strides: list[int]) -> Tensor:
+    """Take of x [n, channels, …] what a kernel of one pixel reads.
+
+    oneDNN writes beyond its buffers where it does so itself: in the gradient of strided 1×1 kernels on AVX2, with fewer
+    than eight channels that lie last (torch 2.13).
+    """
+    return x[(slice(None), slice(None), *(slice(None, None, stride) for stride in strides))]
 
 
 def transposed_convolution(node: Node, mode: Mode) -> Function:

@@ -10,6 +10,7 @@ from spectral_engine.graph.coupling_recorder import CouplingRecorder
 from spectral_engine.graph.ids import NodeIds
 from spectral_engine.graph.operator_spec import Mode, NormForm, OperatorSpec, register
 from spectral_engine.graph.operators.axes import axis_in, normal, space_of
+from spectral_engine.graph.operators.whole_batch import normalize_whole_batch
 from spectral_engine.graph.step import Function
 from spectral_engine.onnx_io.node import Node
 
@@ -29,9 +30,10 @@ def batch_normalization(node: Node, mode: Mode) -> Function:
         training = mode.training and x.shape[0] > 1
         # Statistics are followed, not trained: torch updates them in place, once for each batch.
         share = 0.0 if mode.recomputing else momentum
-        return F.batch_norm(
-            x, mean.detach(), variance.detach(), scale, bias, training, share, epsilon
-        )
+        running = mean.detach(), variance.detach()
+        if mode.training and mode.add_up is not None:
+            return normalize_whole_batch(x, running, scale, bias, share, epsilon, mode.add_up)
+        return F.batch_norm(x, *running, scale, bias, training, share, epsilon)
 
     return function
 
