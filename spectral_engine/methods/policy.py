@@ -14,6 +14,7 @@ from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule, one_training
 from spectral_engine.methods.state import RunState
+from spectral_engine.records.compensate import Compensation
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Links
@@ -48,9 +49,9 @@ class Policy:
         return recipe.spectral
 
     @property
-    def folds_means(self) -> bool:
-        """Whether the mean of what goes is folded into its readers' biases."""
-        return self.plan.recipe.prune.compensate == "mean"
+    def compensation(self) -> Compensation:
+        """How what goes is made good in those that read it."""
+        return "mean"
 
     def begin(self, trainer: Trainer, state: RunState) -> None:
         """Get ready for a training from its first step."""

@@ -2,7 +2,7 @@
 
 1. Hold every transfer as eigenvalues and eigenvectors, exact at the start.
 2. Train towards labels and the original model's answers.
-3. At each event remove the least relevant node groups: fold their means into the next biases, cut them out of
+3. At each event remove the least relevant node groups: let their readers make good what they told, cut them out of
    graph, parameters and optimiser, and train on. What is trained is at every moment the cut model itself.
 4. At each level copy the model, let the copy cool down, export it, prove it, measure it on validation rows.
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.compensation import CALIBRATION_ROWS
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.errors import Diverged
@@ -33,7 +34,7 @@ from spectral_engine.methods.candidate import (
     untrained,
 )
 from spectral_engine.methods.checkpoint import Checkpoint
-from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
+from spectral_engine.methods.compensated_cut import CompensatedCut
 from spectral_engine.methods.policy import Policy
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event
@@ -78,6 +79,12 @@ class CompressionRun:
         self.relevance = Relevance(self.trainer.model, recipe.prune.score, recipe.seed)
         self.state = RunState.at_start(self.relevance.eigenvalues())
         self.policy.begin(self.trainer, self.state)
+        self.cutting = CompensatedCut(
+            self.plan,
+            self.policy.compensation,
+            self.start_trainer,
+            rests=self.plan.schedule.cuts_at_once,
+        )
 
     def run(self) -> list[Built]:
         """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
@@ -188,9 +195,8 @@ class CompressionRun:
         removal = self.policy.plan_removal(self.trainer, state, scores, event)
         going = removal.removed & ~state.removed
         if going.any():
-            if self.policy.folds_means:
-                fold_means(self.trainer.model, going, self._batches_for_means(going, alive))
-            self.trainer.narrow(going)
+            means = self._batches_for_means(going, alive)
+            self.cutting.cut(self.trainer, state.removed, going, means)
             self.relevance.attach(self.trainer.model)
             state.mark(going)
         state.points.append(self._point())
@@ -274,7 +280,9 @@ class CompressionRun:
             opened=opened,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(cut, opened, plan.samples, untrained(twin.model)),
+            exactness=prove_exact(
+                cut, opened, plan.samples, untrained(twin.model) - self.cutting.changes
+            ),
             validation_metric=plan.measure(opened),
             removal=removal,
             removed_at=state.removed_at.copy(),
@@ -330,6 +338,7 @@ class CompressionRun:
         trunk_bytes = self.trainer.nbytes
         self.trainer.teacher = None
         self.trainer.let_go()
+        self.cutting.let_go()
         give_back(trunk_bytes)
         return self.built
 

@@ -20,6 +20,7 @@ from spectral_engine.methods.prune.plan import plan_pruning
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule
 from spectral_engine.methods.state import RunState
+from spectral_engine.records.compensate import Compensation
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.training import Spectral
 from spectral_engine.training.trainer import Trainer
@@ -48,6 +49,14 @@ class Pruning(Policy):
         if recipe.prune.when == "pre":
             return recipe.spectral.model_copy(update={"train": "eigenvalues"})
         return recipe.spectral
+
+    @property
+    def compensation(self) -> Compensation:
+        """What the recipe says; else least squares for cuts at once, and means where training follows each bite."""
+        asked = self.plan.recipe.prune.compensate
+        if asked != "auto":
+            return asked
+        return "least_squares" if self.plan.recipe.prune.when != "gradual" else "mean"
 
     def plan_removal(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
