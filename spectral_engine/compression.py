@@ -46,7 +46,8 @@ def compress(
     with unforeseen(lambda: tell.stage.replace("_", " "), tell.is_callers):
         tell("importing", 0.0)
         job = prepare(model, data, asked, **facts)
-        job.objective.refuse_untrainable()
+        if asked.training.epochs > 0:
+            job.objective.refuse_untrainable()
         return _compress(job, tell, work_dir)
 
 

@@ -102,6 +102,8 @@ def swap_noise(job: PreparedJob) -> float:
     asked = job.recipe.training.swap_noise
     if asked is not None:
         return asked
+    if job.recipe.training.epochs == 0:
+        return 0.0
     return calibrate_swap_noise(job.original, job.meaning, job.splits, job.recipe.seed)
 
 
@@ -111,15 +113,22 @@ def start_run(
     """Return the run of this plan, at its start; `form` puts another form of the model under it."""
     policy = policy_of(planned.recipe)
     model_form, feed = form or policy.form, planned.feed
-    return CompressionRun(planned, policy(planned), lambda: start_trainer(job, feed, model_form))
+    teaches = planned.schedule.trains
+    return CompressionRun(
+        planned, policy(planned), lambda: start_trainer(job, feed, model_form, teaches=teaches)
+    )
 
 
 def start_trainer(
-    job: PreparedJob, feed: Feed, form: type[SpectralModel] = SpectralModel
+    job: PreparedJob,
+    feed: Feed,
+    form: type[SpectralModel] = SpectralModel,
+    *,
+    teaches: bool = True,
 ) -> Trainer:
-    """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
+    """Hold the uploaded model in spectral form, with a second copy of it as the teacher where it `teaches`."""
     teacher = None
-    if job.objective.needs_teacher:
+    if teaches and job.objective.needs_teacher:
         original = job.module().to(job.device)
         teacher = Teacher(original, job.objective.watch, feed, job.objective.joined)
     module, coupling = normalized(job, feed)

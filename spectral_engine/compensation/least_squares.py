@@ -38,16 +38,19 @@ def solve_readers(
     wide: SpectralModel,
     batches: Batches,
     strengths: Sequence[float] = STRENGTHS,
+    *,
+    directly: bool = False,
 ) -> tuple[str, ...]:
     """Solve every reader of a narrow model whose inputs the cut has changed; return the weights that were.
 
     `wide` is the model that it was cut from, on the same graph with the same numbering of groups. `batches` gives the
     rows anew at each call: one pass for the layers that read the same value. `strengths` of the ridge are tried.
+    `directly` leaves later layers as they are, which read nothing that is gone.
     """
     were_training = [model.module.training for model in (narrow, wide)]
     for model in (narrow, wide):
         model.module.eval()
-    pairs = list(_after_the_cut(narrow, wide))
+    pairs = list(_after_the_cut(narrow, wide, directly=directly))
     solved: list[str] = []
     for _, group in groupby(pairs, key=lambda pair: pair[0].source):
         stage = _Stage(narrow, wide, list(group), strengths)
@@ -58,7 +61,7 @@ def solve_readers(
 
 
 def _after_the_cut(
-    narrow: SpectralModel, wide: SpectralModel
+    narrow: SpectralModel, wide: SpectralModel, *, directly: bool
 ) -> Iterator[tuple[Transfer, Transfer]]:
     """Yield each transfer of both models from the first one on that reads a node which is gone."""
     gone = wide.coupling.alive() & ~narrow.coupling.alive()
@@ -67,8 +70,9 @@ def _after_the_cut(
     for transfer, before in pairs:
         axis = before.in_axis
         ids = None if axis is None else wide.coupling.axes[before.weight][axis]
-        begun = begun or (ids is not None and bool(gone[ids].any()))
-        if begun:
+        reads = ids is not None and bool(gone[ids].any())
+        begun = begun or reads
+        if reads or (begun and not directly):
             yield transfer, before
 
 

@@ -62,6 +62,10 @@ class Policy:
     def after_backward(self, trainer: Trainer, state: RunState, step: int) -> None:
         """Read the gradients of the `step`th step before they are used."""
 
+    def scores(self, relevance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what ranks the groups [count]: the relevance that the run has seen, where nothing else is said."""
+        return relevance
+
     def choose(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event
     ) -> NDArray[np.bool_]:

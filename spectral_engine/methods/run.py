@@ -189,7 +189,7 @@ class CompressionRun:
 
     def _narrow(self, event: Event) -> RemovalPlan:
         """Carry out what is planned for this event."""
-        scores, state = self.relevance.scores(), self.state
+        scores, state = self.policy.scores(self.relevance.scores()), self.state
         alive = self.trainer.model.coupling.alive()
         state.see(alive, scores, self.relevance.eigenvalues())
         removal = self.policy.plan_removal(self.trainer, state, scores, event)
@@ -288,7 +288,8 @@ class CompressionRun:
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
-            trained_parameters=sum(item.tensor.numel() for item in twin.trained.values()),
+            trained_parameters=plan.schedule.trains
+            * sum(item.tensor.numel() for item in twin.trained.values()),
             cooling_steps=steps,
             links=self.policy.count_links(opened.graph, removal.removed),
         )

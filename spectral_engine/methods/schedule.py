@@ -47,6 +47,11 @@ class Schedule:
         return self.trunk_steps + self.cooling_steps
 
     @property
+    def trains(self) -> bool:
+        """Whether there is a step at all."""
+        return self.longest_training > 0
+
+    @property
     def cuts_at_once(self) -> bool:
         """Whether all cuts come at the end of the trunk, which takes no step between them."""
         return len({event.step for event in self.events}) == 1
