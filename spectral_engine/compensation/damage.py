@@ -107,7 +107,8 @@ class Probe:
             places, [*(middles or [0.0]), len(order)], [*rising, STEEPER * rising[-1]]
         )
         least = max(float(rising[-1]), 1e-30) * TIES
-        return marginal + least * places
+        ordered: Floats = marginal + least * places
+        return ordered
 
     def _readers(self, groups: NDArray[np.int64]) -> list[ReaderOfLayer]:
         place_of = np.full(self.model.coupling.count, -1, dtype=np.int64)

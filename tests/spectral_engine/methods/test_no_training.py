@@ -35,8 +35,8 @@ def test_half_of_the_nodes_go_and_most_answers_stay(folder, unlabelled, kind):
     """Masked and cut model were compared on the way: a job whose proof fails raises NumericMismatch."""
     result = cut_down(folder, unlabelled, kind)
     report = result.report.data
-    assert result.outcome == "target_met"
     assert len(result.candidates) == 2
+    assert result.chosen.entry.measurement.nodes <= 0.5 * report.baseline.nodes
     assert result.chosen.entry.measurement.metric.value > 0.85  # agreement with the original
     assert report.recipe["prune"]["when"] == "post"
     assert any("no training was asked for" in warning for warning in report.warnings)
