@@ -16,6 +16,7 @@ from torch import nn
 
 from benchmarks import rows
 from benchmarks.digits import export, perceptron, train, write_data
+from spectral_engine.compensation import CALIBRATION_ROWS, fold_means
 from spectral_engine.cost.budget import Budget
 from spectral_engine.cost.ranking import choose_removal, floors
 from spectral_engine.data import Split
@@ -24,7 +25,6 @@ from spectral_engine.graph.loading import load
 from spectral_engine.graph.surgery import cut
 from spectral_engine.measure.metrics import metric_rule
 from spectral_engine.measure.runtime import Runner
-from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel

@@ -303,6 +303,26 @@ SECTIONS = [
         },
     ),
     Section(
+        name="without_training",
+        title="The error without any training, ours and others",
+        command="python -m benchmarks.without_training --seeds 2 --peers FOLDER",
+        goal="error with least squares over that of torch-pruning and onnxsim at most 0.5, of OSSCAR at most 0.9, "
+        "which was not run.",
+        badness=lambda row: row["test"],
+        summary=summaries.of_no_training,
+        columns={
+            "measured": measured_at,
+            "setting": lambda row: str(row["setting"]),
+            "kept": lambda row: f"{row['level']:g} of {row['resource']}",
+            "seed": lambda row: str(row["seed"]),
+            "method": lambda row: str(row["method"]),
+            "error": lambda row: f"{100 * row['test']:.1f} %",
+            "original": lambda row: f"{100 * row['original']:.1f} %",
+            "seconds": lambda row: f"{row['seconds']:.1f}",
+            "of processor": lambda row: f"{row['processor_seconds']:.1f}",
+        },
+    ),
+    Section(
         name="step_excess",
         title="A whole training step against plain PyTorch",
         command="python -m benchmarks.step_excess",

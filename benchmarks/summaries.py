@@ -59,3 +59,24 @@ def of_speed(rows: list[dict[str, Any]]) -> str:
         f"that in multiply-adds, at least 0.8 in {sum(one >= 0.8 for one in kept)} of {len(kept)} cells; optimised by "
         f"onnxruntime, our file has more nodes than the original's or Torch-Pruning's in {more} cells"
     )
+
+
+def of_no_training(rows: list[dict[str, Any]]) -> str:
+    """Say how our error without training compares with that of each other method, in the worst cell and on average."""
+    cells: dict[tuple[Any, ...], dict[str, float]] = {}
+    for row in rows:
+        cells.setdefault((row["setting"], row["seed"], row["level"]), {})[row["method"]] = row[
+            "test"
+        ]
+    ours = "ours, least squares"
+    said = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        ratios = [
+            cell[ours] / cell[method] for cell in cells.values() if ours in cell and method in cell
+        ]
+        if method != ours and ratios:
+            mean = statistics.geometric_mean(ratios)
+            said.append(
+                f"of {method} {max(ratios):.2f} at worst, {mean:.2f} on average over {len(ratios)} cells"
+            )
+    return "error with least squares over that: " + "; ".join(said)

@@ -54,7 +54,8 @@ def compress(
             on_this_machine(data, "data", work_dir) as data_here,
         ):
             job = prepare(model_here, data_here, asked, **facts)
-            job.objective.refuse_untrainable()
+            if asked.training.epochs > 0:
+                job.objective.refuse_untrainable()
             folder = WorkDir(work_dir)
             with passes_of(job, folder.path) as passes:
                 return _compress(job, tell, folder, passes)

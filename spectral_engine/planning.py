@@ -106,6 +106,8 @@ def swap_noise(job: PreparedJob) -> float:
     asked = job.recipe.training.swap_noise
     if asked is not None:
         return asked
+    if job.recipe.training.epochs == 0:
+        return 0.0
     return calibrate_swap_noise(job.original, job.meaning, job.splits, job.recipe.seed)
 
 
@@ -115,8 +117,11 @@ def start_run(
     """Return the run of this plan, at its start; `form` puts another form of the model under it."""
     policy = policy_of(planned.recipe)
     model_form, feed, passes = form or policy.form, planned.feed, planned.passes
+    teaches = planned.schedule.trains
     return CompressionRun(
-        planned, policy(planned), lambda: start_trainer(job, feed, model_form, passes)
+        planned,
+        policy(planned),
+        lambda: start_trainer(job, feed, model_form, passes, teaches=teaches),
     )
 
 
@@ -125,10 +130,12 @@ def start_trainer(
     feed: Feed,
     form: type[SpectralModel] = SpectralModel,
     passes: Passes = ONE_DEVICE,
+    *,
+    teaches: bool = True,
 ) -> Trainer:
-    """Hold the uploaded model in spectral form, with a second copy of it as the teacher."""
+    """Hold the uploaded model in spectral form, with a second copy of it as the teacher where it `teaches`."""
     teacher = None
-    if job.objective.needs_teacher:
+    if teaches and job.objective.needs_teacher:
         original = job.module().to(job.device)
         teacher = Teacher(original, job.objective.watch, feed, job.objective.joined)
     module, coupling = normalized(job, feed)
@@ -144,7 +151,7 @@ def passes_of(job: PreparedJob, folder: Path) -> AbstractContextManager[Passes]:
     Raises InvalidRequest where the batches cannot be split among so many devices.
     """
     training = job.recipe.training
-    if training.devices == 1:
+    if training.devices == 1 or training.epochs == 0:
         return nullcontext(ONE_DEVICE)
     from spectral_engine.training.ranks.data_parallel import DataParallel
 

@@ -21,7 +21,7 @@ Method = Annotated[
     str | None,
     typer.Option(rich_help_panel=PANEL, help="prune, retrain or sparse. [default: prune]"),
 ]
-Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=1, metavar="N")]
+Epochs = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
 Devices = Annotated[
     int | None,
     typer.Option(
@@ -29,6 +29,14 @@ Devices = Annotated[
         min=1,
         metavar="N",
         help="GPUs, or processes on a CPU, that share the rows of each batch. [default: 1]",
+    ),
+]
+NoTraining = Annotated[
+    bool,
+    typer.Option(
+        "--no-training",
+        rich_help_panel=PANEL,
+        help="Cut at once and solve what stays by least squares, in seconds to minutes; the same as --epochs 0.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(rich_help_panel=PANEL, min=0, metavar="N")]
@@ -133,6 +141,17 @@ def build_recipe(
         return Recipe.model_validate(body)
     except ValidationError as error:
         wrong_recipe(error, as_json)
+
+
+def epochs_of(epochs: int | None, *, no_training: bool, as_json: bool) -> int | None:
+    """Return the epochs that are asked for: none with --no-training; ends with WRONG_USE where both are said."""
+    if no_training and epochs:
+        fail(
+            f"--no-training trains nothing, and --epochs asks for {epochs}: leave one out",
+            code=Exit.WRONG_USE,
+            as_json=as_json,
+        )
+    return 0 if no_training else epochs
 
 
 def read_seen(text: str | None) -> bool | list[str] | None:

@@ -14,6 +14,7 @@ from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule, one_training
 from spectral_engine.methods.state import RunState
+from spectral_engine.records.compensate import Compensation
 from spectral_engine.records.method import METHODS
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.report import Links
@@ -48,9 +49,9 @@ class Policy:
         return recipe.spectral
 
     @property
-    def folds_means(self) -> bool:
-        """Whether the mean of what goes is folded into its readers' biases."""
-        return self.plan.recipe.prune.compensate == "mean"
+    def compensation(self) -> Compensation:
+        """How what goes is made good in those that read it."""
+        return "mean"
 
     def begin(self, trainer: Trainer, state: RunState) -> None:
         """Get ready for a training from its first step."""
@@ -60,6 +61,10 @@ class Policy:
 
     def after_backward(self, trainer: Trainer, state: RunState, step: int) -> None:
         """Read the gradients of the `step`th step before they are used."""
+
+    def scores(self, relevance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what ranks the groups [count]: the relevance that the run has seen, where nothing else is said."""
+        return relevance
 
     def choose(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event

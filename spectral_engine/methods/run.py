@@ -2,7 +2,7 @@
 
 1. Hold every transfer as eigenvalues and eigenvectors, exact at the start.
 2. Train towards labels and the original model's answers.
-3. At each event remove the least relevant node groups: fold their means into the next biases, cut them out of
+3. At each event remove the least relevant node groups: let their readers make good what they told, cut them out of
    graph, parameters and optimiser, and train on. What is trained is at every moment the cut model itself.
 4. At each level copy the model, let the copy cool down, export it, prove it, measure it on validation rows.
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.compensation import CALIBRATION_ROWS
 from spectral_engine.cost.budget import cost_of
 from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.errors import Diverged
@@ -33,7 +34,7 @@ from spectral_engine.methods.candidate import (
     untrained,
 )
 from spectral_engine.methods.checkpoint import Checkpoint
-from spectral_engine.methods.compensation import CALIBRATION_ROWS, fold_means
+from spectral_engine.methods.compensated_cut import CompensatedCut
 from spectral_engine.methods.policy import Policy
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event
@@ -78,6 +79,12 @@ class CompressionRun:
         self.relevance = Relevance(self.trainer.model, recipe.prune.score, recipe.seed)
         self.state = RunState.at_start(self.relevance.eigenvalues())
         self.policy.begin(self.trainer, self.state)
+        self.cutting = CompensatedCut(
+            self.plan,
+            self.policy.compensation,
+            self.start_trainer,
+            rests=self.plan.schedule.cuts_at_once,
+        )
 
     def run(self) -> list[Built]:
         """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
@@ -191,7 +198,7 @@ class CompressionRun:
         """Carry out what is planned for this event."""
         # One score for each group of the original coupling [groups], whatever is left of it. `see` keeps the last ones
         # of groups that went, for the report.
-        scores, state = self.relevance.scores(), self.state
+        scores, state = self.policy.scores(self.relevance.scores()), self.state
         alive = self.trainer.model.coupling.alive()
         state.see(alive, scores, self.relevance.eigenvalues())
         removal = self.policy.plan_removal(self.trainer, state, scores, event)
@@ -199,10 +206,9 @@ class CompressionRun:
         # both moments of the optimiser and of the graph, so that the next step costs less.
         going = removal.removed & ~state.removed
         if going.any():
-            # While the nodes still run: their means are measured on the model that has them.
-            if self.policy.folds_means:
-                fold_means(self.trainer.model, going, self._batches_for_means(going, alive))
-            self.trainer.narrow(going)
+            # While the nodes still run: what they tell is measured on the model that has them.
+            means = self._batches_for_means(going, alive)
+            self.cutting.cut(self.trainer, state.removed, going, means)
             self.relevance.attach(self.trainer.model)
             state.mark(going)
         state.points.append(self._point())
@@ -290,13 +296,16 @@ class CompressionRun:
             opened=opened,
             external=external,
             cost=replace(cost, bytes=files_bytes((path, *external))),
-            exactness=prove_exact(cut, opened, plan.samples, untrained(twin.model)),
+            exactness=prove_exact(
+                cut, opened, plan.samples, untrained(twin.model) - self.cutting.changes
+            ),
             validation_metric=plan.measure(opened),
             removal=removal,
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
-            trained_parameters=sum(item.tensor.numel() for item in twin.trained.values()),
+            trained_parameters=plan.schedule.trains
+            * sum(item.tensor.numel() for item in twin.trained.values()),
             cooling_steps=steps,
             links=self.policy.count_links(opened.graph, removal.removed),
         )
@@ -347,6 +356,7 @@ class CompressionRun:
         trunk_bytes = self.trainer.nbytes
         self.trainer.teacher = None
         self.trainer.let_go()
+        self.cutting.let_go()
         give_back(trunk_bytes)
         return self.built
 

@@ -46,6 +46,16 @@ class Schedule:
         """Steps of one candidate at most: the trunk, and a whole cooling."""
         return self.trunk_steps + self.cooling_steps
 
+    @property
+    def trains(self) -> bool:
+        """Whether there is a step at all."""
+        return self.longest_training > 0
+
+    @property
+    def cuts_at_once(self) -> bool:
+        """Whether all cuts come at the end of the trunk, which takes no step between them."""
+        return len({event.step for event in self.events}) == 1
+
     def cooling_of(self, event: Event, *, in_budget: bool) -> int:
         """Return how many steps a candidate cools; the last one is handed back where none is within the budget."""
         if self.short_cooling_steps is None or in_budget or event == self.events[-1]:

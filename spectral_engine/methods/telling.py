@@ -27,14 +27,17 @@ class Teller:
     ) -> None:
         """Tell how many steps the trunk has done, how many branches all of theirs, and the next branch."""
         schedule = self.plan.schedule
+        total = schedule.total_steps
         done = step + cooled * schedule.cooling_steps + branch_step
-        done = min(done, schedule.total_steps)  # an original that is kept comes after the last
+        if not total:  # nothing trains: candidates are all there is to count
+            total, done = schedule.candidates, cooled
+        done = min(done, total)  # an original that is kept comes after the last
         self.plan.on_progress(
             Progress(
                 stage,
-                fraction=done / schedule.total_steps,
+                fraction=done / total,
                 step=done,
-                total_steps=schedule.total_steps,
+                total_steps=total,
                 message=message,
                 **news,
             )

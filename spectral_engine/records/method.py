@@ -40,3 +40,11 @@ def refuse(recipe: Recipe, fields: Iterable[str], why: str) -> None:
     for field in fields:
         if getattr(recipe.target, field) is not None:
             raise ValueError(f"target.{field}: {why}")
+
+
+def refuse_no_training(recipe: Recipe) -> None:
+    """Raise ValueError where nothing is to train, and training is all that the method does."""
+    if recipe.training.epochs == 0:
+        raise ValueError(
+            f"training.epochs: {recipe.method} does nothing without training; write 1 or more, or use prune"
+        )

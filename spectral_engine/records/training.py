@@ -16,7 +16,11 @@ class Training(Part):
     """How to train. Every field has a default that works."""
 
     epochs: int = Field(
-        30, ge=1, le=10_000, description="epochs of the whole path, cooling included"
+        30,
+        ge=0,
+        le=10_000,
+        description="epochs of the whole path, cooling included; with 0 nothing trains: prune cuts at once, by damage "
+        "that is measured, and solves what stays by least squares",
     )
     batch_size: int = Field(128, ge=1, le=65_536)
     learning_rate: float | None = Field(None, gt=0.0, description="found when not given")

@@ -111,6 +111,15 @@ class SpectralModel(nn.Module):
         transfer = self.spectral.get(name)
         return self.module.initializer(name).detach() if transfer is None else transfer.weight()
 
+    @torch.no_grad()
+    def set_weight(self, name: str, weight: Tensor) -> None:
+        """Hold another weight of the same widths, in the form in which it is held."""
+        transfer = self.spectral.get(name)
+        if transfer is None:
+            self.module.initializer(name).copy_(weight)
+        else:
+            transfer.refit(weight)
+
     def release(self) -> None:
         """Let go of the weights that are in spectral form, in module and graph, until they are written back."""
         for name in self.spectral:

@@ -17,6 +17,7 @@ from spectral_engine.graph.ids import GroupAxes
 from spectral_engine.spectral.factorization import SingularValues, TriangularFactor
 
 SMALLEST_NORM = 1e-8
+SMALLEST_SCALE = 1e-3  # of λ_in − λ_out, by which another weight is divided
 Form = Literal["free", "svd", "qr"]
 
 
@@ -89,6 +90,21 @@ class SpectralTransfer(nn.Module):
             form=self.form,
         )
         return first.weight()
+
+    @torch.no_grad()
+    def refit(self, weight: Tensor) -> None:
+        """Hold another weight of the same widths: eigenvalues keep what they are, and eigenvectors take up the change.
+
+        Where an eigenvalue is next to nothing, or eigenvectors are a product, all is laid out anew.
+        """
+        scale = self.scale()
+        if self.form == "free" and bool((scale.abs() > SMALLEST_SCALE).all()):
+            self.eigenvectors.copy_(weight / scale)
+            return
+        two_sided = self.eigenvalues_in is not None
+        first = type(self)(weight, self.out_axis, self.in_axis, two_sided=two_sided, form=self.form)
+        for tensor, value in zip(self.parameters(), first.parameters(), strict=True):
+            tensor.copy_(value)
 
     def scale(self) -> Tensor:
         """Return λ_in_j − λ_out_i, to broadcast over the weight."""

@@ -58,7 +58,7 @@ def test_an_error_of_the_callback_reaches_the_caller_as_it_is(tmp_path):
         ({"target": {"max_macs": "half"}}, "recipe/target/max_macs"),
         ({"methud": "prune"}, "recipe/methud"),
         ("{not json", "recipe"),
-        ({"training": {"epochs": 0}, "seed": "x"}, "recipe/training/epochs"),
+        ({"training": {"epochs": -1}, "seed": "x"}, "recipe/training/epochs"),
     ],
 )
 def test_a_recipe_that_cannot_be_read_names_its_field(tmp_path, recipe, path):

@@ -24,7 +24,18 @@ def _check(recipe: Recipe) -> Recipe:
         raise ValueError(f"spectral.train: {recipe.spectral.train!r} goes with retrain alone")
     if recipe.prune.when == "pre" and recipe.spectral.train != "both":
         raise ValueError("spectral.train: 'pre' trains the eigenvalues first and then both")
-    return recipe
+    return _at_once(recipe) if recipe.training.epochs == 0 else recipe
+
+
+def _at_once(recipe: Recipe) -> Recipe:
+    """Without an epoch everything goes at once, since nothing trains in between."""
+    prune = recipe.prune
+    if "when" in prune.model_fields_set and prune.when != "post":
+        raise ValueError(
+            f"training.epochs: 0 trains nothing, and prune.when: {prune.when!r} cuts while the model trains; leave "
+            "prune.when out, or say 'post'"
+        )
+    return recipe.model_copy(update={"prune": prune.model_copy(update={"when": "post"})})
 
 
 METHODS.register("prune", Method(_load, Prune, _check, ranks_nodes=True))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from spectral_engine.records.blocks import Blocks
+from spectral_engine.records.compensate import Compensation
 from spectral_engine.records.part import Part
 from spectral_engine.records.score import ScoreName
 
@@ -37,6 +38,9 @@ class Prune(Part):
         "blocks of channels: this number for every layer, numbers by kind of layer, or what a short timing on the "
         "machine of the job finds for convolutions (auto)",
     )
-    compensate: Literal["none", "mean"] = Field(
-        "mean", description="fold the removed node's mean activation into the next bias"
+    compensate: Literal["auto"] | Compensation = Field(
+        "auto",
+        description="how what a removed node told is made good: its mean goes into its readers' biases (mean), or its "
+        "readers are solved anew, layer after layer, to answer as before (least_squares); auto takes least squares "
+        "for cuts at once (post and pre) and means for those on the way (gradual)",
     )

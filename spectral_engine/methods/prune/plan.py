@@ -55,8 +55,9 @@ def one_bite_a_step(events: tuple[Event, ...]) -> tuple[Event, ...]:
 
 def _at_once(prune: Prune, total: int) -> Schedule:
     """Train, then cut to every level from there, each with a fine-tuning of its own."""
+    # Without an epoch there are no steps at all: everything is cut before the first one.
     tuning = round(total * (1 - RANKING_SHARE)) if prune.fine_tune else 0
-    trunk = max(1, total - tuning)
+    trunk = max(min(1, total), total - tuning)
     events = tuple(
         Event(step=trunk, fraction=level / prune.candidates, level=level - 1)
         for level in range(1, prune.candidates + 1)

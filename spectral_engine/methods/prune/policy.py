@@ -16,14 +16,21 @@ from spectral_engine.cost.narrowing import Narrowing
 from spectral_engine.cost.ranking import floors
 from spectral_engine.cost.removal import RemovalPlan
 from spectral_engine.methods.policy import Policy
+from spectral_engine.methods.prune.measured import measured_scores
+from spectral_engine.methods.prune.options import Prune
 from spectral_engine.methods.prune.plan import plan_pruning
 from spectral_engine.methods.run_plan import RunPlan
 from spectral_engine.methods.schedule import Event, Schedule
 from spectral_engine.methods.state import RunState
+from spectral_engine.records.compensate import Compensation
 from spectral_engine.records.recipe import Recipe
 from spectral_engine.records.training import Spectral
 from spectral_engine.training.trainer import Trainer
 
+NOT_TRAINED = (
+    "no training was asked for: candidates were cut at once and their layers solved by least squares; what training "
+    "would regain was not measured"
+)
 GENTLE_REACH = 0.35  # of the way to the narrow end, where a first way went too far
 
 
@@ -37,6 +44,20 @@ class Pruning(Policy):
         self.least = floors(plan.coupling, plan.recipe.prune.min_nodes)
         self.grid = grid_for(plan.coupling, plan.recipe.prune.round_to, plan.recipe.target)
 
+    def begin(self, trainer: Trainer, state: RunState) -> None:
+        """Measure what removing nodes does, where no training will tell."""
+        self.measured: NDArray[np.float64] | None = None
+        prune = self.plan.recipe.prune
+        if self.plan.schedule.trains:
+            return
+        state.warnings.append(NOT_TRAINED)
+        if prune.score == Prune().score:
+            self.measured = measured_scores(trainer, self.plan)
+
+    def scores(self, relevance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the damage that was measured; the relevance where another score is asked for, or something trains."""
+        return relevance if self.measured is None else self.measured
+
     @staticmethod
     def schedule(recipe: Recipe, steps_per_epoch: int) -> Schedule:
         """Lay out when nodes go."""
@@ -48,6 +69,14 @@ class Pruning(Policy):
         if recipe.prune.when == "pre":
             return recipe.spectral.model_copy(update={"train": "eigenvalues"})
         return recipe.spectral
+
+    @property
+    def compensation(self) -> Compensation:
+        """What the recipe says; else least squares for cuts at once, and means where training follows each bite."""
+        asked = self.plan.recipe.prune.compensate
+        if asked != "auto":
+            return asked
+        return "least_squares" if self.plan.recipe.prune.when != "gradual" else "mean"
 
     def plan_removal(
         self, trainer: Trainer, state: RunState, scores: NDArray[np.float64], event: Event

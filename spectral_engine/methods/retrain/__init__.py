@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spectral_engine.records.method import METHODS, Method, refuse
+from spectral_engine.records.method import METHODS, Method, refuse, refuse_no_training
 
 if TYPE_CHECKING:
     from spectral_engine.methods.retrain.policy import Retraining
@@ -18,6 +18,7 @@ def _load() -> type[Retraining]:
 
 
 def _check(recipe: Recipe) -> Recipe:
+    refuse_no_training(recipe)
     refuse(recipe, recipe.target.narrowing, "retrain removes nothing; use prune")
     refuse(recipe, ["density"], "retrain keeps all links; use sparse")
     return recipe

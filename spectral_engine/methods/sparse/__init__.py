@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spectral_engine.methods.sparse.options import Sparse
-from spectral_engine.records.method import METHODS, Method, refuse
+from spectral_engine.records.method import METHODS, Method, refuse, refuse_no_training
 
 if TYPE_CHECKING:
     from spectral_engine.methods.sparse.policy import SparseTraining
@@ -21,6 +21,7 @@ def _load() -> type[SparseTraining]:
 
 
 def _check(recipe: Recipe) -> Recipe:
+    refuse_no_training(recipe)
     recipe = _filled(recipe)
     refuse(recipe, recipe.target.narrowing, "sparse keeps to target.density; use prune")
     if recipe.spectral.train != "both":

@@ -38,7 +38,6 @@ class SparseTraining(Policy):
     """Goes from the uploaded links to the asked number, or moves as many about, and builds one candidate."""
 
     form = SparseModel
-    folds_means = True  # a dead node may still be a constant
     topology: Topology
     changes: Changes
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from examples.specimens.zoo import NETS, export, specimen
 from examples.specimens.zoo.exporting import IMAGE
+from spectral_engine.compensation import fold_means
 from spectral_engine.graph.coupling import couple
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
 from spectral_engine.graph.surgery import cut, narrow
-from spectral_engine.methods.compensation import fold_means
 from spectral_engine.onnx_io.save import to_bytes
 from spectral_engine.records.training import Spectral
 from spectral_engine.spectral.model import SpectralModel

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spectral_engine.compensation.linear_map import axis_of
 from spectral_engine.graph.coupling_recorder import Transfer
 from spectral_engine.graph.ids import GroupIds
 from spectral_engine.graph.surgery import left_behind
@@ -69,7 +70,7 @@ def _loses(model: SpectralModel, transfer: Transfer, removed: NDArray[np.bool_])
         return False
     if transfer.source not in model.module.plan.slots:
         return False  # in the body of an If: what runs there cannot be watched
-    return bool(removed[ids].any()) and _source_axis(model, transfer, ids) is not None
+    return bool(removed[ids].any()) and axis_of(model, transfer.source, ids) is not None
 
 
 def _has_bias(model: SpectralModel, transfer: Transfer) -> bool:
@@ -82,17 +83,9 @@ def _in_ids(model: SpectralModel, transfer: Transfer) -> GroupIds | None:
     return model.coupling.axes[transfer.weight][transfer.in_axis]
 
 
-def _source_axis(model: SpectralModel, transfer: Transfer, ids: GroupIds) -> int | None:
-    """Return the axis of the transfer's input that holds its nodes."""
-    for axis, along in enumerate(model.coupling.axes.get(transfer.source, ())):
-        if along is not None and np.array_equal(along, ids):
-            return axis
-    return None
-
-
 def _node_axis(model: SpectralModel, transfer: Transfer) -> int:
     ids = _in_ids(model, transfer)
-    axis = None if ids is None else _source_axis(model, transfer, ids)
+    axis = None if ids is None else axis_of(model, transfer.source, ids)
     if axis is None:
         raise ValueError(f"{transfer.name} reads no nodes")
     return axis
