@@ -39,7 +39,8 @@ Views = Mapping[str, View]  # by the initializer's name
 def split_weights(source: bytes | Path) -> tuple[bytes, Views] | None:
     """Return the model without its large weights, and these; None for what is no plain model of one graph.
 
-    Raises ModelTooLarge for one of more fields than are read. What is left is to be checked as any other model. A file must stay as it is while a weight is in use.
+    Raises ModelTooLarge for one of more fields than are read.
+    What is left is to be checked as any other model. A file must stay as it is while a weight is in use.
     """
     data = memoryview(source) if isinstance(source, bytes) else _mapped(source)
     refuse_many_fields(data)

@@ -23,7 +23,8 @@ def hostile(
     """Return a net x [n, width] -> Gemm -> y [n, 10] with more nodes; what they make as `r` is added to its answer."""
     rng = np.random.default_rng(0)
     weight = floats("W", rng.standard_normal((64, 10)))
-    tail = [] if any("y" in node.output for node in nodes) else [helper.make_node("Add", ["y0", "r"], ["y"])]  # fmt: skip
+    answered = any("y" in node.output for node in nodes)
+    tail = [] if answered else [helper.make_node("Add", ["y0", "r"], ["y"])]
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "W"], ["y0"]), *nodes, *tail],
         "g",
