@@ -72,14 +72,12 @@ class Attempt:
 
     def run(self, engines: Engines, lock: int, at_once: int = 1) -> Ending:
         """Run the engine, one of so many on this machine; return how it ended."""
-        workspace = self._claimed.workspace
+        workspace, limits = self._claimed.workspace, self._limits(at_once)
         assignment = Assignment(
-            task=self._task(engines),
-            limits=self._limits(at_once),
-            temporary=workspace.temporary,
+            task=self._task(engines), limits=limits, temporary=workspace.temporary
         )
         process = EngineProcess(self._forkserver, assignment, workspace.log, [lock])
-        watch = Watch(assignment.limits, process, (*workspace.written, workspace.log))
+        watch = Watch(limits, lambda: process.root, (*workspace.written, workspace.log))
         try:
             return self._watch(process, watch)
         finally:
@@ -134,7 +132,7 @@ class Attempt:
     @property
     def _run_seconds(self) -> float:
         """Seconds that all attempts have run."""
-        return self._earlier + time.monotonic() - self._started
+        return float(self._earlier + time.monotonic() - self._started)
 
     def _note_if_due(self) -> None:
         if time.monotonic() - self._noted >= NOTE_SECONDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,8 @@ def disk_bytes(folders: Iterable[Path], processes: Iterable[int]) -> int:
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
+    with suppress(OSError):
+        yield folder.stat()
     waiting = [folder]
     while waiting:
         try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.store.jobs.error import JobError
 from spectral_engine.lack_of_memory import says_so
 from worker.cage.usage import Usage, below, disk_bytes, usage_of
-from worker.engine_process import EngineProcess
 from worker.messages import Limits
 
 LOOK_SECONDS = 0.2
@@ -20,10 +19,12 @@ NEARLY = 0.8  # of the memory limit: what the kernel kills then, it kills for it
 
 
 class Watch:
-    """Compares what all processes of the engine take with the limits of an attempt."""
+    """Compares what all processes below `root` take with the limits of an attempt, and what lies in `written`."""
 
-    def __init__(self, limits: Limits, engine: EngineProcess, written: Sequence[Path]) -> None:
-        self.limits, self._engine, self._written = limits, engine, written
+    def __init__(
+        self, limits: Limits, root: Callable[[], int | None], written: Sequence[Path]
+    ) -> None:
+        self.limits, self._root, self._written = limits, root, written
         self._started = time.monotonic()
         self._looked = self._looked_at_disk = 0.0
         self._peak = Usage()
@@ -39,7 +40,7 @@ class Watch:
         if now - self._looked < LOOK_SECONDS:
             return None
         self._looked = now
-        root = self._engine.root
+        root = self._root()
         processes = [] if root is None else below(root)
         usage = usage_of(processes)
         self._peak = max(self._peak, usage, key=lambda one: one.memory_bytes)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import most_allowed
 from spectral_engine.data.images.container import Container
 from spectral_engine.data.images.decode import CannotDecode, decode, refused
 from spectral_engine.data.images.letterbox import Placement
@@ -25,7 +26,6 @@ from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
 IN_MEMORY_BYTES = 2**28  # of all parts together; more lies on disk
-MOST_ARRAY_BYTES = 64 * 2**30
 THREADS = min(4, os.cpu_count() or 1)
 AT_ONCE = 256
 
@@ -145,9 +145,9 @@ def _plan(
 def _on_disk(plan: Plan, rows: int) -> bool:
     """Say whether arrays go on disk; raises DatasetMismatch where they are too large for it."""
     size = rows * int(np.prod(plan.row_shape, dtype=object)) * plan.spec.dtype.itemsize
-    if size > MOST_ARRAY_BYTES:
+    if size > (most := most_allowed()):
         raise DatasetMismatch(
-            f"{rows:,} images of {list(plan.row_shape)} take {size:,} bytes; at most {MOST_ARRAY_BYTES:,} are allowed",
+            f"{rows:,} images of {list(plan.row_shape)} take {size:,} bytes; at most {most:,} are allowed",
             pointer="#/file",
         )
     if size <= IN_MEMORY_BYTES:
