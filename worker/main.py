@@ -14,7 +14,7 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from service.job_notifier import JobNotifier
-from service.processes.confinement import hide_from_others
+from service.processes.confinement import hide_from_others, limits_missing
 from service.processes.embedded_broker import answers, embedded_broker
 from service.settings import Settings
 from service.store.database import Database
@@ -33,6 +33,9 @@ def run_worker(settings: Settings, queues: Sequence[str] = ("cpu",), concurrency
     """
     set_up_logging(settings.log_level)
     hide_from_others()
+    lacks = limits_missing()
+    for one in lacks:
+        log.warning("jobs run without a limit of %s", one)
     with _broker(settings) as broker_url:
         settings = settings.model_copy(update={"broker_url": broker_url})
         # Pool processes start as fresh interpreters: they read the settings from here.
@@ -41,7 +44,7 @@ def run_worker(settings: Settings, queues: Sequence[str] = ("cpu",), concurrency
         os.environ["EIGENPRESS_CONCURRENCY"] = str(concurrency)
         name = f"worker-{os.getpid()}@{socket.gethostname()}"
         database = Database(settings.database_url)
-        with Reaper(settings, database, JobNotifier(broker_url), name):
+        with Reaper(settings, database, JobNotifier(broker_url), name, lacks):
             return _consume(broker_url, name, queues, concurrency)
 
 

@@ -63,6 +63,18 @@ def can_cut_network() -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
+def limits_missing() -> list[str]:
+    """Return what cannot be limited for the processes of jobs on this machine, in words."""
+    missing = []
+    if not (PROCESS / "task" / str(os.getpid()) / "children").exists():
+        missing.append(
+            "memory of several processes, their number, and disk: /proc does not tell them"
+        )
+    if not can_cut_network():
+        missing.append("network: neither a network namespace nor a user namespace may be made")
+    return missing
+
+
 def _set(option: int, value: int) -> None:
     if _prctl is not None:
         _prctl(option, value, 0, 0, 0)
