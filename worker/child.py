@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from service.store.jobs.error import JobError
-from worker.cage.inside import enter, limit_reached
+from worker.cage.inside import enter, limit_reached, make_room
 from worker.messages import (
     Analyzed,
     Answer,
@@ -68,6 +68,7 @@ def main() -> int:
     try:
         pipe.send(_carry_out(assignment.task, pipe))
     except Exception as error:
+        make_room()
         traceback.print_exc()
         known = _known_error(error, assignment.limits)
         if known is None:

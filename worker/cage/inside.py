@@ -15,6 +15,7 @@ from service.processes.parent_death import die_with_parent
 from service.store.jobs.error import JobError
 from worker.messages import Limits
 
+FILES_TO_TELL = 32  # more files than a job may have open, to say that it has as many
 CPU_SPARE_SECONDS = 5  # the watch outside ends a job first, and says why
 
 
@@ -30,11 +31,17 @@ def enter(limits: Limits, temporary: Path | None) -> None:
         temporary.mkdir(parents=True, exist_ok=True)
         os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NOFILE, limits.open_files)
+    _lower(resource.RLIMIT_NOFILE, limits.open_files, spare=FILES_TO_TELL)
     _lower(resource.RLIMIT_FSIZE, limits.disk_bytes)
     _lower(resource.RLIMIT_CPU, int(limits.cpu_left) + CPU_SPARE_SECONDS, spare=1)
     if limits.own_memory_limit:
         _lower(resource.RLIMIT_DATA, limits.memory_bytes)
+
+
+def make_room() -> None:
+    """Let this process open the few files more that it needs to say why it ends."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _lower(kind: int, most: int, spare: int = 0) -> None:
