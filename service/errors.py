@@ -41,6 +41,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "client-outdated": (426, "Client outdated"),
     "out-of-memory": (500, "Out of memory"),
     "timeout": (500, "Time limit reached"),
+    "too-much-disk": (500, "Disk limit reached"),
+    "limit-reached": (500, "Limit reached"),
     "diverged": (500, "Training diverged"),
     "numeric-mismatch": (500, "Numeric mismatch"),
     "worker-lost": (500, "Worker lost"),

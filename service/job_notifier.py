@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +67,23 @@ class JobNotifier:
         with self._connect() as connection:
             return int(connection.default_channel.client.llen(queue))
 
-    def tell_alive(self, worker: str, seconds: float) -> None:
-        """Say that a worker lives; forgotten after so many seconds. Raises when the broker is away."""
+    def limits_missing(self) -> dict[str, list[str]]:
+        """Return by worker what it cannot limit for its jobs. Raises when the broker is away."""
         with self._connect() as connection:
             client = connection.default_channel.client
-            client.set(f"{ALIVE}{worker}", "1", px=int(seconds * 1000))
+            keys = [*client.scan_iter(match=f"{ALIVE}*")]
+            told = client.mget(keys) if keys else []
+        names = [key.decode().removeprefix(ALIVE) for key in keys]
+        return {name: _lines(value) for name, value in zip(names, told, strict=True) if value}
+
+    def tell_alive(self, worker: str, seconds: float, lacks: Sequence[str] = ()) -> None:
+        """Say that a worker lives, and what it cannot limit for its jobs; forgotten after so many seconds.
+
+        Raises when the broker is away.
+        """
+        with self._connect() as connection:
+            client = connection.default_channel.client
+            client.set(f"{ALIVE}{worker}", json.dumps([*lacks]), px=int(seconds * 1000))
 
     def tell_gone(self, worker: str) -> None:
         """Say that a worker has stopped. Raises when the broker is away."""
@@ -104,3 +118,12 @@ def _publish(connection: Any, job_id: str, queue: str) -> None:
         correlation_id=job_id,
         retry=False,
     )
+
+
+def _lines(told: bytes) -> list[str]:
+    """Return what a worker has told; one of another version tells nothing."""
+    try:
+        lacks = json.loads(told)
+    except ValueError:
+        return []
+    return [str(one) for one in lacks] if isinstance(lacks, list) else []

@@ -37,6 +37,41 @@ class Settings(BaseSettings):
         "server over TLS; the service reads none",
     )
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="size limit of one upload")
+    max_dataset_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="bytes that a data set may take once it is unpacked; default what is free on the disk for "
+        "temporary files, 64 GiB at most",
+    )
+    max_job_memory_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="memory of a job's processes together; default four fifths of the machine's or its control "
+        "group's, shared by the jobs of a worker",
+    )
+    max_job_disk_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="disk that a job may fill, files without a name included; default half of what is free when it "
+        "starts, shared by the jobs of a worker",
+    )
+    max_job_runtime_seconds: float = Field(
+        7 * 86_400, gt=0, description="how long a job may run, all its attempts together"
+    )
+    max_job_cpu_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="processor time of a job, all its attempts together; default `max_job_runtime_seconds`, or what "
+        "the job asks for, on every core",
+    )
+    max_job_open_files: int = Field(
+        1024, ge=64, description="files that a job's process may have open"
+    )
+    max_job_processes: int = Field(64, ge=1, description="processes that a job may have at a time")
+    job_network: bool = Field(
+        False,
+        description="whether a job's process keeps the network; without it, it is cut off where it can be",
+    )
     lease_seconds: float = Field(
         30, gt=0, description="how long a job stays with a worker that is silent"
     )

@@ -7,7 +7,6 @@ has imported the engine already.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import threading
 import traceback
@@ -16,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from service.store.jobs.error import JobError
+from worker.cage.inside import enter, limit_reached, make_room
 from worker.messages import (
     Analyzed,
     Answer,
@@ -25,6 +25,7 @@ from worker.messages import (
     Crashed,
     Done,
     Failed,
+    Limits,
     Progressed,
     Task,
 )
@@ -59,15 +60,17 @@ class Pipe:
 
 def main() -> int:
     """Read an assignment from stdin, carry it out, tell the worker how it went."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open(0, "rb", closefd=False) as stdin:  # sys.stdin is the host's, where it was forked
         assignment = Assignment.model_validate_json(stdin.read())
     pipe = Pipe(ANSWERS)
+    if assignment.limits is not None:
+        enter(assignment.limits, assignment.temporary)
     try:
         pipe.send(_carry_out(assignment.task, pipe))
     except Exception as error:
+        make_room()
         traceback.print_exc()
-        known = _known_error(error)
+        known = _known_error(error, assignment.limits)
         if known is None:
             pipe.send(Crashed(detail=f"{type(error).__name__}: {error}"))
             return CRASHED
@@ -109,19 +112,28 @@ def _load(name: str) -> Callable[..., Any]:
     return loaded
 
 
-def _known_error(error: Exception) -> JobError | None:
+def _known_error(error: Exception, limits: Limits | None) -> JobError | None:
     """Return the error that the job is to carry, or None for one that nobody foresaw."""
     from spectral_engine.errors import EngineError
+    from spectral_engine.lack_of_memory import lacks_memory
 
-    if isinstance(error, EngineError):
-        return JobError.model_validate(error.to_json())
-    lacks_memory = (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
-    if lacks_memory:
-        return JobError(code="out-of-memory", detail=f"The engine ran out of memory: {error}")
+    reached = None if limits is None else _first(error, limits)
+    if reached is not None:
+        return reached
+    # Whatever it was taken for on its way: a model that does not fit into the memory is not an invalid one.
+    if lacks_memory(error) or type(error).__name__ == "OutOfMemoryError":
+        within = "" if limits is None else f" It may use {limits.memory_bytes:,} bytes."
+        detail = f"The engine ran out of memory: {error}.{within}"
+        return JobError(code="out-of-memory", detail=detail)
+    return JobError.model_validate(error.to_json()) if isinstance(error, EngineError) else None
+
+
+def _first(error: BaseException | None, limits: Limits) -> JobError | None:
+    """Return the limit that an error tells of, or one that it was raised from."""
+    while error is not None:
+        if (reached := limit_reached(error, limits)) is not None:
+            return reached
+        error = error.__cause__
     return None
 
 

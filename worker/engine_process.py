@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker.forkserver_link import Forkserver
-from worker.messages import Answer, Assignment, LineReader, Spent, Task
+from worker.messages import Answer, Assignment, LineReader, Spent
 
 READ_BYTES = 1 << 16
 
 
 class EngineProcess:
-    """Runs `worker.child` on a task, and reads what it answers.
+    """Runs `worker.child` on an assignment, and reads what it answers.
 
     `keep_open` are descriptors that it holds for as long as it lives.
     """
 
     def __init__(
-        self, forkserver: Forkserver, task: Task, log: Path, keep_open: Sequence[int] = ()
+        self,
+        forkserver: Forkserver,
+        assignment: Assignment,
+        log: Path,
+        keep_open: Sequence[int] = (),
     ) -> None:
         self.ended = False
         self._forkserver = forkserver
@@ -31,15 +35,20 @@ class EngineProcess:
         os.set_blocking(self._reading, False)
         # A file, not a pipe: nobody waits until it is read.
         try:
-            with tempfile.TemporaryFile() as assignment, log.open("ab") as output:
-                assignment.write(Assignment(task=task).to_line())
-                assignment.seek(0)
-                forkserver.start([assignment.fileno(), output.fileno(), writing, *keep_open])
+            with tempfile.TemporaryFile() as stdin, log.open("ab") as output:
+                stdin.write(assignment.to_line())
+                stdin.seek(0)
+                forkserver.start([stdin.fileno(), output.fileno(), writing, *keep_open])
         except BaseException:
             os.close(self._reading)
             raise
         finally:
             os.close(writing)
+
+    @property
+    def root(self) -> int | None:
+        """The process below which all run that the engine starts; None where it is gone."""
+        return self._forkserver.process_id
 
     def messages(self, wait_seconds: float) -> list[Answer]:
         """Return what came within the time; sets `ended` when nothing can follow."""

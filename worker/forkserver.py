@@ -19,7 +19,9 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from service.processes.confinement import adopt_orphans
 from service.processes.parent_death import die_with_parent
+from worker.cage.usage import below
 from worker.child import ANSWERS
 from worker.child import main as run_task
 from worker.messages import Ended, Message, Spent, Started
@@ -33,6 +35,7 @@ def main() -> int:
     """Import the engine; start a process whenever asked, until the parent is gone."""
     module, parent = sys.argv[1], int(sys.argv[2])
     die_with_parent(parent=parent)
+    adopt_orphans()
     control = _take_stdin()
     run = run_task if _warm_up(module) else _run_afresh
     while descriptors := _asked(control):
@@ -135,7 +138,7 @@ def _stay_with(process: int, control: socket.socket) -> Spent:
     if hasattr(os, "waitid"):
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         _let_go(control)
-        _end_group(process)
+        _end_all(process)
         return _collect(process, started.peak_bytes)
     spent = _collect(process, started.peak_bytes)  # a system that cannot wait without collecting
     _let_go(control)
@@ -147,10 +150,15 @@ def _let_go(control: socket.socket) -> None:
     control.recv(1)
 
 
-def _end_group(process: int) -> None:
-    """End what the engine has left behind."""
+def _end_all(process: int) -> None:
+    """End what the engine has left behind, also where that leads a session of its own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)
+    for left in set(below(os.getpid())) - {process}:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(left, signal.SIGKILL)
+        with suppress(ChildProcessError):  # of another parent, which is gone with the next
+            os.waitpid(left, 0)
 
 
 def _collect(process: int, beside_bytes: int) -> Spent:

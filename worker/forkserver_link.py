@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from worker.cage.environment import needed
 from worker.messages import Ended, Spent, Started, read_told
 
 READ_BYTES = 4096
@@ -34,6 +35,11 @@ class Forkserver:
         self._spent: Spent | None = LOST
         self.ended = True  # nothing runs
 
+    @property
+    def process_id(self) -> int | None:
+        """The forkserver's own number, below which the engine runs."""
+        return None if self._server is None else self._server.pid
+
     def warm_up(self) -> None:
         """Have the engine imported, unless that is done or on its way."""
         if self._server is not None and self._server.poll() is None:
@@ -44,6 +50,7 @@ class Forkserver:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "worker.forkserver", self._ahead, str(os.getpid())],
                 stdin=theirs.fileno(),
+                env=needed(os.environ),  # what it has here, a job could read
                 # Ctrl-C in a terminal is the worker's to answer.
                 start_new_session=True,
             )

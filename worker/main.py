@@ -14,6 +14,7 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from service.job_notifier import JobNotifier
+from service.processes.confinement import hide_from_others, limits_missing
 from service.processes.embedded_broker import answers, embedded_broker
 from service.settings import Settings
 from service.store.database import Database
@@ -31,14 +32,19 @@ def run_worker(settings: Settings, queues: Sequence[str] = ("cpu",), concurrency
     On either signal the jobs at hand go back to the queue with their checkpoints.
     """
     set_up_logging(settings.log_level)
+    hide_from_others()
+    lacks = limits_missing()
+    for one in lacks:
+        log.warning("jobs run without a limit of %s", one)
     with _broker(settings) as broker_url:
         settings = settings.model_copy(update={"broker_url": broker_url})
         # Pool processes start as fresh interpreters: they read the settings from here.
         os.environ.update(settings.environment())
         os.environ["EIGENPRESS_QUEUES"] = json.dumps(list(queues))
+        os.environ["EIGENPRESS_CONCURRENCY"] = str(concurrency)
         name = f"worker-{os.getpid()}@{socket.gethostname()}"
         database = Database(settings.database_url)
-        with Reaper(settings, database, JobNotifier(broker_url), name):
+        with Reaper(settings, database, JobNotifier(broker_url), name, lacks):
             return _consume(broker_url, name, queues, concurrency)
 
 

@@ -87,10 +87,37 @@ class AnalysisTask(Message):
 Task = Annotated[Compression | AnalysisTask, Field(discriminator="kind")]
 
 
+class Limits(Message):
+    """What an attempt may take, and what earlier attempts have taken of it.
+
+    Bytes of memory of all its processes together, seconds of the clock and of processors over all attempts, bytes of
+    disk, and numbers of open files of each process and of processes. `own_memory_limit` says whether the kernel is to
+    hold each process to the memory too.
+    """
+
+    memory_bytes: int
+    runtime_seconds: float
+    runtime_used: float = 0.0
+    cpu_seconds: float
+    cpu_used: float = 0.0
+    disk_bytes: int
+    open_files: int
+    processes: int
+    network: bool = False
+    own_memory_limit: bool = True
+
+    @property
+    def cpu_left(self) -> float:
+        """Processor seconds that are left for this attempt."""
+        return max(1.0, self.cpu_seconds - self.cpu_used)
+
+
 class Assignment(Message):
-    """What one process of the engine is to do."""
+    """What one process of the engine is to do, within which limits; files without a name go to `temporary`."""
 
     task: Task
+    limits: Limits | None = None
+    temporary: Path | None = None
 
 
 # What the engine's process answers.

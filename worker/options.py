@@ -23,7 +23,7 @@ class WorkerOptions(BaseSettings):
     """Settings of one worker.
 
     `engine` names the function that compresses, `analyzer` the one that analyzes, `ahead` a module that is imported
-    before there is a job.
+    before there is a job; `concurrency` is how many jobs share the machine.
     """
 
     model_config = SettingsConfigDict(env_prefix="EIGENPRESS_", extra="ignore")
@@ -32,6 +32,7 @@ class WorkerOptions(BaseSettings):
     analyzer: str = "spectral_engine:analyze"
     ahead: str = "spectral_engine.ahead"
     queues: tuple[str, ...] = ("gpu", "cpu")
+    concurrency: int = 1
 
     @property
     def engines(self) -> Engines:

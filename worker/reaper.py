@@ -9,6 +9,7 @@ import logging
 import shutil
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,8 +29,14 @@ class Reaper:
     """A thread that looks around every `reaper_seconds`, and says that its worker lives."""
 
     def __init__(
-        self, settings: Settings, database: Database, notifier: JobNotifier, worker: str
+        self,
+        settings: Settings,
+        database: Database,
+        notifier: JobNotifier,
+        worker: str,
+        lacks: Sequence[str] = (),
     ) -> None:
+        self._lacks = lacks
         self._settings, self._database = settings, database
         self._notifier, self._worker = notifier, worker
         self._stopping = threading.Event()
@@ -46,8 +53,9 @@ class Reaper:
             self._stopping.wait(self._settings.reaper_seconds)
 
     def tell_alive(self) -> None:
-        """Let the API know that there is a worker."""
-        self._notifier.tell_alive(self._worker, ALIVE_ROUNDS * self._settings.reaper_seconds)
+        """Let the API know that there is a worker, and what it cannot limit."""
+        seconds = ALIVE_ROUNDS * self._settings.reaper_seconds
+        self._notifier.tell_alive(self._worker, seconds, self._lacks)
 
     def requeue(self) -> list[str]:
         """Take back jobs whose lease has run out; return the ids of those that wait again."""

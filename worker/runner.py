@@ -36,10 +36,11 @@ class Runner:
         forkserver: Forkserver,
         engines: Engines,
         queues: Sequence[str],
+        at_once: int = 1,
     ) -> None:
         self._stores, self._notifier, self._drain = stores, notifier, drain
         self._forkserver = forkserver
-        self._engines, self._queues = engines, queues
+        self._engines, self._queues, self._at_once = engines, queues, at_once
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
     @classmethod
@@ -50,7 +51,15 @@ class Runner:
             settings, Database(settings.database_url), ArtifactStore(settings.artifacts_url)
         )
         notifier = JobNotifier(settings.broker_url, settings.broker_url_file)
-        return cls(stores, notifier, drain, forkserver, options.engines, options.queues)
+        return cls(
+            stores,
+            notifier,
+            drain,
+            forkserver,
+            options.engines,
+            options.queues,
+            options.concurrency,
+        )
 
     def run_next(self) -> str | None:
         """Run the job that is next; return its id, or None where nothing waited."""
@@ -75,7 +84,7 @@ class Runner:
         )
         try:
             with claimed.workspace.locked(self._stores.settings.lease_seconds) as lock:
-                ending = attempt.run(self._engines, lock)
+                ending = attempt.run(self._engines, lock, self._at_once)
                 status = self._conclude(claimed, ending, attempt.usage())
                 if status in TERMINAL:
                     claimed.workspace.remove()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task, signals
 
+from service.processes.confinement import hide_from_others
 from service.processes.parent_death import die_with_parent
 from service.settings import Settings
 from worker.drain import Drain
@@ -65,6 +66,7 @@ def run_job(job_id: str) -> None:
 def _start_pool_process(**_: Any) -> None:
     # Without its worker nobody would stop it, and it would hold a GPU beside the next worker.
     die_with_parent()
+    hide_from_others()  # its environment holds what the job's process must not know
     set_up_logging(Settings().log_level)
     pool_process().warm_up()
 

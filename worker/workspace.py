@@ -45,6 +45,29 @@ class Workspace:
         """What the engine's process has printed."""
         return self.folder / "engine.log"
 
+    @property
+    def temporary(self) -> Path:
+        """Where the engine's process keeps what it needs for a while; empty when an attempt begins."""
+        return self.folder / "tmp"
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The folders into which the engine writes, all of which count as its disk."""
+        return self.checkpoints, self.output, self.temporary
+
+    def run_seconds(self) -> float:
+        """Return how long attempts on this machine have run, also those that nobody could record."""
+        try:
+            return float((self.folder / "run_seconds").read_text())
+        except (OSError, ValueError):
+            return 0.0
+
+    def note_run_seconds(self, seconds: float) -> None:
+        """Keep how long all attempts have run so far."""
+        part = self.folder / "run_seconds.part"
+        part.write_text(f"{seconds:.3f}")
+        part.replace(self.folder / "run_seconds")
+
     @contextmanager
     def locked(self, patience_seconds: float) -> Iterator[int]:
         """Hold the folder alone; yields the lock's descriptor. Raises WorkspaceBusyError.
@@ -64,8 +87,9 @@ class Workspace:
     ) -> tuple[Path, Path | None]:
         """Lay out the inputs as local files; return the model's path and the data's, if there are any."""
         self.checkpoints.mkdir(exist_ok=True)
-        shutil.rmtree(self.output, ignore_errors=True)
-        self.output.mkdir()
+        for folder in (self.output, self.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
         return self._model(artifacts, model), self._data(artifacts, dataset)
 
     def _model(self, artifacts: ArtifactStore, model: ModelRecord) -> Path:

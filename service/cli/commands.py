@@ -45,7 +45,7 @@ PANELS = {
         "doctor": Command(
             "doctor",
             "doctor",
-            "Check Python, torch, onnxruntime, the embedded queue, disk space and the GPU.",
+            "Check Python, torch, onnxruntime, the embedded queue, disk space, the limits of jobs and the GPU.",
         ),
     },
     "Run the service": {

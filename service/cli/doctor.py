@@ -28,7 +28,7 @@ class Finding:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check Python, torch, onnxruntime, the embedded queue, disk space and the GPU."""
+    """Check Python, torch, onnxruntime, the embedded queue, disk space, the limits of jobs and the GPU."""
     findings = [_look(name, look, needed) for name, look, needed in CHECKS]
     healthy = all(finding.ok for finding in findings if finding.needed)
     if as_json:
@@ -109,11 +109,20 @@ def _gpu() -> str:
     return ", ".join(names)
 
 
+def _job_limits() -> str:
+    from service.processes.confinement import limits_missing
+
+    if lacks := limits_missing():
+        raise LookupError("; ".join(f"no limit of {one}" for one in lacks))
+    return "memory, processor time, time, disk, files, processes; no network"
+
+
 CHECKS: tuple[tuple[str, Callable[[], str], bool], ...] = (
     ("python", _python, True),
     ("torch", _torch, True),
     ("onnxruntime", _onnxruntime, True),
     ("queue", _valkey, True),
     ("disk", _disk, True),
+    ("job limits", _job_limits, False),
     ("gpu", _gpu, False),
 )

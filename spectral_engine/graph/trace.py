@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from spectral_engine.errors import ModelInvalid
+from spectral_engine.errors import ModelInvalid, ModelTooLarge
 from spectral_engine.graph.bodies import (
     MISFITS,
     Body,
@@ -198,7 +198,7 @@ def traced_inputs(
     """Return ones in the shapes that the model runs on, of so many rows or of as many as it is frozen to.
 
     `known` gives shapes of rows by input. Free axes that it does not tell are tried at a few lengths. Raises
-    ModelInvalid where the model runs at none of them.
+    ModelInvalid where the model runs at none of them, ModelTooLarge where a node makes too large a tensor.
     """
     batch = module.rows.at_once or batch
     _, lengths = _first_run(module, batch, known, ())
@@ -222,6 +222,8 @@ def _first_run(
         else:
             return values, lengths
     failure = failures[0] if failures else None
+    if isinstance(failure, ModelTooLarge):
+        raise failure
     hint = (
         ""
         if known or not free.input_axes

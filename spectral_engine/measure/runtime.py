@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.data.split import Split
 from spectral_engine.errors import ModelInvalid
+from spectral_engine.lack_of_memory import lacks_memory
 from spectral_engine.measure.rows import (
     are_lists,
     as_long_as_longest,
@@ -63,6 +64,8 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Load a model on the CPU; raises ModelInvalid with onnxruntime's words where it cannot.
 
+    Raises MemoryError where there is too little of it.
+
     Without `prepack`, weights in external data are mapped rather than copied: slower to run, and no memory. `beside`
     is the folder of the external data of a model that is given by its bytes.
     """
@@ -85,6 +88,8 @@ def open_session(
     try:
         return onnxruntime.InferenceSession(source, options, providers=[PROVIDER])
     except refused as error:
+        if lacks_memory(error):
+            raise MemoryError(f"onnxruntime does not load the model: {error}") from error
         raise ModelInvalid(f"onnxruntime does not load the model: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx.inliner import inline_local_functions
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveInitializersFromInputsPass
 
+from spectral_engine import machine
 from spectral_engine.errors import ModelInvalid, ModelTooLarge, UnsupportedOperator
 from spectral_engine.onnx_io.bodies import lift_weights
 from spectral_engine.onnx_io.external import (
@@ -20,16 +22,20 @@ from spectral_engine.onnx_io.external import (
     refuse_external,
 )
 from spectral_engine.onnx_io.free_sizes import free_negative_sizes
+from spectral_engine.onnx_io.function_growth import refuse_grown_functions
 from spectral_engine.onnx_io.hidden_answers import keep_hidden
 from spectral_engine.onnx_io.map_types import keep_types, map_types_apart, refuse_map_inputs
+from spectral_engine.onnx_io.message_count import refuse_many_fields
 from spectral_engine.onnx_io.nodes import keep_names
 from spectral_engine.onnx_io.operator_support import refuse_unknown
-from spectral_engine.onnx_io.quantized import refuse_quantized
+from spectral_engine.onnx_io.quantized import every_node, refuse_quantized
 from spectral_engine.onnx_io.soundness import check_sound, check_text
 from spectral_engine.onnx_io.tensors import check_tensors
-from spectral_engine.onnx_io.weights_apart import put_back, split_weights
+from spectral_engine.onnx_io.value_growth import GrowthLimits, refuse_grown_values
+from spectral_engine.onnx_io.weights_apart import Views, put_back, split_weights
 
 OLDEST_OPSET = 7
+MADE_TIMES_FILE = 4
 # What readers of graphs raise where a file contradicts itself.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)
 # From here on initializers need not be graph inputs as well.
@@ -38,12 +44,25 @@ FREE_INITIALIZERS_IR_VERSION = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a model may be."""
+    """How large a model may be.
+
+    `max_value_bytes` is for one
+    value at one row, and `max_made_bytes` for all that nodes make of constants, or `MADE_TIMES_FILE` times the bytes
+    of the model where that is more. Of both no more than a share of the memory that there is.
+    """
 
     max_bytes: int = 2 * 2**30
     max_nodes: int = 100_000
     max_elements: int = 2**31
     max_external_bytes: int = 16 * 2**30
+    max_value_bytes: int = 4 * 2**30
+    max_made_bytes: int = 2**30
+
+    def growth(self, model_bytes: int) -> GrowthLimits:
+        """Return what values may take on this machine, for a model of so many bytes."""
+        share = machine.memory_bytes() // 4
+        made = max(min(self.max_made_bytes, share), MADE_TIMES_FILE * model_bytes)
+        return GrowthLimits(min(self.max_value_bytes, share), made)
 
 
 DEFAULT_LIMITS = Limits()
@@ -74,7 +93,7 @@ def load_mapped(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Loaded
         return load_whole(source, limits)
     rest, views = apart
     folder = None if isinstance(source, bytes) else source.parent
-    loaded = _checked(parse_model(rest, limits), folder, limits)
+    loaded = _checked(parse_model(rest, limits), folder, limits, views)
     if not put_back(loaded.model, views):
         return load_whole(source, limits)
     return replace(loaded, mapped=True)
@@ -92,10 +111,13 @@ def load_whole(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> L
     return _checked(parse_model(source, limits), folder, limits)
 
 
-def _checked(proto: onnx.ModelProto, folder: Path | None, limits: Limits) -> Loaded:
+def _checked(
+    proto: onnx.ModelProto, folder: Path | None, limits: Limits, apart: Views | None = None
+) -> Loaded:
     external: frozenset[Path] = frozenset()
     check_text(proto)
     _check_size(proto, limits)
+    refuse_grown_functions(proto, limits.max_nodes, limits.max_bytes)
     refuse_quantized(proto)
     _check_opset(proto)
     refuse_unknown(proto)
@@ -107,6 +129,8 @@ def _checked(proto: onnx.ModelProto, folder: Path | None, limits: Limits) -> Loa
     check_sound(proto)
     check_tensors(proto)
     refuse_map_inputs(proto)
+    proto = _with_functions_inlined(proto)
+    _refuse_growth(proto, limits, apart or {})
     model = _to_ir(proto)
     if folder is not None:
         map_external(model, folder)
@@ -115,10 +139,33 @@ def _checked(proto: onnx.ModelProto, folder: Path | None, limits: Limits) -> Loa
     return Loaded(model, external)
 
 
+def _with_functions_inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return inline_local_functions(proto) if proto.functions else proto
+    except MALFORMED as error:
+        raise _unreadable(error) from error
+
+
+def _refuse_growth(proto: onnx.ModelProto, limits: Limits, apart: Views) -> None:
+    shapes = {name: (int(view.dtype), list(view.shape.numpy())) for name, view in apart.items()}
+    stored = sum(_stored_bytes(tensor) for tensor in proto.graph.initializer)
+    stored += sum(view.nbytes for view in apart.values())
+    refuse_grown_values(proto, shapes, limits.growth(stored))
+
+
+def _stored_bytes(tensor: onnx.TensorProto) -> int:
+    if not tensor.external_data:
+        return int(tensor.ByteSize())
+    return int(prod(tensor.dims) * ir.DataType(tensor.data_type).bitwidth // 8)
+
+
+def _unreadable(error: Exception) -> ModelInvalid:
+    reason = error.__cause__ or error
+    return ModelInvalid(f"the graph cannot be read: {' '.join(str(reason).split())}")
+
+
 def _to_ir(proto: onnx.ModelProto) -> ir.Model:
     try:
-        if proto.functions:
-            proto = inline_local_functions(proto)
         with map_types_apart(proto) as types:
             model = ir.from_proto(proto)
         keep_types(model, types)
@@ -128,8 +175,7 @@ def _to_ir(proto: onnx.ModelProto) -> ir.Model:
         RemoveInitializersFromInputsPass()(model)
         lift_weights(model)
     except (ir.serde.SerdeError, ir.passes.PassError, *MALFORMED) as error:
-        reason = error.__cause__ or error
-        raise ModelInvalid(f"the graph cannot be read: {' '.join(str(reason).split())}") from error
+        raise _unreadable(error) from error
     return model
 
 
@@ -137,9 +183,9 @@ def parse_model(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> 
     """Decode a model file, without its external data. Raises ModelInvalid, ModelTooLarge."""
     check_size(source, limits)
     try:
-        return onnx.load_from_string(
-            source if isinstance(source, bytes) else Path(source).read_bytes()
-        )
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        refuse_many_fields(data)
+        return onnx.load_from_string(data)
     except DecodeError as error:
         raise ModelInvalid("the file is not an ONNX model: it cannot be decoded") from error
     except OSError as error:
@@ -167,9 +213,10 @@ def _file_size(path: Path) -> int:
 def _check_size(proto: onnx.ModelProto, limits: Limits) -> None:
     if proto.ir_version == 0 or not proto.graph.node or not proto.graph.output:
         raise ModelInvalid("the file holds no ONNX graph: no version, no nodes or no outputs")
-    if len(proto.graph.node) > limits.max_nodes:
+    nodes = sum(1 for _ in every_node(proto.graph.node))
+    if nodes > limits.max_nodes:
         raise ModelTooLarge(
-            f"the graph has {len(proto.graph.node):,} nodes; at most {limits.max_nodes:,} are allowed"
+            f"the graph has {nodes:,} nodes; at most {limits.max_nodes:,} are allowed"
         )
     for tensor in proto.graph.initializer:
         elements = 1

@@ -18,6 +18,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from spectral_engine.onnx_io.message_count import refuse_many_fields
 from spectral_engine.onnx_io.wire import (
     DELIMITED,
     GRAPH,
@@ -38,9 +39,11 @@ Views = Mapping[str, View]  # by the initializer's name
 def split_weights(source: bytes | Path) -> tuple[bytes, Views] | None:
     """Return the model without its large weights, and these; None for what is no plain model of one graph.
 
+    Raises ModelTooLarge for one of more fields than are read.
     What is left is to be checked as any other model. A file must stay as it is while a weight is in use.
     """
     data = memoryview(source) if isinstance(source, bytes) else _mapped(source)
+    refuse_many_fields(data)
     views: dict[str, View] = {}
     try:
         parts = list(fields(data, 0, len(data)))

@@ -15,7 +15,7 @@ class NotWire(ValueError):
     """The bytes are no message."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """One field of a message: its number and kind, where its tag begins, and where its content lies."""
 
@@ -54,6 +54,8 @@ def opening(number: int, length: int) -> bytes:
 
 def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
     """Return the number that stands there, and where the next thing begins."""
+    if at < end and (first := data[at]) < 0x80:  # as nearly all are
+        return first, at + 1
     value = 0
     for position in range(min(LONGEST_VARINT, end - at)):
         byte = data[at + position]

@@ -370,7 +370,7 @@ class TestPixels:
         for one, other in zip(plain.parts, mapped.parts, strict=True):
             assert isinstance(other.inputs["input"], np.memmap)
             np.testing.assert_array_equal(one.inputs["input"], other.inputs["input"])
-        monkeypatch.setattr(decoded, "MOST_ARRAY_BYTES", 2000)
+        monkeypatch.setenv("EIGENPRESS_MAX_DATASET_BYTES", "2000")
         with pytest.raises(DatasetMismatch, match="at most 2,000 are allowed"):
             load(tmp_path, files)
 
@@ -435,12 +435,10 @@ class TestRefused:
 
     @pytest.mark.parametrize("pack", [as_zip, as_tar, as_folder])
     def test_what_expands_beyond_the_limits(self, tmp_path, pack, monkeypatch):
-        monkeypatch.setattr(container, "MOST_BYTES", 1000)
-        with pytest.raises(
-            DatasetMismatch, match=r"with '.*\.png' the files hold .* at most 1,000"
-        ):
+        monkeypatch.setenv("EIGENPRESS_MAX_DATASET_BYTES", "1000")
+        with pytest.raises(DatasetMismatch, match=r"with '.*\.png' the data take .* at most 1,000"):
             load(tmp_path, classes(), pack=pack)
-        monkeypatch.setattr(container, "MOST_BYTES", 10**6)
+        monkeypatch.setenv("EIGENPRESS_MAX_DATASET_BYTES", "1000000")
         monkeypatch.setattr(container, "MOST_MEMBER_BYTES", 100)
         with pytest.raises(DatasetMismatch, match=r"ants/0\.png: holds .* bytes; at most 100"):
             load(tmp_path, classes(), pack=pack)

@@ -227,7 +227,7 @@ class TestMoreThanTheDiskHolds:
         folder = shards(tmp_path / "d", THREE)
         small = load_splits(folder, [SPEC], seed=0)
         monkeypatch.setattr(decoded, "IN_MEMORY_BYTES", 100)
-        monkeypatch.setattr(decoded, "MOST_ARRAY_BYTES", 1000)
+        monkeypatch.setattr(decoded, "most_allowed", lambda: 1000)
         return folder, small
 
     def test_images_are_decoded_when_their_rows_are_read(self, large):

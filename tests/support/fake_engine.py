@@ -7,10 +7,12 @@ that happens), `leave` (a word to keep in the process), and `act`: what to do at
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +99,20 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
         "share-memory": lambda: subprocess.run(
             [sys.executable, "-c", SHARE, str(SHARED)], check=True
         ),
+        "spread-memory": lambda: _wait(
+            _start("x = bytearray(300 << 20); import time; time.sleep(60)", 4)
+        ),
+        "burn": _burn,
+        "burn-and-die": lambda: _die_after(3),
+        "write-files": lambda: _write(work_dir / "large"),
+        "write-nameless": lambda: _write(None),
+        "write-one-large": lambda: os.truncate(_touched(work_dir / "sparse"), 8 << 30),
+        "open-files": lambda: [os.open(os.devnull, os.O_RDONLY) for _ in range(2000)],
+        "start-processes": lambda: _wait(_start("import time; time.sleep(60)", 12)),
+        "leave-a-session": lambda: tell(
+            f"left {_start('import time; time.sleep(600)', 1, session=True)[0].pid}"
+        ),
+        "look-around": lambda: tell(json.dumps(_surroundings())),
         "leave-a-process": lambda: tell(f"left {subprocess.Popen(['sleep', '600']).pid}"),
     }
     if act is not None:
@@ -106,6 +122,53 @@ def _act(act: str | None, work_dir: Path, tell: Callable[[str], None]) -> None:
 MUCH = 4 << 30
 SHARED = 300 << 20
 SHARE = "import sys, time; taken = bytearray(int(sys.argv[1])); time.sleep(2.5)"
+
+
+def _start(program: str, count: int, *, session: bool = False) -> list[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", program]
+    return [subprocess.Popen(command, start_new_session=session) for _ in range(count)]
+
+
+def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.wait()
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+def _die_after(seconds: float) -> None:
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _write(path: Path | None) -> None:
+    """Write without end: into a file, or into one that has no name."""
+    with tempfile.TemporaryFile() if path is None else path.open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+            time.sleep(0.01)
+
+
+def _touched(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+def _surroundings() -> dict[str, Any]:
+    """Return what a job can see: the environment, that of whoever started it, and whether it reaches others."""
+    started_with = Path(f"/proc/{os.getppid()}/environ").read_bytes().decode()
+    routes = Path("/proc/net/dev").read_text().splitlines()[2:]
+    return {
+        "environment": dict(os.environ),
+        "parent": [entry.partition("=")[0] for entry in started_with.split("\0")],
+        "devices": [line.partition(":")[0].strip() for line in routes],
+        "temporary": tempfile.gettempdir(),
+        "no_new_privileges": "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(),
+    }
 
 
 def _hang() -> None:

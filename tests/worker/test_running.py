@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.processes.confinement import limits_missing
 from tests.support.working import MODEL, Shop
 
 
@@ -102,3 +103,4 @@ def test_jobs_of_the_other_queue_run_too(staffed: Shop):
 
 def test_a_worker_says_that_it_lives(staffed: Shop):
     staffed.until(lambda: staffed.notifier.workers_alive() == 1)
+    assert list(staffed.notifier.limits_missing().values()) == [limits_missing()]

@@ -25,8 +25,20 @@ def readiness(context: Context) -> Readiness:
         "artifacts": _check(lambda: context.artifacts.exists(NO_ARTIFACT)),
         "broker": broker,
     }
+    if alive:
+        checks["job_limits"] = _job_limits(context)
     workers = Workers(alive=alive, any_alive=bool(alive))
     return Readiness(status=_status(checks, workers), checks=checks, workers=workers)
+
+
+def _job_limits(context: Context) -> Check:
+    """Say which limits of jobs stand at all workers, and which do not at some."""
+    try:
+        lacking = context.notifier.limits_missing()
+    except Exception as error:
+        return Check(ok=False, detail=type(error).__name__)
+    lacks = sorted({one for told in lacking.values() for one in told})
+    return Check(ok=not lacks, detail="; ".join(f"no limit of {one}" for one in lacks) or None)
 
 
 def _status(checks: dict[str, Check], workers: Workers) -> ReadinessStatus:

@@ -37,7 +37,10 @@ EXPLANATIONS: dict[str, str] = {
     "client-outdated": "The client is too old for this server. Update it.",
     "out-of-memory": "The job needed more memory than it may use. Use a smaller batch or a larger"
     " worker.",
-    "timeout": "The job ran longer than its limit.",
+    "timeout": "The job ran longer than its limit, in all its attempts together.",
+    "too-much-disk": "The job wrote more to disk than it may, temporary files included. Use less data, or raise"
+    " EIGENPRESS_MAX_JOB_DISK_BYTES.",
+    "limit-reached": "The job had more files open or more processes than it may have; `detail` says how many.",
     "diverged": "Training left the finite numbers, also at a lower learning rate.",
     "numeric-mismatch": "The cut model and the masked model disagree by more than the tolerance;"
     " no result is handed out.",

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from spectral_engine.data.allowance import Allowance, most_allowed
 from spectral_engine.data.images.names import plain_name, pointer_to
 from spectral_engine.errors import DatasetMismatch
 
 MOST_MEMBERS = 1_000_000
-MOST_BYTES = 64 * 2**30  # of all members together, unpacked
 MOST_MEMBER_BYTES = 256 * 2**20
 DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError, ValueError, KeyError, IndexError,
@@ -43,18 +43,13 @@ class Container(ABC):
     def __init__(self, members: Iterable[Member]) -> None:
         self.folders: list[str] = []
         self.sizes: dict[str, int] = {}
-        total = 0
+        allowed = Allowance(most_allowed())
         for count, member in enumerate(members):
             if count >= MOST_MEMBERS:
                 raise DatasetMismatch(
                     f"there are more than {MOST_MEMBERS:,} files", pointer="#/file"
                 )
-            total += member.size
-            if total > MOST_BYTES:
-                raise DatasetMismatch(
-                    f"with {member.name!r} the files hold {total:,} bytes; at most {MOST_BYTES:,} are allowed",
-                    pointer=pointer_to(member.name),
-                )
+            allowed.take(member.size, repr(member.name), pointer_to(member.name))
             self._keep(member)
 
     def _keep(self, member: Member) -> None:

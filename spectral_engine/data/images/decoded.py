@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import most_allowed
 from spectral_engine.data.images.decode import CannotDecode, decode, refused
 from spectral_engine.data.images.letterbox import Placement
 from spectral_engine.data.images.names import SHOWN, pointer_to
@@ -26,7 +27,6 @@ from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
 IN_MEMORY_BYTES = 2**28  # of all parts together; more lies on disk
-MOST_ARRAY_BYTES = 64 * 2**30  # that are decoded once; of more, each image whenever its row is read
 THREADS = min(4, os.cpu_count() or 1)
 AT_ONCE = 256
 
@@ -193,15 +193,15 @@ def _bytes_of(plan: Plan, rows: int) -> int:
 
 def _is_too_large(size: int) -> bool:
     """Say whether so many bytes of decoded images are not to be written to disk."""
-    return size > MOST_ARRAY_BYTES or (size > IN_MEMORY_BYTES and size > free_bytes())
+    return size > most_allowed() or (size > IN_MEMORY_BYTES and size > free_bytes())
 
 
 def _at_once(work: _Work, parts: Sequence[NDArray[np.int64]], size: int) -> list[RowSource]:
     """Decode all images into arrays; raises DatasetMismatch where these are too large for the disk."""
     rows = sum(map(len, parts))
-    if size > MOST_ARRAY_BYTES:
+    if size > (most := most_allowed()):
         raise DatasetMismatch(
-            f"{rows:,} images of an archive take {size:,} bytes; at most {MOST_ARRAY_BYTES:,} are allowed: unpack it, "
+            f"{rows:,} images of an archive take {size:,} bytes; at most {most:,} are allowed: unpack it, "
             "and give the folder",
             pointer="#/file",
         )

@@ -12,6 +12,7 @@ from typing import Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import most_in_memory
 from spectral_engine.data.boxes import YOLO, KnownBoxes, padded
 from spectral_engine.data.images.names import is_image
 from spectral_engine.data.reading import coco
@@ -23,7 +24,6 @@ from spectral_engine.data.reading.yolo import label_files, read_yolo
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
-MOST_BYTES = 8 * 2**30  # of the images
 ARRAYS = ("x.npy", "images.npy", "x.npz", "images.npz")
 MOST_CHANNELS = 4
 ANNOTATIONS = re.compile(r"_?annotations(\.coco)?\.json|instances(_\w+)?\.json")
@@ -82,7 +82,7 @@ def read_images(members: Members) -> Array:
             f"images with boxes come as files, or as one array, x.npy or images.npz, beside the labels, and {said}",
             pointer="#/file",
         )
-    content = members.read(files[0], MOST_BYTES)
+    content = members.read(files[0], most_in_memory())
     return _of_npz(content, files[0]) if files[0].endswith(".npz") else _of_npy(content, files[0])
 
 

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import most_in_memory
 from spectral_engine.data.text_tables.number_texts import is_number, is_typeset, numbers_in
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
+BYTES_OF_SIGN = 4  # of an array of texts
 
 
 def numbers(column: Any, name: str, notes: list[str]) -> Array:
@@ -32,9 +34,26 @@ def numbers(column: Any, name: str, notes: list[str]) -> Array:
     )
 
 
+def has_lengths(kind: Any) -> bool:
+    """Say whether the values of an Arrow type are texts or bytes, each of a length of its own."""
+    return is_text(kind) or bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
 def is_text(kind: Any) -> bool:
     """Say whether an Arrow type is one of texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _refuse_long_texts(column: Any, name: str) -> None:
+    """Raise DatasetMismatch where an array would be too large, in which each text is as long as the longest."""
+    longest = int(pc.max(pc.utf8_length(column)).as_py() or 0)
+    size, most = len(column) * longest * BYTES_OF_SIGN, most_in_memory()
+    if size > most:
+        raise DatasetMismatch(
+            f"column {name!r} holds texts of up to {longest:,} signs, which for {len(column):,} rows take {size:,} "
+            f"bytes; at most {most:,} are allowed: give short labels",
+            pointer=f"#/{name}",
+        )
 
 
 def labels(column: Any, name: str, notes: list[str]) -> Array:
@@ -51,6 +70,7 @@ def labels(column: Any, name: str, notes: list[str]) -> Array:
         blank = np.flatnonzero(np.asarray(pc.equal(pc.utf8_length(column), 0)))
         if len(blank):
             raise _missing(name, blank, len(column))
+        _refuse_long_texts(column, name)
         texts = [str(value) for value in column.to_pylist()]
         numbers = numbers_in(texts, name, notes) if is_typeset(texts) else None
         return np.asarray(texts) if numbers is None else numbers

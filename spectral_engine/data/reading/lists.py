@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
+MOST_COLUMNS = 2**18  # of a list, which take a kilobyte each beside their numbers
 
 
 def opened_structs(table: Any, notes: list[str]) -> Any:
@@ -45,6 +46,12 @@ def spread_lists(
     for one in lists if chosen is None else [chosen]:
         values = list_values(table.column(one), one, first_row)
         width = values.shape[1]
+        if width > MOST_COLUMNS:
+            raise DatasetMismatch(
+                f"column {one!r} holds lists of {width:,} numbers; at most {MOST_COLUMNS:,} are read as columns: give "
+                "an .npz file",
+                pointer=f"#/{one}",
+            )
         if (len(lists) == 1 or one == chosen or width == count) and width == (count or width):
             notes.append(f"column {one!r} holds lists of {width} numbers, read as the features")
             return _with(table, one, values)

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet
 
+from spectral_engine.data.allowance import Allowance, most_bytes
+from spectral_engine.data.reading.columns import has_lengths
 from spectral_engine.errors import DatasetMismatch
 
 COLUMNS_AT_ONCE = 32  # of a Parquet file: a page of each is unpacked at the same time
 BATCH_BYTES = 2**24
 BYTES_PER_VALUE = 8
-MAX_TABLE_BYTES = 64 * 2**30
-# A file of a few bytes may declare any number of values: any file may hold the first, and more only a hundredfold.
-ANY_FILE_BYTES, MOST_TIMES_ITS_SIZE = 8 * 2**30, 100
 BUFFER_BYTES = 2**16
 # Turns a batch of rows, of which the first has this number, into columns without structs and lists.
 Flat = Callable[[Any, int], Any]
@@ -57,9 +57,14 @@ def declared_bytes(metadata: Any, path: Path) -> int:
     return refuse_large(max(stored, metadata.num_rows * metadata.num_columns), most_bytes(path))
 
 
-def most_bytes(path: Path) -> int:
-    """Return what the values of a table file may take."""
-    return min(MAX_TABLE_BYTES, max(ANY_FILE_BYTES, MOST_TIMES_ITS_SIZE * path.stat().st_size))
+def _written_out(chunk: Any) -> int:
+    """Return the bytes of a piece of a column with its words written out."""
+    if not pa.types.is_dictionary(chunk.type):
+        return int(chunk.nbytes)
+    if not has_lengths(chunk.type.value_type):
+        return len(chunk) * BYTES_PER_VALUE
+    lengths = pc.fill_null(pc.take(pc.binary_length(chunk.dictionary), chunk.indices), 0)
+    return int(pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
 
 
 def refuse_large(values: int, most: int) -> int:
@@ -84,7 +89,7 @@ def mapped_arrow(path: Path, flat: Flat) -> Any:
     """Return an Arrow file as a mapped table, also where it is compressed."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
         batches = (file.get_batch(number) for number in range(file.num_record_batches))
-        return mapped(_checked(batches), flat, most_bytes(path)).replace_schema_metadata(
+        return mapped(checked(batches), flat, most_bytes(path)).replace_schema_metadata(
             file.schema.metadata
         )
 
@@ -92,7 +97,7 @@ def mapped_arrow(path: Path, flat: Flat) -> Any:
 def mapped_stream(path: Path, flat: Flat) -> Any:
     """Return an Arrow stream as a mapped table, also where it is compressed."""
     with pa.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as stream:
-        return mapped(_checked(stream), flat, most_bytes(path)).replace_schema_metadata(
+        return mapped(checked(stream), flat, most_bytes(path)).replace_schema_metadata(
             stream.schema.metadata
         )
 
@@ -117,10 +122,11 @@ def mapped(batches: Iterable[Any], flat: Flat, most: int) -> Any:
 
 def _write(path: Path, batches: Iterable[Any], flat: Flat, most: int) -> None:
     rows = 0
+    allowed = Allowance(most)
     with ExitStack() as stack:
         writer = schema = None
         for batch in batches:
-            table = _decoded(flat(pa.Table.from_batches([batch]), rows))
+            table = decoded(flat(pa.Table.from_batches([batch]), rows), allowed)
             if writer is None:
                 schema = table.schema
                 writer = stack.enter_context(pyarrow.ipc.new_stream(str(path), schema))
@@ -136,14 +142,21 @@ def _write(path: Path, batches: Iterable[Any], flat: Flat, most: int) -> None:
         raise DatasetMismatch("the table has no rows", pointer="#/file")
 
 
-def _checked(batches: Iterable[Any]) -> Iterable[Any]:
+def checked(batches: Iterable[Any]) -> Iterable[Any]:
+    """Yield batches of which each is sound. Raises pyarrow's errors."""
     for batch in batches:
         batch.validate(full=True)
         yield batch
 
 
-def _decoded(table: Any) -> Any:
-    """Return a table with words in place of their numbers, which may mean others in the next batch."""
+def decoded(table: Any, allowed: Allowance) -> Any:
+    """Return a table with words in place of their numbers, which may mean others in the next batch.
+
+    Raises DatasetMismatch where the words, each of which many rows may share, would take more than is allowed.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks:
+            allowed.take(_written_out(chunk), f"column {name!r}", f"#/{name}")
     fields = [
         one.with_type(one.type.value_type) if pa.types.is_dictionary(one.type) else one
         for one in table.schema

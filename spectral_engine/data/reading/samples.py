@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import Allowance, most_in_memory
 from spectral_engine.data.images.names import pointer_to
 from spectral_engine.data.part_names import PARTS
 from spectral_engine.data.ragged import POINTER
@@ -20,7 +21,7 @@ from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
-MOST_BYTES = 8 * 2**30  # of all files together
+MOST_MEMBER_BYTES = 2**28
 SUFFIX = ".npz"
 
 
@@ -43,18 +44,14 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> Samples:
     Raises DatasetMismatch by file and array.
     """
     parts: dict[str, dict[str, dict[str, Array]]] = {}
-    total = 0
+    allowed = Allowance(most_in_memory())
     with members_of(path) as members:
         names = sorted(name for name in members.sizes if name.endswith(SUFFIX))
         _refuse_other_files(names)
         for name in names:
-            arrays = _arrays(members.read(name, MOST_BYTES), name)
-            total += sum(array.nbytes for array in arrays.values())
-            if total > MOST_BYTES:
-                raise DatasetMismatch(
-                    f"with {name!r} the samples hold {total:,} bytes; at most {MOST_BYTES:,} are read",
-                    pointer=pointer_to(name),
-                )
+            arrays = _arrays(members.read(name, MOST_MEMBER_BYTES), name)
+            size = sum(array.nbytes for array in arrays.values())
+            allowed.take(size, repr(name), pointer_to(name))
             parts.setdefault(_part_of(name), {})[name] = arrays
     if "" in parts and len(parts) > 1:
         name = next(iter(parts[""]))

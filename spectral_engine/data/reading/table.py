@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from spectral_engine.data.allowance import Allowance, most_bytes, most_in_memory
 from spectral_engine.data.doubt import in_doubt
 from spectral_engine.data.reading import columns
 from spectral_engine.data.reading.feature_matrix import feature_matrix
@@ -26,11 +28,12 @@ from spectral_engine.data.reading.lists import (
 )
 from spectral_engine.data.reading.mapped_table import (
     Flat,
+    checked,
     declared_bytes,
+    decoded,
     mapped_arrow,
     mapped_parquet,
     mapped_stream,
-    most_bytes,
     refuse_large,
     refuse_twice,
 )
@@ -41,6 +44,7 @@ from spectral_engine.data.row_source import is_large
 from spectral_engine.errors import DatasetMismatch
 
 Array = NDArray[Any]
+ROWS_OF_TEXT, ROWS_OF_PREFIXES = 1024, 64  # read at once
 
 
 @dataclass(frozen=True)
@@ -143,14 +147,50 @@ def _read(path: Path, notes: list[str], flat: Flat) -> Any:
 def _read_parquet(path: Path, flat: Flat) -> Any:
     with pyarrow.parquet.ParquetFile(path) as file:
         if not is_large(declared_bytes(file.metadata, path)):
-            return file.read()
+            return _parquet_in_memory(path, file)
         refuse_twice(file.schema_arrow.names)
     return mapped_parquet(path, flat)
+
+
+def _parquet_in_memory(path: Path, file: Any) -> Any:
+    """Read a small file; its texts by numbers and some rows at a time, since a page may hold one for all rows."""
+    schema = file.schema_arrow
+    texts = [one.name for one in schema if columns.has_lengths(one.type)]
+    if not texts and not any(pa.types.is_nested(one.type) for one in schema):
+        return file.read()
+    # The reader has no numbers for these; each may repeat most of the one before at no cost.
+    by_prefix = any(one.startswith("DELTA") for one in _encodings(file.metadata))
+    numbered, rows = ([], ROWS_OF_PREFIXES) if by_prefix else (texts, ROWS_OF_TEXT)
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=numbered, pre_buffer=False) as pieces:
+        return _joined(pieces.iter_batches(rows), schema, path)
+
+
+def _encodings(metadata: Any) -> set[str]:
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return {
+        encoding
+        for group in groups
+        for index in range(group.num_columns)
+        for encoding in group.column(index).encodings
+    }
+
+
+def _joined(batches: Iterable[Any], schema: Any, path: Path) -> Any:
+    """Return batches as one table in memory; raises DatasetMismatch where they take more than may lie there."""
+    allowed = Allowance(most_in_memory(path))
+    tables = [decoded(pa.Table.from_batches([batch]), allowed) for batch in batches]
+    if not tables:
+        return schema.empty_table()
+    return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
 
 
 def _read_arrow(path: Path, notes: list[str], flat: Flat) -> Any:
     if is_large(path.stat().st_size) and not _is_feather_v1(path):
         return mapped_arrow(path, flat)
+    if not _is_feather_v1(path):
+        with pa.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+            batches = (file.get_batch(number) for number in range(file.num_record_batches))
+            return _joined(checked(batches), file.schema, path)
     with warnings.catch_warnings(record=True, action="always") as outdated:
         table = pyarrow.feather.read_table(path, memory_map=True)
     if outdated:
@@ -164,10 +204,7 @@ def _read_stream(path: Path, flat: Flat) -> Any:
     if is_large(path.stat().st_size):
         return mapped_stream(path, flat)
     with pa.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
-        table = stream.read_all()
-    refuse_large(table.num_rows * table.num_columns, most_bytes(path))
-    table.validate(full=True)
-    return table
+        return _joined(checked(stream), stream.schema, path)
 
 
 def _is_feather_v1(path: Path) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from spectral_engine.data.reading.mapped_table import mapped, most_bytes
+from spectral_engine.data.allowance import most_bytes
+from spectral_engine.data.reading.mapped_table import mapped
 
 COLUMN = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64()}  # of all others: texts

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from spectral_engine.data.allowance import ANY_FILE_BYTES, Allowance, most_allowed
 from spectral_engine.data.reading.kind import kind_of
 from spectral_engine.errors import DatasetMismatch
 
-MOST_BYTES = 8 * 2**30
 AT_ONCE = 2**20
 
 
@@ -35,18 +35,13 @@ def unpacked(path: Path) -> Iterator[Path]:
 def _unpack(path: Path, kind: str, copy: Path) -> None:
     import pyarrow as pa
 
-    written = 0
+    allowed = Allowance(min(ANY_FILE_BYTES, most_allowed()))
     try:
         with pa.input_stream(str(path), compression=kind) as source, copy.open("wb") as target:
             while chunk := source.read(AT_ONCE):
-                written += len(chunk)
-                if written > MOST_BYTES:
-                    raise DatasetMismatch(
-                        f"the file holds more than {MOST_BYTES:,} bytes once it is unpacked",
-                        pointer="#/file",
-                    )
+                allowed.take(len(chunk), f"the {kind} file")
                 target.write(chunk)
     except (pa.ArrowException, OSError, EOFError) as error:
         raise DatasetMismatch(f"the {kind} file is not whole: {error}", pointer="#/file") from error
-    if written == 0:
+    if allowed.taken == 0:
         raise DatasetMismatch("the file is empty", pointer="#/file")

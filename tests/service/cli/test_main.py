@@ -95,7 +95,7 @@ def test_doctor_looks_at_everything_that_a_job_needs(run):
     told = json.loads(ended.stdout)
     assert ended.returncode == 0, told
     names = [check["name"] for check in told["checks"]]
-    assert names == ["python", "torch", "onnxruntime", "queue", "disk", "gpu"]
+    assert names == ["python", "torch", "onnxruntime", "queue", "disk", "job limits", "gpu"]
 
 
 def test_doctor_fails_where_nothing_can_be_written(run, tmp_path):

@@ -8,7 +8,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from spectral_engine.data import InputSpec, load_splits, row_source
+from spectral_engine.data import InputSpec, allowance, load_splits, row_source
 from spectral_engine.data.reading import mapped_table, text_batches
 from spectral_engine.errors import DatasetMismatch
 
@@ -116,8 +116,8 @@ def test_a_small_file_may_not_declare_what_fills_a_disk(tmp_path, monkeypatch):
     path = tmp_path / "zeros.parquet"
     values = np.zeros(1_000_000)
     pyarrow.parquet.write_table(pa.table({"a": values, "label": values}), path)
-    assert path.stat().st_size * mapped_table.MOST_TIMES_ITS_SIZE < 2 * values.nbytes
+    assert path.stat().st_size * allowance.MOST_TIMES_ITS_SIZE < 2 * values.nbytes
     load_splits(path, [InputSpec("x", np.dtype(np.float32), (None, 1))], seed=0)
-    monkeypatch.setattr(mapped_table, "ANY_FILE_BYTES", 2**20)
+    monkeypatch.setattr(allowance, "ANY_FILE_BYTES", 2**20)
     with pytest.raises(DatasetMismatch, match=r"16,000,000 bytes; at most .* of its size"):
         load_splits(path, [InputSpec("x", np.dtype(np.float32), (None, 1))], seed=0)
