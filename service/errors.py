@@ -2,6 +2,8 @@
 
 ServiceError
 ├── InvalidRequest        invalid-request          a field is missing, unknown or out of range
+├── Unauthenticated       unauthenticated          no key, or none that is valid
+├── Forbidden             forbidden                the key lacks a scope
 ├── NotFound              not-found                no such resource
 ├── JobTerminal           job-terminal             the job has ended
 ├── ResultNotReady        result-not-ready         the job has no result yet
@@ -86,6 +88,18 @@ class InvalidRequest(ServiceError):
     """A field is missing, unknown or out of range."""
 
     code = "invalid-request"
+
+
+class Unauthenticated(ServiceError):
+    """The request carries no valid key."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ServiceError):
+    """The key lacks a scope."""
+
+    code = "forbidden"
 
 
 class NotFound(ServiceError):

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.loopback import is_loopback
+
 PREFIX = "EIGENPRESS_"
 
 
@@ -50,6 +52,11 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     host: str = Field("127.0.0.1", description="address on which the API listens")
+    require_keys: bool = Field(
+        False,
+        description="ask for an API key on loopback too, as behind a proxy; on any other `EIGENPRESS_HOST` one is "
+        "always asked for",
+    )
     port: int = Field(8000, ge=0, le=65535, description="port on which the API listens")
 
     @model_validator(mode="after")
@@ -65,6 +72,11 @@ class Settings(BaseSettings):
     def broker_url_file(self) -> Path:
         """The file in which an embedded broker says where it listens."""
         return self.data_dir / "broker.url"
+
+    @property
+    def opens_to_this_machine(self) -> bool:
+        """Whether requests without a key are let in: only where no other machine can send one."""
+        return is_loopback(self.host) and not self.require_keys
 
     def scratch_dir(self, job_id: str) -> Path:
         """Return the folder in which a job works; it stays between attempts."""

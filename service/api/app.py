@@ -10,6 +10,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service.api import document, operations
+from service.api.admission.authenticator import Authenticator
+from service.api.admission.middleware import Admission
 from service.api.analyses.endpoints import router as analyses
 from service.api.batch_reader import BatchReader
 from service.api.body_limit import BodyLimit
@@ -51,6 +53,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.context = context
     app.add_middleware(
         BodyLimit, max_bytes=MAX_BODY_BYTES, streamed=(models.prefix, datasets.prefix)
+    )
+    app.add_middleware(
+        Admission, settings=context.settings, authenticator=Authenticator(context.database)
     )
     app.add_middleware(RequestContext, metrics=context.metrics)
     handlers.install(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import socket
 
 import uvicorn
@@ -10,7 +11,9 @@ import uvicorn
 from service.api.app import create_app
 from service.api.context import Context
 from service.settings import Settings
+from service.store.keys.repository import KeyRepository
 
+log = logging.getLogger("eigenpress.api")
 GRACE_SECONDS = 5
 
 
@@ -38,6 +41,7 @@ class Server(uvicorn.Server):
 def make_server(settings: Settings) -> Server:
     """Return a server for `settings`; `server.run()` serves until SIGINT or SIGTERM."""
     app = create_app(settings)
+    _tell_when_closed(app.state.context)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -48,3 +52,22 @@ def make_server(settings: Settings) -> Server:
         log_level=settings.log_level.lower(),
     )
     return Server(config, app.state.context)
+
+
+def _tell_when_closed(context: Context) -> None:
+    """Say how to make the first key where nobody can be let in yet.
+
+    The service starts all the same: a container that refuses to start is no place to make a key in.
+    """
+    settings = context.settings
+    if settings.opens_to_this_machine:
+        return
+    with context.database.read() as session:
+        if any(key.status == "active" for key in KeyRepository(session).list()):
+            return
+    log.warning(
+        "%s port %d asks for a key and none exists: every request is refused until `eigenpress keys create`, run with "
+        "the same EIGENPRESS_DATABASE_URL or EIGENPRESS_DATA_DIR, has made one",
+        settings.host,
+        settings.port,
+    )
