@@ -13,10 +13,10 @@ from service.api import document, operations
 from service.api.admission.authenticator import Authenticator
 from service.api.admission.middleware import Admission
 from service.api.analyses.endpoints import router as analyses
+from service.api.application import Application
 from service.api.batch_reader import BatchReader
 from service.api.body_limit import BodyLimit
 from service.api.candidates.endpoints import router as candidates
-from service.api.context import Context
 from service.api.datasets.endpoints import router as datasets
 from service.api.events.endpoints import router as events
 from service.api.health.endpoints import router as health
@@ -40,7 +40,7 @@ ROUTERS = (models, datasets, analyses, jobs, events, candidates, reports, health
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the API for `settings`, or for those of the environment."""
-    context = make_context(settings or Settings())
+    application = make_application(settings or Settings())
     app = FastAPI(
         title="Eigenpress",
         version=version("eigenpress"),
@@ -50,14 +50,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.state.context = context
+    app.state.application = application
     app.add_middleware(
         BodyLimit, max_bytes=MAX_BODY_BYTES, streamed=(models.prefix, datasets.prefix)
     )
     app.add_middleware(
-        Admission, settings=context.settings, authenticator=Authenticator(context.database)
+        Admission,
+        settings=application.settings,
+        authenticator=Authenticator(application.database),
     )
-    app.add_middleware(RequestContext, metrics=context.metrics)
+    app.add_middleware(RequestContext, metrics=application.metrics)
     handlers.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -65,22 +67,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def make_context(settings: Settings) -> Context:
-    """Return the parts that the endpoints work with."""
+def make_application(settings: Settings) -> Application:
+    """Return the parts of an API."""
     database = Database(settings.database_url)
-    context = Context(
+    application = Application(
         settings=settings,
         database=database,
         job_reader=BatchReader(partial(read_many, database)),
         artifacts=ArtifactStore(settings.artifacts_url),
         notifier=JobNotifier(settings.broker_url, settings.broker_url_file),
     )
-    context.metrics.watch_jobs(lambda: count_jobs(context))
-    return context
+    application.metrics.watch_jobs(lambda: count_jobs(application))
+    return application
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.context.closing = True
-    app.state.context.database.close()
+    app.state.application.closing = True
+    app.state.application.database.close()

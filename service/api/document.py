@@ -50,7 +50,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     # Used by reference where FastAPI does not look: in problem answers and in forms read by hand.
     schema["components"]["schemas"].update(_definitions([Problem, ModelFields, DatasetFields]))
-    return describe_admission(schema, app.state.context.settings)
+    return describe_admission(schema, app.state.application.settings)
 
 
 def _definitions(models: Iterable[type[BaseModel]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import socket
 import uvicorn
 
 from service.api.app import create_app
-from service.api.context import Context
+from service.api.application import Application
 from service.settings import Settings
 from service.store.keys.repository import KeyRepository
 
@@ -20,9 +20,9 @@ GRACE_SECONDS = 5
 class Server(uvicorn.Server):
     """Tells open event streams and long polls to end before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
-        self._context = context
+        self._application = application
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; then take what is loaded out of every later garbage collection."""
@@ -34,14 +34,14 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: first the streams, then the connections."""
-        self._context.closing = True
+        self._application.closing = True
         await super().shutdown(sockets)
 
 
 def make_server(settings: Settings) -> Server:
     """Return a server for `settings`; `server.run()` serves until SIGINT or SIGTERM."""
     app = create_app(settings)
-    _tell_when_closed(app.state.context)
+    _tell_when_closed(app.state.application)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -51,18 +51,18 @@ def make_server(settings: Settings) -> Server:
         server_header=False,
         log_level=settings.log_level.lower(),
     )
-    return Server(config, app.state.context)
+    return Server(config, app.state.application)
 
 
-def _tell_when_closed(context: Context) -> None:
+def _tell_when_closed(application: Application) -> None:
     """Say how to make the first key where nobody can be let in yet.
 
     The service starts all the same: a container that refuses to start is no place to make a key in.
     """
-    settings = context.settings
+    settings = application.settings
     if settings.opens_to_this_machine:
         return
-    with context.database.read() as session:
+    with application.database.read() as session:
         if any(key.status == "active" for key in KeyRepository(session).list()):
             return
     log.warning(

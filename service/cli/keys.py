@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from service.store.keys.repository import KeyRepository
     from service.store.keys.secret import KeyText
 
+SUMMARY = "Make, list, rotate and revoke the keys by which the API knows its callers."
 keys = typer.Typer(
     name="keys",
-    help="Make and end the keys by which the API knows its callers.",
+    help=SUMMARY,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+keys.__doc__ = SUMMARY
 
 DataDir = Annotated[
     Path | None, typer.Option(file_okay=False, help="Where the service keeps its records.")

@@ -8,6 +8,8 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 DEFAULT_TENANT = "default"
+# An execution option, for what is counted across tenants and tells nothing of any of them.
+OF_ALL_TENANTS = "eigenpress_of_all_tenants"
 # Part of where artifacts lie: harmless in a path, a URL and a header.
 TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

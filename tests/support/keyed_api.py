@@ -28,7 +28,7 @@ def new_key(api: TestClient, **given: Any) -> str:
     """Return the text of a new key."""
     app = api.app
     assert isinstance(app, FastAPI)
-    with app.state.context.database.begin() as session:
+    with app.state.application.database.begin() as session:
         _, key = KeyRepository(session).create(**given)
     return key.text
 

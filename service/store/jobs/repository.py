@@ -17,6 +17,7 @@ from service.store.jobs.leases import Leases
 from service.store.jobs.records import PREFIXES, STATUSES, JobRecord
 from service.store.jobs.transitions import Transitions
 from service.store.paging import Order, page
+from service.store.tenancy import OF_ALL_TENANTS
 
 
 class JobRepository:
@@ -101,6 +102,8 @@ class JobRepository:
             select(func.count())
             .select_from(JobRecord)
             .where(JobRecord.status == "queued", JobRecord.queue == job.queue, earlier)
+            # A number alone: when a job starts depends on who else waits.
+            .execution_options(**{OF_ALL_TENANTS: True})
         )
         return self.session.execute(query).scalar_one() + 1
 

@@ -31,7 +31,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def database(api: TestClient) -> Any:
     assert isinstance(api.app, FastAPI)
-    return api.app.state.context.database
+    return api.app.state.application.database
 
 
 def operations(api: TestClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -172,7 +172,7 @@ def test_the_use_of_a_key_is_written_at_most_once_a_minute(api: TestClient) -> N
 def test_the_records_hold_no_key(api: TestClient) -> None:
     key = new_key(api)
     held = b"".join(
-        file.read_bytes() for file in api.app.state.context.settings.data_dir.glob("*.db*")
+        file.read_bytes() for file in api.app.state.application.settings.data_dir.glob("*.db*")
     )
     assert key.split("_")[1].encode() in held
     assert key.split("_")[2][:20].encode() not in held

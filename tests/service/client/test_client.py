@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.api.app import make_context
+from service.api.app import make_application
 from service.api.context import Context
 from service.api.jobs.schemas import JobValidation
 from service.client import (
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
 
 @pytest.fixture(scope="module")
 def here(server: RunningApi) -> Context:
-    return make_context(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
+    return make_application(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
 
 
 @pytest.fixture
