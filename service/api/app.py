@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from service.api import document, operations
 from service.api.admission.authenticator import Authenticator
 from service.api.admission.middleware import Admission
+from service.api.admission.rates import RateLimits
 from service.api.analyses.endpoints import router as analyses
 from service.api.application import Application
 from service.api.batch_reader import BatchReader
@@ -58,6 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         Admission,
         settings=application.settings,
         authenticator=Authenticator(application.database),
+        rates=RateLimits(
+            application.settings.max_requests_per_minute, application.settings.broker_url
+        ),
     )
     app.add_middleware(RequestContext, metrics=application.metrics)
     handlers.install(app)

@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from service.api.admission.caller import Caller
+from service.api.admission.quotas import Quotas
 from service.api.application import Application, ReadJob, serving
 from service.job_notifier import JobNotifier
 from service.settings import Settings
@@ -40,6 +41,11 @@ class Context:
     def settings(self) -> Settings:
         """Those of the service."""
         return self._application.settings
+
+    @property
+    def quotas(self) -> Quotas:
+        """What the tenant may have."""
+        return Quotas(self.settings, self.caller.tenant)
 
     @property
     def notifier(self) -> JobNotifier:

@@ -43,6 +43,8 @@ def _security(method: str, path: str, settings: Settings) -> list[dict[str, list
 
 
 def _add_refusals(responses: dict[str, Any]) -> None:
-    refusals = problems("unauthenticated", "forbidden")
+    refusals = problems("unauthenticated", "forbidden", "quota-exceeded")
     refusals[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    names = ("Retry-After", "RateLimit", "RateLimit-Policy")
+    refusals[429]["headers"] = {name: {"schema": {"type": "string"}} for name in names}
     responses.update({str(status): answer for status, answer in refusals.items()})

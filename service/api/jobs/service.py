@@ -52,6 +52,7 @@ def create(
 
     def make(session: Session) -> dict[str, Any]:
         _require_inputs(session, body)
+        context.quotas.require_job(session)
         job = JobRepository(session).create(
             model_id=body.model,
             dataset_id=body.dataset,

@@ -45,6 +45,7 @@ async def on_service_error(request: Request, error: Exception) -> Response:
         errors=error.errors,
         retryable=error.retryable,
         headers=error.headers,
+        extensions=error.extensions,
     )
 
 
