@@ -11,7 +11,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
+from service.api.server import make_server
 from service.settings import Settings
+from service.store.database import Database
 from service.store.keys.repository import KeyRepository
 from service.store.keys.scopes import SCOPES
 from service.store.keys.secret import KeyText
@@ -220,3 +222,19 @@ def test_on_loopback_a_key_that_is_wrong_is_still_wrong(
         expired = new_key(open_api, lifetime=timedelta(0))
         assert open_api.get("/v1/jobs", headers=bearing(expired)).status_code == 401
         assert open_api.get("/v1/jobs").status_code == 200, "also where keys exist"
+
+
+def test_a_service_that_nobody_can_use_yet_says_how_to_make_a_key(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("data"), broker_url=NO_BROKER, host="0.0.0.0"
+    )
+    make_server(settings)
+    assert "eigenpress keys create" in caplog.text
+
+    caplog.clear()
+    with Database(settings.database_url).begin() as session:
+        KeyRepository(session).create()
+    make_server(settings)
+    assert not caplog.records

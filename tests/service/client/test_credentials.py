@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from service.client import ApiError, Client, ClientError
+from tests.support.running_api import running_api
 
 
 @pytest.fixture
@@ -57,3 +60,21 @@ def test_a_quota_of_the_day_is_told_at_once() -> None:
 
     with pytest.raises(ApiError):
         Client("http://x", transport=httpx2.MockTransport(refuse)).models.list()
+
+
+def test_a_service_that_asks_for_keys_lets_a_client_in_by_one(tmp_path: Path) -> None:
+    with running_api(tmp_path, require_keys=True) as server:
+        with Client(server.url) as stranger, pytest.raises(ApiError, match="keys create") as told:
+            stranger.models.list()
+        assert told.value.code == "unauthenticated"
+
+        command = [sys.executable, "-m", "service.cli", "keys", "create"]
+        made = subprocess.run(
+            [*command, "--data-dir", str(tmp_path)], capture_output=True, text=True, check=True
+        )
+        with Client(server.url, key=made.stdout) as client:
+            assert client.models.list().data == []
+            (tmp_path / "m.onnx").write_bytes(b"m")
+            sent = client.models.create(tmp_path / "m.onnx")
+            assert client.models.download(sent.id, tmp_path / "back").read_bytes() == b"m"
+    assert "none exists: every request is refused" in (tmp_path / "api.log").read_text()
