@@ -22,8 +22,8 @@ from service.api.datasets.endpoints import router as datasets
 from service.api.events.endpoints import router as events
 from service.api.health.endpoints import router as health
 from service.api.health.service import count_jobs
+from service.api.job_reader import read_many
 from service.api.jobs.endpoints import router as jobs
-from service.api.jobs.service import read_many
 from service.api.middleware import RequestContext
 from service.api.models.endpoints import router as models
 from service.api.problem_pages import router as problem_pages

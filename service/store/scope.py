@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import event, select
@@ -81,13 +82,15 @@ class ForeignStatementError(Exception):
     """A statement that would leave the session's tenant: a mistake in the program."""
 
 
-def _criteria(tenant: str) -> Iterator[LoaderCriteriaOption]:
-    for mapper in Base.registry.mappers:
-        kind = mapper.class_
-        if issubclass(kind, OfTenant):
-            yield with_loader_criteria(kind, kind.tenant == tenant)
-        elif issubclass(kind, OfJob):
-            jobs = select(JobRecord.id).where(JobRecord.tenant == tenant)
-            yield with_loader_criteria(kind, kind.job_id.in_(jobs))
-        else:
-            raise ForeignStatementError(f"{kind.__name__} is of no tenant and of no job")
+@lru_cache(maxsize=1024)
+def _criteria(tenant: str) -> tuple[LoaderCriteriaOption, ...]:
+    return tuple(_criterion_of(mapper.class_, tenant) for mapper in Base.registry.mappers)
+
+
+def _criterion_of(kind: type[Any], tenant: str) -> LoaderCriteriaOption:
+    if issubclass(kind, OfTenant):
+        return with_loader_criteria(kind, kind.tenant == tenant)
+    if issubclass(kind, OfJob):
+        jobs = select(JobRecord.id).where(JobRecord.tenant == tenant)
+        return with_loader_criteria(kind, kind.job_id.in_(jobs))
+    raise ForeignStatementError(f"{kind.__name__} is of no tenant and of no job")
