@@ -173,11 +173,11 @@ def test_the_use_of_a_key_is_written_at_most_once_a_minute(api: TestClient) -> N
 
 def test_the_records_hold_no_key(api: TestClient) -> None:
     key = new_key(api)
-    held = b"".join(
+    stored = b"".join(
         file.read_bytes() for file in api.app.state.application.settings.data_dir.glob("*.db*")
     )
-    assert key.split("_")[1].encode() in held
-    assert key.split("_")[2][:20].encode() not in held
+    assert key.split("_")[1].encode() in stored
+    assert key.split("_")[2][:20].encode() not in stored
     assert "secret" not in repr(KeyText("p", "secret"))
 
 
