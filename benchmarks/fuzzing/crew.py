@@ -8,17 +8,20 @@ import os
 import resource
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import onnxruntime
 import torch
 
 from benchmarks.fuzzing.oracle import Base, run_one
 
-SECONDS = 20
+SECONDS = 20  # of processor time, so that a loaded machine makes no hang
+ASLEEP = 10  # times as long may pass of a worker that computes nothing
 MEMORY = 12 * 2**30
 
 
@@ -75,7 +78,7 @@ class Worker:
         part, changes = "theirs", ()  # making a mutant is onnx's part
         while True:
             try:
-                if not self.pipe.poll(SECONDS):
+                if not self._is_heard():
                     self.stop()
                     self.start()
                     kind = "hang" if part == "ours" else "theirs"
@@ -90,6 +93,26 @@ class Worker:
             if kind not in {"ours", "theirs"}:
                 return Verdict(base, seed, kind, said, changes)
             part, changes = kind, said
+
+    def _is_heard(self) -> bool:
+        """Wait until the worker says something; no more than the time for one part."""
+        began, used = time.monotonic(), self._used()
+        while not self.pipe.poll(1):
+            slept = time.monotonic() - began > ASLEEP * SECONDS
+            if slept or self._used() - used > SECONDS:
+                return False
+        return True
+
+    def _used(self) -> float:
+        """Return the processor time of the worker so far; 0 of one that has ended."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except FileNotFoundError:
+            return 0.0
+        user, system = told.rpartition(")")[2].split()[
+            11:13
+        ]  # in ticks; proc(5) counts them as 14 and 15
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         self.process.kill()

@@ -66,6 +66,8 @@ def couple(
         if name in traced.shapes and value.dtype is not None and value.dtype.is_floating_point()
     }
     floats = {name: traced.shapes[name] for name in bits}
+    # One run shows one size of every open axis. Where a rule merged such an axis with nodes, a second run at another
+    # size tells which places belong to nodes and which to the size.
     book, nodes = _record(module, traced, floats)
     if book.merged and any_open(module, traced, book.merged):
         for other in at_other_sizes(module, traced):
@@ -112,6 +114,7 @@ def _record(
     # The caller counts on the shape of what the model answers.
     for name in module.output_names:
         book.pin_value(name, "graph output")
+    # Last: only when all rules have run is it known where the numbers come from that a node computes with.
     pin_computed(book, every)
     pin_answered(book, (value.name or "" for value in module.model.graph.outputs))
     _keep_beside(book, [node for node in nodes if node.name in module.beside])
@@ -128,6 +131,7 @@ def _book(
     if not is_if(node):
         book_nodes(book, [node])
         return
+    # Inside first: the border then joins what the branches answer with what the If gives, ids that must exist by then.
     for key in graphs_of(node):
         for inner in inside.get(key, []):
             _book(inner, book, inside, border)
@@ -143,6 +147,7 @@ def _pin_unsteady(
     """
     reason = "lies otherwise with other rows or lengths"
     groups, partners = _components(book)[1], _components(other)[1]
+    # Parameters have the same shapes in both runs, values have not: so runs are compared at parameters.
     met: list[NDArray[np.int64]] = []  # of every place: its group in both runs [2, places]
     for name in initializers:
         for ids, along in zip(book.ids(name), other.ids(name), strict=True):
@@ -152,10 +157,14 @@ def _pin_unsteady(
                 book.pin(ids, reason)
     if not met:
         return
-    pairs = np.unique(np.concatenate(met, axis=1), axis=1)
+    # Node ids are numbered anew in each run, but a group that does not depend on the size covers the same places of
+    # the parameters: then both numberings are a bijection on it. A group of one run that meets two of the other was
+    # joined, or torn, by the size alone.
+    pairs = np.unique(np.concatenate(met, axis=1), axis=1)  # [2, pairs that meet]
     kept = np.unique(partners[np.concatenate([*(ids for ids, _ in other.pins), pairs[:0, 0]])])
-    steady = np.isin(pairs[1], kept, invert=True)
+    steady = np.isin(pairs[1], kept, invert=True)  # [pairs]: free to go in the other run as well
     for side in pairs:
+        # As often as a group stands in this row, so many partners it has.
         steady &= np.bincount(side)[side] == 1
     unsteady = np.isin(groups, pairs[0][~steady])
     book.pin(NodeIds(np.flatnonzero(unsteady)), reason)
@@ -221,6 +230,7 @@ def close_book(book: CouplingRecorder, sizes: Mapping[str, tuple[int, ...]]) -> 
 
     transfers = _making(book, groups, count)
     pinned, reasons = _pinned(book, transfers, groups, count)
+    # None stands for an axis that cannot be narrowed at all, as an axis of rows.
     axes = {
         name: tuple(None if ids is None else groups(ids) for ids in along)
         for name, along in book.axes.items()
@@ -262,6 +272,8 @@ def _making(
     maps = [transfer for transfer in book.transfers if transfer.kind != "lookup"]
     made = _made(maps, book, groups, count)
 
+    # A table whose columns are made by layers, too, goes along with them and has no say. One whose columns nothing
+    # else makes, as the embedding at the bottom of a stack without a residual stream, is their only transfer.
     def is_needed(transfer: Transfer) -> bool:
         ids = book.axes[transfer.weight][transfer.out_axis]
         return ids is not None and not made[groups(ids)].all()
@@ -296,6 +308,7 @@ def _pinned(
     # A group goes as a whole or not at all, so that one pinned member pins all of it.
     for ids, reason in book.pins:
         among = np.unique(groups(ids))
+        # The first reason stays: rules run in the order of the graph, so that it is the one nearest to the input.
         reasons.update(dict.fromkeys(among[~pinned[among]].tolist(), reason))
         pinned[among] = True
     # What no transfer makes has no weight that could be taken away with it: inputs, constants, positions.

@@ -110,46 +110,63 @@ class Reading:
 def possible_readings(output: Output, facts: LabelFacts) -> Iterator[Reading]:
     """Yield every reading that fits the shapes; what is likelier comes first."""
     shape = tuple(output.answers.shape[1:])
-    answers = output.answers
     same = squeezed(shape) == squeezed(facts.row_shape) or _is_flat_pair(shape, facts.row_shape)
-
-    def layout(axis: int | None, kind: Any, threshold: float = 0.0) -> Layout:
-        form = "values" if kind == "numbers" else form_of(answers, axis, output.squashed_by)
-        return Layout(kind, shape, axis, form, threshold)
-
+    numbers = Reading(output.name, "regression", Layout("numbers", shape))
+    first = same and facts.numeric and facts.are_rather_numbers
+    if first:
+        yield numbers
     shared = [
         (axis, hot)
         for axis, hot in _shared_axes(shape, facts)
         if _may_be_one_hot(hot, axis, output)
     ]
-    numbers = Reading(output.name, "regression", layout(None, "numbers"))
-    first = same and facts.numeric and facts.are_rather_numbers
-    if first:
-        yield numbers
+    yield from _as_classes(output, facts, shared)
+    if same:
+        yield from _as_scores(output, facts, shared)
+        if facts.numeric and not first and not _of_a_sigmoid(output, facts):
+            yield numbers
+
+
+def _as_classes(
+    output: Output, facts: LabelFacts, shared: list[tuple[int, OneHot]]
+) -> Iterator[Reading]:
+    """Yield the readings in which an axis of the answers carries classes: one-hot labels, then numbers or names."""
+    shape = tuple(output.answers.shape[1:])
+
+    def layout(axis: int) -> Layout:
+        form = form_of(output.answers, axis, output.squashed_by)
+        return Layout("classes", shape, axis, form)
+
     for ours, hot in shared:
-        yield Reading(output.name, "classification", layout(ours, "classes"), hot)
+        yield Reading(output.name, "classification", layout(ours), hot)
     for axis in class_axes(shape, facts.row_shape):
-        classes = layout(axis, "classes")
+        classes = layout(axis)
         ignore = ignored_value(facts.values, classes.classes)
         yield Reading(output.name, "classification", classes, None, ignore)
-        if ignore is not None and len(facts.values) == classes.classes:
-            yield Reading(output.name, "classification", classes)
         if ignore is None:
             yield from _without_odd_one(output.name, "classification", [classes], facts)
-    if not same:
+        elif len(facts.values) == classes.classes:
+            yield Reading(output.name, "classification", classes)
+
+
+def _as_scores(
+    output: Output, facts: LabelFacts, shared: list[tuple[int, OneHot]]
+) -> Iterator[Reading]:
+    """Yield the readings in which each answer is a score for yes or no."""
+    shape = tuple(output.answers.shape[1:])
+    several = facts.pair is None and not _is_table(shape)
+    if not several and (facts.pair is None or _one_class(output, shared)):
         return
-    if facts.pair is not None and not _one_class(output, shared):
-        task: Task = "multilabel" if prod(shape) > 1 and _is_table(shape) else "binary"
-        form = form_of(answers, None, output.squashed_by)
-        for threshold in _thresholds(form, facts):
-            scores = layout(None, "scores", threshold)
-            yield Reading(output.name, task, scores, None, facts.ignore)
-    if facts.pair is None and not _is_table(shape):
-        form = form_of(answers, None, output.squashed_by)
-        several = [layout(None, "scores", threshold) for threshold in _thresholds(form, facts)]
-        yield from _without_odd_one(output.name, "binary", several, facts)
-    if facts.numeric and not first and not _of_a_sigmoid(output, facts):
-        yield numbers
+    form = form_of(output.answers, None, output.squashed_by)
+    scores = [
+        Layout("scores", shape, None, form, threshold) for threshold in _thresholds(form, facts)
+    ]
+    if several:
+        yield from _without_odd_one(output.name, "binary", scores, facts)
+        return
+    task: Task = "multilabel" if prod(shape) > 1 and _is_table(shape) else "binary"
+    for layout in scores:
+        yield Reading(output.name, task, layout, None, facts.ignore)
 
 
 def _without_odd_one(

@@ -23,10 +23,8 @@ from spectral_engine.measure.paired_answers import Counts
 Floats = NDArray[np.float64]
 POWER = 0.8  # with so many rows as are said to be needed
 PRECISION = 1e-6
-FIRST_STEP, GROWTH = (
-    0.25,
-    4.0,
-)  # of the search for the bound; the first one shrinks with the root of the rows
+# Of the search for the bound; the first step shrinks with the root of the rows, as the distance to the bound does.
+FIRST_STEP, GROWTH = 0.25, 4.0
 HEAVIEST = 0.2  # of the summed difference that one row may carry without a word
 
 
@@ -55,6 +53,8 @@ def weigh(pair: Pair, *, floor: float, confidence: float, seed: int) -> Evidence
 
     Raises DatasetMismatch where the metric is not defined on these rows.
     """
+    # Null hypothesis: the true drop is `floor` or more. A p-value of at most `level` rejects it, and is right about a
+    # model that lost more in at least `confidence` of all draws of the held-out rows.
     level = 1 - confidence
     drop = pair.drop()
     test = _test(pair, level, seed)
@@ -69,10 +69,15 @@ def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confid
     The distance from the drop to its bound falls with the root of the rows; with the rows themselves where next to
     none of them tells the models apart. Two digits are given; no more are known.
     """
+    # `reach` is how far the bound lies above the drop with these rows, `room` how far it may.
     reach, room = upper_bound - drop, floor - drop
+    # A reach of -log(level) / n is what n rows show of which none tells the models apart: the rule of three
+    # (Hanley & Lippman-Hand, JAMA 249, 1743 (1983)). There it falls with the rows.
     if reach <= -log(1 - confidence) / rows:
         needed = rows * reach / room
     else:
+        # Elsewhere with their root; and the drop that new rows show varies, so that a power of one half would be all
+        # that a reach of just `room` gives: (z_confidence + z_power) / z_confidence more are asked for.
         quantile = float(ndtri(confidence))
         needed = rows * (reach * (1 + float(ndtri(POWER)) / quantile) / room) ** 2
     digit: int = 10 ** max(0, int(log10(max(1.0, needed))) - 1)
@@ -80,6 +85,8 @@ def rows_needed(rows: int, drop: float, upper_bound: float, floor: float, confid
 
 
 def _test(pair: Pair, level: float, seed: int) -> Test:
+    # What each row adds to the metric's numerator and denominator [rows], where the metric is such a ratio and each
+    # part is bounded: then nothing has to be assumed of how the rows are distributed.
     before, after = pair.rule.parts(pair.before), pair.rule.parts(pair.after)
     if before is None or after is None:
         resampled_drops = resample(pair, seed)
@@ -90,6 +97,7 @@ def _test(pair: Pair, level: float, seed: int) -> Test:
         return Test(resampled_drops.p_value, method, resampled_drops.highest, asymptotic=True)
     if pair.before.one_answer:
         return _paired(pair, before[0] > after[0], before[0] < after[0], level)
+    # A bet is a martingale over rows that come in random order; a file may be sorted by class.
     order = np.random.default_rng(seed).permutation(pair.rows)
     drops, weights = (before[0] - after[0])[order], before[1][order]
     return Test(
@@ -98,6 +106,7 @@ def _test(pair: Pair, level: float, seed: int) -> Test:
 
 
 def _paired(pair: Pair, lost: NDArray[np.bool_], gained: NDArray[np.bool_], level: float) -> Test:
+    # Rows on which both are right, or both wrong, say nothing of the difference (McNemar 1947): two counts are enough.
     counts = Counts(pair.rows, int(lost.sum()), int(gained.sum()))
     if pair.rule.against_original:  # the baseline always agrees with itself
         one_sided = paired_answers.one_sided_p_value
@@ -115,6 +124,7 @@ def _upper_bound(
 
     Each p-value takes its time: from the drop on, in steps that grow from `step`, the search is fenced in first.
     """
+    # The p-value falls as the floor rises: the bound lies below a floor that is shown, and above one that is not.
     shown = p_value <= level
     low, high = (min(drop, floor), floor) if shown else (floor, max(floor, test.highest))
 

@@ -81,6 +81,8 @@ class CompressionRun:
 
     def run(self) -> list[Built]:
         """Return the candidates, from wide to narrow; raises Diverged where a lower rate does not help."""
+        # What follows depends on the recipe and the state alone: a run that goes on from a checkpoint gives the
+        # bits of one that was never stopped.
         self._resume()
         self.state.rate = self.state.rate or self._first_rate()
         try:
@@ -113,6 +115,7 @@ class CompressionRun:
 
     def keep_original(self) -> None:
         """Add the original, as it came, for the case that no narrower model is good enough."""
+        # A candidate like the others, with nothing removed: it is proved, measured and told by the same code.
         plan, level = self.plan, len(self.built)
         nothing = np.zeros(plan.coupling.count, dtype=bool)
         path = self._path_of(level)
@@ -153,11 +156,13 @@ class CompressionRun:
 
     def _step(self) -> None:
         state, plan = self.state, self.plan
+        # The schedule is a share of the rate over the steps of the whole run: it does not start anew at a cut.
         rate = plan.schedule.trunk_share(state.step) * state.rate
         batch = plan.feed.at_step(state.step, plan.recipe.seed)
         self.policy.before_step(self.trainer, state.step + 1)
         loss = self.trainer.step(batch, rate, after_backward=self._observe)
         state.step += 1
+        # Exponential mean over about fifty batches; it begins at the first loss, not at zero.
         memory = LOSS_MEMORY if state.step > 1 else 0.0
         state.loss = memory * state.loss + (1 - memory) * loss
         self.teller.tell(
@@ -176,18 +181,25 @@ class CompressionRun:
                 return
             removal = self._narrow(event)
             self.state.events_done += 1
+            # Several events may fall on one step. Each is counted before the run is saved: no cut is made twice.
+            # What is not counted yet is made when the run goes on.
             if event.level is not None and self._is_new():
                 self._branch(len(self.built), removal, self._steps_of_cooling(event, removal))
                 self._save()
 
     def _narrow(self, event: Event) -> RemovalPlan:
         """Carry out what is planned for this event."""
+        # One score for each group of the original coupling [groups], whatever is left of it. `see` keeps the last ones
+        # of groups that went, for the report.
         scores, state = self.relevance.scores(), self.state
         alive = self.trainer.model.coupling.alive()
         state.see(alive, scores, self.relevance.eigenvalues())
         removal = self.policy.plan_removal(self.trainer, state, scores, event)
+        # The plan says what is gone after this event, earlier cuts included. What is new is cut out of parameters, of
+        # both moments of the optimiser and of the graph, so that the next step costs less.
         going = removal.removed & ~state.removed
         if going.any():
+            # While the nodes still run: their means are measured on the model that has them.
             if self.policy.folds_means:
                 fold_means(self.trainer.model, going, self._batches_for_means(going, alive))
             self.trainer.narrow(going)
@@ -225,6 +237,8 @@ class CompressionRun:
 
     def _branch(self, level: int, removal: RemovalPlan, steps: int) -> None:
         """Copy the trunk, cool the copy down, and keep it as a candidate."""
+        # The twin has the trunk's weights and moments, and the trunk goes on as if there had been no branch: what a
+        # candidate costs is its cooling alone (docs/decisions/0002).
         twin, spilled = self._twin(self.plan.schedule.branch_trains)
 
         def tell(step: int, loss: float) -> None:
@@ -263,9 +277,11 @@ class CompressionRun:
 
     def _keep(self, level: int, twin: Trainer, removal: RemovalPlan, steps: int) -> None:
         plan, state, recipe = self.plan, self.state, self.plan.recipe
+        # Those that remain have moved while the branch cooled; those that went keep what they were cut with.
         eigenvalues = Relevance(twin.model, recipe.prune.score, recipe.seed).eigenvalues()
         self.teller.tell("exporting", step=state.step, cooled=level + 1)
         path = self._path_of(level)
+        # Out of the uploaded graph, not of the one that trained: nodes that no training touches come as they were.
         cut = Cut(plan.original, plan.coupling, removal.removed)
         external = export(twin.model, cut, plan.provenance, path)
         cost, opened = cost_of(plan.coupling, removal.removed), OpenedModel(path)
@@ -299,6 +315,7 @@ class CompressionRun:
         asked = self.plan.recipe.training.learning_rate
         if asked is not None:
             return asked
+        # Tried on a twin and for a small share of the training: what it learns is thrown away.
         steps = steps_of_test(self.plan.schedule.longest_training)
         if steps == 0:
             return USUAL

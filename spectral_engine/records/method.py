@@ -29,6 +29,7 @@ class Method:
     options: type[Part] | None = None
     check: Callable[[Recipe], Recipe] = _takes_all
     removes_nodes: bool = True
+    ranks_nodes: bool = False  # by `prune.score`, until a target is met
 
 
 METHODS: Registry[Method] = Registry("spectral_engine.methods", "method")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spectral_engine.records.method import METHODS
 from spectral_engine.records.plan import Amounts, LayerWidth, Plan
 from spectral_engine.records.section import Section
 from spectral_engine.records.seen_rows import Rehearsed, SeenRows
@@ -371,9 +372,12 @@ class Report(Section):
         )
 
     def _ranked(self) -> tuple[str | None, Target]:
-        """Return by what nodes were ranked, and for which target: `prune` alone removes nodes for these."""
+        """Return by what nodes were ranked, and for which target: nothing where the method does not rank them."""
         prune, target = self.recipe.get("prune"), self.recipe.get("target")
-        if self.method != "prune" or not isinstance(prune, dict):
+        known = (
+            self.method in METHODS.names()
+        )  # a report may come from a program with methods of its own
+        if not (known and METHODS.get(self.method).ranks_nodes and isinstance(prune, dict)):
             return None, Target()
         return prune.get("score"), Target.model_validate(target)
 

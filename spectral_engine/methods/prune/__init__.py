@@ -27,4 +27,4 @@ def _check(recipe: Recipe) -> Recipe:
     return recipe
 
 
-METHODS.register("prune", Method(_load, Prune, _check))
+METHODS.register("prune", Method(_load, Prune, _check, ranks_nodes=True))
