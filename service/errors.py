@@ -2,6 +2,9 @@
 
 ServiceError
 ├── InvalidRequest        invalid-request          a field is missing, unknown or out of range
+├── Unauthenticated       unauthenticated          no key, or none that is valid
+├── Forbidden             forbidden                the key lacks a scope
+├── QuotaExceeded         quota-exceeded           too many requests, jobs or bytes of a tenant
 ├── NotFound              not-found                no such resource
 ├── JobTerminal           job-terminal             the job has ended
 ├── ResultNotReady        result-not-ready         the job has no result yet
@@ -53,7 +56,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
 class ServiceError(Exception):
     """Base of all errors that the service raises on purpose.
 
-    `errors` holds RFC 9457 items {detail, pointer}; `headers` go with an HTTP answer.
+    `errors` holds RFC 9457 items {detail, pointer}; `headers` go with an HTTP answer, `extensions`
+    are further members of the problem.
     """
 
     code = "internal"
@@ -66,12 +70,14 @@ class ServiceError(Exception):
         errors: Sequence[Mapping[str, str]] = (),
         retryable: bool | None = None,
         headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = [dict(error) for error in errors]
         self.retryable = type(self).retryable if retryable is None else retryable
         self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
 
     @property
     def status(self) -> int:
@@ -88,6 +94,25 @@ class InvalidRequest(ServiceError):
     """A field is missing, unknown or out of range."""
 
     code = "invalid-request"
+
+
+class Unauthenticated(ServiceError):
+    """The request carries no valid key."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ServiceError):
+    """The key lacks a scope."""
+
+    code = "forbidden"
+
+
+class QuotaExceeded(ServiceError):
+    """A tenant asks for more than it may have."""
+
+    code = "quota-exceeded"
+    retryable = True
 
 
 class NotFound(ServiceError):

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.loopback import is_loopback
+
 PREFIX = "EIGENPRESS_"
 
 
@@ -90,6 +92,30 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     host: str = Field("127.0.0.1", description="address on which the API listens")
+    max_requests_per_minute: int = Field(
+        12_000,
+        ge=0,
+        description="of the keys of one tenant together; 0 for no limit. Requests without a key are not counted",
+    )
+    max_queued_jobs: int | None = Field(
+        10_000, gt=0, description="how many jobs and analyses of one tenant may wait"
+    )
+    max_running_jobs: int | None = Field(
+        None, gt=0, description="how many of one tenant run at a time at most; others wait"
+    )
+    max_worker_seconds_per_day: int | None = Field(
+        None,
+        gt=0,
+        description="how long jobs of one tenant may run in a day (UTC) before no more are taken in",
+    )
+    max_stored_bytes: int | None = Field(
+        None, gt=0, description="of models, data sets and candidates of one tenant together"
+    )
+    require_keys: bool = Field(
+        False,
+        description="ask for an API key on loopback too, as behind a proxy; on any other `EIGENPRESS_HOST` one is "
+        "always asked for",
+    )
     port: int = Field(8000, ge=0, le=65535, description="port on which the API listens")
 
     @model_validator(mode="after")
@@ -105,6 +131,11 @@ class Settings(BaseSettings):
     def broker_url_file(self) -> Path:
         """The file in which an embedded broker says where it listens."""
         return self.data_dir / "broker.url"
+
+    @property
+    def opens_to_this_machine(self) -> bool:
+        """Whether requests without a key are let in: only where no other machine can send one."""
+        return is_loopback(self.host) and not self.require_keys
 
     def scratch_dir(self, job_id: str) -> Path:
         """Return the folder in which a job works; it stays between attempts."""

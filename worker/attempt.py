@@ -95,7 +95,8 @@ class Attempt:
 
     def _task(self, engines: Engines) -> Task:
         job, dataset, workspace = self._claimed.job, self._claimed.dataset, self._claimed.workspace
-        model, data = workspace.prepare(self._stores.artifacts, self._claimed.model, dataset)
+        artifacts = self._stores.artifacts.of(job.tenant)
+        model, data = workspace.prepare(artifacts, self._claimed.model, dataset)
         engine, options = engines.of(job.kind), _options(dataset)
         if job.kind == "analysis":
             return AnalysisTask(

@@ -53,18 +53,20 @@ def claim_next(stores: Stores, owner: str, queues: Sequence[str]) -> Claimed | N
 
 def _next(stores: Stores, queues: Sequence[str]) -> str | None:
     with stores.database.read() as session:
-        jobs = JobRepository(session)
+        jobs, most = JobRepository(session), stores.settings.max_running_jobs
         # An analysis takes seconds, and somebody waits for it: before all compressions.
-        analysis = jobs.next_queued(queues, kind="analysis")
+        analysis = jobs.next_queued(queues, kind="analysis", max_running=most)
         return analysis or next(
-            (one for queue in queues if (one := jobs.next_queued([queue]))), None
+            (one for queue in queues if (one := jobs.next_queued([queue], max_running=most))), None
         )
 
 
 def claim(stores: Stores, owner: str, job_id: str) -> Claimed | None:
     """Take one job; None when another worker has it, or it does not wait any more."""
     with stores.database.begin() as session:
-        fence = JobRepository(session).leases.claim(job_id, owner, stores.settings.lease_seconds)
+        fence = JobRepository(session).leases.claim(
+            job_id, owner, stores.settings.lease_seconds, stores.settings.max_running_jobs
+        )
         if fence is None:
             return None
         job = session.get_one(JobRecord, job_id)

@@ -97,7 +97,8 @@ class Recorder:
         return news
 
     def _record(self, candidate: AnnouncedCandidate) -> None:
-        model = store_model(self._stores.artifacts, candidate)
+        artifacts = self._stores.artifacts.of(self._claimed.job.tenant)
+        model = store_model(artifacts, candidate)
         facts = announced_facts(candidate)
         with self._stores.database.begin() as session:
             if self._holds(session):

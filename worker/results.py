@@ -53,8 +53,9 @@ def _finish_compression(
 ) -> bool:
     # Artifacts first: under their digests they do no harm if the lease turns out to be lost.
     output = claimed.workspace.output
-    models = [store_model(stores.artifacts, one) for one in done.candidates]
-    reports = {name: store_file(stores.artifacts, output / name, name) for name in REPORTS}
+    artifacts = stores.artifacts.of(claimed.job.tenant)
+    models = [store_model(artifacts, one) for one in done.candidates]
+    reports = {name: store_file(artifacts, output / name, name) for name in REPORTS}
     with stores.database.begin() as session:
         leases = JobRepository(session).leases
         if not leases.add_usage(claimed.id, claimed.fence, usage):

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.admission.document import describe_admission
 from service.api.datasets.schemas import DatasetFields
 from service.api.models.schemas import ModelFields
 from service.api.operations import REF
@@ -49,7 +50,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     # Used by reference where FastAPI does not look: in problem answers and in forms read by hand.
     schema["components"]["schemas"].update(_definitions([Problem, ModelFields, DatasetFields]))
-    return schema
+    return describe_admission(schema, app.state.application.settings)
 
 
 def _definitions(models: Iterable[type[BaseModel]]) -> dict[str, Any]:

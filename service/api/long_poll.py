@@ -22,7 +22,7 @@ async def read_at_end(
         return None
     until = time.monotonic() + wait_seconds
     while True:
-        row = await context.job_reader.read(job_id)
+        row = await context.read_job(job_id)
         left = until - time.monotonic()
         if row is None or row.job.status in TERMINAL or left <= 0 or context.is_closing():
             return row

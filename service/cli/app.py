@@ -21,8 +21,10 @@ class _Loaded(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         command = COMMANDS[name]
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         function = getattr(import_module(f"service.cli.{command.file}"), command.function)
+        if isinstance(function, typer.Typer):  # a command with commands of its own
+            return get_command(function)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         alone.command(name, cls=TAKES_TARGET.get(name))(function)
         return get_command(alone)
 

@@ -55,6 +55,11 @@ PANELS = {
             "worker",
             "Run jobs until stopped: from the queue at EIGENPRESS_BROKER_URL, or the one of the data directory.",
         ),
+        "keys": Command(
+            "keys",
+            "keys",
+            "Make, list, rotate and revoke the keys by which the API knows its callers.",
+        ),
         "migrate": Command(
             "worker", "migrate", "Bring the database at EIGENPRESS_DATABASE_URL up to date."
         ),

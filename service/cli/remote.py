@@ -35,7 +35,9 @@ def connect(server: str, as_json: bool) -> Client:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         detail = f"--server: {server!r} is not a URL such as {LOCAL}"
         fail(detail, code=Exit.WRONG_USE, as_json=as_json)
-    return Client(server)
+    return Client(
+        server
+    )  # with the key of the environment: an option would show it to all on this machine
 
 
 def uploading(bar: StageBar, what: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
@@ -40,7 +39,6 @@ def serve(
     Without EIGENPRESS_BROKER_URL the queue is an embedded Valkey. Prints one line with the URL on stdout when ready.
     """
     settings = _settings(host=host, port=port, data_dir=data_dir)
-    _warn_when_open(settings.host)
     with _until_signalled(), ExitStack() as running:
         listener = running.enter_context(_listen(settings.host, settings.port))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -55,24 +53,6 @@ def _settings(**given: Any) -> Settings:
     from service.settings import Settings
 
     return Settings(**{name: value for name, value in given.items() if value is not None})
-
-
-def _warn_when_open(host: str) -> None:
-    if not is_loopback(host):
-        say(
-            f"warning: {host} is reachable from other machines, and this version asks nobody for a password: "
-            "whoever reaches the port can read every model and data set"
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import httpx2
 
 from service.client.analyses import Analyses
 from service.client.collections import Datasets, Models
+from service.client.credentials import find_key
 from service.client.jobs import Jobs
 from service.client.transport import Transport
 
@@ -16,6 +17,8 @@ from service.client.transport import Transport
 class Client:
     """A connection to a service. Leaving its context closes it and cancels no job.
 
+    `key` is an API key, by default that of EIGENPRESS_API_KEY or in the file EIGENPRESS_API_KEY_FILE; a service on
+    loopback may need none.
     `timeout` is in seconds, for each step of a request; `transport` replaces the network in tests.
     """
 
@@ -24,10 +27,11 @@ class Client:
         base_url: str,
         timeout: float = 30.0,
         *,
+        key: str | None = None,
         retries: int = 4,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._transport = Transport(base_url, timeout, retries, transport)
+        self._transport = Transport(base_url, timeout, retries, transport, find_key(key))
         self.models = Models(self._transport)
         self.datasets = Datasets(self._transport)
         self.analyses = Analyses(self._transport)

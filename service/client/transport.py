@@ -27,8 +27,12 @@ class Transport:
         timeout: float,
         retries: int,
         transport: httpx2.BaseTransport | None = None,
+        key: str | None = None,
     ) -> None:
-        self.http = httpx2.Client(base_url=base_url, timeout=timeout, transport=transport)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.http = httpx2.Client(
+            base_url=base_url, timeout=timeout, transport=transport, headers=headers
+        )
         self.timeout = timeout
         self.retries = retries
 
@@ -60,7 +64,10 @@ class Transport:
                 continue
             if last or not repeatable or answer.status_code not in RETRIED_STATUS:
                 return checked(answer)
-            time.sleep(_pause(attempt, answer.headers.get("retry-after")))
+            pause = _pause(attempt, answer.headers.get("retry-after"))
+            if pause > LONGEST_PAUSE_SECONDS:  # tomorrow, as a quota of the day says
+                return checked(answer)
+            time.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @contextmanager
@@ -81,6 +88,6 @@ def checked(answer: httpx2.Response) -> httpx2.Response:
 
 def _pause(attempt: int, retry_after: str | None = None) -> float:
     if retry_after and retry_after.isdigit():
-        return min(float(retry_after), LONGEST_PAUSE_SECONDS)
+        return float(retry_after)
     # Jitter, so that clients which failed together do not come back together.
     return random.uniform(0.5, 1.0) * min(0.25 * 2.0**attempt, 8.0)

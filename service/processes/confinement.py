@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
+import struct
 from contextlib import suppress
 from pathlib import Path
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 36, 38
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+GET_FLAGS, SET_FLAGS, INTERFACE_UP = (
+    0x8913,
+    0x8914,
+    1,
+)  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP: netdevice(7)
 # Looked up before any fork: between fork and exec only the call itself is safe.
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = getattr(_libc, "prctl", None)
@@ -41,6 +48,7 @@ def cut_network() -> bool:
     if _unshare is None:
         return False
     if _unshare(CLONE_NEWNET) == 0:
+        _start_loopback()
         return True
     user, group = os.getuid(), os.getgid()
     if _unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
@@ -50,7 +58,18 @@ def cut_network() -> bool:
         (PROCESS / "setgroups").write_text("deny")
         (PROCESS / "uid_map").write_text(f"{user} {user} 1")
         (PROCESS / "gid_map").write_text(f"{group} {group} 1")
+    _start_loopback()
     return True
+
+
+def _start_loopback() -> None:
+    """Let processes of this network, which leads nowhere else, reach one another: a new one begins with all down."""
+    import fcntl  # not on every system that runs the rest
+
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        told = fcntl.ioctl(asked, GET_FLAGS, struct.pack("16sh14x", b"lo", 0))
+        flags = struct.unpack("16sh14x", told)[1] | INTERFACE_UP
+        fcntl.ioctl(asked, SET_FLAGS, struct.pack("16sh14x", b"lo", flags))
 
 
 def can_cut_network() -> bool:

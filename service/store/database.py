@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,10 @@ from service.store.migrations.run import bring_up
 
 
 class Database:
-    """The records. A new SQLite file gets its tables; a server must have been migrated."""
+    """The records of all tenants. A new SQLite file gets its tables; a server must have been migrated.
+
+    Sessions are of `kind` and carry `info`; `service.store.scope` has those of one tenant.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -22,15 +26,19 @@ class Database:
         self._reading = self.engine.execution_options(**{READS: True})
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
+    def begin(
+        self, kind: type[Session] = Session, info: dict[str, Any] | None = None
+    ) -> Iterator[Session]:
         """Yield a session that writes; commits on success, rolls back on any error."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with kind(self.engine, expire_on_commit=False, info=info) as session, session.begin():
             yield session
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(
+        self, kind: type[Session] = Session, info: dict[str, Any] | None = None
+    ) -> Iterator[Session]:
         """Yield a session that only reads, and that never waits for a writer on SQLite."""
-        with Session(self._reading, expire_on_commit=False) as session:
+        with kind(self._reading, expire_on_commit=False, info=info) as session:
             yield session
             session.expunge_all()
 

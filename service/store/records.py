@@ -6,6 +6,7 @@ from service.store.datasets.records import DatasetRecord
 from service.store.events.records import EventRecord
 from service.store.idempotency.records import IdempotencyRecord
 from service.store.jobs.records import JobRecord
+from service.store.keys.records import KeyRecord
 from service.store.models.records import ModelRecord
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "EventRecord",
     "IdempotencyRecord",
     "JobRecord",
+    "KeyRecord",
     "ModelRecord",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.api.context import Context
+from service.api.application import Application
 from service.store.candidates.repository import CandidateRepository
 from service.store.events.repository import EventRepository
 from service.store.jobs.error import JobError
 from service.store.jobs.repository import JobRepository
+from service.store.tenancy import DEFAULT_TENANT
 
 LEASE_SECONDS = 60
 
@@ -18,10 +19,11 @@ LEASE_SECONDS = 60
 class Hand:
     """Holds one job under its lease."""
 
-    here: Context
+    here: Application
     job_id: str
     fence: int = 0
     candidates: int = 0
+    tenant: str = DEFAULT_TENANT
 
     def claim(self) -> Hand:
         """Take the job."""
@@ -66,7 +68,7 @@ class Hand:
 
     def store(self, content: bytes) -> str:
         """Store bytes; return their digest."""
-        with self.here.artifacts.writer() as writer:
+        with self.here.artifacts.of(self.tenant).writer() as writer:
             writer.write(content)
             writer.finish()
         return writer.sha256

@@ -47,7 +47,7 @@ def create(
         _require(ModelRepository(session).get(body.model), "model", body.model)
         if body.dataset is not None:
             _require(DatasetRepository(session).get(body.dataset), "dataset", body.dataset)
-        row = _queue(session, body)
+        row = _queue(context, session, body)
         return show(row, base_url, JobRepository(session).queue_position(row))
 
     shown, replayed = once(context, key, "POST /v1/analyses", asked, make)
@@ -66,12 +66,13 @@ def find_or_create(context: Context, body: AnalysisCreate) -> str:
         earlier = reuse.find(session, body.model_dump(mode="json"))
         if earlier is not None:
             return earlier.id
-        row = _queue(session, body)
+        row = _queue(context, session, body)
     context.notifier.notify(row.id, row.queue)
     return row.id
 
 
-def _queue(session: Session, body: AnalysisCreate) -> JobRecord:
+def _queue(context: Context, session: Session, body: AnalysisCreate) -> JobRecord:
+    context.quotas.require_job(session)
     asked = body.model_dump(mode="json")
     return JobRepository(session).create(
         kind=KIND,

@@ -17,6 +17,7 @@ from service.api.json_text import json_response
 from service.api.pagination import CursorQuery, page
 from service.api.query import refuse_unknown
 from service.api.schemas import Page
+from service.api.upload_room import room_of
 from service.api.uploads.receive import receive
 from service.api.uploads.respond import created
 
@@ -36,8 +37,8 @@ router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 )
 async def create_dataset(request: Request, context: ContextDep, key: Key) -> Response:
     """Stream a data set to the store. The same bytes are stored once, however often they come."""
-    limit = context.settings.max_upload_bytes
-    received = await receive(request, context.artifacts, DatasetFields, limit)
+    room = await run_in_threadpool(room_of, context)
+    received = await receive(request, context.artifacts, DatasetFields, room)
     body, replayed = await run_in_threadpool(service.create, context, received, key)
     return created(body, replayed)
 

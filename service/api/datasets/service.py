@@ -39,6 +39,7 @@ def create(
             seen_by_original=fields.seen_by_original,
             rows_axis=fields.rows_axis,
         )
+        context.quotas.require_bytes(session)
         return show(record)
 
     return once(context, key, "POST /v1/datasets", received.fingerprint(), make)

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from service.api.accepted import NO_STORE
-from service.api.context import ContextDep
+from service.api.application import ApplicationDep
 from service.api.health import service
 from service.api.health.schemas import Health, Readiness
 from service.api.json_text import json_response
@@ -28,9 +28,9 @@ async def get_health() -> Health:
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "records or artifacts do not answer"}},
 )
-def get_readiness(context: ContextDep) -> Response:
+def get_readiness(application: ApplicationDep) -> Response:
     """Check records, artifacts and queue, and say whether any worker is alive."""
-    readiness = service.readiness(context)
+    readiness = service.readiness(application)
     status = 503 if readiness.status == "unavailable" else 200
     return json_response(readiness.model_dump(mode="json"), status, NO_STORE)
 
@@ -42,6 +42,6 @@ def get_readiness(context: ContextDep) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def get_metrics(context: ContextDep) -> Response:
+def get_metrics(application: ApplicationDep) -> Response:
     """Return jobs by status, the age of the oldest queued job, and latencies by route."""
-    return Response(context.metrics.text(), headers=NO_STORE, media_type=CONTENT_TYPE_LATEST)
+    return Response(application.metrics.text(), headers=NO_STORE, media_type=CONTENT_TYPE_LATEST)

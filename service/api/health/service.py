@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
-from service.api.context import Context
+from service.api.application import Application
 from service.api.health.schemas import Check, Readiness, ReadinessStatus, Workers
 from service.api.jobs.schemas import Status
 from service.api.metrics import JobCounts
@@ -16,25 +16,25 @@ NEEDED = ("database", "artifacts")  # without these no request can be answered
 NO_ARTIFACT = "0" * 64
 
 
-def readiness(context: Context) -> Readiness:
+def readiness(application: Application) -> Readiness:
     """Check every part; a part that fails says why."""
-    alive = context.notifier.workers_alive()
+    alive = application.notifier.workers_alive()
     broker = Check(ok=True) if alive is not None else Check(ok=False, detail="does not answer")
     checks = {
-        "database": _check(lambda: count_jobs(context)),
-        "artifacts": _check(lambda: context.artifacts.exists(NO_ARTIFACT)),
+        "database": _check(lambda: count_jobs(application)),
+        "artifacts": _check(lambda: application.artifacts.exists(NO_ARTIFACT)),
         "broker": broker,
     }
     if alive:
-        checks["job_limits"] = _job_limits(context)
+        checks["job_limits"] = _job_limits(application)
     workers = Workers(alive=alive, any_alive=bool(alive))
     return Readiness(status=_status(checks, workers), checks=checks, workers=workers)
 
 
-def _job_limits(context: Context) -> Check:
+def _job_limits(application: Application) -> Check:
     """Say which limits of jobs stand at all workers, and which do not at some."""
     try:
-        lacking = context.notifier.limits_missing()
+        lacking = application.notifier.limits_missing()
     except Exception as error:
         return Check(ok=False, detail=type(error).__name__)
     lacks = sorted({one for told in lacking.values() for one in told})
@@ -56,9 +56,9 @@ def _check(ask: Callable[[], object]) -> Check:
     return Check(ok=True)
 
 
-def count_jobs(context: Context) -> JobCounts:
+def count_jobs(application: Application) -> JobCounts:
     """Count the jobs by status, and find the age of the oldest that waits."""
-    with context.database.read() as session:
+    with application.database.read() as session:
         jobs = JobRepository(session)
         counts, oldest = jobs.count_by_status(), jobs.oldest_queued_at()
     by_status = {status: counts.get(status, 0) for status in get_args(Status)}

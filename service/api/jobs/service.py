@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.api.context import Context, ReadJob
+from service.api.context import Context
 from service.api.idempotency import once
 from service.api.jobs.schemas import JobCreate
 from service.api.jobs.show import show
@@ -16,7 +16,6 @@ from service.api.queues import queue_of
 from service.api.schemas import TERMINAL
 from service.api.text import require_storable
 from service.errors import InvalidRequest, NotFound, ResultNotReady, ServiceError
-from service.store.database import Database
 from service.store.datasets.repository import DatasetRepository
 from service.store.ids import is_id
 from service.store.jobs.records import PREFIXES, JobRecord
@@ -52,6 +51,7 @@ def create(
 
     def make(session: Session) -> dict[str, Any]:
         _require_inputs(session, body)
+        context.quotas.require_job(session)
         job = JobRepository(session).create(
             model_id=body.model,
             dataset_id=body.dataset,
@@ -68,16 +68,6 @@ def create(
         # After the commit, so that no worker looks for a row that is not there yet.
         context.notifier.notify(shown["id"], queue_of(body.recipe))
     return shown, replayed
-
-
-def read_many(database: Database, job_ids: Collection[str]) -> dict[str, ReadJob]:
-    """Return jobs by id: one SELECT by primary key, and one more for each that waits."""
-    with database.read() as session:
-        jobs = JobRepository(session)
-        return {
-            job.id: ReadJob(job, jobs.queue_position(job) if job.status == "queued" else None)
-            for job in jobs.get_many(job_ids)
-        }
 
 
 def find(

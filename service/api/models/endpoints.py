@@ -18,6 +18,7 @@ from service.api.models.schemas import Model, ModelFields
 from service.api.pagination import CursorQuery, page
 from service.api.query import refuse_unknown
 from service.api.schemas import Page
+from service.api.upload_room import room_of
 from service.api.uploads.multipart import EXTERNAL_FIELD, FILE_FIELD
 from service.api.uploads.receive import receive
 from service.api.uploads.respond import created
@@ -40,8 +41,8 @@ FILE_FIELDS = (FILE_FIELD, EXTERNAL_FIELD)
 )
 async def create_model(request: Request, context: ContextDep, key: Key) -> Response:
     """Stream a model to the store. The same bytes are stored once, however often they come."""
-    limit = context.settings.max_upload_bytes
-    received = await receive(request, context.artifacts, ModelFields, limit, FILE_FIELDS)
+    room = await run_in_threadpool(room_of, context)
+    received = await receive(request, context.artifacts, ModelFields, room, FILE_FIELDS)
     body, replayed = await run_in_threadpool(service.create, context, received, key)
     return created(body, replayed)
 

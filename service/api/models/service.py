@@ -33,6 +33,7 @@ def create(
             metadata=received.fields.metadata,
             external=received.external_json(),
         )
+        context.quotas.require_bytes(session)
         return show(record)
 
     return once(context, key, "POST /v1/models", received.fingerprint(), make)

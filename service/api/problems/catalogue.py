@@ -32,8 +32,9 @@ EXPLANATIONS: dict[str, str] = {
     "unavailable": "A part that the service needs does not answer. Try again later.",
     "quota-exceeded": "Too many requests, jobs or bytes. Try again after Retry-After.",
     "queue-full": "Too many jobs wait already. Try again after Retry-After.",
-    "unauthenticated": "The request carries no valid credentials.",
-    "forbidden": "The credentials do not permit this.",
+    "unauthenticated": "The request carries no valid key. Send `Authorization: Bearer sk_…`;"
+    " `eigenpress keys create` makes a key on the machine of the service.",
+    "forbidden": "The key lacks the scope that this needs; `detail` names it.",
     "client-outdated": "The client is too old for this server. Update it.",
     "out-of-memory": "The job needed more memory than it may use. Use a smaller batch or a larger"
     " worker.",

@@ -28,13 +28,14 @@ CODE_OF_STATUS = {
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every failure with a problem."""
-    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(OperationalError, _on_database_error)
+    app.add_exception_handler(OperationalError, on_database_error)
 
 
-async def _on_service_error(request: Request, error: Exception) -> Response:
+async def on_service_error(request: Request, error: Exception) -> Response:
+    """Answer with what the service said on purpose."""
     assert isinstance(error, ServiceError)
     return problem_response(
         request,
@@ -44,6 +45,7 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
         errors=error.errors,
         retryable=error.retryable,
         headers=error.headers,
+        extensions=error.extensions,
     )
 
 
@@ -57,7 +59,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, ServiceError):
         # FastAPI hides what stopped it from reading the body behind a 400.
-        return await _on_service_error(request, error.__cause__)
+        return await on_service_error(request, error.__cause__)
     code = CODE_OF_STATUS.get(error.status_code, "internal")
     # A body that cannot be read as JSON is as invalid as one that says the wrong thing.
     status = None if error.status_code == 400 else error.status_code
@@ -73,7 +75,8 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-async def _on_database_error(request: Request, error: Exception) -> Response:
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """Answer that the records cannot be asked."""
     log.error("request %s: the records do not answer: %s", request_id(request), error)
     detail = "The records do not answer at the moment."
     return problem_response(

@@ -53,6 +53,7 @@ def problem_response(
     errors: Sequence[Mapping[str, Any]] = (),
     retryable: bool = False,
     headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, object] | None = None,
 ) -> Response:
     """Answer a request with a problem."""
     body = problem_body(
@@ -65,6 +66,7 @@ def problem_response(
         request_id=request_id(request),
         retryable=retryable,
     )
+    body |= extensions or {}
     sent = {"Cache-Control": "no-store", **(headers or {})}
     return Response(encode(body), body["status"], sent, media_type=PROBLEM)
 

@@ -43,3 +43,6 @@ class Problem(BaseModel):
     request_id: str | None = None
     retryable: bool = Field(False, description="the same request may succeed later")
     node: ProblemNode | None = None
+    violated_policies: list[str] | None = Field(
+        None, alias="violated-policies", description="of `quota-exceeded`: names of the limits"
+    )

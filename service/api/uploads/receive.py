@@ -24,7 +24,8 @@ from service.api.uploads.multipart import (
     FilePart,
     FormReader,
 )
-from service.errors import RequestTooLarge, UnsupportedMediaType
+from service.api.uploads.room import Room
+from service.errors import UnsupportedMediaType
 from service.store.artifacts.blobs import ArtifactStore, ArtifactWriter
 
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -67,36 +68,36 @@ async def receive(
     request: Request,
     artifacts: ArtifactStore,
     schema: type[Fields],
-    max_bytes: int,
+    room: Room,
     file_fields: Collection[str] = (FILE_FIELD,),
 ) -> Received[Fields]:
     """Stream a request's files into the store; nothing stays behind unless all of it is right.
 
-    `file_fields` are the parts of a form that are files; all together may hold `max_bytes`.
+    `file_fields` are the parts of a form that are files; all together may take `room`.
 
-    Raises RequestTooLarge, DigestMismatch, InvalidRequest (empty or missing file, bad field) and
+    Raises RequestTooLarge, QuotaExceeded, DigestMismatch, InvalidRequest (empty or missing file, bad field) and
     UnsupportedMediaType.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        _refuse_long(request, max_bytes + FORM_OVERHEAD_BYTES, max_bytes)
+        _refuse_long(request, FORM_OVERHEAD_BYTES, room)
         reader = FormReader(request.headers["content-type"], file_fields)
-        return await _receive_form(request, artifacts, schema, reader, _Room(max_bytes))
+        return await _receive_form(request, artifacts, schema, reader, room)
     if media_type == OCTETS:
-        _refuse_long(request, max_bytes, max_bytes)
-        return await _receive_raw(request, artifacts, schema, max_bytes)
+        _refuse_long(request, 0, room)
+        return await _receive_raw(request, artifacts, schema, room)
     raise UnsupportedMediaType(
         "Send multipart/form-data with a `file`, or the bytes as application/octet-stream."
     )
 
 
 async def _receive_raw(
-    request: Request, artifacts: ArtifactStore, schema: type[Fields], max_bytes: int
+    request: Request, artifacts: ArtifactStore, schema: type[Fields], room: Room
 ) -> Received[Fields]:
     fields = read_fields(schema, request.query_params.multi_items(), "query")
     given = digests.announced(request.headers)
     with artifacts.writer() as writer:
-        sink = _Sink(writer, _Room(max_bytes))
+        sink = _Sink(writer, room)
         async for chunk in request.stream():
             await sink.take(chunk)
         sha256 = await sink.close(FILE_FIELD, "body")
@@ -110,7 +111,7 @@ async def _receive_form(
     artifacts: ArtifactStore,
     schema: type[Fields],
     reader: FormReader,
-    room: _Room,
+    room: Room,
 ) -> Received[Fields]:
     given = digests.announced(request.headers)
     with ExitStack() as open_writers:
@@ -138,22 +139,10 @@ async def _feed(request: Request, reader: FormReader, sinks: _Sinks, hash_body: 
     return body.hexdigest()
 
 
-class _Room:
-    """How many bytes an upload may still bring."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = self._left = max_bytes
-
-    def take(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise too_large(self._max_bytes)
-
-
 class _Sinks:
     """One sink for each file of a form."""
 
-    def __init__(self, artifacts: ArtifactStore, writers: ExitStack, room: _Room) -> None:
+    def __init__(self, artifacts: ArtifactStore, writers: ExitStack, room: Room) -> None:
         self._artifacts, self._writers, self._room = artifacts, writers, room
         self._sinks: dict[FilePart, _Sink] = {}
 
@@ -179,7 +168,7 @@ class _Sinks:
 class _Sink:
     """Gathers what trickles in and writes it in large pieces, away from the event loop."""
 
-    def __init__(self, writer: ArtifactWriter, room: _Room) -> None:
+    def __init__(self, writer: ArtifactWriter, room: Room) -> None:
         self.writer = writer
         self._room = room
         self._waiting = bytearray()
@@ -204,15 +193,8 @@ class _Sink:
         await run_in_threadpool(self.writer.write, waiting)
 
 
-def _refuse_long(request: Request, max_body_bytes: int, max_bytes: int) -> None:
+def _refuse_long(request: Request, overhead_bytes: int, room: Room) -> None:
     # Says no before the bytes are sent, where the client tells how many they are.
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_body_bytes:
-        raise too_large(max_bytes)
-
-
-def too_large(max_bytes: int) -> RequestTooLarge:
-    """Return the error of a file over the limit."""
-    detail = f"The file is longer than {max_bytes} bytes."
-    item = {"detail": detail, "pointer": f"#/{FILE_FIELD}", "location": "body"}
-    return RequestTooLarge(detail, errors=[item])
+    if length.isdigit():
+        room.require(int(length) - overhead_bytes)

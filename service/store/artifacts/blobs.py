@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from service.errors import DigestMismatch
+from service.store.tenancy import DEFAULT_TENANT, require_tenant
 
 CHUNK_BYTES = 1 << 20
 PARTS = "parts"
@@ -26,6 +28,7 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str) -> None:
+        self._below = ""
         self.root = _local_root(url)
         if self.root is None:
             self._store: ObjectStore = from_url(url)
@@ -35,6 +38,15 @@ class ArtifactStore:
             self._parts = self.root / PARTS
             self._parts.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(self.root)
+
+    def of(self, tenant: str) -> ArtifactStore:
+        """Return the files of one tenant, which lie below a name of its own.
+
+        What two tenants bring is stored twice: that bytes are known already would tell one what the other has.
+        """
+        of_tenant = copy(self)
+        of_tenant._below = "" if tenant == DEFAULT_TENANT else f"tenants/{require_tenant(tenant)}/"
+        return of_tenant
 
     def writer(self) -> ArtifactWriter:
         """Return a context that takes bytes; without its `finish()` nothing stays behind."""
@@ -58,21 +70,21 @@ class ArtifactStore:
     def exists(self, sha256: str) -> bool:
         """Say whether these bytes are stored."""
         try:
-            obstore.head(self._store, key_of(sha256))
+            obstore.head(self._store, self._key(sha256))
         except FileNotFoundError:
             return False
         return True
 
     def size(self, sha256: str) -> int:
         """Return the number of bytes. Raises FileNotFoundError."""
-        return obstore.head(self._store, key_of(sha256))["size"]
+        return obstore.head(self._store, self._key(sha256))["size"]
 
     def open(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` up to, not including, `stop`. Raises FileNotFoundError."""
         end = self.size(sha256) if stop is None else stop
         if start >= end:
             return
-        answer = obstore.get(self._store, key_of(sha256), options={"range": (start, end)})
+        answer = obstore.get(self._store, self._key(sha256), options={"range": (start, end)})
         for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
             yield bytes(chunk)
 
@@ -91,15 +103,18 @@ class ArtifactStore:
             raise DigestMismatch(f"The artifact {sha256} is damaged.")
         return path
 
+    def _key(self, sha256: str) -> str:
+        return self._below + key_of(sha256)
+
     def adopt(self, part: Path, sha256: str) -> None:
         """Make a finished local file the artifact `sha256`; the file is gone afterwards."""
         if self.exists(sha256):
             part.unlink()
         elif self.root is None:
-            obstore.put(self._store, key_of(sha256), part)
+            obstore.put(self._store, self._key(sha256), part)
             part.unlink()
         else:
-            target = self.root / key_of(sha256)
+            target = self.root / self._key(sha256)
             target.parent.mkdir(parents=True, exist_ok=True)
             part.replace(target)
             _sync_folder(target.parent)
@@ -151,7 +166,7 @@ class ArtifactWriter:
 
 
 def key_of(sha256: str) -> str:
-    """Return where an artifact lies below the store's root."""
+    """Return where an artifact lies below its tenant's root; that of the tenant `default` is the store's."""
     return f"sha256/{sha256[:2]}/{sha256}"
 
 

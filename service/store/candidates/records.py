@@ -9,9 +9,10 @@ from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import OfJob
 
 
-class CandidateRecord(Base):
+class CandidateRecord(OfJob, Base):
     """A compressed model of a job; its bytes are the artifact `sha256`.
 
     `external` lists the files of its external data, each with `name`, `sha256` and `size_bytes`.

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, String
+from sqlalchemy import JSON, BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import OfTenant
 
 
-class DatasetRecord(Base):
+class DatasetRecord(OfTenant, Base):
     """An uploaded data set; its bytes are the artifact `sha256`."""
 
     __tablename__ = "datasets"
+    __table_args__ = (Index(None, "tenant", "id"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str | None] = mapped_column(String(200))

@@ -9,9 +9,10 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import OfJob
 
 
-class EventRecord(Base):
+class EventRecord(OfJob, Base):
     """One thing that happened to a job; `sequence` counts from 1 within the job."""
 
     __tablename__ = "events"

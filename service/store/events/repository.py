@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,13 +45,12 @@ class EventRepository:
 
     def _next_sequence(self, job_id: str) -> int:
         # Counting in the job's own row makes concurrent writers wait for each other.
-        (of_job,) = inspect(EventRecord).columns.job_id.foreign_keys
-        jobs = of_job.column.table.c
+        job = _job_class()
         count = (
-            update(of_job.column.table)
-            .where(jobs.id == job_id)
-            .values(last_sequence=jobs.last_sequence + 1)
-            .returning(jobs.last_sequence)
+            update(job)
+            .where(job.id == job_id)
+            .values(last_sequence=job.last_sequence + 1)
+            .returning(job.last_sequence)
             .execution_options(synchronize_session=False)
         )
         sequence: int = self.session.execute(count).scalar_one()
@@ -65,3 +65,11 @@ class EventRepository:
             .limit(limit)
         )
         return self.session.scalars(query).all()
+
+
+@functools.cache
+def _job_class() -> Any:
+    """Return the class of what events belong to, which itself imports this file."""
+    (of_job,) = inspect(EventRecord).columns.job_id.foreign_keys
+    jobs = of_job.column.table
+    return next(one.class_ for one in EventRecord.registry.mappers if one.local_table is jobs)

@@ -9,13 +9,16 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import DEFAULT_TENANT, OfTenant
 
 
-class IdempotencyRecord(Base):
+class IdempotencyRecord(OfTenant, Base):
     """The answer to the first request that came with a key."""
 
     __tablename__ = "idempotency"
 
+    # Two tenants may think of the same key.
+    tenant: Mapped[str] = mapped_column(String(63), primary_key=True, default=DEFAULT_TENANT)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     response: Mapped[dict[str, Any]]

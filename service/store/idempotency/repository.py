@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from service.store.base import now
@@ -22,7 +22,8 @@ class IdempotencyRepository:
 
     def get(self, key: str) -> IdempotencyRecord | None:
         """Return what came under this key, or None when it is new or has expired."""
-        record = self.session.get(IdempotencyRecord, key)
+        query = select(IdempotencyRecord).where(IdempotencyRecord.key == key)
+        record = self.session.scalars(query).one_or_none()
         return record if record and record.created_at > now() - KEPT else None
 
     def add(self, key: str, fingerprint: str, response: dict[str, Any]) -> IdempotencyRecord:

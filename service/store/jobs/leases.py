@@ -17,6 +17,7 @@ from service.store.base import now
 from service.store.candidates.repository import CandidateRepository
 from service.store.jobs.error import JobError
 from service.store.jobs.records import HELD, JobRecord
+from service.store.jobs.running import has_room
 from service.store.jobs.transitions import Transitions, Where
 
 
@@ -33,11 +34,16 @@ class Leases:
     def __init__(self, session: Session) -> None:
         self._session, self._transitions = session, Transitions(session)
 
-    def claim(self, job_id: str, owner: str, lease_seconds: float) -> int | None:
-        """Take a queued job; return the fencing token, or None when it is not to be had."""
+    def claim(
+        self, job_id: str, owner: str, lease_seconds: float, max_running: int | None = None
+    ) -> int | None:
+        """Take a queued job; return the fencing token, or None when it is not to be had.
+
+        Nor is it where `max_running` jobs of its tenant run already.
+        """
         moment = now()
         taken = self._transitions.update(
-            [JobRecord.id == job_id, JobRecord.status == "queued"],
+            [JobRecord.id == job_id, JobRecord.status == "queued", *has_room(max_running)],
             status="running",
             status_reason=None,
             attempt=JobRecord.attempt + 1,

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import OfTenant
 
 STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -17,7 +18,7 @@ HELD = ("running", "cancelling")
 PREFIXES = {"compression": "job_", "analysis": "ana_"}
 
 
-class JobRecord(Base):
+class JobRecord(OfTenant, Base):
     """A compression, or an analysis. `fence` counts its claims: whoever writes must hold the latest.
 
     An analysis may have no data set; its `recipe` holds `target`, `batch_size` and the `recipe` of a job, its
@@ -29,7 +30,8 @@ class JobRecord(Base):
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         CheckConstraint(f"kind IN {tuple(PREFIXES)}", name="kind"),
         CheckConstraint("kind = 'analysis' OR dataset_id IS NOT NULL", name="inputs"),
-        Index(None, "kind", "id"),
+        Index(None, "tenant", "kind", "id"),
+        Index(None, "tenant", "status"),
         Index(None, "status", "queue", "priority", "id"),
         Index(None, "status", "lease_until"),
     )

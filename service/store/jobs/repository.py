@@ -15,8 +15,10 @@ from service.store.events.repository import EventRepository
 from service.store.ids import new_id
 from service.store.jobs.leases import Leases
 from service.store.jobs.records import PREFIXES, STATUSES, JobRecord
+from service.store.jobs.running import busy_tenants
 from service.store.jobs.transitions import Transitions
 from service.store.paging import Order, page
+from service.store.tenancy import OF_ALL_TENANTS
 
 
 class JobRepository:
@@ -101,11 +103,18 @@ class JobRepository:
             select(func.count())
             .select_from(JobRecord)
             .where(JobRecord.status == "queued", JobRecord.queue == job.queue, earlier)
+            # A number alone: when a job starts depends on who else waits.
+            .execution_options(**{OF_ALL_TENANTS: True})
         )
         return self.session.execute(query).scalar_one() + 1
 
-    def next_queued(self, queues: Sequence[str], kind: str | None = None) -> str | None:
-        """Return the id of the job that is to start next: highest priority, then oldest."""
+    def next_queued(
+        self, queues: Sequence[str], kind: str | None = None, max_running: int | None = None
+    ) -> str | None:
+        """Return the id of the job that is to start next: highest priority, then oldest.
+
+        Jobs of tenants of which `max_running` run already are passed over.
+        """
         query = (
             select(JobRecord.id)
             .where(JobRecord.status == "queued", JobRecord.queue.in_(queues))
@@ -114,6 +123,8 @@ class JobRepository:
         )
         if kind is not None:
             query = query.where(JobRecord.kind == kind)
+        if max_running is not None:
+            query = query.where(JobRecord.tenant.not_in(busy_tenants(max_running)))
         return self.session.execute(query).scalar_one_or_none()
 
     def stale_queued(self, older_than: float) -> Sequence[tuple[str, str]]:

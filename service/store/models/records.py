@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.base import Base
+from service.store.tenancy import OfTenant
 
 
-class ModelRecord(Base):
+class ModelRecord(OfTenant, Base):
     """An uploaded model; its bytes are the artifact `sha256`.
 
     `external` lists the files of its external data, each with `name`, `sha256` and `size_bytes`.
     """
 
     __tablename__ = "models"
+    __table_args__ = (Index(None, "tenant", "id"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str | None] = mapped_column(String(200))

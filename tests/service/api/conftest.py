@@ -55,4 +55,4 @@ def submit(api: TestClient, inputs: dict[str, str]) -> Callable[..., dict[str, A
 @pytest.fixture
 def work(api: TestClient) -> Callable[[str], Hand]:
     """Claim a job as a worker does."""
-    return lambda job_id: Hand(api.app.state.context, job_id).claim()
+    return lambda job_id: Hand(api.app.state.application, job_id).claim()

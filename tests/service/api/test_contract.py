@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from service.api.app import make_context
+from service.api.app import make_application
 from service.settings import Settings
 from tests.support.analyses import ANALYSIS
 from tests.support.hand import Hand
@@ -95,7 +95,7 @@ def ended_job(server: RunningApi) -> dict[str, str]:
         dataset = http.post("/v1/datasets", content=b"d", headers=RAW).json()["id"]
         job = http.post("/v1/jobs", json={"model": model, "dataset": dataset}).json()["id"]
         analysis = http.post("/v1/analyses", json={"model": model}).json()["id"]
-    here = make_context(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
+    here = make_application(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
     hand = Hand(here, job).claim()
     chosen = hand.candidate(b"small", 3)
     hand.succeed(chosen, report_json_sha256=hand.store(b"{}"))

@@ -160,6 +160,6 @@ def test_a_job_for_a_gpu_is_looked_at_where_it_would_run(
 ) -> None:
     analysis = validate(recipe={"training": {"device": "cuda"}}).json()["analysis"]
 
-    with api.app.state.context.database.read() as session:  # type: ignore[attr-defined]
+    with api.app.state.application.database.read() as session:  # type: ignore[attr-defined]
         jobs = JobRepository(session)
         assert (jobs.next_queued(["gpu"]), jobs.next_queued(["cpu"])) == (analysis, None)

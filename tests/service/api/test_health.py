@@ -49,7 +49,7 @@ def test_a_service_without_its_records_is_not_ready(
     def gone(*args: object) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(api.app.state.context.database, "read", gone)
+    monkeypatch.setattr(api.app.state.application.database, "read", gone)
 
     answer = api.get("/readyz")
 

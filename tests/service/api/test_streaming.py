@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.api.app import make_context
+from service.api.app import make_application
 from service.settings import Settings
 from tests.support.hand import Hand
 from tests.support.running_api import NO_BROKER, RunningApi, running_api
@@ -116,7 +116,7 @@ def job(http: httpx2.Client) -> dict[str, Any]:
 
 def hand_of(server: RunningApi, job: dict[str, Any]) -> Hand:
     settings = Settings(data_dir=server.data_dir, broker_url=NO_BROKER)
-    return Hand(make_context(settings), job["id"])
+    return Hand(make_application(settings), job["id"])
 
 
 def test_a_stream_brings_events_as_they_happen(

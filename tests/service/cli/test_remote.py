@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.api.app import make_context
+from service.api.app import make_application
 from service.settings import Settings
 from service.store.jobs.repository import JobRepository
 from tests.support.analyses import ANALYSIS, WITH_DATA
@@ -50,7 +50,7 @@ class Remote:
     def worker_of(self, job_id: str) -> Hand:
         """Claim a job."""
         settings = Settings(data_dir=self.server.data_dir, broker_url=NO_BROKER)
-        return Hand(make_context(settings), job_id).claim()
+        return Hand(make_application(settings), job_id).claim()
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_submit_may_only_look_at_the_data_and_says_what_they_mean(remote: Remote
 @contextmanager
 def played(remote: Remote, end: Callable[[Hand], None]) -> Iterator[None]:
     """Play the worker of the next analysis."""
-    here = make_context(Settings(data_dir=remote.server.data_dir, broker_url=NO_BROKER))
+    here = make_application(Settings(data_dir=remote.server.data_dir, broker_url=NO_BROKER))
 
     def play() -> None:
         queued: list[str] = []

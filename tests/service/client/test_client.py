@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.api.app import make_context
-from service.api.context import Context
+from service.api.app import make_application
+from service.api.application import Application
 from service.api.jobs.schemas import JobValidation
 from service.client import (
     ApiError,
@@ -39,8 +39,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
 
 
 @pytest.fixture(scope="module")
-def here(server: RunningApi) -> Context:
-    return make_context(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
+def here(server: RunningApi) -> Application:
+    return make_application(Settings(data_dir=server.data_dir, broker_url=NO_BROKER))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_recipe_is_sent_as_object_or_dict(client: Client, job: Job) -> None:
 
 
 def test_validating_waits_for_a_worker_and_raises_what_the_job_would_fail_with(
-    client: Client, job: Job, here: Context
+    client: Client, job: Job, here: Application
 ) -> None:
     def validate(seconds: float, **recipe: Any) -> JobValidation:
         return client.jobs.validate(
@@ -158,7 +158,7 @@ def test_validating_waits_for_a_worker_and_raises_what_the_job_would_fail_with(
 
 
 def test_waiting_ends_with_the_job_and_its_result_can_be_fetched(
-    client: Client, job: Job, here: Context, tmp_path: Path
+    client: Client, job: Job, here: Application, tmp_path: Path
 ) -> None:
     hand = Hand(here, job.id).claim()
 
@@ -181,7 +181,7 @@ def test_waiting_ends_with_the_job_and_its_result_can_be_fetched(
 
 
 def test_a_model_in_several_files_comes_with_all_of_them(
-    client: Client, job: Job, here: Context, tmp_path: Path
+    client: Client, job: Job, here: Application, tmp_path: Path
 ) -> None:
     hand = Hand(here, job.id).claim()
     wide = hand.candidate(b"wide", 20, **{"w.data": b"wide weights"})
@@ -204,7 +204,7 @@ def test_a_model_in_several_files_comes_with_all_of_them(
 
 @pytest.mark.parametrize("name", ["../w.data", "small.onnx", "..", "a\\b"])
 def test_a_file_that_cannot_lie_beside_the_model_is_not_written(
-    client: Client, job: Job, here: Context, tmp_path: Path, name: str
+    client: Client, job: Job, here: Application, tmp_path: Path, name: str
 ) -> None:
     hand = Hand(here, job.id).claim()
     hand.succeed(hand.candidate(SMALL, 10, **{name: b"?"}))
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_lie_beside_the_model_is_not_written(
 
 
 def test_waiting_for_a_job_that_fails_raises_its_problem(
-    client: Client, job: Job, here: Context
+    client: Client, job: Job, here: Application
 ) -> None:
     Hand(here, job.id).claim().fail(code="diverged", detail="the loss is not finite")
 
@@ -237,7 +237,7 @@ def test_a_cancelled_job_is_returned(job: Job) -> None:
     assert job.wait(timeout=60).status == "cancelled"
 
 
-def test_events_come_until_the_job_ends(client: Client, job: Job, here: Context) -> None:
+def test_events_come_until_the_job_ends(client: Client, job: Job, here: Application) -> None:
     hand = Hand(here, job.id).claim()
     hand.tell("job.warning", "few rows")
     Timer(0.7, lambda: hand.fail(code="internal", detail="?")).start()

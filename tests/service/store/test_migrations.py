@@ -93,3 +93,16 @@ def test_going_back_drops_analyses_and_nothing_else(old: Path) -> None:
 
 def test_the_newest_revision_is_the_one_that_no_other_follows() -> None:
     assert ScriptDirectory(str(run.HERE)).get_heads() == [head_revision()]
+
+
+def test_what_is_in_an_old_file_becomes_that_of_the_default_tenant(old: Path) -> None:
+    upgrade(f"sqlite:///{old}")
+
+    with opened(old) as to:
+        for table in ("models", "datasets", "jobs"):
+            assert to.execute(f"SELECT DISTINCT tenant FROM {table}").fetchall() == [("default",)]
+        for tenant in ("a", "b"):
+            to.execute(
+                "INSERT INTO idempotency (tenant, key, fingerprint, response, created_at)"
+                f" VALUES ('{tenant}', 'k', 'f', '{{}}', '{MOMENT}')"
+            )

@@ -1,0 +1,1 @@
+"""Who is let in, on whose behalf, and to what."""

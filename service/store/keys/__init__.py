@@ -1,0 +1,1 @@
+"""API keys: who may ask for what, on behalf of which tenant."""
