@@ -79,6 +79,7 @@ class CompressionRun:
         self.relevance = Relevance(self.trainer.model, recipe.prune.score, recipe.seed)
         self.state = RunState.at_start(self.relevance.eigenvalues())
         self.policy.begin(self.trainer, self.state)
+        # Where all cuts come at once it keeps the wide model, whose answers are the targets of those who read what goes.
         self.cutting = CompensatedCut(
             self.plan,
             self.policy.compensation,
@@ -291,6 +292,7 @@ class CompressionRun:
         cut = Cut(plan.original, plan.coupling, removal.removed)
         external = export(twin.model, cut, plan.provenance, path)
         cost, opened = cost_of(plan.coupling, removal.removed), OpenedModel(path)
+        # What neither training nor a solution by least squares has changed must have the original's bits.
         built = Built(
             index=level,
             opened=opened,
@@ -304,8 +306,7 @@ class CompressionRun:
             removed_at=state.removed_at.copy(),
             relevance=state.relevance.copy(),
             eigenvalues=np.where(removal.removed, state.eigenvalues, eigenvalues),
-            trained_parameters=plan.schedule.trains
-            * sum(item.tensor.numel() for item in twin.trained.values()),
+            trained_parameters=_numbers_of(twin) if plan.schedule.trains else 0,
             cooling_steps=steps,
             links=self.policy.count_links(opened.graph, removal.removed),
         )
@@ -344,6 +345,7 @@ class CompressionRun:
 
     def _begin_again(self, rate: float, warning: str, *, gentle: bool = False) -> None:
         warnings, reached = [*self.state.warnings, warning], self.state.step
+        self.cutting.let_go()
         del self.trainer, self.relevance  # before there are others: each is as large as the model
         self.begin()
         self.state.warnings = warnings
@@ -370,3 +372,7 @@ class CompressionRun:
         loaded = self.checkpoint.load(self.trainer, self.relevance, self.policy)
         if loaded is not None:
             self.state, self.built = loaded.state, loaded.built
+
+
+def _numbers_of(trainer: Trainer) -> int:
+    return sum(item.tensor.numel() for item in trainer.trained.values())
