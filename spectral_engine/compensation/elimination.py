@@ -44,9 +44,9 @@ class ReaderOfLayer:
         np.add.at(costs, self.places[inside], of_input[inside] / max(self.scale, 1e-30))
         return costs
 
-    def leave_out(self, place: int) -> None:
+    def leave_out(self, at: int) -> None:
         """Let the other inputs take over what a group told, and have it tell nothing any more."""
-        for index in np.flatnonzero(self.places == place):
+        for index in np.flatnonzero(self.places == at):
             column = self.inverse[:, index].copy()
             pivot = max(float(column[index]), 1e-30)
             self.weight -= np.outer(column / pivot, self.weight[index])
@@ -65,9 +65,9 @@ def order_of(count: int, readers: list[ReaderOfLayer]) -> NDArray[np.int64]:
         costs = np.sum([reader.costs(count) for reader in readers], axis=0)
         costs[~left] = np.inf
         going = np.argsort(costs, kind="stable")[: min(at_a_time, int(left.sum()))]
-        for place in going.tolist():
+        for at in going.tolist():
             for reader in readers:
-                reader.leave_out(place)
-            left[place] = False
-            order.append(place)
+                reader.leave_out(at)
+            left[at] = False
+            order.append(at)
     return np.array(order, dtype=np.int64)

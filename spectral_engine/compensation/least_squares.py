@@ -119,22 +119,22 @@ class _Stage:
 
     def _reader(self, transfer: Transfer, before: Transfer) -> _Reader | None:
         narrow, wide = self.narrow, self.wide
-        own, theirs = LinearMap.of(narrow, transfer), LinearMap.of(wide, before)
+        ours, theirs = LinearMap.of(narrow, transfer), LinearMap.of(wide, before)
         trains = transfer.weight in narrow.module.trainable
-        if own is None or theirs is None or not trains or self.readings[transfer.weight] != 1:
+        if ours is None or theirs is None or not trains or self.readings[transfer.weight] != 1:
             return None
-        inputs = own.inputs(narrow)
+        inputs = ours.inputs(narrow)
         ids = wide.coupling.axes[before.weight][before.out_axis]
         if inputs > MOST_INPUTS or ids is None:
             return None
         device = narrow.module.initializer(transfer.weight).device
         stays = torch.from_numpy(np.flatnonzero(narrow.coupling.alive()[ids])).to(device)
-        bias = own.bias(narrow)
+        bias = ours.bias(narrow)
         return _Reader(
-            narrow=own,
+            narrow=ours,
             wide=theirs,
             stays=stays,
-            wanted=own.wanted(narrow),
+            wanted=ours.wanted(narrow),
             fixed=None if self._bias_is_free(transfer) else bias,
             fitted=Moments.empty(inputs, len(stays), device),
             held_back=Moments.empty(inputs, len(stays), device),
@@ -178,24 +178,24 @@ class _Stage:
         free = self._bias_is_free(transfer)
         old = reader.narrow.matrix(self.narrow).double()
         has_offset = free or transfer.norm_mean is not None
-        found = solve(
+        solved = solve(
             reader.fitted,
             reader.held_back,
             old,
             has_offset=has_offset,
             strengths=self.strengths,
         )
-        changed = np.isfinite(found.strength)
+        changed = np.isfinite(solved.strength)
         if changed:
-            reader.narrow.set_matrix(self.narrow, found.weight)
+            reader.narrow.set_matrix(self.narrow, solved.weight)
         if free:
             bias = module.initializer(transfer.bias or "")
-            bias.copy_(found.offset.to(bias.dtype).view_as(bias))
+            bias.copy_(solved.offset.to(bias.dtype).view_as(bias))
         if transfer.norm_mean is not None:
-            offset = found.offset if free else torch.zeros_like(found.offset)
+            offset = solved.offset if free else torch.zeros_like(solved.offset)
             if reader.fixed is not None:
                 offset = reader.fixed.double()
-            self._settle(transfer.norm_mean, *moments.outputs(found.weight, offset))
+            self._settle(transfer.norm_mean, *moments.outputs(solved.weight, offset))
         return transfer.weight if changed else None
 
     def _settle(self, norm_mean: str, mean: Tensor, variance: Tensor) -> None:

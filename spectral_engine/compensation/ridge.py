@@ -44,8 +44,8 @@ def solve(
     if best > NOTHING_TO_GAIN * float(held_back.squares.sum()) / max(1, held_back.samples):
         system = _System(fitted, old, has_offset=has_offset)
         for candidate in strengths:
-            found = system.solve(candidate)
-            error = held_back.error(found.weight, found.offset)
+            solved = system.solve(candidate)
+            error = held_back.error(solved.weight, solved.offset)
             if error < best:
                 best, strength = error, candidate
     both = fitted + held_back

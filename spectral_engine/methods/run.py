@@ -79,7 +79,7 @@ class CompressionRun:
         self.relevance = Relevance(self.trainer.model, recipe.prune.score, recipe.seed)
         self.state = RunState.at_start(self.relevance.eigenvalues())
         self.policy.begin(self.trainer, self.state)
-        # Where all cuts come at once it keeps the wide model, whose answers are the targets of those who read what goes.
+        # Where all cuts come at once it keeps the wide model: its answers are the targets of those who read what goes.
         self.cutting = CompensatedCut(
             self.plan,
             self.policy.compensation,

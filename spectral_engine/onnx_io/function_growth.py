@@ -65,13 +65,13 @@ def _reckon(first: Key, functions: dict[Key, onnx.FunctionProto], sizes: dict[Ke
 
 
 def _total(nodes: Iterable[onnx.NodeProto], sizes: dict[Key, Size]) -> Size:
-    count = held = depth = 0
+    count = grown = depth = 0
     for node in every_node(nodes):
         inner = sizes.get(_called(node))
         count += 1 if inner is None else inner.nodes
-        held += node.ByteSize() if inner is None else inner.bytes
+        grown += node.ByteSize() if inner is None else inner.bytes
         depth = max(depth, 0 if inner is None else 1 + inner.depth)
-    return Size(count, held, depth)
+    return Size(count, grown, depth)
 
 
 def _called(node: onnx.NodeProto) -> Key:

@@ -134,11 +134,11 @@ def _sketch(
         _sketch_node(node, drawn.node.add(), known)
     for tensor in graph.initializer:
         _without_numbers(tensor, drawn.initializer.add(), apart.get(tensor.name))
-    own = {tensor.name for tensor in graph.initializer} | {
+    inner = {tensor.name for tensor in graph.initializer} | {
         n for one in graph.node for n in one.output
     }
     read = {name for node in graph.node for name in node.input}
-    drawn.initializer.extend(around[name] for name in (read - own) & around.keys())
+    drawn.initializer.extend(around[name] for name in (read - inner) & around.keys())
     for sparse in graph.sparse_initializer:
         drawn.initializer.add(
             name=sparse.values.name, data_type=sparse.values.data_type, dims=sparse.dims

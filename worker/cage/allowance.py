@@ -30,8 +30,8 @@ def limits_of(
     `at_once` jobs share the machine; `job` are its own limits, `used` is what its earlier attempts have cost.
     """
     runtime = settings.max_job_runtime_seconds
-    if (own := job.get("max_runtime_seconds")) is not None:
-        runtime = min(runtime, own)
+    if (asked := job.get("max_runtime_seconds")) is not None:
+        runtime = min(runtime, asked)
     cpu = settings.max_job_cpu_seconds or runtime * (os.cpu_count() or 1)
     return Limits(
         memory_bytes=settings.max_job_memory_bytes or _share_of_memory(at_once),

@@ -28,12 +28,12 @@ class Usage:
 
 def below(process: int) -> list[int]:
     """Return the processes that descend from one, near ones first."""
-    found, waiting = [], [process]
+    started, waiting = [], [process]
     while waiting:
         near = list(_children(waiting.pop(0)))
-        found += near
+        started += near
         waiting += near
-    return found
+    return started
 
 
 def _children(process: int) -> Iterator[int]:

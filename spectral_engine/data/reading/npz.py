@@ -57,11 +57,11 @@ def read_npz(path: Path | IO[bytes]) -> dict[str, Array]:
             sizes = _sizes(archive, allowed)
             if not sizes:
                 raise DatasetMismatch("the .npz file holds no arrays", pointer="#/file")
-            arrays, held = {}, 0
+            arrays, in_memory_bytes = {}, 0
             for name, size in sizes.items():
                 # Many small arrays are as much as a large one: what goes beyond lies on disk as that does.
-                in_memory = held + size <= IN_MEMORY_BYTES or not isinstance(path, Path)
-                held += size if in_memory else 0
+                in_memory = in_memory_bytes + size <= IN_MEMORY_BYTES or not isinstance(path, Path)
+                in_memory_bytes += size if in_memory else 0
                 info = archive.getinfo(name)
                 arrays[name.removesuffix(".npy")] = _read(path, archive, info, size, in_memory)
             return arrays

@@ -21,9 +21,9 @@ def measured_scores(trainer: Trainer, plan: RunPlan) -> NDArray[np.float64]:
     twin = trainer.fork()
     twin.stop()
     twin.model.write_back()
-    held = twin.model
-    module = held.module.over(copy_model(held.module.model)).to(trainer.device)
-    model = UnheldModel(module, held.coupling, held.options)
+    spectral = twin.model
+    module = spectral.module.over(copy_model(spectral.module.model)).to(trainer.device)
+    model = UnheldModel(module, spectral.coupling, spectral.options)
     resource = _tightest(plan)
     whole = cost_of(plan.coupling, np.zeros(plan.coupling.count, dtype=bool)).get(resource)
 
