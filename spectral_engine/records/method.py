@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectral_engine.records.part import Part
+from spectral_engine.records.plan import Ranked
 from spectral_engine.records.registry import Registry
 
 if TYPE_CHECKING:
@@ -17,19 +18,24 @@ def _takes_all(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def _by_nothing(_: Mapping[str, Any]) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Method:
     """One thing that can be asked for.
 
     `options` is the recipe's section of the method's name. `check` returns the recipe with what it leaves open filled
     in, or raises ValueError by field. `load` imports what trains, and returns a subclass of `methods.policy.Policy`.
+    `ranked_by` tells from a recipe as executed what ranked the nodes until a target was met; None where nothing did.
     """
 
     load: Callable[[], Any]
     options: type[Part] | None = None
     check: Callable[[Recipe], Recipe] = _takes_all
     removes_nodes: bool = True
-    ranks_nodes: bool = False  # by `prune.score`, until a target is met
+    ranked_by: Callable[[Mapping[str, Any]], Ranked | None] = _by_nothing
 
 
 METHODS: Registry[Method] = Registry("spectral_engine.methods", "method")

@@ -5,7 +5,7 @@ An analysis tells one before anything trains, and a report that of the candidate
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, computed_field
 
@@ -18,10 +18,19 @@ NAMES = {
     "params": "parameters",
     "bytes": "bytes of the file",
 }
-SEEN = {
+Seen = Literal["weights", "run", "answers"]
+SEEN: dict[Seen, str] = {
     "weights": "on the weights alone: training moves the ranks, and the widths of a job may differ",
     "run": "along the run",
+    "answers": "measured on the answers to training rows",
 }
+
+
+class Ranked(NamedTuple):
+    """What ranked nodes, and what that has seen."""
+
+    score: str
+    seen: Seen
 
 
 class LayerWidth(Section):
@@ -59,8 +68,9 @@ class Plan(Entry):
     """What goes of each layer, and what the model costs before and after."""
 
     score: str | None = Field(None, description="what ranks the nodes; None where none did")
-    seen: Literal["weights", "run"] = Field(
-        description="what the score has seen: the weights as they came, or what a run made of them, and its gradients"
+    seen: Seen = Field(
+        description="what the score has seen: the weights as they came, what a run made of them and its gradients, or "
+        "what the model answers without the nodes"
     )
     layers: list[LayerWidth]
     before: Amounts

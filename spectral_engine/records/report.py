@@ -364,25 +364,19 @@ class Report(Section):
     def plan(self) -> Plan:
         """Return what was removed to get the chosen candidate, in the form in which an analysis plans it."""
         chosen, before = self.chosen_candidate(), _amounts(self.baseline)
-        score, target = self._ranked()
+        known = (
+            self.method in METHODS.names()
+        )  # a report may come from a program with methods of its own
+        ranked = METHODS.get(self.method).ranked_by(self.recipe) if known else None
+        target = Target.model_validate(self.recipe.get("target")) if ranked else Target()
         return Plan(
-            score=score,
-            seen="run",
+            score=ranked.score if ranked else None,
+            seen=ranked.seen if ranked else "run",
             layers=chosen.widths,
             before=before,
             after=_amounts(chosen.measurement),
             limits=target.amounts(before.of),
         )
-
-    def _ranked(self) -> tuple[str | None, Target]:
-        """Return by what nodes were ranked, and for which target: nothing where the method does not rank them."""
-        prune, target = self.recipe.get("prune"), self.recipe.get("target")
-        known = (
-            self.method in METHODS.names()
-        )  # a report may come from a program with methods of its own
-        if not (known and METHODS.get(self.method).ranks_nodes and isinstance(prune, dict)):
-            return None, Target()
-        return prune.get("score"), Target.model_validate(target)
 
 
 def _amounts(measured: Measurement) -> Amounts:

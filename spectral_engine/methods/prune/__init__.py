@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from spectral_engine.methods.prune.options import Prune
 from spectral_engine.records.method import METHODS, Method, refuse
+from spectral_engine.records.plan import Ranked
 
 if TYPE_CHECKING:
     from spectral_engine.methods.prune.policy import Pruning
@@ -16,6 +18,16 @@ def _load() -> type[Pruning]:
     from spectral_engine.methods.prune.policy import Pruning
 
     return Pruning
+
+
+def _ranked_by(recipe: Mapping[str, Any]) -> Ranked | None:
+    prune, training = (recipe.get(name) for name in ("prune", "training"))
+    if not isinstance(prune, dict) or prune.get("score") is None:
+        return None
+    untrained = isinstance(training, dict) and training.get("epochs") == 0
+    if untrained and prune["score"] == Prune().score:
+        return Ranked("the damage of removing them", "answers")
+    return Ranked(prune["score"], "run")
 
 
 def _check(recipe: Recipe) -> Recipe:
@@ -38,4 +50,4 @@ def _at_once(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"prune": prune.model_copy(update={"when": "post"})})
 
 
-METHODS.register("prune", Method(_load, Prune, _check, ranks_nodes=True))
+METHODS.register("prune", Method(_load, Prune, _check, ranked_by=_ranked_by))
