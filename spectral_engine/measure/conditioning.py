@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.measure.runtime import Runner
@@ -21,6 +22,16 @@ from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
 from spectral_engine.onnx_io.source import Source
 
+# By operator, the inputs that say how long the axes of its output are.
+SIZED_BY: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "Pad", "Upsample", "OneHot", "TopK"), (1,)),
+    **dict.fromkeys(("Split", "AffineGrid", "CenterCropPad", "Col2Im"), (1,)),
+    "Range": (0, 1, 2),
+    "Slice": (1, 2, 3, 4),
+    "ConstantOfShape": (0,),
+    "Resize": (1, 2, 3),
+}
+SIZES = {"Shape", "Size"}  # what these tell hangs on no number
 DRAWS = 4  # an answer that one draw leaves where it was by chance is moved by another
 
 
@@ -29,7 +40,9 @@ def nearby(model: Source, relative: float) -> Iterator[Runner]:
     beside = model.parent if isinstance(model, Path) else None
     moved = load_model(model)
     values = [value for graph in moved.graphs() for value in graph.initializers.values()]
-    weights = [(value, value.const_value) for value in values]  # as they are in the file
+    sizes = _telling_sizes(moved)
+    # As they are in the file. A size that is worked out in floats would be another one after the smallest change.
+    weights = [(value, value.const_value) for value in values if value not in sizes]
     for draw in range(DRAWS):
         for index, (value, tensor) in enumerate(weights):
             if tensor is not None and tensor.dtype.is_floating_point():
@@ -39,6 +52,27 @@ def nearby(model: Source, relative: float) -> Iterator[Runner]:
             path = Path(folder) / "moved.onnx"
             save_model(moved, path)
             yield Runner(path, prepack=False)
+
+
+def _telling_sizes(model: ir.Model) -> set[ir.Value]:
+    """Return the values from which lengths of axes are worked out."""
+    nodes = [node for graph in model.graphs() for node in graph]
+    left = [
+        node.inputs[position]
+        for node in nodes
+        for position in SIZED_BY.get(node.op_type, ())
+        if position < len(node.inputs)
+    ]
+    told: set[ir.Value] = set()
+    while left:
+        value = left.pop()
+        if value is None or value in told:
+            continue
+        told.add(value)
+        maker = value.producer()
+        if maker is not None and maker.op_type not in SIZES:
+            left.extend(maker.inputs)
+    return told
 
 
 def _move(array: NDArray[Any], relative: float, seed: tuple[int, int]) -> None:

@@ -15,6 +15,7 @@ from spectral_engine.graph.coupling import Coupling, Mark
 from spectral_engine.graph.surgery import kept_entries
 from spectral_engine.measure.conditioning import nearby
 from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.same_ranks import at_the_same_ranks
 from spectral_engine.measure.sweep import Answers, Feeds, sweep
 from spectral_engine.onnx_io.source import Source
 from spectral_engine.records.report import Exactness
@@ -33,7 +34,8 @@ def compare(
     Both are run on the rows, and at each shape of inputs around theirs at which the masked model runs.
 
     The tolerance is relative to the largest output, and absolute where that is below 1. An answer that differs by more
-    passes where a change of each weight by the tolerance moves that very answer as far.
+    passes where a change of each weight by the tolerance moves that very answer as far, or where both models agree as
+    soon as they put what they rank into the same order.
     """
     wide, elsewhere = _masked_answers(masked, rows)
     feeds = [other for other, _ in elsewhere]
@@ -46,10 +48,14 @@ def compare(
         if not difference <= tolerance * max(1.0, largest)
     ]
     moves = _moves(masked, rows, feeds, [left for left, _ in pairs], tolerance) if far else []
-    explained = 0
+    explained, ranked = 0, None  # ranked: whether both agree at the same ranks, once that was tried
     for pair in far:
         difference, largest = differences[pair]
         beyond = _beyond(*pairs[pair], moves[pair], tolerance * max(1.0, largest))
+        if beyond is None and ranked is None:
+            ranked = _agree_at_the_same_ranks(masked, cut, rows, feeds, tolerance)
+        if beyond is None and ranked:
+            beyond = _count_far(*pairs[pair], tolerance * max(1.0, largest))
         if beyond is None:
             at = "" if pair == 0 else f", for inputs of {_shapes(feeds[pair - 1])}"
             raise NumericMismatch(
@@ -64,6 +70,26 @@ def compare(
         samples=rows.rows,
         shapes=len(pairs),
     )
+
+
+def _agree_at_the_same_ranks(
+    masked: Source, cut: Source, rows: Split, elsewhere: Sequence[Feeds], tolerance: float
+) -> bool:
+    """Say whether both agree on all runs once they rank alike; False where they rank nothing."""
+    runs = [*Runner(masked, prepack=False).feeds(rows), *elsewhere]
+    agreed = False
+    for wide, narrow in at_the_same_ranks(masked, cut, runs):
+        for name, answers in wide.items():  # each by itself: scores are small, and boxes are not
+            difference, largest = _difference({name: answers}, narrow)
+            if not difference <= tolerance * max(1.0, largest):
+                return False
+        agreed = True
+    return agreed
+
+
+def _count_far(wide: Answers, narrow: Answers, tolerance: float) -> int:
+    """Count the answers that differ by more than the tolerance."""
+    return sum(int((~(_apart(wide[name], narrow[name]) <= tolerance)).sum()) for name in wide)
 
 
 def _difference(wide: Answers, narrow: Answers) -> tuple[float, float]:

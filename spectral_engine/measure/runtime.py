@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,12 @@ class Runner:
         names, axes = self._float_names, self.row_axes(split)
         parts = [self._run(split, axes, rows, names) for rows in _batches(split, axes, batch_size)]
         return {name: np.concatenate([_flat(part[name]) for part in parts]) for name in names}
+
+    def feeds(self, split: Split, batch_size: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the inputs of each run on these rows, in the shapes that the file declares."""
+        axes = self.row_axes(split)
+        for rows in _batches(split, axes, batch_size):
+            yield feeds_of(split.read(rows), axes)
 
     def answer(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the same for one run on inputs in the shapes that the file declares."""
