@@ -21,7 +21,7 @@ from spectral_engine.measure.runtime import Runner
 FEATURES, CLASSES, ROWS = 6, 3, 500
 RECIPE = {
     "target": {"keep_nodes": 0.5},
-    "training": {"epochs": 6},
+    "training": {"epochs": 9},
     "prune": {"candidates": 1},
     "seed": 0,
     "seen_by_original": False,

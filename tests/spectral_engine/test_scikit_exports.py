@@ -17,7 +17,7 @@ from spectral_engine.onnx_io.save import to_bytes
 
 RECIPE = {
     "target": {"keep_nodes": 0.5},
-    "training": {"epochs": 2},
+    "training": {"epochs": 4},
     "prune": {"candidates": 1},
     "seed": 0,
     "seen_by_original": False,
