@@ -18,7 +18,7 @@ from spectral_engine.analysis import analyze
 from spectral_engine.cost.budget import Budget, cost_of
 from spectral_engine.cost.ranking import all_that_can_go, choose_removal, floors
 from spectral_engine.data import Split
-from spectral_engine.errors import EngineError, NumericMismatch
+from spectral_engine.errors import EngineError, ModelInvalid, NumericMismatch
 from spectral_engine.graph.coupling import Coupling, couple, narrowed_shape
 from spectral_engine.graph.loading import load
 from spectral_engine.graph.masking import mask
@@ -30,7 +30,7 @@ from spectral_engine.measure.rows import rows_of
 from spectral_engine.measure.runtime import Runner
 from spectral_engine.onnx_io.row_axes import RowAxes
 from spectral_engine.onnx_io.save import to_bytes
-from spectral_engine.preparation.in_rows import in_rows
+from spectral_engine.preparation.in_rows import in_declared_rows, in_rows
 from spectral_engine.preparation.taken_bodies import untaken
 
 SHARE = 0.5
@@ -109,7 +109,10 @@ def _narrowed(source: bytes, feeds: Sequence[Feed]) -> Row:
         return row | {"why": "broken: an answer has another shape or class"}
     # The proof runs at lengths around: once, and wherever more than rounding stands between the two.
     doubtful = [feed for feed, far in zip(feeds, apart, strict=True) if far > TOLERANCE]
-    return row | {"why": _proved(wide, narrow, doubtful or feeds[:1])}
+    try:
+        return row | {"why": _proved(wide, narrow, doubtful or feeds[:1])}
+    except ModelInvalid as error:  # a net of graphs: a feed is one graph, and no rows
+        return row | {"why": error.detail if doubtful else ""}
 
 
 def _proved(masked: bytes, narrow: bytes, feeds: Sequence[Feed]) -> str:
@@ -141,7 +144,11 @@ def _coupled(source: bytes, feeds: Sequence[Feed]) -> tuple[OnnxModule, Coupling
         feeds, key=lambda feed: max((value.shape[:1] or (0,))[0] for value in feed.values())
     )
     split = Split(_rows(taken, axes), None)
-    module = in_rows(original.module(), original, split)
+    try:
+        module = in_rows(original.module(), original, split)
+    except ModelInvalid:  # a net of graphs: as `analyze` reads it without data
+        module = in_declared_rows(original)
+        return module, couple(module)
     # A body of an If counts as taken where any of the feeds takes it.
     left = [untaken(module, Split(_rows(feed, axes), None)) for feed in feeds]
     module.leave(frozenset.intersection(*left))
