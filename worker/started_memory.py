@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
-from pathlib import Path
 
-PROC = Path("/proc")
+from worker.cage.usage import PROC, below
+
 LOOK_SECONDS = 1.0
 
 
@@ -36,24 +35,8 @@ class StartedMemory:
         os.close(ended)
 
     def _look(self) -> None:
-        for process in _started_by(self._process):
+        for process in below(self._process):
             self._peaks[process] = max(self._peaks.get(process, 0), _peak_of(process))
-
-
-def _started_by(process: int) -> Iterator[int]:
-    """Yield what a process has started, and what that has."""
-    parents = {int(folder.name): _parent_of(folder) for folder in PROC.glob("[0-9]*")}
-    generation = {process}
-    while generation := {child for child, parent in parents.items() if parent in generation}:
-        yield from generation
-
-
-def _parent_of(folder: Path) -> int:
-    try:
-        # Behind the name in parentheses, which may hold anything: state, parent, …
-        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError):  # it has ended
-        return 0
 
 
 def _peak_of(process: int) -> int:

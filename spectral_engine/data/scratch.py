@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.machine import free_disk_bytes
 
 Array = NDArray[Any]
 
@@ -20,14 +20,9 @@ def mapped_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return np.memmap(file.name, dtype, "w+", shape=shape)
 
 
-def free_bytes() -> int:
-    """Return how much goes into the folder for temporary files."""
-    return shutil.disk_usage(tempfile.gettempdir()).free
-
-
 def refuse_full_disk(size: int, what: str) -> None:
     """Raise DatasetMismatch where so many bytes do not go into the folder for temporary files."""
-    if size > (free := free_bytes()):
+    if size > (free := free_disk_bytes()):
         raise DatasetMismatch(
             f"{what} take {size:,} bytes, and {tempfile.gettempdir()} has {free:,} left: set TMPDIR to a larger disk",
             pointer="#/file",

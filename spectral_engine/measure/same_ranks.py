@@ -17,7 +17,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from spectral_engine.errors import ModelInvalid
-from spectral_engine.measure.runtime import Runner
+from spectral_engine.measure.runtime import Runner, failures
 from spectral_engine.onnx_io.load import load_model
 from spectral_engine.onnx_io.save import save_model
 from spectral_engine.onnx_io.source import Source
@@ -41,11 +41,10 @@ def at_the_same_ranks(
 
     Raises ModelInvalid where one of them does not run.
     """
-    told = load_model(masked)
+    told, wide, narrow = load_model(masked), load_model(masked), load_model(cut)
     names = _tell_ranks(told)
-    if not names or len(names) != len(_ranking(load_model(cut))):
+    if not names or len(names) != len(_ranking(narrow)):
         return
-    wide, narrow = load_model(masked), load_model(cut)
     for model in (wide, narrow):
         _take_ranks(model)
     with (
@@ -59,8 +58,6 @@ def at_the_same_ranks(
 
 
 def _run(runner: Runner, names: list[str], feeds: Feeds) -> list[NDArray[Any]]:
-    from spectral_engine.measure.runtime import failures
-
     try:
         return list(runner.session.run(names, dict(feeds)))
     except failures() as error:

@@ -21,9 +21,10 @@ from spectral_engine.data.images.on_demand import DecodedOnDemand
 from spectral_engine.data.images.plan import Plan, plan_for
 from spectral_engine.data.preprocessing import Preprocessing
 from spectral_engine.data.row_source import RowSource, by_index
-from spectral_engine.data.scratch import free_bytes, mapped_array, refuse_full_disk
+from spectral_engine.data.scratch import mapped_array, refuse_full_disk
 from spectral_engine.data.spec import InputSpec
 from spectral_engine.errors import DatasetMismatch
+from spectral_engine.machine import free_disk_bytes
 
 Array = NDArray[Any]
 IN_MEMORY_BYTES = 2**28  # of all parts together; more lies on disk
@@ -193,7 +194,7 @@ def _bytes_of(plan: Plan, rows: int) -> int:
 
 def _is_too_large(size: int) -> bool:
     """Say whether so many bytes of decoded images are not to be written to disk."""
-    return size > most_allowed() or (size > IN_MEMORY_BYTES and size > free_bytes())
+    return size > most_allowed() or (size > IN_MEMORY_BYTES and size > free_disk_bytes())
 
 
 def _at_once(work: _Work, parts: Sequence[NDArray[np.int64]], size: int) -> list[RowSource]:
